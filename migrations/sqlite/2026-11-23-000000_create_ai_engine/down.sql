@@ -1,0 +1,10 @@
+DROP TABLE ai_engine_remote_deletions;
+DROP TABLE ai_engine_workers;
+DROP TABLE ai_engine_message_deltas;
+DROP TABLE ai_engine_run_items;
+DROP TABLE ai_engine_messages;
+DROP TABLE ai_engine_responses;
+DROP TABLE ai_engine_runs;
+DROP TABLE ai_engine_chats;
+DROP TABLE ai_engine_assistant_threads;
+DROP TABLE ai_engine_assistants;

@@ -1,0 +1,161 @@
+use crate::engine::AiEngine;
+use crate::error::Result;
+use crate::handle::Messages;
+use crate::hooks::MessageHooks;
+use crate::model::{AssistantDefinition, Chat, Content, Messageable, Page, Run};
+use crate::record::Owner;
+use crate::run::{RunRequest, Who};
+use crate::store::session::{Session, transaction};
+use crate::store::threads::chats;
+
+/// A host's record that talks to bare models: `impl Chattable for User {}`.
+pub trait Chattable: MessageHooks {
+    /// The chats of this record.
+    fn chats<'e>(&self, engine: &'e AiEngine) -> Chats<'e>
+    where
+        Self: Sized,
+    {
+        Chats {
+            engine,
+            owner: Owner::of(self),
+        }
+    }
+}
+
+/// The chats of one owner. No method returns or touches another owner's chat.
+#[derive(Debug)]
+pub struct Chats<'e> {
+    engine: &'e AiEngine,
+    owner: Owner,
+}
+
+impl Chats<'_> {
+    /// Creates a chat. Chats are always local: the provider keeps nothing of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLoader`](crate::Error::NoLoader) when the engine cannot load this type of owner, or the database's.
+    pub async fn create(&self) -> Result<Chat> {
+        self.engine.check_loader(&self.owner.kind)?;
+        let owner = self.owner.clone();
+        self.engine
+            .store()
+            .write(move |session| chats::insert(session, &owner.kind, &owner.id))
+            .await
+    }
+
+    /// Creates a chat in your transaction.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_in(&self, conn: &mut dyn Session) -> Result<Chat> {
+        self.engine.check_loader(&self.owner.kind)?;
+        chats::insert(conn, &self.owner.kind, &self.owner.id)
+    }
+
+    /// The chat with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's chat.
+    pub async fn find(&self, id: i64) -> Result<Chat> {
+        let owner = self.owner.clone();
+        self.engine
+            .store()
+            .read(move |session| chats::find(session, &owner.kind, &owner.id, id))
+            .await
+    }
+
+    /// A page of chats, newest first.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn list(&self, page: Page) -> Result<Vec<Chat>> {
+        let owner = self.owner.clone();
+        self.engine
+            .store()
+            .read(move |session| chats::list(session, &owner.kind, &owner.id, page))
+            .await
+    }
+
+    /// Deletes a chat with its runs and messages. An active run stops.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's chat.
+    pub async fn destroy(&self, id: i64) -> Result<()> {
+        let owner = self.owner.clone();
+        let runs = self.engine.store().write(move |session| {
+            chats::find(session, &owner.kind, &owner.id, id)?;
+            chats::destroy(session, id)
+        });
+        self.engine.runs_destroyed(&runs.await?);
+        Ok(())
+    }
+
+    /// Deletes all chats of this owner in your transaction; for when the owner itself is deleted.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub fn destroy_all_in(&self, conn: &mut dyn Session) -> Result<()> {
+        transaction(conn, |session| {
+            for id in chats::ids(session, &self.owner.kind, &self.owner.id)? {
+                chats::destroy(session, id)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Chat {
+    /// The messages of this chat.
+    #[must_use]
+    pub fn messages<'e>(&self, engine: &'e AiEngine) -> Messages<'e> {
+        Messages {
+            engine,
+            of: Messageable::Chat(self.id),
+        }
+    }
+
+    /// A page of the runs of this chat, newest first.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn runs(&self, engine: &AiEngine, page: Page) -> Result<Vec<Run>> {
+        engine.runs_of(Messageable::Chat(self.id), page).await
+    }
+
+    /// Asks a model; options such as instructions or temperature go into a definition. See [`RunRequest`].
+    pub fn run<'e>(
+        &self,
+        engine: &'e AiEngine,
+        model: impl Into<AssistantDefinition>,
+        content: impl Into<Content>,
+    ) -> RunRequest<'e> {
+        RunRequest::new(
+            engine,
+            Who::Model(model.into()),
+            Messageable::Chat(self.id),
+            content.into(),
+        )
+    }
+
+    /// Stops the active run of this chat, if there is one, keeping its text. Returns the run as it was asked to stop.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn cancel(&self, engine: &AiEngine) -> Result<Option<Run>> {
+        engine.cancel_active(Messageable::Chat(self.id)).await
+    }
+}
+
+impl From<&str> for AssistantDefinition {
+    fn from(model: &str) -> Self {
+        Self::new(model)
+    }
+}

@@ -1,0 +1,186 @@
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::{AiEngine, History, Inner, Loader, Options, Remote};
+use crate::error::{Error, Result};
+use crate::hooks::{LoadedOwner, MessageHooks};
+use crate::openai::OpenAi;
+use crate::protocol::Responses;
+use crate::run::Registry;
+use crate::store::database::{Database, Store};
+use crate::store::session::{Conn, Session};
+use crate::writer::Writer;
+
+/// Builds an [`AiEngine`].
+pub struct EngineBuilder<D> {
+    store: Store,
+    openai: Option<OpenAi>,
+    history: Option<History>,
+    loaders: HashMap<&'static str, Loader>,
+    state: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    options: Options,
+    database: PhantomData<fn() -> D>,
+}
+
+impl<D: Database> EngineBuilder<D> {
+    pub(super) fn new(database: D) -> Self {
+        Self {
+            store: Store::new(database),
+            openai: None,
+            history: None,
+            loaders: HashMap::new(),
+            state: HashMap::new(),
+            options: Options::default(),
+            database: PhantomData,
+        }
+    }
+
+    /// The provider. Without one the engine can read and write, but not run.
+    #[must_use]
+    pub fn openai(mut self, client: OpenAi) -> Self {
+        self.openai = Some(client);
+        self
+    }
+
+    /// Who keeps the history the model sees; by default [`History::Conversation`] at OpenAI's own address and
+    /// [`History::Local`] everywhere else.
+    #[must_use]
+    pub fn history(mut self, history: History) -> Self {
+        self.history = Some(history);
+        self
+    }
+
+    /// A value of the host that hooks reach as [`HookContext::state`](crate::HookContext::state), one per type.
+    #[must_use]
+    pub fn state<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        self.state.insert(TypeId::of::<T>(), Box::new(value));
+        self
+    }
+
+    /// How to load an owner whose hooks are to be called. Needed for each type that has threads or chats; it is called
+    /// once per run, on a connection of the engine.
+    ///
+    /// `Ok(None)` (the owner is gone) or an error skips the hooks; the answer is kept.
+    #[must_use]
+    pub fn owner<O: MessageHooks>(
+        mut self,
+        load: impl Fn(&mut D::Connection, O::Id) -> diesel::QueryResult<Option<O>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        let loader = move |session: &mut dyn Session, id: &str| {
+            let Ok(parsed) = id.parse::<O::Id>() else {
+                return Err(Error::OwnerId {
+                    kind: O::TYPE.to_owned(),
+                    id: id.to_owned(),
+                });
+            };
+            #[allow(
+                clippy::infallible_destructuring_match,
+                reason = "two databases, or one"
+            )]
+            let conn: &mut dyn Any = match session.conn() {
+                #[cfg(feature = "sqlite")]
+                Conn::Sqlite(conn) => conn,
+                #[cfg(feature = "postgres")]
+                Conn::Pg(conn) => conn,
+            };
+            let conn = conn
+                .downcast_mut::<D::Connection>()
+                .ok_or_else(|| Error::Connection("of another database".to_owned()))?;
+            Ok(load(conn, parsed)?.map(|owner| Arc::new(owner) as LoadedOwner))
+        };
+        self.loaders.insert(O::TYPE, Arc::new(loader));
+        self
+    }
+
+    /// How long a process that died keeps its runs before another may settle them; default 30 s. It is extended every
+    /// sixth of it, so a short lease costs writes.
+    #[must_use]
+    pub const fn lease(mut self, lease: Duration) -> Self {
+        self.options.lease = lease;
+        self
+    }
+
+    /// Longest time one call of a hook may take; default 10 s.
+    #[must_use]
+    pub const fn hook_timeout(mut self, limit: Duration) -> Self {
+        self.options.hook_timeout = limit;
+        self
+    }
+
+    /// Longest message the model may write, in bytes; default 16 MiB. What is longer ends as `incomplete`.
+    #[must_use]
+    pub const fn max_message_bytes(mut self, bytes: usize) -> Self {
+        self.options.max_message_bytes = bytes;
+        self
+    }
+
+    /// Most text of a run that may wait for the database, in bytes; default 1 MiB. Beyond it reading from the provider
+    /// pauses.
+    #[must_use]
+    pub const fn max_unflushed_bytes(mut self, bytes: usize) -> Self {
+        self.options.max_unflushed_bytes = bytes;
+        self
+    }
+
+    /// The engine.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] for a lease under one second.
+    pub fn build(self) -> Result<AiEngine> {
+        if self.options.lease < Duration::from_secs(1) {
+            return Err(Error::Configuration(format!(
+                "lease {:?} is too short; it must be at least one second",
+                self.options.lease
+            )));
+        }
+        let history = self.history;
+        let remote = self.openai.map(|client| Remote {
+            history: history.unwrap_or(if client.is_openai() {
+                History::Conversation
+            } else {
+                History::Local
+            }),
+            protocol: Arc::new(Responses::new(client)),
+        });
+        let inner = Inner {
+            store: self.store,
+            remote,
+            loaders: self.loaders,
+            state: self.state,
+            options: self.options,
+            worker: worker_id(),
+            registry: Registry::default(),
+            writer: Writer::default(),
+            lease_extended: Mutex::default(),
+            runtime: Handle::try_current().ok(),
+        };
+        Ok(AiEngine {
+            inner: Arc::new(inner),
+        })
+    }
+}
+
+/// Unlike that of any other engine on the database: the process and 128 random bits.
+fn worker_id() -> String {
+    let random = || RandomState::new().hash_one(std::process::id());
+    format!("{}-{:016x}{:016x}", std::process::id(), random(), random())
+}
+
+impl<D> std::fmt::Debug for EngineBuilder<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineBuilder")
+            .field("openai", &self.openai)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,276 @@
+//! The engine: a database, a provider, the host's owners, and the runs this process drives.
+
+mod builder;
+mod options;
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+pub use builder::EngineBuilder;
+pub use options::History;
+pub(crate) use options::Options;
+
+use crate::error::{Error, Result};
+use crate::hooks::LoadedOwner;
+use crate::model::{Answer, Message, Messageable, Run, RunStatus};
+use crate::protocol::Protocol;
+use crate::run::{Registry, delete_remotely};
+use crate::store::database::{Database, Store};
+use crate::store::session::Session;
+use crate::store::{messages, migrate, runs, threads};
+use crate::writer::Writer;
+
+/// The engine. Cheap to clone; clones are the same engine.
+///
+/// One per process is enough. It needs a tokio runtime whenever it is awaited; runs are driven by tasks on it.
+#[derive(Clone)]
+pub struct AiEngine {
+    inner: Arc<Inner>,
+}
+
+type Loader = Arc<dyn Fn(&mut dyn Session, &str) -> Result<Option<LoadedOwner>> + Send + Sync>;
+
+struct Inner {
+    store: Store,
+    remote: Option<Remote>,
+    loaders: HashMap<&'static str, Loader>,
+    state: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    options: Options,
+    /// This process among those of the database.
+    worker: String,
+    registry: Registry,
+    writer: Writer,
+    lease_extended: Mutex<Option<Instant>>,
+    runtime: Option<Handle>,
+}
+
+/// The provider and how its help with the history is used.
+pub(crate) struct Remote {
+    pub(crate) protocol: Arc<dyn Protocol>,
+    pub(crate) history: History,
+}
+
+impl Remote {
+    pub(crate) fn keeps_conversations(&self) -> bool {
+        self.history == History::Conversation
+    }
+}
+
+impl AiEngine {
+    /// Begins an engine that lives in `database`.
+    pub fn builder<D: Database>(database: D) -> EngineBuilder<D> {
+        EngineBuilder::new(database)
+    }
+
+    /// Runs the migrations this database does not have yet; returns how many. Safe to call at every start of every
+    /// process.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Migration`], or the database's.
+    pub async fn migrate(&self) -> Result<usize> {
+        // On the bare connection: the migrations begin their own transaction.
+        self.inner.store.read(migrate::migrate).await
+    }
+
+    /// The run with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], or the database's.
+    pub async fn run(&self, id: i64) -> Result<Run> {
+        self.inner
+            .store
+            .read(move |session| runs::require(session, id))
+            .await
+    }
+
+    /// The messages of a run, in order: the user's and the model's.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn messages_of(&self, run: &Run) -> Result<Vec<Message>> {
+        let id = run.id;
+        self.inner
+            .store
+            .read(move |session| messages::of_run(session, id))
+            .await
+    }
+
+    /// Waits for a run to end and returns its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFailed`] when it ended without an answer, [`Error::RunGone`] when it was deleted,
+    /// [`Error::NotDriven`] when this process had to give it up, or the database's.
+    pub async fn answer(&self, run: i64) -> Result<Answer> {
+        if let Some(live) = self.inner.registry.get(run) {
+            let failure = live
+                .wait(|state| state.finished.then(|| state.failure.clone()))
+                .await;
+            if let Some(message) = failure {
+                return Err(Error::NotDriven {
+                    run_id: run,
+                    message,
+                });
+            }
+        }
+        loop {
+            let found = self.inner.store.read(move |session| {
+                let Some(row) = runs::find(session, run)? else {
+                    return Err(Error::RunGone(run));
+                };
+                Ok((Run::from(row), messages::of_run(session, run)?))
+            });
+            let (ended, said) = found.await?;
+            if ended.status == RunStatus::Failed {
+                let reason = ended.reason.unwrap_or_default();
+                return Err(Error::RunFailed {
+                    run_id: run,
+                    reason,
+                    message: ended.error.unwrap_or_default(),
+                });
+            }
+            if ended.status.is_terminal() {
+                let messages = said.into_iter().filter(Message::is_assistant).collect();
+                return Ok(Answer {
+                    run: ended,
+                    messages,
+                });
+            }
+            // Another process drives it.
+            tokio::time::sleep(crate::writer::TICK).await;
+        }
+    }
+
+    pub(crate) fn state<T: Any + Send + Sync>(&self) -> Result<&T> {
+        let found = self
+            .inner
+            .state
+            .get(&TypeId::of::<T>())
+            .and_then(|state| state.downcast_ref());
+        found.ok_or_else(|| Error::NoState(std::any::type_name::<T>()))
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        self.inner.remote.as_ref()
+    }
+
+    pub(crate) fn require_remote(&self) -> Result<&Remote> {
+        let missing = || {
+            Error::Configuration(
+                "the engine has no provider; add `.openai(…)` to its builder".to_owned(),
+            )
+        };
+        self.remote().ok_or_else(missing)
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.inner.writer
+    }
+
+    pub(crate) fn worker(&self) -> &str {
+        &self.inner.worker
+    }
+
+    /// The runtime to drive runs on: the caller's, else the one the engine was built on.
+    pub(crate) fn runtime(&self) -> Option<Handle> {
+        Handle::try_current()
+            .ok()
+            .or_else(|| self.inner.runtime.clone())
+    }
+
+    pub(crate) fn lease_extended(&self) {
+        *self
+            .inner
+            .lease_extended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    pub(crate) fn lease_extended_at(&self) -> Instant {
+        self.inner
+            .lease_extended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(Instant::now)
+    }
+
+    /// Fails for a type of owner whose hooks could not be called.
+    pub(crate) fn check_loader(&self, kind: &str) -> Result<()> {
+        if self.inner.loaders.contains_key(kind) {
+            Ok(())
+        } else {
+            Err(Error::NoLoader(kind.to_owned()))
+        }
+    }
+
+    /// Loads the owner of a thread or chat. `None`: one of them is gone.
+    pub(crate) async fn load_owner(&self, parent: Messageable) -> Result<Option<LoadedOwner>> {
+        let engine = self.clone();
+        self.inner
+            .store
+            .read(move |session| {
+                let Some((kind, id)) = threads::owner(session, parent)? else {
+                    return Ok(None);
+                };
+                let loader = engine
+                    .inner
+                    .loaders
+                    .get(kind.as_str())
+                    .ok_or(Error::NoLoader(kind))?;
+                loader(session, &id)
+            })
+            .await
+    }
+
+    /// Runs were deleted here: stop driving them, and have the provider delete its part.
+    pub(crate) fn runs_destroyed(&self, runs: &[i64]) {
+        self.inner.registry.stop(runs, crate::run::Stop::Gone);
+        self.remote_deletions_noted();
+    }
+
+    /// Something was noted for the provider to delete, perhaps in a transaction of the host that has not committed.
+    pub(crate) fn remote_deletions_noted(&self) {
+        let Some(runtime) = self.runtime().filter(|_| self.remote().is_some()) else {
+            return;
+        };
+        let engine = self.clone();
+        runtime.spawn(async move {
+            for wait in options::DELETION_PASSES {
+                tokio::time::sleep(wait).await;
+                if let Err(error) = delete_remotely(&engine).await {
+                    tracing::warn!(%error, "remote deletions wait for the next pass");
+                }
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for AiEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut owners: Vec<_> = self.inner.loaders.keys().collect();
+        owners.sort();
+        f.debug_struct("AiEngine")
+            .field("worker", &self.inner.worker)
+            .field("owners", &owners)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,60 @@
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Who keeps the history that the model sees. The local database always has all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum History {
+    /// The provider, in a conversation of its own per thread; each call sends what it does not hold yet. The default
+    /// at OpenAI's own address.
+    Conversation,
+    /// Nobody else: each call sends the history, and asks the provider to keep nothing. The default everywhere else,
+    /// since few other servers keep conversations.
+    Local,
+}
+
+impl FromStr for History {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "conversation" => Ok(Self::Conversation),
+            "local" => Ok(Self::Local),
+            other => Err(Error::Configuration(format!(
+                "history {other:?} is unknown; it is \"conversation\" or \"local\""
+            ))),
+        }
+    }
+}
+
+/// Limits of an engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) lease: Duration,
+    pub(crate) hook_timeout: Duration,
+    pub(crate) max_message_bytes: usize,
+    pub(crate) max_unflushed_bytes: usize,
+    /// Further tries when a stream breaks before any output.
+    pub(crate) stream_retries: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(30),
+            hook_timeout: Duration::from_secs(10),
+            max_message_bytes: 16 * 1024 * 1024,
+            max_unflushed_bytes: 1024 * 1024,
+            stream_retries: 2,
+        }
+    }
+}
+
+/// When to look for remote deletions after they were noted: at once, and for a host's transaction that commits later.
+pub(super) const DELETION_PASSES: [Duration; 3] = [
+    Duration::ZERO,
+    Duration::from_millis(250),
+    Duration::from_secs(2),
+];

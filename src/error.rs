@@ -1,0 +1,159 @@
+//! One error type; each case says what happened and what to do about it.
+
+use std::fmt::{Debug, Display};
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+use crate::openai;
+
+/// Any error of a host's hook or transaction.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// What a hook returns. An error is logged; it never disturbs the run.
+pub type HookResult = std::result::Result<(), BoxError>;
+/// A result with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong. No variant holds a key or the text of a conversation, beyond the start of a
+/// refused value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The database refused a statement.
+    #[error("the database refused a statement")]
+    Database(#[source] DieselError),
+    /// The tables are not there.
+    #[error(
+        "the tables of ai-engine are missing ({0}); run the migrations first: `engine.migrate().await` or `ai_engine::migrate(&mut conn)`"
+    )]
+    NotMigrated(String),
+    /// The migrations could not be run.
+    #[error("the migrations could not be run: {0}")]
+    Migration(String),
+    /// No connection could be had.
+    #[error("no database connection: {0}")]
+    Connection(String),
+    /// Work on a database connection panicked; its transaction was rolled back.
+    #[error("work on a database connection panicked: {0}")]
+    Panicked(String),
+    /// A value is out of its limits. Nothing was stored or sent.
+    #[error("{field} {value} {reason}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// The value, shortened.
+        value: String,
+        /// What the limit is.
+        reason: String,
+    },
+    /// There is no such row, or it belongs to somebody else.
+    #[error("no {what} with id {id} here")]
+    NotFound {
+        /// Kind of row.
+        what: &'static str,
+        /// The id looked for.
+        id: String,
+    },
+    /// The thread or chat has a run that has not ended. Nothing was stored.
+    #[error("run {run_id} is still active on {on}; wait for it or cancel it")]
+    Busy {
+        /// The active run.
+        run_id: i64,
+        /// The thread or chat.
+        on: crate::Messageable,
+    },
+    /// The engine was not told how to load owners of this type.
+    #[error(
+        "no loader for owners of type {0:?}; add `.owner::<…>(…)` for it to the engine's builder"
+    )]
+    NoLoader(String),
+    /// An owner's stored id does not parse as the id type of its record.
+    #[error("{id:?} is no id of owner type {kind:?}")]
+    OwnerId {
+        /// [`Record::TYPE`](crate::Record::TYPE).
+        kind: String,
+        /// The stored id.
+        id: String,
+    },
+    /// The engine was built without a provider, or a setting is wrong.
+    #[error("{0}")]
+    Configuration(String),
+    /// The builder was given no state of this type.
+    #[error("no state of type {0}; add `.state(…)` to the engine's builder")]
+    NoState(&'static str),
+    /// A remote call outside a run failed.
+    #[error("the provider's call failed")]
+    OpenAi(#[from] openai::Error),
+    /// The run ended without an answer. It is stored, with this text.
+    #[error("run {run_id} failed ({reason}): {message}")]
+    RunFailed {
+        /// The run.
+        run_id: i64,
+        /// Why, in a word; also in the run's `reason`.
+        reason: String,
+        /// Why, in a sentence; also in the run's `error`.
+        message: String,
+    },
+    /// The run is gone: its thread was deleted meanwhile.
+    #[error("run {0} was deleted")]
+    RunGone(i64),
+    /// This process had to give the run up; it is stored, and [`AiEngine::recover`](crate::AiEngine::recover) takes it up.
+    #[error("run {run_id} could not be driven to its end: {message}")]
+    NotDriven {
+        /// The run.
+        run_id: i64,
+        /// What stood in the way.
+        message: String,
+    },
+    /// An error of the host, passed through a transaction.
+    #[error("the host's work failed")]
+    Host(#[source] BoxError),
+}
+
+impl Error {
+    /// Wraps an error of the host, to pass it through a transaction.
+    pub fn host(error: impl Into<BoxError>) -> Self {
+        Self::Host(error.into())
+    }
+
+    /// `value` is shown as Rust shows it: text in quotes, numbers bare.
+    pub(crate) fn invalid(
+        field: &'static str,
+        value: impl Debug,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::Invalid {
+            field,
+            value: shortened(&format!("{value:?}")),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn not_found(what: &'static str, id: impl Display) -> Self {
+        Self::NotFound {
+            what,
+            id: id.to_string(),
+        }
+    }
+}
+
+/// The start of a value: enough to find it, not enough to flood a log.
+pub(crate) fn shortened(text: &str) -> String {
+    const CHARS: usize = 120;
+    match text.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text.to_owned(),
+    }
+}
+
+impl From<DieselError> for Error {
+    fn from(error: DieselError) -> Self {
+        if let DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) = &error {
+            let message = info.message();
+            let missing = message.contains("no such table") || message.contains("does not exist");
+            if missing && message.contains("ai_engine_") {
+                return Self::NotMigrated(message.to_owned());
+            }
+        }
+        Self::Database(error)
+    }
+}

@@ -1,0 +1,79 @@
+//! The messages of one thread or chat.
+
+use crate::engine::AiEngine;
+use crate::error::Result;
+use crate::model::{Content, Message, Messageable, Page, Role};
+use crate::run::deliver_created;
+use crate::store::messages::{self, NewMessage};
+use crate::store::session::Session;
+use crate::store::threads;
+
+/// The messages of one thread or chat.
+#[derive(Debug)]
+pub struct Messages<'e> {
+    pub(crate) engine: &'e AiEngine,
+    pub(crate) of: Messageable,
+}
+
+impl Messages<'_> {
+    /// A page of messages in the order of the conversation: the newest, or those before one of them. A message that
+    /// is still streaming comes with the text stored so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) when `page.before` is no message of this conversation.
+    pub async fn list(&self, page: Page) -> Result<Vec<Message>> {
+        let of = self.of;
+        self.engine
+            .store()
+            .read(move |session| messages::page(session, of, page))
+            .await
+    }
+
+    /// Adds a message without asking the model: a system message, or history from elsewhere. It travels with the
+    /// next run. The owner's create hook is called.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error::Invalid) when the content is empty or too long,
+    /// [`Error::Busy`](crate::Error::Busy) while a run is active, since the place of the message in the conversation
+    /// would not be known.
+    pub async fn create(&self, role: Role, content: impl Into<Content>) -> Result<Message> {
+        let (of, text) = (self.of, content.into().checked()?);
+        let message = self
+            .engine
+            .store()
+            .write(move |session| create_in(session, of, role, text))
+            .await?;
+        deliver_created(self.engine, self.of, &message).await;
+        Ok(message)
+    }
+
+    /// [`create`](Self::create) in your transaction; no hook is called.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_in(
+        &self,
+        conn: &mut dyn Session,
+        role: Role,
+        content: impl Into<Content>,
+    ) -> Result<Message> {
+        create_in(conn, self.of, role, content.into().checked()?)
+    }
+}
+
+fn create_in(
+    session: &mut dyn Session,
+    of: Messageable,
+    role: Role,
+    text: String,
+) -> Result<Message> {
+    let parent = threads::lock(session, of)?;
+    crate::run::refuse_busy(session, of)?;
+    messages::insert(
+        session,
+        &NewMessage::local(of, None, parent.seq, 0, role, text),
+    )
+}

@@ -1,0 +1,374 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Assistant;
+use crate::error::{Error, Result};
+
+/// What an assistant is: model, instructions and how to sample.
+///
+/// It lives in the host's database and travels with each call. Fields left out are not sent, so the
+/// provider's defaults hold. Limits are checked when the definition is saved or run, before anything
+/// is stored or sent.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AssistantDefinition {
+    pub(crate) model: String,
+    pub(crate) name: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) instructions: Option<String>,
+    pub(crate) temperature: Option<f64>,
+    pub(crate) top_p: Option<f64>,
+    pub(crate) max_output_tokens: Option<i64>,
+    pub(crate) max_prompt_tokens: Option<i64>,
+    pub(crate) reasoning: Option<Value>,
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) tools: Vec<Value>,
+    pub(crate) parameters: Map<String, Value>,
+}
+
+/// Metadata limits of `OpenAI`'s API description, schema `Metadata`.
+const METADATA_PAIRS: usize = 16;
+const METADATA_KEY_CHARS: usize = 64;
+const METADATA_VALUE_CHARS: usize = 512;
+
+/// Request fields that the engine or a setter of the definition owns.
+const OWNED_PARAMETERS: [&str; 14] = [
+    "model",
+    "input",
+    "messages",
+    "instructions",
+    "conversation",
+    "previous_response_id",
+    "store",
+    "stream",
+    "background",
+    "temperature",
+    "top_p",
+    "max_output_tokens",
+    "metadata",
+    "tools",
+];
+
+impl AssistantDefinition {
+    /// An assistant that answers with `model`, by its provider's name.
+    pub fn new(model: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            ..Self::default()
+        }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// What it is for. Shown to people, not sent to the model.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// System text of each call.
+    #[must_use]
+    pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.instructions = Some(instructions.into());
+        self
+    }
+
+    /// Sampling temperature, 0 to 2. Some reasoning models refuse any.
+    #[must_use]
+    pub fn temperature(mut self, temperature: f64) -> Self {
+        self.temperature = Some(temperature);
+        self
+    }
+
+    /// Nucleus sampling, 0 to 1.
+    #[must_use]
+    pub fn top_p(mut self, top_p: f64) -> Self {
+        self.top_p = Some(top_p);
+        self
+    }
+
+    /// Most tokens of an answer, reasoning included; at least
+    /// [`Assistant::MIN_COMPLETION_TOKENS`]. A longer answer ends as `incomplete`.
+    #[must_use]
+    pub fn max_output_tokens(mut self, tokens: u32) -> Self {
+        self.max_output_tokens = Some(tokens.into());
+        self
+    }
+
+    /// Budget of history sent with a call, in tokens, at least [`Assistant::MIN_PROMPT_TOKENS`].
+    ///
+    /// Holds where the history is local ([`History::Local`](crate::History::Local)): the oldest turns
+    /// are left out, never the newest. Tokens are estimated as a quarter of the bytes, since no
+    /// tokenizer fits every model.
+    #[must_use]
+    pub fn max_prompt_tokens(mut self, tokens: u32) -> Self {
+        self.max_prompt_tokens = Some(tokens.into());
+        self
+    }
+
+    /// Reasoning options as the provider takes them, such as `{"effort": "low"}`.
+    #[must_use]
+    pub fn reasoning(mut self, reasoning: impl Into<Value>) -> Self {
+        self.reasoning = Some(reasoning.into());
+        self
+    }
+
+    /// Adds a pair of metadata: up to 16, keys up to 64 characters, values up to 512.
+    #[must_use]
+    pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata
+            .insert(key.into(), Value::String(value.into()));
+        self
+    }
+
+    /// Adds a tool as the provider takes it: an object with a `type`.
+    #[must_use]
+    pub fn tool(mut self, tool: impl Into<Value>) -> Self {
+        self.tools.push(tool.into());
+        self
+    }
+
+    /// Adds any further parameter of the provider's request.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.parameters.insert(name.into(), value.into());
+        self
+    }
+
+    /// Checks every limit that can be checked without the provider.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for the first field that is out of its limits.
+    pub fn validate(&self) -> Result<()> {
+        if self.model.trim().is_empty() {
+            return Err(Error::invalid(
+                "model",
+                &self.model,
+                "must name a model of the provider",
+            ));
+        }
+        let texts = [
+            ("model", Some(&self.model)),
+            ("name", self.name.as_ref()),
+            ("description", self.description.as_ref()),
+            ("instructions", self.instructions.as_ref()),
+        ];
+        for (field, text) in texts {
+            if let Some(text) = text.filter(|text| text.contains('\0')) {
+                return Err(Error::invalid(
+                    field,
+                    text,
+                    "must not contain a NUL character; remove it",
+                ));
+            }
+        }
+        within("temperature", self.temperature, 0.0, 2.0)?;
+        within("top_p", self.top_p, 0.0, 1.0)?;
+        at_least(
+            "max_output_tokens",
+            self.max_output_tokens,
+            Assistant::MIN_COMPLETION_TOKENS,
+        )?;
+        at_least(
+            "max_prompt_tokens",
+            self.max_prompt_tokens,
+            Assistant::MIN_PROMPT_TOKENS,
+        )?;
+        self.validate_metadata()?;
+        for tool in &self.tools {
+            if !tool.get("type").is_some_and(Value::is_string) {
+                return Err(Error::invalid(
+                    "tools",
+                    tool.to_string(),
+                    "each tool must be an object with a text `type`",
+                ));
+            }
+        }
+        if let Some(name) = self
+            .parameters
+            .keys()
+            .find(|name| OWNED_PARAMETERS.contains(&name.as_str()))
+        {
+            return Err(Error::invalid(
+                "parameters",
+                name,
+                "is set by the engine or by a method of the definition of its own",
+            ));
+        }
+        let json = [
+            serde_json::to_string(&self.metadata),
+            serde_json::to_string(&self.tools),
+            serde_json::to_string(&self.parameters),
+            serde_json::to_string(&self.reasoning),
+        ];
+        if json
+            .into_iter()
+            .flatten()
+            .any(|text| text.contains("\\u0000"))
+        {
+            return Err(Error::invalid(
+                "parameters",
+                "JSON",
+                "must not contain a NUL character; remove it",
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_metadata(&self) -> Result<()> {
+        if self.metadata.len() > METADATA_PAIRS {
+            let reason = format!("may hold {METADATA_PAIRS} pairs at most");
+            return Err(Error::invalid(
+                "metadata",
+                format!("{} pairs", self.metadata.len()),
+                reason,
+            ));
+        }
+        for (key, value) in &self.metadata {
+            if key.chars().count() > METADATA_KEY_CHARS {
+                return Err(Error::invalid(
+                    "metadata",
+                    key,
+                    format!("a key may have {METADATA_KEY_CHARS} characters at most"),
+                ));
+            }
+            let Value::String(text) = value else {
+                return Err(Error::invalid("metadata", value, "a value must be text"));
+            };
+            if text.chars().count() > METADATA_VALUE_CHARS {
+                let reason = format!(
+                    "the value of {key:?} may have {METADATA_VALUE_CHARS} characters at most"
+                );
+                return Err(Error::invalid("metadata", text, reason));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn from_row(row: &Assistant) -> Self {
+        let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
+        Self {
+            model: row.model.clone(),
+            name: row.name.clone(),
+            description: row.description.clone(),
+            instructions: row.instructions.clone(),
+            temperature: row.temperature,
+            top_p: row.top_p,
+            max_output_tokens: row.max_output_tokens,
+            max_prompt_tokens: row.max_prompt_tokens,
+            reasoning: row.reasoning.clone(),
+            metadata: object(&row.metadata),
+            tools: row.tools.as_array().cloned().unwrap_or_default(),
+            parameters: object(&row.parameters),
+        }
+    }
+}
+
+fn within(field: &'static str, value: Option<f64>, low: f64, high: f64) -> Result<()> {
+    match value {
+        Some(value) if !(low..=high).contains(&value) => Err(Error::invalid(
+            field,
+            value,
+            format!("must lie between {low} and {high}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn at_least(field: &'static str, value: Option<i64>, limit: i64) -> Result<()> {
+    match value {
+        Some(value) if value < limit => Err(Error::invalid(
+            field,
+            value,
+            format!("must be at least {limit}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(definition: &AssistantDefinition) -> String {
+        definition.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_limit_is_named_with_the_field_and_the_value() {
+        let base = || AssistantDefinition::new("m");
+        assert_eq!(
+            refused(&AssistantDefinition::new(" ")),
+            "model \" \" must name a model of the provider"
+        );
+        assert_eq!(
+            refused(&base().temperature(2.5)),
+            "temperature 2.5 must lie between 0 and 2"
+        );
+        assert_eq!(
+            refused(&base().temperature(f64::NAN)),
+            "temperature NaN must lie between 0 and 2"
+        );
+        assert_eq!(
+            refused(&base().top_p(-0.1)),
+            "top_p -0.1 must lie between 0 and 1"
+        );
+        assert_eq!(
+            refused(&base().max_output_tokens(15)),
+            "max_output_tokens 15 must be at least 16"
+        );
+        assert_eq!(
+            refused(&base().max_prompt_tokens(255)),
+            "max_prompt_tokens 255 must be at least 256"
+        );
+        assert!(
+            refused(&base().metadata("k".repeat(65), "v"))
+                .ends_with("a key may have 64 characters at most")
+        );
+        assert!(
+            refused(&base().metadata("k", "v".repeat(513)))
+                .ends_with("may have 512 characters at most")
+        );
+        let crowded = (0..17).fold(base(), |d, i| d.metadata(i.to_string(), "v"));
+        assert_eq!(
+            refused(&crowded),
+            "metadata \"17 pairs\" may hold 16 pairs at most"
+        );
+        assert!(refused(&base().tool(json!({"name": "f"}))).contains("a text `type`"));
+        assert!(
+            refused(&base().parameter("input", "x"))
+                .starts_with("parameters \"input\" is set by the engine")
+        );
+        assert!(refused(&base().instructions("a\0b")).contains("NUL"));
+        assert!(refused(&base().parameter("user", "a\0b")).contains("NUL"));
+    }
+
+    #[test]
+    fn the_limits_themselves_are_allowed() {
+        let widest = (0..16).fold(AssistantDefinition::new("m"), |d, i| {
+            d.metadata(format!("{i:064}"), "é".repeat(512))
+        });
+        widest
+            .temperature(2.0)
+            .top_p(0.0)
+            .max_output_tokens(16)
+            .max_prompt_tokens(256)
+            .validate()
+            .unwrap();
+    }
+
+    #[test]
+    fn a_long_value_is_shortened_in_the_error() {
+        let error = refused(&AssistantDefinition::new("m").metadata("k", "v".repeat(5000)));
+        assert!(error.len() < 300, "{error}");
+    }
+}

@@ -1,0 +1,189 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Usage, UtcTimestamp, text_enum};
+use crate::schema::ai_engine_messages;
+
+text_enum! {
+    /// Who speaks.
+    pub enum Role {
+        /// The host, to the model.
+        System => "system",
+        /// The owner of the thread.
+        User => "user",
+        /// The model.
+        Assistant => "assistant",
+    }
+}
+
+text_enum! {
+    /// How much of a message there is.
+    pub enum MessageStatus {
+        /// Nothing yet.
+        Pending => "pending",
+        /// It grows.
+        Streaming => "streaming",
+        /// All of it.
+        Completed => "completed",
+        /// It broke off; its run's `reason` says why.
+        Incomplete => "incomplete",
+        /// It could not be had.
+        Failed => "failed",
+    }
+}
+
+text_enum! {
+    /// Whether the provider's conversation holds a message.
+    pub enum RemoteState {
+        /// It does not: the message travels with the next call.
+        Absent => "absent",
+        /// It does.
+        Held => "held",
+        /// It may: the process died, or the call broke off, between sending and knowing.
+        Unknown => "unknown",
+    }
+}
+
+/// What a message or a run belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type", content = "id")]
+#[non_exhaustive]
+pub enum Messageable {
+    /// An [`AssistantThread`](crate::AssistantThread).
+    AssistantThread(i64),
+    /// A [`Chat`](crate::Chat).
+    Chat(i64),
+}
+
+impl Messageable {
+    /// The database's CHECK says that exactly one of the two is set.
+    pub(crate) fn of(thread: Option<i64>, chat: Option<i64>) -> Self {
+        thread
+            .map(Self::AssistantThread)
+            .or(chat.map(Self::Chat))
+            .unwrap_or(Self::Chat(0))
+    }
+
+    pub(crate) const fn thread_id(self) -> Option<i64> {
+        match self {
+            Self::AssistantThread(id) => Some(id),
+            Self::Chat(_) => None,
+        }
+    }
+
+    pub(crate) const fn chat_id(self) -> Option<i64> {
+        match self {
+            Self::Chat(id) => Some(id),
+            Self::AssistantThread(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Messageable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AssistantThread(id) => write!(f, "assistant thread {id}"),
+            Self::Chat(id) => write!(f, "chat {id}"),
+        }
+    }
+}
+
+/// One message of a thread or chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Message {
+    /// Local id.
+    pub id: i64,
+    /// The thread or chat it belongs to.
+    pub messageable: Messageable,
+    /// Its run; `None` for messages the host put in itself.
+    pub run_id: Option<i64>,
+    /// The turn it belongs to: messages are ordered by (`seq`, `position`).
+    pub seq: i64,
+    /// Place in its turn.
+    pub position: i64,
+    /// Who speaks.
+    pub role: Role,
+    /// How much of it there is.
+    pub status: MessageStatus,
+    /// The text so far.
+    pub content: String,
+    /// Model that wrote it, as the provider reported it.
+    pub model: Option<String>,
+    /// Tokens it cost; zero for messages the model did not write.
+    pub usage: Usage,
+    /// Id at the provider, when it keeps the message.
+    pub remote_id: Option<String>,
+    /// Whether the provider's conversation holds it.
+    pub remote_state: RemoteState,
+    /// When it was stored.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Message {
+    /// Whether a user said it.
+    #[must_use]
+    pub fn is_user(&self) -> bool {
+        self.role == Role::User
+    }
+
+    /// Whether the model said it.
+    #[must_use]
+    pub fn is_assistant(&self) -> bool {
+        self.role == Role::Assistant
+    }
+
+    /// Whether it belongs to a chat (and not to an assistant thread).
+    #[must_use]
+    pub fn in_chat(&self) -> bool {
+        matches!(self.messageable, Messageable::Chat(_))
+    }
+}
+
+/// A message as stored, without the text that is still in deltas.
+#[derive(Debug, Clone, diesel::Queryable, diesel::Selectable)]
+#[diesel(table_name = ai_engine_messages)]
+pub(crate) struct MessageRow {
+    pub(crate) id: i64,
+    pub(crate) assistant_thread_id: Option<i64>,
+    pub(crate) chat_id: Option<i64>,
+    pub(crate) run_id: Option<i64>,
+    pub(crate) seq: i64,
+    pub(crate) position: i64,
+    pub(crate) role: Role,
+    pub(crate) status: MessageStatus,
+    pub(crate) content: String,
+    pub(crate) model: Option<String>,
+    #[diesel(embed)]
+    pub(crate) usage: Usage,
+    pub(crate) remote_id: Option<String>,
+    pub(crate) remote_state: RemoteState,
+    pub(crate) endpoint: Option<String>,
+    #[diesel(deserialize_as = UtcTimestamp)]
+    pub(crate) created_at: DateTime<Utc>,
+    #[diesel(deserialize_as = UtcTimestamp)]
+    pub(crate) updated_at: DateTime<Utc>,
+}
+
+impl From<MessageRow> for Message {
+    fn from(row: MessageRow) -> Self {
+        Self {
+            id: row.id,
+            messageable: Messageable::of(row.assistant_thread_id, row.chat_id),
+            run_id: row.run_id,
+            seq: row.seq,
+            position: row.position,
+            role: row.role,
+            status: row.status,
+            content: row.content,
+            model: row.model,
+            usage: row.usage,
+            remote_id: row.remote_id,
+            remote_state: row.remote_state,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The rows: plain data, the same on every database. Whatever touches the database or the network
+//! takes `&engine` or a connection.
+
+mod answer;
+mod assistant;
+mod content;
+mod definition;
+mod message;
+mod page;
+mod run;
+mod text_enum;
+mod thread;
+mod time;
+mod usage;
+
+pub use answer::Answer;
+pub use assistant::Assistant;
+pub use content::Content;
+pub use definition::AssistantDefinition;
+pub use message::{Message, MessageStatus, Messageable, RemoteState, Role};
+pub use page::Page;
+pub use run::{Run, RunStatus};
+pub use thread::{AssistantThread, Chat};
+pub use usage::Usage;
+
+pub(crate) use message::MessageRow;
+pub(crate) use run::RunRow;
+pub(crate) use text_enum::text_enum;
+pub(crate) use time::{UtcTimestamp, utc_now};

@@ -1,0 +1,148 @@
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Messageable, Usage, UtcTimestamp, text_enum};
+use crate::schema::ai_engine_runs;
+
+text_enum! {
+    /// Where a run is in its life.
+    pub enum RunStatus {
+        /// Submitted; nobody drives it yet.
+        Queued => "queued",
+        /// A process holds its lease and drives it.
+        InProgress => "in_progress",
+        /// Waits for the host.
+        RequiresAction => "requires_action",
+        /// The whole answer is stored.
+        Completed => "completed",
+        /// Part of the answer is stored; the run's `reason` says why not all.
+        Incomplete => "incomplete",
+        /// No answer; the run's `error` says why.
+        Failed => "failed",
+        /// Stopped by request; what had arrived is stored.
+        Cancelled => "cancelled",
+    }
+}
+
+impl RunStatus {
+    /// Whether nothing will change any more.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(
+            self,
+            Self::Completed | Self::Incomplete | Self::Failed | Self::Cancelled
+        )
+    }
+
+    /// The one place that says how a run may move.
+    pub(crate) const fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Queued => matches!(next, Self::InProgress | Self::Failed | Self::Cancelled),
+            Self::InProgress => next.is_terminal() || matches!(next, Self::RequiresAction),
+            Self::RequiresAction => next.is_terminal() || matches!(next, Self::InProgress),
+            Self::Completed | Self::Incomplete | Self::Failed | Self::Cancelled => false,
+        }
+    }
+
+    /// The states from which `next` may be reached.
+    pub(crate) fn before(next: Self) -> Vec<Self> {
+        [Self::Queued, Self::InProgress, Self::RequiresAction]
+            .into_iter()
+            .filter(|from| from.may_become(next))
+            .collect()
+    }
+}
+
+/// One turn: a user message, a call of the model, its answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Run {
+    /// Local id.
+    pub id: i64,
+    /// The thread or chat it belongs to.
+    pub messageable: Messageable,
+    /// The assistant; `None` for a chat's run, or once the assistant is deleted.
+    pub assistant_id: Option<i64>,
+    /// The assistant's name when the run was submitted.
+    pub assistant_name: Option<String>,
+    /// Model asked for.
+    pub model: String,
+    /// Place among the turns of its thread, from 1.
+    pub seq: i64,
+    /// Where it is in its life.
+    pub status: RunStatus,
+    /// Why it is incomplete or failed, in a word: `max_output_tokens`, `disconnected`, `interrupted` …
+    pub reason: Option<String>,
+    /// What went wrong, in a sentence.
+    pub error: Option<String>,
+    /// Calls made to the provider.
+    pub attempts: i64,
+    /// The key the host submitted it under.
+    pub idempotency_key: Option<String>,
+    /// Tokens of all its calls.
+    pub usage: Usage,
+    /// When it was submitted.
+    pub created_at: DateTime<Utc>,
+    /// When a process began to drive it.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// A run as stored.
+#[derive(Debug, Clone, diesel::Queryable, diesel::Selectable)]
+#[diesel(table_name = ai_engine_runs)]
+pub(crate) struct RunRow {
+    pub(crate) id: i64,
+    pub(crate) assistant_thread_id: Option<i64>,
+    pub(crate) chat_id: Option<i64>,
+    pub(crate) assistant_id: Option<i64>,
+    pub(crate) assistant_name: Option<String>,
+    pub(crate) model: String,
+    pub(crate) definition: Value,
+    pub(crate) seq: i64,
+    pub(crate) status: RunStatus,
+    pub(crate) reason: Option<String>,
+    pub(crate) error: Option<String>,
+    pub(crate) attempts: i64,
+    pub(crate) fencing_token: i64,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) input_tokens: i64,
+    pub(crate) cached_input_tokens: i64,
+    pub(crate) cache_write_tokens: i64,
+    pub(crate) output_tokens: i64,
+    pub(crate) reasoning_tokens: i64,
+    #[diesel(deserialize_as = UtcTimestamp)]
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) started_at: Option<chrono::NaiveDateTime>,
+    pub(crate) finished_at: Option<chrono::NaiveDateTime>,
+}
+
+impl From<RunRow> for Run {
+    fn from(row: RunRow) -> Self {
+        Self {
+            id: row.id,
+            messageable: Messageable::of(row.assistant_thread_id, row.chat_id),
+            assistant_id: row.assistant_id,
+            assistant_name: row.assistant_name,
+            model: row.model,
+            seq: row.seq,
+            status: row.status,
+            reason: row.reason,
+            error: row.error,
+            attempts: row.attempts,
+            idempotency_key: row.idempotency_key,
+            usage: Usage {
+                input_tokens: row.input_tokens,
+                cached_input_tokens: row.cached_input_tokens,
+                cache_write_tokens: row.cache_write_tokens,
+                output_tokens: row.output_tokens,
+                reasoning_tokens: row.reasoning_tokens,
+            },
+            created_at: row.created_at,
+            started_at: row.started_at.map(|t| t.and_utc()),
+            finished_at: row.finished_at.map(|t| t.and_utc()),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+use serde::{Deserialize, Serialize};
+
+/// Tokens of a message or of a whole run, as the provider counted them; zero when it did not.
+///
+/// Cached and cache-write tokens are part of the input, reasoning tokens part of the output
+/// (`OpenAI`'s API description, schema `ResponseUsage`).
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    diesel::Queryable,
+    diesel::Selectable,
+    diesel::Insertable,
+    diesel::AsChangeset,
+)]
+#[diesel(table_name = crate::schema::ai_engine_messages)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Tokens of the request.
+    pub input_tokens: i64,
+    /// Of those, read from the provider's cache.
+    pub cached_input_tokens: i64,
+    /// Of those, written to the provider's cache.
+    pub cache_write_tokens: i64,
+    /// Tokens of the answer.
+    pub output_tokens: i64,
+    /// Of those, spent on reasoning.
+    pub reasoning_tokens: i64,
+}
+
+impl Usage {
+    /// Input and output together.
+    #[must_use]
+    pub const fn total_tokens(&self) -> i64 {
+        self.input_tokens + self.output_tokens
+    }
+}
+
+impl std::ops::Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens + other.input_tokens,
+            cached_input_tokens: self.cached_input_tokens + other.cached_input_tokens,
+            cache_write_tokens: self.cache_write_tokens + other.cache_write_tokens,
+            output_tokens: self.output_tokens + other.output_tokens,
+            reasoning_tokens: self.reasoning_tokens + other.reasoning_tokens,
+        }
+    }
+}

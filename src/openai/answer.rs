@@ -1,0 +1,264 @@
+//! An answer whose head has arrived: its body, in bounds of size and time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::stream;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+use super::lenient::Object;
+use super::{ApiError, ApiKey, Error, Result, config::Limits};
+
+/// Most bytes read of an error's body; the message kept of it is shorter still.
+const MAX_ERROR_BODY: usize = 64 << 10;
+
+/// The time limits of one attempt: silence, and the whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    idle: Duration,
+    total: Duration,
+    started: Instant,
+}
+
+impl Clock {
+    pub(super) fn start(limits: &Limits) -> Self {
+        Self {
+            idle: limits.idle_timeout,
+            total: limits.total_timeout,
+            started: Instant::now(),
+        }
+    }
+
+    /// Waits for `future`, which stands for the next sign of the server.
+    pub(super) async fn limit<F: Future>(
+        &self,
+        what: &'static str,
+        future: F,
+    ) -> Result<F::Output> {
+        let left = self.total.saturating_sub(self.started.elapsed());
+        let (wait, limit, setting) = if self.idle <= left {
+            (self.idle, self.idle, "idle_timeout")
+        } else {
+            (left, self.total, "total_timeout")
+        };
+        timeout(wait, future).await.map_err(|_| Error::Timeout {
+            what,
+            limit,
+            setting,
+        })
+    }
+}
+
+/// An answer and what its reading needs. Dropping it closes the connection unless the body was read
+/// to its end.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) response: reqwest::Response,
+    pub(super) clock: Clock,
+    pub(super) limits: Limits,
+    pub(super) key: Option<ApiKey>,
+}
+
+impl Answer {
+    pub(super) fn request_id(&self) -> Option<String> {
+        let id = self.response.headers().get("x-request-id")?.to_str().ok()?;
+        let id = self
+            .key
+            .as_ref()
+            .map_or_else(|| id.into(), |key| key.redact(id));
+        Some(super::lenient::bounded(&id, 256))
+    }
+
+    pub(super) fn content_type(&self) -> String {
+        let value = self
+            .response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        value.unwrap_or_default().to_ascii_lowercase()
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let chunk = self
+            .clock
+            .limit(
+                "waiting for the next bytes of the answer",
+                self.response.chunk(),
+            )
+            .await?;
+        chunk.map_err(|error| Error::Disconnected {
+            message: "the answer broke off".to_owned(),
+            source: Some(Box::new(error.without_url())),
+        })
+    }
+
+    /// The body as it arrives.
+    pub(super) fn into_chunks(self) -> impl Stream<Item = Result<Bytes>> + Send {
+        stream::unfold(Some(self), async |answer| {
+            let mut answer = answer?;
+            match answer.chunk().await {
+                Ok(Some(chunk)) => Some((Ok(chunk), Some(answer))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
+    async fn body(&mut self) -> Result<Vec<u8>> {
+        let limit = self.limits.max_body_bytes;
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if body.len() + chunk.len() > limit {
+                return Err(Error::TooLarge {
+                    what: "the answer",
+                    limit,
+                    setting: "max_body_bytes",
+                });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    /// The body as a JSON object.
+    pub(super) async fn into_object(mut self) -> Result<Object> {
+        let body = self.body().await?;
+        let malformed = |message: String| {
+            let text = String::from_utf8_lossy(&body);
+            let text = self
+                .key
+                .as_ref()
+                .map_or_else(|| text.clone(), |key| key.redact(&text).into_owned().into());
+            Error::malformed("the answer", message, &text)
+        };
+        match serde_json::from_slice(&body) {
+            // Some gateways report errors with status 200. A response has an `error` too, but then
+            // an id as well.
+            Ok(Value::Object(object)) if is_error(&object) => {
+                let mut error = ApiError::from_object(&object);
+                error.request_id = self.request_id();
+                Err(error.finish(self.key.as_ref()).into())
+            }
+            Ok(Value::Object(object)) => Ok(object),
+            Ok(_) => Err(malformed("it is no JSON object".to_owned())),
+            Err(error) => Err(malformed(error.to_string())),
+        }
+    }
+
+    /// The beginning of a body that cannot be used, as an error.
+    pub(super) async fn into_malformed(mut self, message: String) -> Error {
+        let text = self.beginning().await;
+        let text = self
+            .key
+            .as_ref()
+            .map_or_else(|| text.as_str().into(), |key| key.redact(&text));
+        Error::malformed("the answer", message, &text)
+    }
+
+    /// The error a refused request amounts to. A body that breaks off or does not come still leaves
+    /// the status.
+    pub(super) async fn into_error(mut self) -> Error {
+        let body = self.beginning().await;
+        ApiError::from_answer(
+            self.response.status(),
+            self.response.headers(),
+            &body,
+            self.key.as_ref(),
+        )
+        .into()
+    }
+
+    async fn beginning(&mut self) -> String {
+        let mut body = Vec::new();
+        while body.len() < MAX_ERROR_BODY {
+            let Ok(Some(chunk)) = self.chunk().await else {
+                break;
+            };
+            body.extend_from_slice(&chunk);
+        }
+        body.truncate(MAX_ERROR_BODY);
+        String::from_utf8_lossy(&body).into_owned()
+    }
+
+    /// Reads a short body, so that the connection can be used again; what it says does not matter.
+    pub(super) async fn discard(mut self) {
+        self.beginning().await;
+    }
+}
+
+fn is_error(object: &Object) -> bool {
+    !object.contains_key("id") && object.get("error").is_some_and(|error| !error.is_null())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock(idle: u64, total: u64) -> Clock {
+        Clock {
+            idle: Duration::from_secs(idle),
+            total: Duration::from_secs(total),
+            started: Instant::now(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_limited_by_the_idle_timeout() {
+        let started = Instant::now();
+        let error = clock(120, 1800)
+            .limit("waiting", std::future::pending::<()>())
+            .await
+            .unwrap_err();
+        assert_eq!(started.elapsed().as_secs(), 120);
+        assert!(
+            matches!(
+                error,
+                Error::Timeout {
+                    setting: "idle_timeout",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(error.to_string().contains("120s"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn steady_bytes_are_limited_by_the_total_timeout() {
+        let clock = clock(120, 300);
+        for _ in 0..2 {
+            clock
+                .limit("waiting", tokio::time::sleep(Duration::from_secs(119)))
+                .await
+                .unwrap();
+        }
+        let error = clock
+            .limit("waiting", tokio::time::sleep(Duration::from_secs(119)))
+            .await
+            .unwrap_err();
+        assert_eq!(clock.started.elapsed().as_secs(), 300);
+        assert!(
+            matches!(
+                error,
+                Error::Timeout {
+                    setting: "total_timeout",
+                    ..
+                }
+            ),
+            "{error}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_endless_limit_is_possible() {
+        let clock = Clock {
+            idle: Duration::MAX,
+            total: Duration::MAX,
+            started: Instant::now(),
+        };
+        assert_eq!(clock.limit("waiting", async { 1 }).await.unwrap(), 1);
+    }
+}

@@ -1,0 +1,247 @@
+//! The provider's own error, read leniently from the many shapes servers use.
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use super::ApiKey;
+use super::lenient::{self, Object, bounded};
+
+/// Longest message kept, in bytes: an error page can be large, and the text goes into logs and
+/// tables.
+const MAX_MESSAGE: usize = 2048;
+/// Longest short field (type, code, parameter, request id) kept, in bytes.
+const MAX_FIELD: usize = 256;
+
+/// `type` and `code` values of an exhausted quota or spending limit (HTTP 429): waiting does not
+/// help. Source: OpenAI's guide to error codes.
+const EXHAUSTED: [&str; 5] = [
+    "insufficient_quota",
+    "credit_balance_exhausted",
+    "organization_spend_limit_exceeded",
+    "project_spend_limit_exceeded",
+    "organization_usage_limit_exceeded",
+];
+/// `type` and `code` values that mean "later" when an error arrives without an HTTP status, inside
+/// a stream.
+const TRANSIENT: [&str; 5] = [
+    "server_error",
+    "rate_limit_exceeded",
+    "rate_limit_error",
+    "server_is_overloaded",
+    "slow_down",
+];
+
+/// An error the provider sent: the answer to a request, or an event in a stream.
+///
+/// The API key is replaced by `[redacted]` in every text. Source of the fields: OpenAI's API
+/// description, schemas `Error` and `ResponseErrorEvent`; other servers leave some of them out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApiError {
+    /// The HTTP status; `None` for an error inside a stream.
+    pub status: Option<u16>,
+    /// The provider's text, at most 2 KiB. Never empty.
+    pub message: String,
+    /// The provider's `type`, such as `invalid_request_error`.
+    pub kind: Option<String>,
+    /// The provider's `code`, such as `rate_limit_exceeded`. A number is kept in decimal.
+    pub code: Option<String>,
+    /// The request's parameter that is at fault.
+    pub param: Option<String>,
+    /// The provider's id of the request (`x-request-id`), for its support.
+    pub request_id: Option<String>,
+    /// How long the provider asks to wait.
+    pub retry_after: Option<Duration>,
+    /// Whether the provider wants the call to be tried again (`x-should-retry`).
+    pub should_retry: Option<bool>,
+}
+
+impl ApiError {
+    /// Whether the same call may succeed when sent again; see
+    /// [`Error::is_retryable`](super::Error::is_retryable).
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        if self.is_quota_exhausted() {
+            return false;
+        }
+        if let Some(should_retry) = self.should_retry {
+            return should_retry;
+        }
+        match self.status {
+            _ if self.is_conversation_locked() => true,
+            Some(status) => matches!(status, 408 | 409 | 429) || status >= 500,
+            None => self.is_any_of(&TRANSIENT),
+        }
+    }
+
+    /// Whether a quota, a credit balance or a spending limit is used up: only the account's owner
+    /// can change that.
+    #[must_use]
+    pub fn is_quota_exhausted(&self) -> bool {
+        self.is_any_of(&EXHAUSTED)
+    }
+
+    /// Whether another response is being written to the conversation (HTTP 400, code
+    /// `conversation_locked`).
+    #[must_use]
+    pub fn is_conversation_locked(&self) -> bool {
+        self.code.as_deref() == Some("conversation_locked")
+    }
+
+    fn is_any_of(&self, names: &[&str]) -> bool {
+        [&self.kind, &self.code]
+            .into_iter()
+            .flatten()
+            .any(|name| names.contains(&name.as_str()))
+    }
+
+    /// Reads the answer to a refused request.
+    pub(super) fn from_answer(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &str,
+        key: Option<&ApiKey>,
+    ) -> Self {
+        let mut error = match serde_json::from_str(body) {
+            Ok(Value::Object(object)) => Self::from_object(&object),
+            Ok(Value::String(message)) => Self {
+                message,
+                ..Self::default()
+            },
+            // An HTML page says nothing that its status does not say.
+            _ if body.trim_start().starts_with('<') => Self::default(),
+            _ => Self {
+                message: body.trim().to_owned(),
+                ..Self::default()
+            },
+        };
+        if status.is_redirection() {
+            let target = header(headers, "location").unwrap_or("an address it does not name");
+            error.message = format!(
+                "the server redirects to {}; redirects are not followed, set `base_url` to the final address",
+                super::address::without_user_info(target)
+            );
+        }
+        error.status = Some(status.as_u16());
+        error.request_id = header(headers, "x-request-id").map(str::to_owned);
+        error.retry_after = retry_after(headers);
+        error.should_retry = header(headers, "x-should-retry").and_then(|text| text.parse().ok());
+        error.finish(key)
+    }
+
+    /// Reads an error in any of its shapes: `{"error": {…}}`, `{"error": "text"}`, `{"detail": …}`,
+    /// or flat.
+    pub(super) fn from_object(object: &Object) -> Self {
+        let source = lenient::object(object, "error").unwrap_or(object);
+        let message = [
+            source.get("message"),
+            object.get("error"),
+            object.get("detail"),
+        ]
+        .into_iter()
+        .flatten()
+        .find_map(|value| match value {
+            Value::Null => None,
+            Value::String(text) if text.is_empty() => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        });
+        Self {
+            message: message.unwrap_or_else(|| {
+                if object.is_empty() {
+                    String::new()
+                } else {
+                    Value::Object(object.clone()).to_string()
+                }
+            }),
+            // The flat shapes use `type` for the event or object itself.
+            kind: lenient::owned_text(source, "type").filter(|kind| kind != "error"),
+            code: match source.get("code") {
+                Some(Value::String(code)) => Some(code.clone()),
+                Some(Value::Number(code)) => Some(code.to_string()),
+                _ => None,
+            },
+            param: lenient::owned_text(source, "param"),
+            ..Self::default()
+        }
+    }
+
+    /// Redacts the key, then bounds every text; in this order, so that no half of a key is left at
+    /// a cut.
+    pub(super) fn finish(mut self, key: Option<&ApiKey>) -> Self {
+        let clean = |text: &str, max| {
+            bounded(
+                &key.map_or_else(|| text.into(), |key| key.redact(text)),
+                max,
+            )
+        };
+        self.message = clean(&self.message, MAX_MESSAGE);
+        for field in [
+            &mut self.kind,
+            &mut self.code,
+            &mut self.param,
+            &mut self.request_id,
+        ] {
+            *field = field
+                .as_deref()
+                .filter(|text| !text.is_empty())
+                .map(|text| clean(text, MAX_FIELD));
+        }
+        if self.message.is_empty() {
+            "the provider gave no reason".clone_into(&mut self.message);
+        }
+        self
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self.status {
+            _ if self.is_quota_exhausted() => Some("raise the account's limit or add credit"),
+            Some(401) => Some("check the API key"),
+            Some(403) => Some("check what the key, project and country may use"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status.map(StatusCode::from_u16) {
+            Some(Ok(status)) => write!(f, "the provider answered HTTP {status}: {}", self.message)?,
+            _ => write!(f, "the provider reported an error: {}", self.message)?,
+        }
+        for (name, value) in [
+            ("type", &self.kind),
+            ("code", &self.code),
+            ("parameter", &self.param),
+            ("request id", &self.request_id),
+        ] {
+            if let Some(value) = value {
+                write!(f, "; {name} {value}")?;
+            }
+        }
+        self.hint().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Only delays are read: the date form of `retry-after` falls back to the usual backoff.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name| header(headers, name)?.trim().parse::<f64>().ok();
+    let seconds = number("retry-after-ms")
+        .map(|millis| millis / 1000.0)
+        .or_else(|| number("retry-after"))?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+#[cfg(test)]
+#[path = "api_error_tests.rs"]
+mod tests;

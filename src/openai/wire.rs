@@ -1,0 +1,198 @@
+//! What the provider answers. Everything is read leniently: a missing field is `None`, zero or
+//! empty, never an error.
+
+use serde_json::Value;
+
+use super::item::take_items;
+use super::lenient::{self, Object};
+use super::{ApiKey, Item};
+
+/// A response: one call of a model. Source: OpenAI's API description, schema `Response`.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Response {
+    /// The id (`resp_…` at OpenAI); empty when the server sent none.
+    pub id: String,
+    /// `queued`, `in_progress`, `completed`, `incomplete`, `failed`, `cancelled`, or a status not
+    /// known today.
+    pub status: Option<String>,
+    /// The model that answered, which may be more exact than the one asked for.
+    pub model: Option<String>,
+    /// What the model produced, in order.
+    pub output: Vec<Item>,
+    /// The tokens used; not known before the end.
+    pub usage: Option<Usage>,
+    /// Why a response is `incomplete`: `max_output_tokens`, `content_filter`, or a reason not
+    /// known today.
+    pub incomplete_reason: Option<String>,
+    /// Why a response `failed`.
+    pub error: Option<ResponseError>,
+    /// The conversation the response belongs to.
+    pub conversation_id: Option<String>,
+    /// The object as sent, without `output` and `error`, which were moved into the fields above.
+    pub raw: Object,
+}
+
+/// Why a response failed. Source: OpenAI's API description, schema `ResponseError`; its list of
+/// codes is not complete.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ResponseError {
+    /// The provider's code, such as `server_error` or `rate_limit_exceeded`.
+    pub code: Option<String>,
+    /// The provider's text, without the API key and at most 2 KiB.
+    pub message: String,
+}
+
+impl Response {
+    /// The text of all messages in the output, one after the other.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.output
+            .iter()
+            .filter(|item| item.kind() == "message")
+            .map(Item::text)
+            .collect()
+    }
+
+    pub(super) fn from_object(mut raw: Object, key: Option<&ApiKey>) -> Self {
+        let error = raw.remove("error").filter(|error| !error.is_null());
+        let conversation_id = match raw.get("conversation") {
+            Some(Value::String(id)) => Some(id.clone()),
+            Some(Value::Object(conversation)) => lenient::owned_text(conversation, "id"),
+            _ => None,
+        };
+        Self {
+            id: lenient::owned_text(&raw, "id").unwrap_or_default(),
+            status: lenient::owned_text(&raw, "status"),
+            model: lenient::owned_text(&raw, "model"),
+            output: take_items(&mut raw, "output"),
+            usage: lenient::object(&raw, "usage").map(Usage::from_object),
+            incomplete_reason: lenient::object(&raw, "incomplete_details")
+                .and_then(|details| lenient::owned_text(details, "reason")),
+            error: error.map(|error| ResponseError::from_value(error, key)),
+            conversation_id,
+            raw,
+        }
+    }
+}
+
+impl ResponseError {
+    fn from_value(error: Value, key: Option<&ApiKey>) -> Self {
+        // The same shapes as an error of the whole request, so the same reader.
+        let envelope = Object::from_iter([("error".to_owned(), error)]);
+        let error = super::ApiError::from_object(&envelope).finish(key);
+        Self {
+            code: error.code,
+            message: error.message,
+        }
+    }
+}
+
+/// Tokens used by one response. Source: OpenAI's API description, schema `ResponseUsage`.
+///
+/// `cached_input_tokens` and `cache_write_tokens` are part of `input_tokens`, and
+/// `reasoning_tokens` of `output_tokens`. Counts that a server leaves out are 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// Tokens read by the model.
+    pub input_tokens: i64,
+    /// Of these, tokens read from the prompt cache.
+    pub cached_input_tokens: i64,
+    /// Of these, tokens written to the prompt cache.
+    pub cache_write_tokens: i64,
+    /// Tokens written by the model.
+    pub output_tokens: i64,
+    /// Of these, tokens of its reasoning.
+    pub reasoning_tokens: i64,
+}
+
+impl Usage {
+    /// Tokens read and written.
+    #[must_use]
+    pub fn total_tokens(&self) -> i64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// The names of the Chat Completions API are accepted too.
+    pub(super) fn from_object(usage: &Object) -> Self {
+        let count =
+            |object: &Object, key| lenient::integer(object, key).filter(|count| *count >= 0);
+        let either = |new, old| count(usage, new).or_else(|| count(usage, old)).unwrap_or(0);
+        let detail = |new, old, key| {
+            [new, old]
+                .into_iter()
+                .find_map(|group| count(lenient::object(usage, group)?, key))
+                .unwrap_or(0)
+        };
+        let input = |key| detail("input_tokens_details", "prompt_tokens_details", key);
+        Self {
+            input_tokens: either("input_tokens", "prompt_tokens"),
+            cached_input_tokens: input("cached_tokens"),
+            cache_write_tokens: input("cache_write_tokens"),
+            output_tokens: either("output_tokens", "completion_tokens"),
+            reasoning_tokens: detail(
+                "output_tokens_details",
+                "completion_tokens_details",
+                "reasoning_tokens",
+            ),
+        }
+    }
+}
+
+/// A conversation. Source: OpenAI's API description, schema `ConversationResource`.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Conversation {
+    /// The id (`conv_…` at OpenAI).
+    pub id: String,
+    /// Key-value pairs the creator attached.
+    pub metadata: Object,
+    /// When it was created, in seconds since 1970 (UTC).
+    pub created_at: Option<i64>,
+}
+
+impl Conversation {
+    pub(super) fn from_object(mut object: Object) -> Self {
+        Self {
+            id: lenient::take_text(&mut object, "id").unwrap_or_default(),
+            metadata: lenient::take_object(&mut object, "metadata").unwrap_or_default(),
+            created_at: lenient::integer(&object, "created_at"),
+        }
+    }
+}
+
+/// A page of items. Source: OpenAI's API description, schema `ConversationItemList`.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ItemPage {
+    /// The items, in the order asked for.
+    pub data: Vec<Item>,
+    /// Whether more items follow.
+    pub has_more: bool,
+    /// The id of the first item.
+    pub first_id: Option<String>,
+    /// The id of the last item: the `after` of the next page.
+    pub last_id: Option<String>,
+}
+
+impl ItemPage {
+    pub(super) fn from_object(mut object: Object) -> Self {
+        let data = take_items(&mut object, "data");
+        let id_of = |item: Option<&Item>| item.and_then(Item::id).map(str::to_owned);
+        Self {
+            has_more: object
+                .get("has_more")
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
+            first_id: lenient::take_text(&mut object, "first_id").or_else(|| id_of(data.first())),
+            last_id: lenient::take_text(&mut object, "last_id").or_else(|| id_of(data.last())),
+            data,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

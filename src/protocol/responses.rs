@@ -1,0 +1,288 @@
+//! The Responses and Conversations APIs.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+
+use super::{Call, Ended, News, Progress, ProgressStream, Protocol};
+use crate::model::{RunStatus, Usage};
+use crate::openai::{
+    CreateConversation, CreateResponse, Error, Item, ListItems, OpenAi, Order, Response, Result,
+    StreamEvent, StreamEventKind,
+};
+
+/// The largest page of the items endpoint (`OpenAI`'s API description).
+const PAGE: u8 = 100;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Responses {
+    client: OpenAi,
+}
+
+impl Responses {
+    pub(crate) const fn new(client: OpenAi) -> Self {
+        Self { client }
+    }
+
+    fn request(call: &Call) -> CreateResponse {
+        let definition = call.definition.clone();
+        let mut request = CreateResponse::new(definition.model);
+        request.input.clone_from(&call.input);
+        request.instructions = definition.instructions;
+        request.conversation.clone_from(&call.conversation);
+        // `store: false` beside a conversation contradicts it.
+        request.store = call.conversation.is_none().then_some(false);
+        request.temperature = definition.temperature;
+        request.top_p = definition.top_p;
+        request.max_output_tokens = definition
+            .max_output_tokens
+            .and_then(|tokens| u32::try_from(tokens).ok());
+        request.reasoning = definition.reasoning;
+        let text = |(key, value): (String, serde_json::Value)| {
+            value.as_str().map(|value| (key, value.to_owned()))
+        };
+        let metadata: std::collections::BTreeMap<_, _> =
+            definition.metadata.into_iter().filter_map(text).collect();
+        request.metadata = (!metadata.is_empty()).then_some(metadata);
+        request.tools = (!definition.tools.is_empty()).then_some(definition.tools);
+        request.extra = definition.parameters;
+        request
+    }
+
+    async fn page(
+        &self,
+        id: &str,
+        after: Option<String>,
+        order: Order,
+    ) -> Result<crate::openai::ItemPage> {
+        let list = ListItems {
+            after,
+            limit: Some(PAGE),
+            order: Some(order),
+        };
+        self.client.conversations().list_items(id, &list).await
+    }
+}
+
+#[async_trait]
+impl Protocol for Responses {
+    fn name(&self) -> &'static str {
+        "responses"
+    }
+
+    fn endpoint(&self) -> &str {
+        self.client.endpoint()
+    }
+
+    async fn call(&self, call: &Call) -> Result<ProgressStream> {
+        let stream = self.client.responses().stream(&Self::request(call)).await?;
+        let mut reader = Reader::default();
+        Ok(Box::pin(stream.map(move |event| {
+            event.and_then(|event| reader.read(event))
+        })))
+    }
+
+    async fn create_conversation(&self) -> Result<String> {
+        Ok(self
+            .client
+            .conversations()
+            .create(&CreateConversation::default())
+            .await?
+            .id)
+    }
+
+    async fn conversation_tail(
+        &self,
+        id: &str,
+        known: &(dyn for<'a> Fn(&'a str) -> bool + Sync),
+    ) -> Result<Vec<Item>> {
+        let mut newest_first = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.page(id, after, Order::NewestFirst).await?;
+            let next = page.data.last().and_then(Item::id).map(str::to_owned);
+            for item in page.data {
+                if item.id().is_some_and(known) {
+                    newest_first.reverse();
+                    return Ok(newest_first);
+                }
+                newest_first.push(item);
+            }
+            // A server that says `has_more` without a place to go on would be asked forever.
+            if !page.has_more || next.is_none() {
+                newest_first.reverse();
+                return Ok(newest_first);
+            }
+            after = next;
+        }
+    }
+
+    async fn delete_conversation(&self, id: &str) -> Result<()> {
+        // Deleting a conversation leaves its items with the provider, so they go first.
+        loop {
+            let page = match self.page(id, None, Order::OldestFirst).await {
+                Err(error) if error.is_not_found() => return Ok(()),
+                page => page?,
+            };
+            let ids: Vec<&str> = page.data.iter().filter_map(Item::id).collect();
+            if ids.is_empty() {
+                break;
+            }
+            for item in ids {
+                gone(self.client.conversations().delete_item(id, item).await)?;
+            }
+        }
+        gone(self.client.conversations().delete(id).await)
+    }
+
+    async fn delete_response(&self, id: &str) -> Result<()> {
+        gone(self.client.responses().delete(id).await)
+    }
+}
+
+fn gone(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.is_not_found() => Ok(()),
+        other => other,
+    }
+}
+
+/// Turns stream events into progress. Lenient: what a server leaves out is made up from what it sends.
+#[derive(Debug, Default)]
+struct Reader {
+    /// Output index of each item id seen.
+    slots: HashMap<String, i64>,
+    /// Where text goes that says neither index nor id.
+    current: i64,
+    /// Text parts that came as deltas: their `done` event says nothing new.
+    streamed: std::collections::HashSet<(i64, u64)>,
+    /// Whether the id of the call was told.
+    started: bool,
+}
+
+impl Reader {
+    fn read(&mut self, event: StreamEvent) -> Result<Progress> {
+        let sequence_number = event.sequence_number;
+        let news = self.news(event.kind)?;
+        Ok(Progress {
+            sequence_number,
+            news,
+        })
+    }
+
+    fn news(&mut self, kind: StreamEventKind) -> Result<News> {
+        Ok(match kind {
+            StreamEventKind::Created(response)
+            | StreamEventKind::InProgress(response)
+            | StreamEventKind::Queued(response) => {
+                if std::mem::replace(&mut self.started, true) || response.id.is_empty() {
+                    News::Alive
+                } else {
+                    News::Started {
+                        response_id: response.id,
+                    }
+                }
+            }
+            StreamEventKind::OutputItemAdded { output_index, item } => {
+                self.slot(item.id(), output_index);
+                News::Alive
+            }
+            StreamEventKind::OutputTextDelta {
+                item_id,
+                output_index,
+                content_index,
+                delta,
+            }
+            | StreamEventKind::RefusalDelta {
+                item_id,
+                output_index,
+                content_index,
+                delta,
+            } => {
+                let slot = self.slot(item_id.as_deref(), output_index);
+                self.streamed.insert((slot, content_index.unwrap_or(0)));
+                News::Text {
+                    slot,
+                    remote_id: item_id,
+                    delta,
+                }
+            }
+            StreamEventKind::OutputTextDone {
+                item_id,
+                output_index,
+                content_index,
+                text,
+            }
+            | StreamEventKind::RefusalDone {
+                item_id,
+                output_index,
+                content_index,
+                refusal: text,
+            } => {
+                let slot = self.slot(item_id.as_deref(), output_index);
+                if text.is_empty() || !self.streamed.insert((slot, content_index.unwrap_or(0))) {
+                    News::Alive
+                } else {
+                    News::Text {
+                        slot,
+                        remote_id: item_id,
+                        delta: text,
+                    }
+                }
+            }
+            StreamEventKind::Completed(response) => ended(RunStatus::Completed, response),
+            StreamEventKind::Incomplete(response) => ended(RunStatus::Incomplete, response),
+            StreamEventKind::Failed(response) => ended(RunStatus::Failed, response),
+            StreamEventKind::Cancelled(response) => ended(RunStatus::Cancelled, response),
+            StreamEventKind::Error(error) => return Err(Error::Api(Box::new(error))),
+            _ => News::Alive,
+        })
+    }
+
+    fn slot(&mut self, id: Option<&str>, index: Option<u64>) -> i64 {
+        // An index beyond reason is a mistake, not a place.
+        let index = index
+            .and_then(|index| u32::try_from(index).ok())
+            .map(i64::from);
+        self.current = match (id, index) {
+            (Some(id), Some(index)) => {
+                self.slots.insert(id.to_owned(), index);
+                index
+            }
+            (None, Some(index)) => index,
+            (Some(id), None) => {
+                let next = self
+                    .slots
+                    .values()
+                    .max()
+                    .map_or(self.current, |last| last + 1);
+                *self.slots.entry(id.to_owned()).or_insert(next)
+            }
+            (None, None) => self.current,
+        };
+        self.current
+    }
+}
+
+fn ended(status: RunStatus, response: Response) -> News {
+    let (code, message) = response
+        .error
+        .map_or((None, None), |error| (error.code, Some(error.message)));
+    let usage = response.usage.map_or_else(Usage::default, |usage| Usage {
+        input_tokens: usage.input_tokens,
+        cached_input_tokens: usage.cached_input_tokens,
+        cache_write_tokens: usage.cache_write_tokens,
+        output_tokens: usage.output_tokens,
+        reasoning_tokens: usage.reasoning_tokens,
+    });
+    News::Ended(Box::new(Ended {
+        status,
+        reason: response.incomplete_reason.or(code),
+        error: message,
+        response_id: Some(response.id).filter(|id| !id.is_empty()),
+        model: response.model,
+        usage,
+        output: response.output,
+    }))
+}

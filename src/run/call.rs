@@ -1,0 +1,365 @@
+//! Calling the model: what is sent, the stream of the answer, and when to try again.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use super::live::{CallRow, LiveRun, Stop};
+use super::{conversation, history};
+use crate::engine::{AiEngine, Remote};
+use crate::error::{Error, Result};
+use crate::model::{AssistantDefinition, RemoteState, RunStatus};
+use crate::openai::{self, Item};
+use crate::protocol::{Call, Ended, News};
+use crate::run::history::Source;
+use crate::store::runs::{self, Claim, Fence};
+use crate::store::{items, messages, responses};
+
+/// How the calls of a run ended.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) status: RunStatus,
+    pub(super) reason: Option<String>,
+    pub(super) error: Option<String>,
+    /// The provider's word, if it had one.
+    pub(super) ended: Option<Ended>,
+    /// Whether the provider's conversation now holds what was sent.
+    pub(super) sent: RemoteState,
+}
+
+impl Outcome {
+    fn of(ended: Ended) -> Self {
+        let sent = if ended.status == RunStatus::Completed {
+            RemoteState::Held
+        } else {
+            RemoteState::Unknown
+        };
+        Self {
+            status: ended.status,
+            reason: ended.reason.clone(),
+            error: ended.error.clone(),
+            ended: Some(ended),
+            sent,
+        }
+    }
+
+    /// The run broke off. What it had is kept, so it failed only if it had nothing.
+    pub(super) fn broken(reason: &str, error: String, has_output: bool, sent: RemoteState) -> Self {
+        let status = if has_output {
+            RunStatus::Incomplete
+        } else {
+            RunStatus::Failed
+        };
+        Self {
+            status,
+            reason: Some(reason.to_owned()),
+            error: Some(error),
+            ended: None,
+            sent,
+        }
+    }
+
+    pub(super) fn cancelled() -> Self {
+        Self {
+            status: RunStatus::Cancelled,
+            reason: None,
+            error: None,
+            ended: None,
+            sent: RemoteState::Unknown,
+        }
+    }
+}
+
+/// Why a call gave no end.
+enum Broken {
+    /// Before the answer began: the client has retried what may be retried.
+    Refused(openai::Error),
+    /// In the middle of the stream.
+    Stream(openai::Error),
+    /// The answer is over a limit of ours.
+    TooLong(usize),
+    /// Our own database.
+    Store(Error),
+}
+
+/// Calls the model until it answers, or until trying again is of no use. Never again once there was output: a second
+/// answer is another one, and it is paid for.
+pub(super) async fn call(
+    engine: &AiEngine,
+    remote: &Remote,
+    live: &LiveRun,
+    definition: &AssistantDefinition,
+) -> Outcome {
+    let mut attempt = 0;
+    let mut recreated = false;
+    loop {
+        let broken = match once(engine, remote, live, definition, recreated).await {
+            Ok(ended) => return Outcome::of(ended),
+            Err(broken) => broken,
+        };
+        let has_output = live.state().has_output();
+        match broken {
+            Broken::Refused(error)
+                if error.is_not_found()
+                    && !recreated
+                    && live
+                        .state()
+                        .call
+                        .as_ref()
+                        .is_some_and(|call| call.conversation.is_some()) =>
+            {
+                // The conversation may be gone; asking for it would not tell more than a new one does.
+                tracing::warn!(run = live.id, %error, "the provider knows no such conversation or model; trying a new conversation");
+                recreated = true;
+            }
+            Broken::Stream(error) if !has_output && attempt < engine.options().stream_retries => {
+                match openai::retry::backoff(attempt, &error) {
+                    Some(wait) => {
+                        tracing::warn!(run = live.id, %error, ?wait, "the stream broke before any output; trying again");
+                        tokio::time::sleep(wait).await;
+                        attempt += 1;
+                    }
+                    None => return refused(&error, has_output),
+                }
+            }
+            Broken::Refused(error) | Broken::Stream(error) => return refused(&error, has_output),
+            Broken::TooLong(limit) => {
+                let error = format!("the answer is longer than max_message_bytes ({limit} bytes)");
+                return Outcome::broken(
+                    "message_too_long",
+                    error,
+                    has_output,
+                    RemoteState::Unknown,
+                );
+            }
+            Broken::Store(error) => {
+                let sent = if live.state().call.is_some() {
+                    RemoteState::Unknown
+                } else {
+                    RemoteState::Absent
+                };
+                return Outcome::broken("database", text_of(&error), has_output, sent);
+            }
+        }
+    }
+}
+
+fn refused(error: &openai::Error, has_output: bool) -> Outcome {
+    // A status in the 400s says that the provider did nothing with it.
+    let did_nothing = error
+        .api()
+        .and_then(|api| api.status)
+        .is_some_and(|status| (400..500).contains(&status));
+    let sent = if did_nothing {
+        RemoteState::Absent
+    } else {
+        RemoteState::Unknown
+    };
+    Outcome::broken(&reason_of(error), text_of(error), has_output, sent)
+}
+
+/// A word for the run's `reason`.
+fn reason_of(error: &openai::Error) -> String {
+    match error {
+        openai::Error::Api(api) => api
+            .code
+            .clone()
+            .or_else(|| api.kind.clone())
+            .unwrap_or_else(|| "provider_error".to_owned()),
+        openai::Error::Timeout { .. } => "timeout".to_owned(),
+        openai::Error::Connect { .. } => "connection_failed".to_owned(),
+        openai::Error::Disconnected { .. } => "disconnected".to_owned(),
+        openai::Error::TooLarge { .. } => "too_large".to_owned(),
+        openai::Error::Malformed { .. } => "malformed".to_owned(),
+        _ => "provider_error".to_owned(),
+    }
+}
+
+/// An error and its causes in one line.
+fn text_of(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    })
+}
+
+async fn once(
+    engine: &AiEngine,
+    remote: &Remote,
+    live: &LiveRun,
+    definition: &AssistantDefinition,
+    recreate: bool,
+) -> std::result::Result<Ended, Broken> {
+    let seq = live.state().run.seq;
+    let ready = match (recreate, live.parent.thread_id()) {
+        (true, Some(thread)) => conversation::recreate(engine, remote, thread).await,
+        _ => conversation::ready(engine, remote, live.parent, seq).await,
+    };
+    let conversation = ready.map_err(|error| match error {
+        Error::OpenAi(error) => Broken::Refused(error),
+        other => Broken::Store(other),
+    })?;
+    let input = begin(engine, remote, live, definition, conversation.clone())
+        .await
+        .map_err(Broken::Store)?;
+    let call = Call {
+        definition: definition.clone(),
+        input,
+        conversation,
+    };
+    let mut stream = remote.protocol.call(&call).await.map_err(Broken::Refused)?;
+    drop(call);
+    while let Some(progress) = stream.next().await {
+        let progress = progress.map_err(Broken::Stream)?;
+        if let Some(number) = progress.sequence_number {
+            live.state().sequence_number = number;
+        }
+        match progress.news {
+            News::Alive => {}
+            News::Started { response_id } => {
+                if let Some(call) = &mut live.state().call {
+                    call.remote_id = Some(response_id);
+                }
+            }
+            News::Text { delta, .. } if delta.is_empty() => {}
+            News::Text {
+                slot,
+                remote_id,
+                delta,
+            } => {
+                live.append(slot, remote_id, &delta);
+                engine.writer().wake_for(live);
+                respect_limits(engine, live).await?;
+            }
+            News::Ended(ended) => return Ok(*ended),
+        }
+    }
+    // The client ends a stream with its end event or an error.
+    Err(Broken::Stream(openai::Error::Disconnected {
+        message: "the stream ended before its end event".to_owned(),
+        source: None,
+    }))
+}
+
+/// Stops an endless answer; waits for the database when it falls behind.
+async fn respect_limits(engine: &AiEngine, live: &LiveRun) -> std::result::Result<(), Broken> {
+    let (longest, unflushed) = {
+        let state = live.state();
+        (
+            state
+                .messages
+                .iter()
+                .map(|message| message.text.len())
+                .max(),
+            state.unflushed(),
+        )
+    };
+    let limit = engine.options().max_message_bytes;
+    if longest.is_some_and(|bytes| bytes > limit) {
+        return Err(Broken::TooLong(limit));
+    }
+    let most = engine.options().max_unflushed_bytes;
+    if unflushed > most {
+        engine.writer().hurry();
+        live.wait(|state| (state.unflushed() <= most).then_some(()))
+            .await;
+    }
+    Ok(())
+}
+
+/// Notes the call before it is made: its row, the attempt, and that what is sent may now be held remotely. Returns what
+/// to send.
+async fn begin(
+    engine: &AiEngine,
+    remote: &Remote,
+    live: &LiveRun,
+    definition: &AssistantDefinition,
+    conversation: Option<String>,
+) -> Result<Vec<Item>> {
+    let claim = claim_of(live)?;
+    let (parent, seq) = (live.parent, live.state().run.seq);
+    let (endpoint, protocol) = (
+        remote.protocol.endpoint().to_owned(),
+        remote.protocol.name(),
+    );
+    let budget = definition.max_prompt_tokens;
+    let begun = super::drive::persist(engine, move |session| {
+        let held = runs::fence(session, &[claim])?;
+        if held.first() != Some(&Fence::Held { cancel: false }) {
+            return Ok(Err(held.first().copied().unwrap_or(Fence::Gone)));
+        }
+        let said = messages::up_to(session, parent, seq)?;
+        let done = items::up_to(session, parent, seq)?;
+        let entries = history::entries(said, done, &endpoint);
+        let mut call = CallRow {
+            conversation: conversation.clone(),
+            ..CallRow::default()
+        };
+        let input = if conversation.is_some() {
+            let absent: Vec<_> = entries
+                .into_iter()
+                .filter(|entry| entry.remote_state != RemoteState::Held)
+                .collect();
+            for entry in &absent {
+                match entry.source {
+                    Source::Message(id) => call.sent_messages.push(id),
+                    Source::Item(id) => call.sent_items.push(id),
+                }
+            }
+            messages::set_remote_state(
+                session,
+                &call.sent_messages,
+                RemoteState::Unknown,
+                &endpoint,
+                protocol,
+            )?;
+            items::set_remote_state(
+                session,
+                &call.sent_items,
+                RemoteState::Unknown,
+                &endpoint,
+                protocol,
+            )?;
+            absent.into_iter().map(|entry| entry.item).collect()
+        } else {
+            history::whole(entries, budget)
+        };
+        runs::count_attempt(session, claim.run_id)?;
+        call.id = responses::begin(
+            session,
+            claim.run_id,
+            &endpoint,
+            protocol,
+            conversation.is_some(),
+        )?;
+        Ok(Ok((call, input)))
+    })
+    .await?;
+    match begun {
+        Ok((call, input)) => {
+            live.state().call = Some(call);
+            Ok(input)
+        }
+        Err(fence) => {
+            live.stop(match fence {
+                Fence::Held { .. } => Stop::Cancelled,
+                Fence::Lost => Stop::Lost,
+                Fence::Gone => Stop::Gone,
+            });
+            // Whoever selects on the stop drops this future.
+            std::future::pending().await
+        }
+    }
+}
+
+pub(super) fn claim_of(live: &LiveRun) -> Result<Claim> {
+    live.state().claim.ok_or(Error::RunGone(live.id))
+}
+
+/// Between two tries of our own database.
+pub(super) const STORE_RETRY: Duration = Duration::from_millis(250);

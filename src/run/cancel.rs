@@ -1,0 +1,71 @@
+//! Cancelling: the text so far is kept.
+
+use super::live::Stop;
+use crate::engine::AiEngine;
+use crate::error::Result;
+use crate::model::{Messageable, Page, Run, RunStatus, Usage};
+use crate::store::runs::{self, End};
+
+impl Run {
+    /// Stops the run, keeping the text so far, and returns it as it then is: `cancelled`, or however it ended first. A
+    /// run driven by another process is asked to stop and returned as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) when it was deleted, or the database's.
+    pub async fn cancel(&self, engine: &AiEngine) -> Result<Self> {
+        engine.cancel(self.id).await
+    }
+}
+
+impl AiEngine {
+    /// Stops a run; see [`Run::cancel`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn cancel(&self, run: i64) -> Result<Run> {
+        if let Some(live) = self.registry().get(run) {
+            live.stop(Stop::Cancelled);
+            let ended = live.wait(|state| {
+                (state.ended || state.finished).then(|| state.ended.then(|| state.run.clone()))
+            });
+            if let Some(run) = ended.await {
+                return Ok(run);
+            }
+        }
+        let ended = self.store().write(move |session| {
+            let row = runs::lock(session, run)?;
+            if row.is_some_and(|row| row.status == RunStatus::Queued) {
+                // Nobody drives it, so nobody else can end it.
+                let end = End {
+                    status: RunStatus::Cancelled,
+                    reason: None,
+                    error: None,
+                };
+                runs::end(session, run, &end, Usage::default())?;
+            } else {
+                runs::request_cancel(session, run)?;
+            }
+            runs::require(session, run)
+        });
+        ended.await
+    }
+
+    pub(crate) async fn cancel_active(&self, of: Messageable) -> Result<Option<Run>> {
+        match self
+            .store()
+            .read(move |session| runs::active(session, of))
+            .await?
+        {
+            Some(run) => self.cancel(run).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(crate) async fn runs_of(&self, of: Messageable, page: Page) -> Result<Vec<Run>> {
+        self.store()
+            .read(move |session| runs::page(session, of, page))
+            .await
+    }
+}

@@ -1,0 +1,152 @@
+//! Driving a run: claim, call, settle, announce. A task of the engine's own, also when nobody waits for it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::call::{self, Outcome, STORE_RETRY};
+use super::live::{LiveRun, Stop};
+use super::{owner, settle};
+use crate::engine::AiEngine;
+use crate::error::{Error, Result};
+use crate::model::{AssistantDefinition, RemoteState, Role, Run, RunRow, RunStatus};
+use crate::store::runs::{self, Claim};
+use crate::store::session::Session;
+use crate::store::{messages, workers};
+
+/// Drives a queued run, unless this process does already.
+pub(crate) fn drive(engine: &AiEngine, run: &Run) {
+    if run.status != RunStatus::Queued {
+        return;
+    }
+    let Some(runtime) = engine.runtime() else {
+        return;
+    };
+    let (live, new) = engine.registry().enter(run.clone());
+    if !new {
+        return;
+    }
+    let leave = Leave {
+        engine: engine.clone(),
+        live: Arc::clone(&live),
+    };
+    runtime.spawn(async move {
+        let leave = leave;
+        if let Err(error) = life(&leave.engine, &leave.live).await {
+            tracing::error!(run = leave.live.id, %error, "a run could not be driven to its end; recovery will take it up");
+            leave.live.update(|state| state.failure = Some(error.to_string()));
+        }
+    });
+}
+
+/// Wakes whoever waits for the run, whatever became of its task.
+struct Leave {
+    engine: AiEngine,
+    live: Arc<LiveRun>,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.engine.registry().leave(self.live.id);
+        self.live.update(|state| state.finished = true);
+    }
+}
+
+async fn life(engine: &AiEngine, live: &Arc<LiveRun>) -> Result<()> {
+    let Some(row) = claim(engine, live).await? else {
+        return Ok(());
+    };
+    engine.writer().start(engine);
+    let hooks = tokio::spawn(owner::deliver(engine.clone(), Arc::clone(live)));
+    let called = tokio::select! {
+        biased;
+        stop = live.stopped() => Err(stop),
+        outcome = answer(engine, live, row) => Ok(outcome),
+    };
+    let outcome = match called {
+        Ok(outcome) => outcome,
+        Err(Stop::Cancelled) => Outcome::cancelled(),
+        Err(stop @ (Stop::Lost | Stop::Gone)) => {
+            hooks.abort();
+            tracing::warn!(run = live.id, ?stop, "the run is not ours any more");
+            return Ok(());
+        }
+    };
+    if let Err(error) = settle::settle(engine, live, outcome).await {
+        hooks.abort();
+        return Err(error);
+    }
+    // Each remaining call has its own time limit.
+    if hooks.await.is_ok() && live.state().ended {
+        let id = live.id;
+        persist(engine, move |session| runs::announced(session, id)).await?;
+    }
+    Ok(())
+}
+
+/// Takes the run and this process's lease in one transaction.
+async fn claim(engine: &AiEngine, live: &LiveRun) -> Result<Option<RunRow>> {
+    let (id, worker, lease) = (live.id, engine.worker().to_owned(), engine.options().lease);
+    let claimed = persist(engine, move |session| {
+        workers::beat(session, &worker, lease)?;
+        let Some(row) = runs::claim(session, id, &worker)? else {
+            return Ok(None);
+        };
+        let said = messages::of_run(session, id)?
+            .into_iter()
+            .find(|message| message.role == Role::User);
+        Ok(Some((row, said)))
+    });
+    let Some((row, said)) = claimed.await? else {
+        return Ok(None);
+    };
+    engine.lease_extended();
+    live.update(|state| {
+        state.claim = Some(Claim {
+            run_id: row.id,
+            token: row.fencing_token,
+        });
+        state.run = row.clone().into();
+        state.user_message = said;
+    });
+    Ok(Some(row))
+}
+
+async fn answer(engine: &AiEngine, live: &LiveRun, row: RunRow) -> Outcome {
+    let definition: AssistantDefinition = match serde_json::from_value(row.definition) {
+        Ok(definition) => definition,
+        Err(error) => {
+            return Outcome::broken("definition", error.to_string(), false, RemoteState::Absent);
+        }
+    };
+    match engine.require_remote() {
+        Ok(remote) => call::call(engine, remote, live, &definition).await,
+        Err(error) => Outcome::broken(
+            "configuration",
+            error.to_string(),
+            false,
+            RemoteState::Absent,
+        ),
+    }
+}
+
+/// One write transaction, tried again while the lease holds: a database that is away for some seconds costs no run.
+pub(super) async fn persist<T: Send + 'static>(
+    engine: &AiEngine,
+    work: impl Fn(&mut dyn Session) -> Result<T> + Send + Sync + 'static,
+) -> Result<T> {
+    let work = Arc::new(work);
+    let deadline = Instant::now() + engine.options().lease;
+    loop {
+        let once = Arc::clone(&work);
+        match engine.store().write(move |session| once(session)).await {
+            Err(error @ (Error::Database(_) | Error::Connection(_)))
+                if Instant::now() < deadline =>
+            {
+                tracing::warn!(%error, "the database refused; trying again");
+                tokio::time::sleep(STORE_RETRY).await;
+            }
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The one accumulator of a running run. The stream fills it; the writer, the hooks and the subscribers each pull
+//! from it at their own pace, so that nobody queues per token.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::model::{Message, Messageable, Run};
+use crate::store::runs::Claim;
+
+/// Why a run is to stop before the provider ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Somebody asked for it.
+    Cancelled,
+    /// The lease went to another process: nothing may be written any more.
+    Lost,
+    /// The run was deleted.
+    Gone,
+}
+
+/// A run that this process drives.
+#[derive(Debug)]
+pub(crate) struct LiveRun {
+    pub(crate) id: i64,
+    pub(crate) parent: Messageable,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+    stop: watch::Sender<Option<Stop>>,
+}
+
+/// What is known of the run now.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// The row as last committed.
+    pub(crate) run: Run,
+    /// Set once the run is claimed.
+    pub(crate) claim: Option<Claim>,
+    pub(crate) user_message: Option<Message>,
+    /// The model's messages in the order of their positions.
+    pub(crate) messages: Vec<LiveMessage>,
+    /// How far the stream was applied.
+    pub(crate) sequence_number: i64,
+    /// The call that is being made.
+    pub(crate) call: Option<CallRow>,
+    /// The writer must leave the run alone: its end is being written.
+    pub(crate) settling: bool,
+    /// The end is committed.
+    pub(crate) ended: bool,
+    /// Why this process gave the run up.
+    pub(crate) failure: Option<String>,
+    /// All hooks were delivered, or there is nobody left to drive the run.
+    pub(crate) finished: bool,
+}
+
+/// A message as far as it has arrived.
+#[derive(Debug)]
+pub(crate) struct LiveMessage {
+    pub(crate) slot: i64,
+    pub(crate) remote_id: Option<String>,
+    pub(crate) text: String,
+    /// The row, once it is committed.
+    pub(crate) row: Option<Message>,
+    /// Bytes of `text` that are committed.
+    pub(crate) stored: usize,
+    /// The final text was another than the streamed one.
+    pub(crate) replaced: bool,
+    pub(crate) settled: bool,
+}
+
+/// The row of a call, and what it was sent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallRow {
+    pub(crate) id: i64,
+    pub(crate) remote_id: Option<String>,
+    /// Whether the row holds `remote_id`.
+    pub(crate) identified: bool,
+    pub(crate) conversation: Option<String>,
+    pub(crate) sent_messages: Vec<i64>,
+    pub(crate) sent_items: Vec<i64>,
+}
+
+impl LiveRun {
+    pub(crate) fn new(run: Run) -> Self {
+        Self {
+            id: run.id,
+            parent: run.messageable,
+            state: Mutex::new(State {
+                run,
+                claim: None,
+                user_message: None,
+                messages: Vec::new(),
+                sequence_number: -1,
+                call: None,
+                settling: false,
+                ended: false,
+                failure: None,
+                finished: false,
+            }),
+            changed: watch::Sender::new(()),
+            stop: watch::Sender::new(None),
+        }
+    }
+
+    /// A short, never awaiting look. A panic elsewhere leaves the state as consistent as it was.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and wakes everybody who waits for a change.
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let value = change(&mut self.state());
+        self.changed.send_replace(());
+        value
+    }
+
+    /// Waits until `ready` finds what it looks for.
+    pub(crate) async fn wait<T>(&self, mut ready: impl FnMut(&State) -> Option<T>) -> T {
+        let mut changes = self.changed.subscribe();
+        loop {
+            changes.mark_unchanged();
+            if let Some(value) = ready(&self.state()) {
+                return value;
+            }
+            if changes.changed().await.is_err() {
+                // The sender lives in `self`, which we borrow.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Asks the run to stop. The first reason stands.
+    pub(crate) fn stop(&self, reason: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// Waits until the run is to stop.
+    pub(crate) async fn stopped(&self) -> Stop {
+        let mut stop = self.stop.subscribe();
+        let found = stop.wait_for(Option::is_some).await.map(|stop| *stop);
+        match found {
+            Ok(Some(stop)) => stop,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Appends text that arrived; creates its message if it is the first of its slot.
+    pub(crate) fn append(&self, slot: i64, remote_id: Option<String>, delta: &str) {
+        self.update(|state| {
+            let at = match state
+                .messages
+                .binary_search_by_key(&slot, |message| message.slot)
+            {
+                Ok(found) => found,
+                Err(place) => {
+                    state.messages.insert(place, LiveMessage::new(slot));
+                    place
+                }
+            };
+            let message = &mut state.messages[at];
+            if message.remote_id.is_none() {
+                message.remote_id = remote_id;
+            }
+            // PostgreSQL cannot store NUL, and nobody can read it.
+            if delta.contains('\0') {
+                message.text.push_str(&delta.replace('\0', "\u{fffd}"));
+            } else {
+                message.text.push_str(delta);
+            }
+        });
+    }
+}
+
+impl LiveMessage {
+    pub(crate) const fn new(slot: i64) -> Self {
+        Self {
+            slot,
+            remote_id: None,
+            text: String::new(),
+            row: None,
+            stored: 0,
+            replaced: false,
+            settled: false,
+        }
+    }
+}
+
+impl State {
+    /// Bytes that arrived and are not committed.
+    pub(crate) fn unflushed(&self) -> usize {
+        self.messages
+            .iter()
+            .map(|message| message.text.len() - message.stored)
+            .sum()
+    }
+
+    /// Whether the model said anything.
+    pub(crate) fn has_output(&self) -> bool {
+        self.messages
+            .iter()
+            .any(|message| !message.text.trim().is_empty())
+    }
+}
+
+/// How far a reader has come.
+#[derive(Debug, Default)]
+pub(crate) struct Cursor {
+    user_message: bool,
+    begun: bool,
+    /// By slot: whether the message was seen, how many bytes of it, and whether its end.
+    messages: Vec<Seen>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Seen {
+    slot: i64,
+    bytes: usize,
+    settled: bool,
+}
+
+/// One thing a reader has not seen.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// The user's message is stored.
+    UserMessage(Message),
+    /// The run is in progress.
+    Begun(Run),
+    /// A message of the model is stored; its text follows.
+    Created(Message),
+    /// Text of the message followed last by `Created`, or of an earlier one.
+    Appended {
+        message_id: i64,
+        offset: usize,
+        text: String,
+    },
+    /// The message is settled with another text than the streamed one.
+    Replaced(Message),
+    /// The message is settled.
+    Settled(Message),
+    /// The run has ended.
+    Ended(Run),
+}
+
+impl State {
+    /// The next thing after `cursor`, if there is one yet.
+    pub(crate) fn after(&self, cursor: &mut Cursor) -> Option<Change> {
+        if self.claim.is_none() && !self.ended {
+            return None;
+        }
+        if !std::mem::replace(&mut cursor.user_message, true)
+            && let Some(message) = &self.user_message
+        {
+            return Some(Change::UserMessage(message.clone()));
+        }
+        if !std::mem::replace(&mut cursor.begun, true) && self.claim.is_some() {
+            let mut begun = self.run.clone();
+            begun.status = crate::RunStatus::InProgress;
+            return Some(Change::Begun(begun));
+        }
+        for message in &self.messages {
+            let Some(row) = &message.row else { continue };
+            let Some(seen) = cursor
+                .messages
+                .iter_mut()
+                .find(|seen| seen.slot == message.slot)
+            else {
+                cursor.messages.push(Seen {
+                    slot: message.slot,
+                    bytes: 0,
+                    settled: false,
+                });
+                let mut created = row.clone();
+                created.content.clear();
+                created.status = crate::MessageStatus::Streaming;
+                return Some(Change::Created(created));
+            };
+            if seen.settled {
+                continue;
+            }
+            if message.settled && message.replaced {
+                seen.settled = true;
+                return Some(Change::Replaced(row.clone()));
+            }
+            if seen.bytes < message.text.len() {
+                let (offset, text) = (seen.bytes, message.text[seen.bytes..].to_owned());
+                seen.bytes = message.text.len();
+                return Some(Change::Appended {
+                    message_id: row.id,
+                    offset,
+                    text,
+                });
+            }
+            if message.settled {
+                seen.settled = true;
+                return Some(Change::Settled(row.clone()));
+            }
+        }
+        if self.ended && !std::mem::replace(&mut cursor.ended, true) {
+            return Some(Change::Ended(self.run.clone()));
+        }
+        None
+    }
+}
+
+impl LiveRun {
+    /// A run of another process, as far as it is stored, so that its readers go by the same rules.
+    pub(crate) fn stored(run: Run, messages: Vec<Message>) -> Self {
+        let ended = run.status.is_terminal();
+        let begun = run.started_at.is_some();
+        let live = Self::new(run);
+        {
+            let mut state = live.state();
+            state.ended = ended;
+            state.claim = begun.then_some(Claim {
+                run_id: live.id,
+                token: 0,
+            });
+            for message in messages {
+                if message.role != crate::Role::Assistant {
+                    state.user_message = Some(message);
+                    continue;
+                }
+                let mut stored = LiveMessage::new(message.position - 1);
+                stored.text.clone_from(&message.content);
+                stored.stored = stored.text.len();
+                stored.settled = ended;
+                stored.row = Some(message);
+                state.messages.push(stored);
+            }
+        }
+        live
+    }
+}

@@ -1,0 +1,29 @@
+//! One run's life: request, submit, drive, settle, announce, recover.
+
+mod call;
+mod cancel;
+mod conversation;
+mod drive;
+mod events;
+mod history;
+mod live;
+mod outbox;
+mod owner;
+mod recover;
+mod registry;
+mod request;
+mod settle;
+mod submit;
+
+pub use events::{RunEvent, RunEvents};
+pub use recover::Recovered;
+pub use request::RunRequest;
+
+pub(crate) use conversation::create_conversation;
+use drive::drive;
+pub(crate) use live::{LiveRun, Stop};
+pub(crate) use outbox::delete_remotely;
+pub(crate) use owner::deliver_created;
+pub(crate) use registry::Registry;
+pub(crate) use request::Who;
+pub(crate) use submit::refuse_busy;

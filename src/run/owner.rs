@@ -1,0 +1,240 @@
+//! Calling the owner's hooks: loaded once per run, one call at a time, each with a time limit, none able to harm.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::live::{Change as News, Cursor, LiveRun};
+use crate::engine::AiEngine;
+use crate::error::HookResult;
+use crate::hooks::{Change, HookContext, LoadedOwner};
+use crate::model::{Message, Messageable, Run};
+
+/// Delivers what happens to a run until it has ended.
+pub(super) async fn deliver(engine: AiEngine, live: Arc<LiveRun>) {
+    let Some(owner) = load(&engine, live.parent).await else {
+        return;
+    };
+    let mut caller = Caller {
+        engine,
+        owner,
+        run: Arc::new(live.state().run.clone()),
+    };
+    let mut cursor = Cursor::default();
+    // The messages as the hooks have seen them.
+    let mut seen: Vec<Arc<Message>> = Vec::new();
+    loop {
+        let next = live.wait(|state| match state.after(&mut cursor) {
+            Some(news) => Some(Some(news)),
+            None => state.finished.then_some(None),
+        });
+        let Some(news) = next.await else { return };
+        match news {
+            News::UserMessage(message) => caller.created(Arc::new(message)).await,
+            News::Begun(run) => caller.run_updated(run).await,
+            News::Created(message) => {
+                let message = Arc::new(message);
+                seen.push(Arc::clone(&message));
+                caller.created(message).await;
+            }
+            News::Appended {
+                message_id, text, ..
+            } => {
+                if let Some(message) = seen.iter_mut().find(|message| message.id == message_id) {
+                    // No copy, unless a hook that ran out of time still holds the last one.
+                    Arc::make_mut(message).content.push_str(&text);
+                    caller.appended(Arc::clone(message), text).await;
+                }
+            }
+            News::Replaced(message) => caller.settled(message, true).await,
+            News::Settled(message) => caller.settled(message, false).await,
+            News::Ended(run) => {
+                caller.run_updated(run).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Delivers the end of a run that another process, or an earlier life of this one, did not announce. What its hooks
+/// saw is not known, so each message comes as replaced: whole.
+pub(super) async fn deliver_end(engine: &AiEngine, run: Run, messages: Vec<Message>) {
+    let Some(owner) = load(engine, run.messageable).await else {
+        return;
+    };
+    let mut caller = Caller {
+        engine: engine.clone(),
+        owner,
+        run: Arc::new(run.clone()),
+    };
+    for message in messages {
+        caller.settled(message, true).await;
+    }
+    caller.run_updated(run).await;
+}
+
+/// Calls the create hook for a message that the host stored without a run.
+pub(crate) async fn deliver_created(engine: &AiEngine, parent: Messageable, message: &Message) {
+    let Some(owner) = load(engine, parent).await else {
+        return;
+    };
+    let (called, message) = (engine.clone(), message.clone());
+    guarded(engine, "ai_engine_on_message_create", None, async move {
+        let cx = HookContext {
+            engine: &called,
+            run: None,
+            change: Change::None,
+        };
+        owner.message_created(&message, &cx).await
+    })
+    .await;
+}
+
+/// The owner; `None`, logged, when there is nobody to call. The answer is kept all the same.
+async fn load(engine: &AiEngine, parent: Messageable) -> Option<LoadedOwner> {
+    match engine.load_owner(parent).await {
+        Ok(Some(owner)) => Some(owner),
+        Ok(None) => {
+            tracing::warn!(%parent, "the owner is gone; its hooks are skipped");
+            None
+        }
+        Err(error) => {
+            tracing::warn!(%parent, %error, "the owner could not be loaded; its hooks are skipped");
+            None
+        }
+    }
+}
+
+struct Caller {
+    engine: AiEngine,
+    owner: LoadedOwner,
+    run: Arc<Run>,
+}
+
+impl Caller {
+    async fn created(&self, message: Arc<Message>) {
+        let (engine, owner, run) = (
+            self.engine.clone(),
+            Arc::clone(&self.owner),
+            Arc::clone(&self.run),
+        );
+        guarded(
+            &self.engine,
+            "ai_engine_on_message_create",
+            Some(self.run.id),
+            async move {
+                owner
+                    .message_created(
+                        &message,
+                        &HookContext {
+                            engine: &engine,
+                            run: Some(&run),
+                            change: Change::None,
+                        },
+                    )
+                    .await
+            },
+        )
+        .await;
+    }
+
+    async fn appended(&self, message: Arc<Message>, text: String) {
+        let (engine, owner, run) = (
+            self.engine.clone(),
+            Arc::clone(&self.owner),
+            Arc::clone(&self.run),
+        );
+        guarded(
+            &self.engine,
+            "ai_engine_on_message_update",
+            Some(self.run.id),
+            async move {
+                let cx = HookContext {
+                    engine: &engine,
+                    run: Some(&run),
+                    change: Change::Appended(&text),
+                };
+                owner.message_updated(&message, &cx).await
+            },
+        )
+        .await;
+    }
+
+    async fn settled(&self, message: Message, replaced: bool) {
+        let (engine, owner, run) = (
+            self.engine.clone(),
+            Arc::clone(&self.owner),
+            Arc::clone(&self.run),
+        );
+        let change = if replaced {
+            Change::Replaced
+        } else {
+            Change::None
+        };
+        guarded(
+            &self.engine,
+            "ai_engine_on_message_update",
+            Some(self.run.id),
+            async move {
+                owner
+                    .message_updated(
+                        &message,
+                        &HookContext {
+                            engine: &engine,
+                            run: Some(&run),
+                            change,
+                        },
+                    )
+                    .await
+            },
+        )
+        .await;
+    }
+
+    async fn run_updated(&mut self, run: Run) {
+        self.run = Arc::new(run);
+        let (engine, owner, run) = (
+            self.engine.clone(),
+            Arc::clone(&self.owner),
+            Arc::clone(&self.run),
+        );
+        guarded(
+            &self.engine,
+            "ai_engine_on_run_update",
+            Some(self.run.id),
+            async move {
+                owner
+                    .run_updated(
+                        &run,
+                        &HookContext {
+                            engine: &engine,
+                            run: Some(&run),
+                            change: Change::None,
+                        },
+                    )
+                    .await
+            },
+        )
+        .await;
+    }
+}
+
+/// Runs one hook in a task of its own, so that a panic stays there and a hanging one can be dropped.
+async fn guarded(
+    engine: &AiEngine,
+    hook: &'static str,
+    run: Option<i64>,
+    call: impl Future<Output = HookResult> + Send + 'static,
+) {
+    let limit = engine.options().hook_timeout;
+    let task = tokio::spawn(call);
+    let abort = task.abort_handle();
+    match tokio::time::timeout(limit, task).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(run, hook, error = %error, "a hook failed"),
+        Ok(Err(error)) => tracing::error!(run, hook, %error, "a hook panicked"),
+        Err(_) => {
+            abort.abort();
+            tracing::error!(run, hook, ?limit, "a hook took too long and was dropped");
+        }
+    }
+}

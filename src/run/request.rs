@@ -1,0 +1,135 @@
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use super::events::RunEvents;
+use super::{drive, submit};
+use crate::engine::AiEngine;
+use crate::error::{Error, Result};
+use crate::model::{Answer, AssistantDefinition, Content, Messageable, Run};
+use crate::record::Owner;
+use crate::store::session::Session;
+
+/// Whom a run asks.
+#[derive(Debug, Clone)]
+pub(crate) enum Who {
+    Assistable(Owner, AssistantDefinition),
+    Assistant(i64),
+    Model(AssistantDefinition),
+}
+
+/// A question to an assistant or a model, and the ways to have it answered.
+///
+/// * `.await` drives it to its end and returns the [`Answer`];
+/// * [`stream`](Self::stream) returns what happens as it happens;
+/// * [`submit`](Self::submit) stores it and returns, the engine drives it;
+/// * [`submit_in`](Self::submit_in) stores it in your transaction.
+///
+/// # Cancellation
+///
+/// Dropping the future of any of these at any point leaves either nothing, or a submitted run that the engine
+/// drives to its end.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] (content, idempotency key or definition), [`Error::NotFound`] (thread or assistant),
+/// [`Error::NoLoader`], [`Error::Busy`], [`Error::Configuration`] (no provider): nothing was stored or sent.
+/// Awaiting adds [`Error::RunFailed`]: the run ended without an answer. A run that ended with part of one is `Ok`,
+/// and its status says so.
+#[must_use = "a run request does nothing until it is awaited, streamed or submitted"]
+#[derive(Debug)]
+pub struct RunRequest<'e> {
+    engine: &'e AiEngine,
+    pub(super) who: Who,
+    pub(super) parent: Messageable,
+    pub(super) content: Content,
+    pub(super) key: Option<String>,
+}
+
+impl<'e> RunRequest<'e> {
+    pub(crate) const fn new(
+        engine: &'e AiEngine,
+        who: Who,
+        parent: Messageable,
+        content: Content,
+    ) -> Self {
+        Self {
+            engine,
+            who,
+            parent,
+            content,
+            key: None,
+        }
+    }
+
+    /// Makes submitting safe to repeat: a second request with this key on the same thread is the first run again.
+    /// Up to 255 characters.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Stores the user's message and the run, and returns once both are committed; the engine drives the run.
+    ///
+    /// # Errors
+    ///
+    /// As listed at [`RunRequest`].
+    pub async fn submit(self) -> Result<Run> {
+        let engine = self.engine.clone();
+        let prepared = submit::prepare(&engine, self)?;
+        // A task of its own: once it runs, a caller that goes away cannot come between the commit and the driving.
+        let submitting = tokio::spawn(async move {
+            let submitter = engine.clone();
+            let run = engine
+                .store()
+                .write(move |session| submit::submit(session, &submitter, &prepared))
+                .await?;
+            drive(&engine, &run);
+            Ok(run)
+        });
+        submitting
+            .await
+            .map_err(|error| Error::Panicked(error.to_string()))?
+    }
+
+    /// Stores the user's message and the run in your transaction. The engine drives the run once it is committed;
+    /// after a rollback nothing is left.
+    ///
+    /// Called outside of a tokio runtime, the run waits for [`AiEngine::recover`].
+    ///
+    /// # Errors
+    ///
+    /// As listed at [`RunRequest`]. An error leaves your transaction usable.
+    pub fn submit_in(self, conn: &mut dyn Session) -> Result<Run> {
+        let engine = self.engine.clone();
+        let prepared = submit::prepare(&engine, self)?;
+        let run = crate::store::session::transaction(conn, |session| {
+            submit::submit(session, &engine, &prepared)
+        })?;
+        submit::drive_after_commit(&engine, run.id);
+        Ok(run)
+    }
+
+    /// Submits, and returns what happens to the run as a stream. Dropping the stream leaves the run going.
+    ///
+    /// # Errors
+    ///
+    /// As listed at [`RunRequest`].
+    pub async fn stream(self) -> Result<RunEvents> {
+        let engine = self.engine.clone();
+        let run = self.submit().await?;
+        Ok(RunEvents::of(&engine, run))
+    }
+}
+
+impl<'e> IntoFuture for RunRequest<'e> {
+    type Output = Result<Answer>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'e>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let engine = self.engine.clone();
+            let run = self.submit().await?;
+            engine.answer(run.id).await
+        })
+    }
+}

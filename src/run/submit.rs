@@ -1,0 +1,168 @@
+//! Submitting: one transaction, ours or the host's. Nothing remote happens here.
+
+use std::time::Duration;
+
+use super::drive;
+use super::request::{RunRequest, Who};
+use crate::engine::AiEngine;
+use crate::error::{Error, Result};
+use crate::model::{AssistantDefinition, Messageable, Role, Run};
+use crate::store::messages::{self, NewMessage};
+use crate::store::runs::{self, NewRun};
+use crate::store::session::Session;
+use crate::store::{assistants, threads};
+
+/// Longest idempotency key, in characters.
+const KEY_CHARS: usize = 255;
+
+/// A request whose values have been checked.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    who: Who,
+    parent: Messageable,
+    content: String,
+    key: Option<String>,
+}
+
+/// Checks what can be checked without the database.
+pub(super) fn prepare(engine: &AiEngine, request: RunRequest<'_>) -> Result<Prepared> {
+    engine.require_remote()?;
+    match &request.who {
+        Who::Assistable(_, definition) | Who::Model(definition) => definition.validate()?,
+        Who::Assistant(_) => {}
+    }
+    if let Some(key) = &request.key {
+        if key.is_empty() || key.chars().count() > KEY_CHARS {
+            return Err(Error::invalid(
+                "idempotency_key",
+                key,
+                format!("must have 1 to {KEY_CHARS} characters"),
+            ));
+        }
+        if key.contains('\0') {
+            return Err(Error::invalid(
+                "idempotency_key",
+                key,
+                "must not contain a NUL character; remove it",
+            ));
+        }
+    }
+    Ok(Prepared {
+        who: request.who,
+        parent: request.parent,
+        content: request.content.checked()?,
+        key: request.key,
+    })
+}
+
+/// Stores the user's message and the queued run. The lock on the thread or chat orders submits.
+pub(super) fn submit(
+    session: &mut dyn Session,
+    engine: &AiEngine,
+    request: &Prepared,
+) -> Result<Run> {
+    let locked = threads::lock(session, request.parent)?;
+    engine.check_loader(&locked.owner_type)?;
+    if let Some(key) = &request.key
+        && let Some(run) = runs::find_by_key(session, request.parent, key)?
+    {
+        return Ok(run);
+    }
+    refuse_busy(session, request.parent)?;
+    let (assistant_id, definition) = match &request.who {
+        Who::Assistable(owner, definition) => {
+            let assistant = assistants::save(session, &owner.kind, &owner.id, definition)?;
+            (Some(assistant.id), definition.clone())
+        }
+        Who::Assistant(id) => {
+            let assistant = assistants::find_by_id(session, *id)?
+                .ok_or_else(|| Error::not_found("assistant", id))?;
+            (Some(*id), assistant.definition())
+        }
+        Who::Model(definition) => (None, definition.clone()),
+    };
+    let run = runs::insert(
+        session,
+        &new_run(request, assistant_id, &definition, locked.seq)?,
+    )?;
+    let content = request.content.clone();
+    messages::insert(
+        session,
+        &NewMessage::local(
+            request.parent,
+            Some(run.id),
+            run.seq,
+            0,
+            Role::User,
+            content,
+        ),
+    )?;
+    Ok(run)
+}
+
+fn new_run(
+    request: &Prepared,
+    assistant_id: Option<i64>,
+    definition: &AssistantDefinition,
+    seq: i64,
+) -> Result<NewRun> {
+    Ok(NewRun {
+        parent: request.parent,
+        assistant_id,
+        assistant_name: definition.name.clone(),
+        model: definition.model.clone(),
+        definition: serde_json::to_value(definition).map_err(Error::host)?,
+        seq,
+        idempotency_key: request.key.clone(),
+    })
+}
+
+/// One run at a time: its messages must stay together and in order.
+pub(crate) fn refuse_busy(session: &mut dyn Session, on: Messageable) -> Result<()> {
+    match runs::active(session, on)? {
+        Some(run_id) => Err(Error::Busy { run_id, on }),
+        None => Ok(()),
+    }
+}
+
+/// When to look whether the host's transaction has committed.
+const LOOKS: [Duration; 10] = [
+    Duration::from_millis(5),
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+
+/// Drives a run once it is committed. Nobody tells us about the commit, so we look; a transaction that takes longer
+/// than our looking leaves its run to [`AiEngine::recover`].
+pub(super) fn drive_after_commit(engine: &AiEngine, id: i64) {
+    let Some(runtime) = engine.runtime() else {
+        return;
+    };
+    let engine = engine.clone();
+    runtime.spawn(async move {
+        for wait in LOOKS {
+            tokio::time::sleep(wait).await;
+            match engine
+                .store()
+                .read(move |session| runs::find(session, id))
+                .await
+            {
+                Ok(Some(row)) => {
+                    drive(&engine, &row.into());
+                    return;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(run = id, %error, "could not look for a submitted run")
+                }
+            }
+        }
+    });
+}

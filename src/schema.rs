@@ -1,0 +1,230 @@
+//! The tables of the bundled migrations, for hosts that join their own tables to ours.
+//!
+//! Columns follow the migrations: they may be added in a minor release. Owner ids are stored as
+//! text, so a join casts the host's key:
+//!
+//! ```
+//! use ai_engine::schema::ai_engine_assistant_threads as threads;
+//! use diesel::prelude::*;
+//!
+//! diesel::table! { users (id) { id -> Integer, name -> Text, } }
+//! diesel::allow_tables_to_appear_in_same_query!(users, threads);
+//!
+//! # fn main() {
+//! let threads_of_each_user = users::table
+//!     .inner_join(threads::table.on(threads::threadable_id.eq(users::id.cast::<diesel::sql_types::Text>())))
+//!     .filter(threads::threadable_type.eq("User"))
+//!     .select((users::name, threads::id));
+//! # let _ = diesel::debug_query::<diesel::sqlite::Sqlite, _>(&threads_of_each_user).to_string();
+//! # }
+//! ```
+#![allow(
+    missing_docs,
+    reason = "the migrations' own comments describe the columns"
+)]
+
+diesel::table! {
+    ai_engine_assistants (id) {
+        id -> BigInt,
+        assistable_type -> Text,
+        assistable_id -> Text,
+        name -> Nullable<Text>,
+        description -> Nullable<Text>,
+        model -> Text,
+        instructions -> Nullable<Text>,
+        temperature -> Nullable<Double>,
+        top_p -> Nullable<Double>,
+        max_output_tokens -> Nullable<BigInt>,
+        max_prompt_tokens -> Nullable<BigInt>,
+        reasoning -> Nullable<Json>,
+        metadata -> Json,
+        tools -> Json,
+        parameters -> Json,
+        version -> BigInt,
+        remote_id -> Nullable<Text>,
+        remote_version -> Nullable<BigInt>,
+        endpoint -> Nullable<Text>,
+        protocol -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    ai_engine_assistant_threads (id) {
+        id -> BigInt,
+        threadable_type -> Text,
+        threadable_id -> Text,
+        remote_id -> Nullable<Text>,
+        endpoint -> Nullable<Text>,
+        protocol -> Nullable<Text>,
+        next_seq -> BigInt,
+        revision -> BigInt,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    ai_engine_chats (id) {
+        id -> BigInt,
+        chattable_type -> Text,
+        chattable_id -> Text,
+        remote_id -> Nullable<Text>,
+        endpoint -> Nullable<Text>,
+        protocol -> Nullable<Text>,
+        next_seq -> BigInt,
+        revision -> BigInt,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    ai_engine_runs (id) {
+        id -> BigInt,
+        assistant_thread_id -> Nullable<BigInt>,
+        chat_id -> Nullable<BigInt>,
+        assistant_id -> Nullable<BigInt>,
+        assistant_name -> Nullable<Text>,
+        model -> Text,
+        definition -> Json,
+        seq -> BigInt,
+        status -> Text,
+        reason -> Nullable<Text>,
+        error -> Nullable<Text>,
+        attempts -> BigInt,
+        lease_owner -> Nullable<Text>,
+        fencing_token -> BigInt,
+        cancel_requested_at -> Nullable<BigInt>,
+        idempotency_key -> Nullable<Text>,
+        input_tokens -> BigInt,
+        cached_input_tokens -> BigInt,
+        cache_write_tokens -> BigInt,
+        output_tokens -> BigInt,
+        reasoning_tokens -> BigInt,
+        announced_at -> Nullable<BigInt>,
+        created_at -> Timestamp,
+        started_at -> Nullable<Timestamp>,
+        finished_at -> Nullable<Timestamp>,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    ai_engine_responses (id) {
+        id -> BigInt,
+        run_id -> BigInt,
+        remote_id -> Nullable<Text>,
+        endpoint -> Text,
+        protocol -> Text,
+        stored -> Bool,
+        sequence_number -> Nullable<BigInt>,
+        model -> Nullable<Text>,
+        status -> Text,
+        input_tokens -> BigInt,
+        cached_input_tokens -> BigInt,
+        cache_write_tokens -> BigInt,
+        output_tokens -> BigInt,
+        reasoning_tokens -> BigInt,
+        created_at -> Timestamp,
+        finished_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    ai_engine_messages (id) {
+        id -> BigInt,
+        assistant_thread_id -> Nullable<BigInt>,
+        chat_id -> Nullable<BigInt>,
+        run_id -> Nullable<BigInt>,
+        seq -> BigInt,
+        position -> BigInt,
+        role -> Text,
+        status -> Text,
+        content -> Text,
+        model -> Nullable<Text>,
+        input_tokens -> BigInt,
+        cached_input_tokens -> BigInt,
+        cache_write_tokens -> BigInt,
+        output_tokens -> BigInt,
+        reasoning_tokens -> BigInt,
+        remote_id -> Nullable<Text>,
+        remote_state -> Text,
+        endpoint -> Nullable<Text>,
+        protocol -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    ai_engine_run_items (id) {
+        id -> BigInt,
+        run_id -> BigInt,
+        position -> BigInt,
+        kind -> Text,
+        call_id -> Nullable<Text>,
+        phase -> Nullable<Text>,
+        item -> Json,
+        remote_id -> Nullable<Text>,
+        remote_state -> Text,
+        endpoint -> Nullable<Text>,
+        protocol -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    ai_engine_message_deltas (id) {
+        id -> BigInt,
+        message_id -> BigInt,
+        byte_offset -> BigInt,
+        sequence_number -> BigInt,
+        text -> Text,
+    }
+}
+
+diesel::table! {
+    ai_engine_workers (id) {
+        id -> Text,
+        started_at -> BigInt,
+        lease_ends_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    ai_engine_remote_deletions (id) {
+        id -> BigInt,
+        endpoint -> Text,
+        protocol -> Text,
+        kind -> Text,
+        remote_id -> Text,
+        parent_remote_id -> Nullable<Text>,
+        attempts -> BigInt,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::joinable!(ai_engine_runs -> ai_engine_assistant_threads (assistant_thread_id));
+diesel::joinable!(ai_engine_runs -> ai_engine_chats (chat_id));
+diesel::joinable!(ai_engine_runs -> ai_engine_assistants (assistant_id));
+diesel::joinable!(ai_engine_responses -> ai_engine_runs (run_id));
+diesel::joinable!(ai_engine_messages -> ai_engine_assistant_threads (assistant_thread_id));
+diesel::joinable!(ai_engine_messages -> ai_engine_chats (chat_id));
+diesel::joinable!(ai_engine_messages -> ai_engine_runs (run_id));
+diesel::joinable!(ai_engine_run_items -> ai_engine_runs (run_id));
+diesel::joinable!(ai_engine_message_deltas -> ai_engine_messages (message_id));
+diesel::allow_tables_to_appear_in_same_query!(
+    ai_engine_assistants,
+    ai_engine_assistant_threads,
+    ai_engine_chats,
+    ai_engine_runs,
+    ai_engine_responses,
+    ai_engine_messages,
+    ai_engine_run_items,
+    ai_engine_message_deltas,
+    ai_engine_workers,
+    ai_engine_remote_deletions,
+);

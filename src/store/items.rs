@@ -1,0 +1,134 @@
+//! Items of a conversation that are no messages: calls, their outputs, reasoning. Kept as they came.
+
+use diesel::prelude::*;
+use serde_json::Value;
+
+use super::session::{Session, of, on};
+use crate::error::Result;
+use crate::model::{Messageable, RemoteState, utc_now};
+use crate::schema::ai_engine_run_items::dsl as items;
+use crate::schema::ai_engine_runs::dsl as runs;
+
+/// An item to store.
+#[derive(Debug, Clone)]
+pub(crate) struct NewItem {
+    pub(crate) position: i64,
+    pub(crate) kind: String,
+    pub(crate) call_id: Option<String>,
+    pub(crate) phase: Option<String>,
+    pub(crate) item: Value,
+    pub(crate) remote_id: Option<String>,
+    pub(crate) remote_state: RemoteState,
+}
+
+/// A stored item and its place in the conversation.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredItem {
+    pub(crate) id: i64,
+    pub(crate) seq: i64,
+    pub(crate) position: i64,
+    pub(crate) item: Value,
+    pub(crate) remote_state: RemoteState,
+    pub(crate) endpoint: Option<String>,
+}
+
+pub(crate) fn insert(
+    session: &mut dyn Session,
+    run: i64,
+    new: &NewItem,
+    endpoint: &str,
+    protocol: &str,
+) -> Result<()> {
+    let row = (
+        items::run_id.eq(run),
+        items::position.eq(new.position),
+        items::kind.eq(&new.kind),
+        items::call_id.eq(&new.call_id),
+        items::phase.eq(&new.phase),
+        items::item.eq(&new.item),
+        items::remote_id.eq(&new.remote_id),
+        items::remote_state.eq(new.remote_state),
+        items::endpoint.eq(endpoint),
+        items::protocol.eq(protocol),
+        items::created_at.eq(utc_now()),
+    );
+    on!(session, |conn| diesel::insert_into(
+        items::ai_engine_run_items
+    )
+    .values(row)
+    .execute(conn))?;
+    Ok(())
+}
+
+/// All items of a conversation up to a turn, in order.
+pub(crate) fn up_to(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+) -> Result<Vec<StoredItem>> {
+    type Row = (i64, i64, i64, Value, RemoteState, Option<String>);
+    let rows: Vec<Row> = on!(session, |conn| items::ai_engine_run_items
+        .inner_join(runs::ai_engine_runs)
+        .filter(of!(runs, parent))
+        .filter(runs::seq.le(seq))
+        .order((runs::seq, items::position))
+        .select((
+            items::id,
+            runs::seq,
+            items::position,
+            items::item,
+            items::remote_state,
+            items::endpoint,
+        ))
+        .load(conn))?;
+    Ok(rows
+        .into_iter()
+        .map(
+            |(id, seq, position, item, remote_state, endpoint)| StoredItem {
+                id,
+                seq,
+                position,
+                item,
+                remote_state,
+                endpoint,
+            },
+        )
+        .collect())
+}
+
+/// Notes what the provider's conversation at `endpoint` is known to hold of these items.
+pub(crate) fn set_remote_state(
+    session: &mut dyn Session,
+    ids: &[i64],
+    state: RemoteState,
+    endpoint: &str,
+    protocol: &str,
+) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let change = (
+        items::remote_state.eq(state),
+        items::endpoint.eq(endpoint),
+        items::protocol.eq(protocol),
+    );
+    on!(session, |conn| diesel::update(
+        items::ai_engine_run_items.filter(items::id.eq_any(ids))
+    )
+    .set(change)
+    .execute(conn))?;
+    Ok(())
+}
+
+/// The provider's conversation of this thread is gone, and with it all it held.
+pub(crate) fn forget_remote(session: &mut dyn Session, thread: i64) -> Result<()> {
+    let of_thread = runs::ai_engine_runs
+        .filter(runs::assistant_thread_id.eq(thread))
+        .select(runs::id);
+    on!(session, |conn| diesel::update(
+        items::ai_engine_run_items.filter(items::run_id.eq_any(of_thread))
+    )
+    .set(items::remote_state.eq(RemoteState::Absent))
+    .execute(conn))?;
+    Ok(())
+}

@@ -1,0 +1,255 @@
+//! Messages: what was said. A streaming message is its row and the deltas that came after it.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use super::session::{Session, of, on};
+use crate::error::{Error, Result};
+use crate::model::{
+    Message, MessageRow, MessageStatus, Messageable, Page, RemoteState, Role, Usage, utc_now,
+};
+use crate::schema::ai_engine_messages::{self, dsl as messages};
+
+/// A new row.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = ai_engine_messages)]
+pub(crate) struct NewMessage {
+    pub(crate) assistant_thread_id: Option<i64>,
+    pub(crate) chat_id: Option<i64>,
+    pub(crate) run_id: Option<i64>,
+    pub(crate) seq: i64,
+    pub(crate) position: i64,
+    pub(crate) role: Role,
+    pub(crate) status: MessageStatus,
+    pub(crate) content: String,
+    pub(crate) model: Option<String>,
+    #[diesel(embed)]
+    pub(crate) usage: Usage,
+    pub(crate) remote_id: Option<String>,
+    pub(crate) remote_state: RemoteState,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) protocol: Option<String>,
+    pub(crate) created_at: chrono::NaiveDateTime,
+    pub(crate) updated_at: chrono::NaiveDateTime,
+}
+
+impl NewMessage {
+    /// A message with nothing but its text, complete, unknown to the provider.
+    pub(crate) fn local(
+        parent: Messageable,
+        run_id: Option<i64>,
+        seq: i64,
+        position: i64,
+        role: Role,
+        content: String,
+    ) -> Self {
+        let now = utc_now();
+        Self {
+            assistant_thread_id: parent.thread_id(),
+            chat_id: parent.chat_id(),
+            run_id,
+            seq,
+            position,
+            role,
+            status: MessageStatus::Completed,
+            content,
+            model: None,
+            usage: Usage::default(),
+            remote_id: None,
+            remote_state: RemoteState::Absent,
+            endpoint: None,
+            protocol: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+pub(crate) fn insert(session: &mut dyn Session, new: &NewMessage) -> Result<Message> {
+    let row: MessageRow = on!(session, |conn| diesel::insert_into(
+        messages::ai_engine_messages
+    )
+    .values(new)
+    .returning(MessageRow::as_returning())
+    .get_result(conn))?;
+    Ok(row.into())
+}
+
+/// The settled form of an assistant message.
+#[derive(Debug, AsChangeset)]
+#[diesel(table_name = ai_engine_messages)]
+pub(crate) struct SettledMessage {
+    pub(crate) status: MessageStatus,
+    pub(crate) content: String,
+    pub(crate) model: Option<String>,
+    #[diesel(embed)]
+    pub(crate) usage: Usage,
+    pub(crate) remote_id: Option<String>,
+    pub(crate) remote_state: RemoteState,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) protocol: Option<String>,
+    pub(crate) updated_at: chrono::NaiveDateTime,
+}
+
+pub(crate) fn settle(
+    session: &mut dyn Session,
+    id: i64,
+    settled: &SettledMessage,
+) -> Result<Message> {
+    let row: MessageRow = on!(session, |conn| diesel::update(
+        messages::ai_engine_messages.find(id)
+    )
+    .set(settled)
+    .returning(MessageRow::as_returning())
+    .get_result(conn))?;
+    Ok(row.into())
+}
+
+/// Text after `content` that is still in deltas. In the order of writing, which is that of the text.
+#[cfg(feature = "sqlite")]
+const TAIL_SQLITE: &str = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \
+     WHERE message_id = ai_engine_messages.id ORDER BY id)), '')";
+#[cfg(feature = "postgres")]
+const TAIL_PG: &str = "coalesce((SELECT string_agg(text, '' ORDER BY id) FROM ai_engine_message_deltas \
+     WHERE message_id = ai_engine_messages.id), '')";
+
+/// Loads messages whole, each read being one statement: `content` and deltas of the same moment.
+macro_rules! load_whole {
+    ($session:expr, |$query:ident| $build:expr) => {{
+        use super::session::Conn;
+        let rows: Vec<(MessageRow, String)> = match $session.conn() {
+            #[cfg(feature = "sqlite")]
+            Conn::Sqlite(conn) => {
+                let $query = messages::ai_engine_messages
+                    .select((MessageRow::as_select(), sql::<Text>(TAIL_SQLITE)));
+                $build.load(conn)?
+            }
+            #[cfg(feature = "postgres")]
+            Conn::Pg(conn) => {
+                let $query = messages::ai_engine_messages
+                    .select((MessageRow::as_select(), sql::<Text>(TAIL_PG)));
+                $build.load(conn)?
+            }
+        };
+        rows.into_iter().map(whole)
+    }};
+}
+
+fn whole((mut row, tail): (MessageRow, String)) -> MessageRow {
+    row.content.push_str(&tail);
+    row
+}
+
+/// A page of the newest messages (before one of them), oldest first.
+pub(crate) fn page(
+    session: &mut dyn Session,
+    parent: Messageable,
+    page: Page,
+) -> Result<Vec<Message>> {
+    let (seq, position) = match page.before {
+        None => (i64::MAX, i64::MAX),
+        Some(id) => on!(session, |conn| messages::ai_engine_messages
+            .find(id)
+            .filter(of!(messages, parent))
+            .select((messages::seq, messages::position))
+            .first(conn)
+            .optional())?
+        .ok_or_else(|| Error::not_found("message", id))?,
+    };
+    let earlier = || {
+        messages::seq
+            .lt(seq)
+            .or(messages::seq.eq(seq).and(messages::position.lt(position)))
+    };
+    let newest_first = load_whole!(session, |query| query
+        .filter(of!(messages, parent))
+        .filter(earlier())
+        .order((messages::seq.desc(), messages::position.desc()))
+        .limit(i64::from(page.limit)));
+    let mut found: Vec<Message> = newest_first.map(Message::from).collect();
+    found.reverse();
+    Ok(found)
+}
+
+/// All messages of a conversation up to a turn, in order.
+pub(crate) fn up_to(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+) -> Result<Vec<MessageRow>> {
+    Ok(load_whole!(session, |query| query
+        .filter(of!(messages, parent))
+        .filter(messages::seq.le(seq))
+        .order((messages::seq, messages::position)))
+    .collect())
+}
+
+/// The messages of a run, in order.
+pub(crate) fn of_run(session: &mut dyn Session, run: i64) -> Result<Vec<Message>> {
+    Ok(load_whole!(session, |query| query
+        .filter(messages::run_id.eq(run))
+        .order((messages::seq, messages::position)))
+    .map(Message::from)
+    .collect())
+}
+
+/// Notes what the provider's conversation at `endpoint` is known to hold of these messages.
+pub(crate) fn set_remote_state(
+    session: &mut dyn Session,
+    ids: &[i64],
+    state: RemoteState,
+    endpoint: &str,
+    protocol: &str,
+) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let change = (
+        messages::remote_state.eq(state),
+        messages::endpoint.eq(endpoint),
+        messages::protocol.eq(protocol),
+    );
+    on!(session, |conn| diesel::update(
+        messages::ai_engine_messages.filter(messages::id.eq_any(ids))
+    )
+    .set(change)
+    .execute(conn))?;
+    Ok(())
+}
+
+/// A message was found in the provider's conversation.
+pub(crate) fn found_remotely(session: &mut dyn Session, id: i64, remote_id: &str) -> Result<()> {
+    let change = (
+        messages::remote_state.eq(RemoteState::Held),
+        messages::remote_id.eq(remote_id),
+    );
+    on!(session, |conn| diesel::update(
+        messages::ai_engine_messages.find(id)
+    )
+    .set(change)
+    .execute(conn))?;
+    Ok(())
+}
+
+/// The provider's conversation of this thread is gone, and with it all it held.
+pub(crate) fn forget_remote(session: &mut dyn Session, thread: i64) -> Result<()> {
+    let change = (
+        messages::remote_state.eq(RemoteState::Absent),
+        messages::remote_id.eq(None::<String>),
+    );
+    on!(session, |conn| diesel::update(
+        messages::ai_engine_messages.filter(messages::assistant_thread_id.eq(thread))
+    )
+    .set(change)
+    .execute(conn))?;
+    Ok(())
+}
+
+pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Result<()> {
+    on!(session, |conn| diesel::delete(
+        messages::ai_engine_messages.filter(of!(messages, parent))
+    )
+    .execute(conn))?;
+    Ok(())
+}

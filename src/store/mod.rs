@@ -1,0 +1,19 @@
+//! The only place with SQL: connections, migrations, and one file of statements per subject.
+
+pub(crate) mod assistants;
+pub(crate) mod clock;
+pub(crate) mod database;
+pub(crate) mod deletions;
+pub(crate) mod deltas;
+pub(crate) mod items;
+pub(crate) mod messages;
+pub(crate) mod migrate;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+pub(crate) mod responses;
+pub(crate) mod runs;
+pub(crate) mod session;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+pub(crate) mod threads;
+pub(crate) mod workers;

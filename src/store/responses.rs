@@ -1,0 +1,120 @@
+//! Remote calls of a run: where each went and what it cost.
+
+use diesel::prelude::*;
+
+use super::session::{Session, on};
+use crate::error::Result;
+use crate::model::{RunStatus, Usage, utc_now};
+use crate::schema::ai_engine_responses::dsl as responses;
+
+/// Notes a call before it is made.
+pub(crate) fn begin(
+    session: &mut dyn Session,
+    run: i64,
+    endpoint: &str,
+    protocol: &str,
+    stored: bool,
+) -> Result<i64> {
+    let row = (
+        responses::run_id.eq(run),
+        responses::endpoint.eq(endpoint),
+        responses::protocol.eq(protocol),
+        responses::stored.eq(stored),
+        responses::status.eq(RunStatus::InProgress),
+        responses::created_at.eq(utc_now()),
+    );
+    Ok(on!(session, |conn| diesel::insert_into(
+        responses::ai_engine_responses
+    )
+    .values(row)
+    .returning(responses::id)
+    .get_result(conn))?)
+}
+
+/// How a call ended.
+#[derive(Debug, Clone)]
+pub(crate) struct EndedCall {
+    pub(crate) id: i64,
+    pub(crate) remote_id: Option<String>,
+    pub(crate) sequence_number: Option<i64>,
+    pub(crate) model: Option<String>,
+    pub(crate) status: RunStatus,
+    pub(crate) usage: Usage,
+}
+
+pub(crate) fn end(session: &mut dyn Session, call: &EndedCall) -> Result<()> {
+    let change = (
+        responses::remote_id.eq(&call.remote_id),
+        responses::sequence_number.eq(call.sequence_number),
+        responses::model.eq(&call.model),
+        responses::status.eq(call.status),
+        responses::input_tokens.eq(call.usage.input_tokens),
+        responses::cached_input_tokens.eq(call.usage.cached_input_tokens),
+        responses::cache_write_tokens.eq(call.usage.cache_write_tokens),
+        responses::output_tokens.eq(call.usage.output_tokens),
+        responses::reasoning_tokens.eq(call.usage.reasoning_tokens),
+        responses::finished_at.eq(utc_now()),
+    );
+    on!(session, |conn| diesel::update(
+        responses::ai_engine_responses.find(call.id)
+    )
+    .set(change)
+    .execute(conn))?;
+    Ok(())
+}
+
+/// What all calls of a run cost together.
+pub(crate) fn usage_of_run(session: &mut dyn Session, run: i64) -> Result<Usage> {
+    let calls: Vec<(i64, i64, i64, i64, i64)> =
+        on!(session, |conn| responses::ai_engine_responses
+            .filter(responses::run_id.eq(run))
+            .select((
+                responses::input_tokens,
+                responses::cached_input_tokens,
+                responses::cache_write_tokens,
+                responses::output_tokens,
+                responses::reasoning_tokens,
+            ))
+            .load(conn))?;
+    let usage = |(
+        input_tokens,
+        cached_input_tokens,
+        cache_write_tokens,
+        output_tokens,
+        reasoning_tokens,
+    )| Usage {
+        input_tokens,
+        cached_input_tokens,
+        cache_write_tokens,
+        output_tokens,
+        reasoning_tokens,
+    };
+    Ok(calls
+        .into_iter()
+        .map(usage)
+        .fold(Usage::default(), |sum, one| sum + one))
+}
+
+/// Calls that a dead process left open.
+pub(crate) fn end_open(session: &mut dyn Session, run: i64) -> Result<()> {
+    let open = responses::ai_engine_responses
+        .filter(responses::run_id.eq(run))
+        .filter(responses::finished_at.is_null());
+    on!(session, |conn| diesel::update(open)
+        .set((
+            responses::status.eq(RunStatus::Incomplete),
+            responses::finished_at.eq(utc_now())
+        ))
+        .execute(conn))?;
+    Ok(())
+}
+
+/// Notes the provider's id of a call as soon as it is known, so that it can be deleted after a crash.
+pub(crate) fn identify(session: &mut dyn Session, id: i64, remote_id: &str) -> Result<()> {
+    on!(session, |conn| diesel::update(
+        responses::ai_engine_responses.find(id)
+    )
+    .set(responses::remote_id.eq(remote_id))
+    .execute(conn))?;
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! Runs: submitted, claimed, settled. Every change of a claimed run goes through its fence.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+use serde_json::Value;
+
+use super::session::{Conn, Session, of, on};
+use super::{clock, messages, workers};
+use crate::error::{Error, Result};
+use crate::model::{Messageable, Run, RunRow, RunStatus, Usage, utc_now};
+use crate::schema::ai_engine_runs::dsl as runs;
+
+const ACTIVE: [RunStatus; 3] = [
+    RunStatus::Queued,
+    RunStatus::InProgress,
+    RunStatus::RequiresAction,
+];
+
+/// A run to queue.
+#[derive(Debug)]
+pub(crate) struct NewRun {
+    pub(crate) parent: Messageable,
+    pub(crate) assistant_id: Option<i64>,
+    pub(crate) assistant_name: Option<String>,
+    pub(crate) model: String,
+    pub(crate) definition: Value,
+    pub(crate) seq: i64,
+    pub(crate) idempotency_key: Option<String>,
+}
+
+pub(crate) fn insert(session: &mut dyn Session, new: &NewRun) -> Result<Run> {
+    let now = utc_now();
+    let row = (
+        runs::assistant_thread_id.eq(new.parent.thread_id()),
+        runs::chat_id.eq(new.parent.chat_id()),
+        runs::assistant_id.eq(new.assistant_id),
+        runs::assistant_name.eq(&new.assistant_name),
+        runs::model.eq(&new.model),
+        runs::definition.eq(&new.definition),
+        runs::seq.eq(new.seq),
+        runs::status.eq(RunStatus::Queued),
+        runs::idempotency_key.eq(&new.idempotency_key),
+        runs::created_at.eq(now),
+        runs::updated_at.eq(now),
+    );
+    let inserted: RunRow = on!(session, |conn| diesel::insert_into(runs::ai_engine_runs)
+        .values(row)
+        .returning(RunRow::as_returning())
+        .get_result(conn))?;
+    Ok(inserted.into())
+}
+
+pub(crate) fn find(session: &mut dyn Session, id: i64) -> Result<Option<RunRow>> {
+    Ok(on!(session, |conn| runs::ai_engine_runs
+        .find(id)
+        .select(RunRow::as_select())
+        .first(conn)
+        .optional())?)
+}
+
+/// The run already submitted under this key.
+pub(crate) fn find_by_key(
+    session: &mut dyn Session,
+    parent: Messageable,
+    key: &str,
+) -> Result<Option<Run>> {
+    let found: Option<RunRow> = on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .filter(runs::idempotency_key.eq(key))
+        .select(RunRow::as_select())
+        .first(conn)
+        .optional())?;
+    Ok(found.map(Run::from))
+}
+
+/// The run of a conversation that has not ended, if any.
+pub(crate) fn active(session: &mut dyn Session, parent: Messageable) -> Result<Option<i64>> {
+    Ok(on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .filter(runs::status.eq_any(ACTIVE))
+        .order(runs::seq)
+        .select(runs::id)
+        .first(conn)
+        .optional())?)
+}
+
+/// The runs of a conversation, newest first.
+pub(crate) fn page(
+    session: &mut dyn Session,
+    parent: Messageable,
+    page: crate::Page,
+) -> Result<Vec<Run>> {
+    let before = page.before.unwrap_or(i64::MAX);
+    let found: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .filter(runs::id.lt(before))
+        .order(runs::id.desc())
+        .limit(i64::from(page.limit))
+        .select(RunRow::as_select())
+        .load(conn))?;
+    Ok(found.into_iter().map(Run::from).collect())
+}
+
+/// Takes a queued run for `worker`: status, lease and a new fencing token. `None`: somebody else did, it was
+/// cancelled, or it is gone.
+pub(crate) fn claim(session: &mut dyn Session, id: i64, worker: &str) -> Result<Option<RunRow>> {
+    let now = utc_now();
+    let claimable = runs::ai_engine_runs
+        .find(id)
+        .filter(runs::status.eq(RunStatus::Queued));
+    Ok(on!(session, |conn| diesel::update(claimable)
+        .set((
+            runs::status.eq(RunStatus::InProgress),
+            runs::lease_owner.eq(worker),
+            runs::fencing_token.eq(runs::fencing_token + 1),
+            runs::started_at.eq(now),
+            runs::updated_at.eq(now),
+        ))
+        .returning(RunRow::as_returning())
+        .get_result(conn)
+        .optional())?)
+}
+
+/// Who claimed a run, and the token of that claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) run_id: i64,
+    pub(crate) token: i64,
+}
+
+/// What a claim is worth now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fence {
+    /// The run is ours until this transaction ends.
+    Held {
+        /// Somebody asked for the run to be cancelled.
+        cancel: bool,
+    },
+    /// The run ended or was taken by another process.
+    Lost,
+    /// The run was deleted.
+    Gone,
+}
+
+/// Locks the rows of these claims until the transaction ends and says what each is worth.
+///
+/// Testing with EXISTS would not fence on PostgreSQL: the row could change between test and commit.
+pub(crate) fn fence(session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<Fence>> {
+    type Row = (i64, (i64, RunStatus, Option<i64>));
+    let mut rows: HashMap<i64, (i64, RunStatus, Option<i64>)> =
+        HashMap::with_capacity(claims.len());
+    for chunk in claims.chunks(1000) {
+        let ids: Vec<i64> = chunk.iter().map(|claim| claim.run_id).collect();
+        let select = runs::ai_engine_runs
+            .filter(runs::id.eq_any(ids))
+            .order(runs::id)
+            .select((
+                runs::id,
+                (runs::fencing_token, runs::status, runs::cancel_requested_at),
+            ));
+        rows.extend(match session.conn() {
+            // Writers are alone on SQLite.
+            #[cfg(feature = "sqlite")]
+            Conn::Sqlite(conn) => select.load::<Row>(conn)?,
+            #[cfg(feature = "postgres")]
+            Conn::Pg(conn) => select.for_no_key_update().load::<Row>(conn)?,
+        });
+    }
+    let worth = |claim: &Claim| match rows.get(&claim.run_id) {
+        Some((token, RunStatus::InProgress, cancel)) if *token == claim.token => Fence::Held {
+            cancel: cancel.is_some(),
+        },
+        Some(_) => Fence::Lost,
+        None => Fence::Gone,
+    };
+    Ok(claims.iter().map(worth).collect())
+}
+
+pub(crate) fn count_attempt(session: &mut dyn Session, id: i64) -> Result<()> {
+    on!(session, |conn| diesel::update(
+        runs::ai_engine_runs.find(id)
+    )
+    .set((
+        runs::attempts.eq(runs::attempts + 1),
+        runs::updated_at.eq(utc_now())
+    ))
+    .execute(conn))?;
+    Ok(())
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) status: RunStatus,
+    pub(crate) reason: Option<String>,
+    pub(crate) error: Option<String>,
+}
+
+/// The one statement that ends a run. `None`: it may not end this way any more.
+pub(crate) fn end(
+    session: &mut dyn Session,
+    id: i64,
+    end: &End,
+    usage: Usage,
+) -> Result<Option<Run>> {
+    let now = utc_now();
+    let open = runs::ai_engine_runs
+        .find(id)
+        .filter(runs::status.eq_any(RunStatus::before(end.status)));
+    let ended: Option<RunRow> = on!(session, |conn| diesel::update(open)
+        .set((
+            runs::status.eq(end.status),
+            runs::reason.eq(&end.reason),
+            runs::error.eq(&end.error),
+            runs::input_tokens.eq(usage.input_tokens),
+            runs::cached_input_tokens.eq(usage.cached_input_tokens),
+            runs::cache_write_tokens.eq(usage.cache_write_tokens),
+            runs::output_tokens.eq(usage.output_tokens),
+            runs::reasoning_tokens.eq(usage.reasoning_tokens),
+            runs::finished_at.eq(now),
+            runs::updated_at.eq(now),
+        ))
+        .returning(RunRow::as_returning())
+        .get_result(conn)
+        .optional())?;
+    Ok(ended.map(Run::from))
+}
+
+/// Asks whoever drives the run to stop.
+pub(crate) fn request_cancel(session: &mut dyn Session, id: i64) -> Result<()> {
+    let now = clock::now_ms(session)?;
+    let active = runs::ai_engine_runs
+        .find(id)
+        .filter(runs::status.eq_any(ACTIVE));
+    on!(session, |conn| diesel::update(active)
+        .set(runs::cancel_requested_at.eq(now))
+        .execute(conn))?;
+    Ok(())
+}
+
+/// The last hooks of a run were delivered.
+pub(crate) fn announced(session: &mut dyn Session, id: i64) -> Result<()> {
+    let now = clock::now_ms(session)?;
+    on!(session, |conn| diesel::update(
+        runs::ai_engine_runs.find(id)
+    )
+    .set(runs::announced_at.eq(now))
+    .execute(conn))?;
+    Ok(())
+}
+
+/// Runs nobody looks after: unfinished or unannounced, and their worker's lease ended.
+pub(crate) fn abandoned(session: &mut dyn Session, statuses: &[RunStatus]) -> Result<Vec<RunRow>> {
+    let alive = workers::alive(session)?;
+    Ok(on!(session, |conn| runs::ai_engine_runs
+        .filter(runs::announced_at.is_null())
+        .filter(runs::status.eq_any(statuses))
+        .filter(
+            runs::lease_owner
+                .is_null()
+                .or(runs::lease_owner.ne_all(alive))
+        )
+        .order(runs::id)
+        .select(RunRow::as_select())
+        .load(conn))?)
+}
+
+/// Deletes all runs and messages of a conversation; returns the runs' ids.
+///
+/// Children go by name, since a host's connection may not enforce foreign keys. The runs are locked first, so
+/// that a writer either finishes before or finds them gone.
+pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Result<Vec<i64>> {
+    use crate::schema::ai_engine_message_deltas::dsl as deltas;
+    use crate::schema::ai_engine_messages::dsl as said;
+    use crate::schema::ai_engine_responses::dsl as responses;
+    use crate::schema::ai_engine_run_items::dsl as items;
+
+    let ids: Vec<i64> = on!(session, |conn| diesel::update(
+        runs::ai_engine_runs.filter(of!(runs, parent))
+    )
+    .set(runs::fencing_token.eq(runs::fencing_token + 1))
+    .returning(runs::id)
+    .get_results(conn))?;
+    let of_messages = said::ai_engine_messages
+        .filter(of!(said, parent))
+        .select(said::id);
+    on!(session, |conn| diesel::delete(
+        deltas::ai_engine_message_deltas.filter(deltas::message_id.eq_any(of_messages))
+    )
+    .execute(conn))?;
+    messages::destroy_all(session, parent)?;
+    let of_runs = runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .select(runs::id);
+    on!(session, |conn| diesel::delete(
+        items::ai_engine_run_items.filter(items::run_id.eq_any(of_runs))
+    )
+    .execute(conn))?;
+    on!(session, |conn| diesel::delete(
+        responses::ai_engine_responses.filter(responses::run_id.eq_any(of_runs))
+    )
+    .execute(conn))?;
+    on!(session, |conn| diesel::delete(
+        runs::ai_engine_runs.filter(of!(runs, parent))
+    )
+    .execute(conn))?;
+    Ok(ids)
+}
+
+/// Locks a run and returns it as it is now.
+pub(crate) fn lock(session: &mut dyn Session, id: i64) -> Result<Option<RunRow>> {
+    Ok(on!(session, |conn| diesel::update(
+        runs::ai_engine_runs.find(id)
+    )
+    .set(runs::updated_at.eq(utc_now()))
+    .returning(RunRow::as_returning())
+    .get_result(conn)
+    .optional())?)
+}
+
+pub(crate) fn require(session: &mut dyn Session, id: i64) -> Result<Run> {
+    find(session, id)?
+        .map(Run::from)
+        .ok_or_else(|| Error::not_found("run", id))
+}

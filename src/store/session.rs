@@ -1,0 +1,112 @@
+//! A connection of either database behind one small, object-safe trait.
+//!
+//! Statements are ordinary functions over `&mut dyn Session`; the [`on!`] macro compiles each once per
+//! database. So they run on the engine's connections and, unchanged, inside a transaction of the host.
+
+use crate::error::Result;
+#[cfg(feature = "postgres")]
+use diesel::PgConnection;
+#[cfg(feature = "sqlite")]
+use diesel::SqliteConnection;
+
+mod sealed {
+    #[allow(unnameable_types, reason = "that is what seals")]
+    pub trait Sealed {}
+    #[cfg(feature = "sqlite")]
+    impl Sealed for diesel::SqliteConnection {}
+    #[cfg(feature = "postgres")]
+    impl Sealed for diesel::PgConnection {}
+}
+
+/// The borrowed connection, told apart by database.
+#[doc(hidden)]
+#[allow(
+    missing_debug_implementations,
+    reason = "Diesel's connections have none"
+)]
+#[allow(unnameable_types, reason = "sealed: the connections are Diesel's")]
+pub enum Conn<'a> {
+    #[cfg(feature = "sqlite")]
+    Sqlite(&'a mut SqliteConnection),
+    #[cfg(feature = "postgres")]
+    Pg(&'a mut PgConnection),
+}
+
+/// A Diesel connection: `SqliteConnection` or `PgConnection`.
+///
+/// Methods with the suffix `_in` take `&mut dyn Session`, so `&mut conn` of either type works, also in
+/// the middle of your own transaction.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a connection that ai-engine knows",
+    note = "enable the feature `sqlite` or `postgres`; for a pooled connection pass `&mut *pooled`"
+)]
+pub trait Session: sealed::Sealed {
+    #[doc(hidden)]
+    fn conn(&mut self) -> Conn<'_>;
+}
+
+#[cfg(feature = "sqlite")]
+impl Session for SqliteConnection {
+    fn conn(&mut self) -> Conn<'_> {
+        Conn::Sqlite(self)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Session for PgConnection {
+    fn conn(&mut self) -> Conn<'_> {
+        Conn::Pg(self)
+    }
+}
+
+/// Runs the same Diesel statement on whichever connection the session is.
+macro_rules! on {
+    ($session:expr, |$conn:ident| $statement:expr) => {
+        match $crate::store::session::Session::conn($session) {
+            #[cfg(feature = "sqlite")]
+            $crate::store::session::Conn::Sqlite($conn) => $statement,
+            #[cfg(feature = "postgres")]
+            $crate::store::session::Conn::Pg($conn) => $statement,
+        }
+    };
+}
+pub(crate) use on;
+
+/// The rows of a table that belong to a thread or chat. The column of the other kind is compared with NULL,
+/// which matches nothing and lets both indexes serve.
+macro_rules! of {
+    ($table:ident, $parent:expr) => {{
+        let parent: $crate::Messageable = $parent;
+        $table::assistant_thread_id
+            .eq(parent.thread_id())
+            .or($table::chat_id.eq(parent.chat_id()))
+    }};
+}
+pub(crate) use of;
+
+/// Runs `work` in a transaction, or in a savepoint when the host has one open.
+pub(crate) fn transaction<T>(
+    session: &mut dyn Session,
+    work: impl FnOnce(&mut dyn Session) -> Result<T>,
+) -> Result<T> {
+    use diesel::Connection;
+    use diesel::connection::TransactionManager;
+    match session.conn() {
+        #[cfg(feature = "sqlite")]
+        Conn::Sqlite(conn) => {
+            type Manager = <SqliteConnection as Connection>::TransactionManager;
+            let status = Manager::transaction_manager_status_mut(conn);
+            let outermost = status
+                .transaction_depth()
+                .is_ok_and(|depth| depth.is_none());
+            if outermost {
+                // A transaction that reads first and writes later gets "database is locked" at once.
+                conn.immediate_transaction(|conn| work(conn))
+            } else {
+                conn.transaction(|conn| work(conn))
+            }
+        }
+        #[cfg(feature = "postgres")]
+        Conn::Pg(conn) => conn.transaction(|conn| work(conn)),
+    }
+}

@@ -1,0 +1,244 @@
+//! Threads and chats: what messages and runs belong to. Each row is also the lock of its conversation.
+
+use diesel::prelude::*;
+
+use super::session::{Session, on};
+use super::{deletions, runs};
+use crate::error::{Error, Result};
+use crate::model::{AssistantThread, Chat, Messageable, Page, utc_now};
+use crate::schema::{ai_engine_assistant_threads, ai_engine_chats};
+
+/// A locked thread or chat.
+#[derive(Debug, Clone)]
+pub(crate) struct Parent {
+    pub(crate) owner_type: String,
+    /// The turn number that came with the lock.
+    pub(crate) seq: i64,
+}
+
+/// The statements that threads and chats share.
+macro_rules! conversations {
+    ($module:ident, $variant:ident, $table:ident, $row:ty, $owner_type:ident, $owner_id:ident, $what:literal) => {
+        pub(crate) mod $module {
+            use super::$table::dsl as t;
+            use super::*;
+
+            pub(crate) fn insert(
+                session: &mut dyn Session,
+                owner_type: &str,
+                owner_id: &str,
+            ) -> Result<$row> {
+                let now = utc_now();
+                let row = (
+                    t::$owner_type.eq(owner_type),
+                    t::$owner_id.eq(owner_id),
+                    t::created_at.eq(now),
+                    t::updated_at.eq(now),
+                );
+                Ok(on!(session, |conn| diesel::insert_into(t::$table)
+                    .values(row)
+                    .returning(<$row>::as_returning())
+                    .get_result(conn))?)
+            }
+
+            pub(crate) fn find(
+                session: &mut dyn Session,
+                owner_type: &str,
+                owner_id: &str,
+                id: i64,
+            ) -> Result<$row> {
+                on!(session, |conn| t::$table
+                    .filter(t::id.eq(id))
+                    .filter(t::$owner_type.eq(owner_type))
+                    .filter(t::$owner_id.eq(owner_id))
+                    .select(<$row>::as_select())
+                    .first(conn)
+                    .optional())?
+                .ok_or_else(|| Error::not_found($what, id))
+            }
+
+            /// Newest first.
+            pub(crate) fn list(
+                session: &mut dyn Session,
+                owner_type: &str,
+                owner_id: &str,
+                page: Page,
+            ) -> Result<Vec<$row>> {
+                let before = page.before.unwrap_or(i64::MAX);
+                Ok(on!(session, |conn| t::$table
+                    .filter(t::$owner_type.eq(owner_type))
+                    .filter(t::$owner_id.eq(owner_id))
+                    .filter(t::id.lt(before))
+                    .order(t::id.desc())
+                    .limit(i64::from(page.limit))
+                    .select(<$row>::as_select())
+                    .load(conn))?)
+            }
+
+            pub(crate) fn ids(
+                session: &mut dyn Session,
+                owner_type: &str,
+                owner_id: &str,
+            ) -> Result<Vec<i64>> {
+                Ok(on!(session, |conn| t::$table
+                    .filter(t::$owner_type.eq(owner_type))
+                    .filter(t::$owner_id.eq(owner_id))
+                    .select(t::id)
+                    .load(conn))?)
+            }
+
+            /// Locks the row until the transaction ends and takes the next turn's number.
+            ///
+            /// An UPDATE, so that it locks on PostgreSQL, and so that a host's SQLite transaction begins
+            /// with a write instead of failing at its first one.
+            pub(crate) fn lock(session: &mut dyn Session, id: i64) -> Result<Parent> {
+                let locked: Option<(String, i64)> =
+                    on!(session, |conn| diesel::update(t::$table.find(id))
+                        .set((t::next_seq.eq(t::next_seq + 1), t::updated_at.eq(utc_now())))
+                        .returning((t::$owner_type, t::next_seq))
+                        .get_result(conn)
+                        .optional())?;
+                let (owner_type, next_seq) = locked.ok_or_else(|| Error::not_found($what, id))?;
+                Ok(Parent {
+                    owner_type,
+                    seq: next_seq - 1,
+                })
+            }
+
+            /// A text that was shown has been replaced: readers must start over.
+            pub(crate) fn bump_revision(session: &mut dyn Session, id: i64) -> Result<()> {
+                on!(session, |conn| diesel::update(t::$table.find(id))
+                    .set(t::revision.eq(t::revision + 1))
+                    .execute(conn))?;
+                Ok(())
+            }
+
+            /// Deletes the row and all that hangs on it; notes what the provider must delete.
+            pub(crate) fn destroy(session: &mut dyn Session, id: i64) -> Result<Vec<i64>> {
+                let parent = Messageable::$variant(id);
+                lock(session, id)?;
+                deletions::note(session, parent)?;
+                let runs = runs::destroy_all(session, parent)?;
+                on!(session, |conn| diesel::delete(t::$table.find(id))
+                    .execute(conn))?;
+                Ok(runs)
+            }
+        }
+    };
+}
+
+conversations!(
+    threads,
+    AssistantThread,
+    ai_engine_assistant_threads,
+    AssistantThread,
+    threadable_type,
+    threadable_id,
+    "assistant thread"
+);
+conversations!(
+    chats,
+    Chat,
+    ai_engine_chats,
+    Chat,
+    chattable_type,
+    chattable_id,
+    "chat"
+);
+
+pub(crate) fn lock(session: &mut dyn Session, parent: Messageable) -> Result<Parent> {
+    match parent {
+        Messageable::AssistantThread(id) => threads::lock(session, id),
+        Messageable::Chat(id) => chats::lock(session, id),
+    }
+}
+
+pub(crate) fn bump_revision(session: &mut dyn Session, parent: Messageable) -> Result<()> {
+    match parent {
+        Messageable::AssistantThread(id) => threads::bump_revision(session, id),
+        Messageable::Chat(id) => chats::bump_revision(session, id),
+    }
+}
+
+/// Who owns a thread or chat; `None` when it is gone.
+pub(crate) fn owner(
+    session: &mut dyn Session,
+    parent: Messageable,
+) -> Result<Option<(String, String)>> {
+    use ai_engine_assistant_threads::dsl as threads;
+    use ai_engine_chats::dsl as chats;
+    Ok(match parent {
+        Messageable::AssistantThread(id) => {
+            on!(session, |conn| threads::ai_engine_assistant_threads
+                .find(id)
+                .select((threads::threadable_type, threads::threadable_id))
+                .first(conn)
+                .optional())?
+        }
+        Messageable::Chat(id) => on!(session, |conn| chats::ai_engine_chats
+            .find(id)
+            .select((chats::chattable_type, chats::chattable_id))
+            .first(conn)
+            .optional())?,
+    })
+}
+
+/// The remote conversation of a thread, if it was minted at `endpoint`.
+pub(crate) fn remote_conversation(
+    session: &mut dyn Session,
+    thread: i64,
+    endpoint: &str,
+) -> Result<Option<String>> {
+    use ai_engine_assistant_threads::dsl as threads;
+    let found: Option<Option<String>> = on!(session, |conn| threads::ai_engine_assistant_threads
+        .find(thread)
+        .filter(threads::endpoint.eq(endpoint))
+        .select(threads::remote_id)
+        .first(conn)
+        .optional())?;
+    Ok(found.flatten())
+}
+
+/// Notes the conversation just minted for a thread. One it had before, elsewhere or lost, goes to the
+/// outbox: its id would be forgotten otherwise. `false`: the thread is gone, so the new one goes there.
+pub(crate) fn set_remote_conversation(
+    session: &mut dyn Session,
+    thread: i64,
+    remote_id: &str,
+    endpoint: &str,
+    protocol: &str,
+) -> Result<bool> {
+    use ai_engine_assistant_threads::dsl as threads;
+    deletions::note_conversation_of(session, thread)?;
+    let now = utc_now();
+    let updated = on!(session, |conn| diesel::update(
+        threads::ai_engine_assistant_threads.find(thread)
+    )
+    .set((
+        threads::remote_id.eq(remote_id),
+        threads::endpoint.eq(endpoint),
+        threads::protocol.eq(protocol),
+        threads::updated_at.eq(now),
+    ))
+    .execute(conn))?;
+    if updated == 0 {
+        deletions::note_conversation(session, remote_id, endpoint, protocol)?;
+    }
+    Ok(updated > 0)
+}
+
+/// Forgets the conversation of a thread that its provider no longer knows, and that it held anything.
+pub(crate) fn forget_remote_conversation(session: &mut dyn Session, thread: i64) -> Result<()> {
+    use ai_engine_assistant_threads::dsl as threads;
+    on!(session, |conn| diesel::update(
+        threads::ai_engine_assistant_threads.find(thread)
+    )
+    .set((
+        threads::remote_id.eq(None::<String>),
+        threads::endpoint.eq(None::<String>),
+        threads::protocol.eq(None::<String>)
+    ))
+    .execute(conn))?;
+    super::messages::forget_remote(session, thread)?;
+    super::items::forget_remote(session, thread)
+}

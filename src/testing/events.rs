@@ -1,0 +1,201 @@
+//! The events of a streamed response, without and with their frame.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// What comes before the text: the response, finished items, the opening of the message.
+pub(super) fn opening(response: &Value, items: &[Value], message: Option<&str>) -> Vec<Value> {
+    let mut events = vec![
+        json!({"type": "response.created", "response": response}),
+        json!({"type": "response.in_progress", "response": response}),
+    ];
+    for (index, item) in items.iter().enumerate() {
+        events.extend(item_events(index, item));
+    }
+    if let Some(id) = message {
+        let index = items.len();
+        let item = message_item(id, "in_progress", None);
+        events.push(added(index, &item));
+        events.push(json!({
+            "type": "response.content_part.added", "item_id": id, "output_index": index,
+            "content_index": 0, "part": text_part(""),
+        }));
+    }
+    events
+}
+
+/// What closes the message, once its text is known.
+pub(super) fn closing(index: usize, message: &Value, text: &str) -> Vec<Value> {
+    let id = &message["id"];
+    vec![
+        json!({
+            "type": "response.output_text.done", "item_id": id, "output_index": index,
+            "content_index": 0, "text": text, "logprobs": [],
+        }),
+        json!({
+            "type": "response.content_part.done", "item_id": id, "output_index": index,
+            "content_index": 0, "part": text_part(text),
+        }),
+        done(index, message),
+    ]
+}
+
+/// `response.completed`, `response.incomplete` or `response.failed`, as the status says.
+pub(super) fn terminal(response: &Value) -> Value {
+    let status = response["status"].as_str().unwrap_or_default();
+    json!({"type": format!("response.{status}"), "response": response})
+}
+
+/// The error event in the shape that is really seen, not in the documented flat one.
+pub(super) fn error(code: &str, message: &str) -> Value {
+    json!({
+        "type": "error",
+        "error": {"type": code, "code": code, "message": message, "param": null},
+    })
+}
+
+pub(super) fn keepalive() -> Value {
+    json!({"type": "keepalive"})
+}
+
+/// The assistant message; without a text it has no part yet.
+pub(super) fn message_item(id: &str, status: &str, text: Option<&str>) -> Value {
+    let content: Vec<Value> = text.map(text_part).into_iter().collect();
+    json!({
+        "id": id, "type": "message", "role": "assistant", "status": status, "content": content,
+    })
+}
+
+fn text_part(text: &str) -> Value {
+    json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
+}
+
+fn added(index: usize, item: &Value) -> Value {
+    json!({"type": "response.output_item.added", "output_index": index, "item": item})
+}
+
+fn done(index: usize, item: &Value) -> Value {
+    json!({"type": "response.output_item.done", "output_index": index, "item": item})
+}
+
+/// How a finished item would have been streamed.
+fn item_events(index: usize, item: &Value) -> Vec<Value> {
+    let mut begun = item.clone();
+    let mut events = Vec::new();
+    match item["type"].as_str() {
+        Some("function_call") => {
+            begun["status"] = json!("in_progress");
+            begun["arguments"] = json!("");
+            events.push(added(index, &begun));
+            events.extend(argument_events(index, item));
+        }
+        Some("reasoning") => {
+            begun["summary"] = json!([]);
+            events.push(added(index, &begun));
+            events.extend(summary_events(index, item));
+        }
+        _ => events.push(added(index, &begun)),
+    }
+    events.push(done(index, item));
+    events
+}
+
+fn argument_events(index: usize, item: &Value) -> Vec<Value> {
+    let arguments = item["arguments"].as_str().unwrap_or_default();
+    let middle = arguments.chars().count().div_ceil(2);
+    let split = arguments
+        .char_indices()
+        .nth(middle)
+        .map_or(arguments.len(), |(at, _)| at);
+    let (first, second) = arguments.split_at(split);
+    let delta = |delta: &str| {
+        json!({
+            "type": "response.function_call_arguments.delta", "item_id": item["id"],
+            "output_index": index, "delta": delta,
+        })
+    };
+    vec![
+        delta(first),
+        delta(second),
+        json!({
+            "type": "response.function_call_arguments.done", "item_id": item["id"],
+            "output_index": index, "name": item["name"], "arguments": arguments,
+        }),
+    ]
+}
+
+fn summary_events(index: usize, item: &Value) -> Vec<Value> {
+    let mut events = Vec::new();
+    let parts = item["summary"].as_array().into_iter().flatten();
+    for (summary_index, part) in parts.enumerate() {
+        let text = &part["text"];
+        let event = |kind: &str, name: &str, value: Value| {
+            let mut event = json!({
+                "type": format!("response.reasoning_summary_{kind}"), "item_id": item["id"],
+                "output_index": index, "summary_index": summary_index,
+            });
+            event[name] = value;
+            event
+        };
+        let empty = json!({"type": "summary_text", "text": ""});
+        events.push(event("part.added", "part", empty));
+        events.push(event("text.delta", "delta", text.clone()));
+        events.push(event("text.done", "text", text.clone()));
+        events.push(event("part.done", "part", part.clone()));
+    }
+    events
+}
+
+/// A text delta. There are thousands in a stream, hence a plain struct instead of a JSON tree.
+#[derive(Debug, Serialize)]
+pub(super) struct TextDelta<'a> {
+    pub(super) item_id: &'a str,
+    pub(super) output_index: usize,
+    pub(super) content_index: usize,
+    pub(super) delta: &'a str,
+    pub(super) logprobs: [u8; 0],
+}
+
+#[derive(Serialize)]
+struct Numbered<'a, T> {
+    r#type: &'a str,
+    sequence_number: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    obfuscation: Option<&'a str>,
+    #[serde(flatten)]
+    event: T,
+}
+
+/// One event as it goes over the wire.
+pub(super) fn frame(number: usize, obfuscate: bool, mut event: Value) -> Bytes {
+    let kind = event["type"].as_str().unwrap_or_default().to_owned();
+    if let Some(fields) = event.as_object_mut() {
+        fields.remove("type");
+    }
+    framed(&kind, number, obfuscate, event)
+}
+
+pub(super) fn delta_frame(number: usize, obfuscate: bool, delta: TextDelta<'_>) -> Bytes {
+    framed("response.output_text.delta", number, obfuscate, delta)
+}
+
+fn framed(kind: &str, number: usize, obfuscate: bool, event: impl Serialize) -> Bytes {
+    let padded = obfuscate && kind.rsplit('.').next() == Some("delta");
+    let numbered = Numbered {
+        r#type: kind,
+        sequence_number: number,
+        obfuscation: padded.then(|| padding(number)),
+        event,
+    };
+    // Strings, numbers and JSON values always serialise.
+    let data = serde_json::to_string(&numbered).unwrap_or_default();
+    Bytes::from(format!("event: {kind}\ndata: {data}\n\n"))
+}
+
+/// Padding that varies in length from event to event, as the real one does.
+fn padding(number: usize) -> &'static str {
+    const NOISE: &str = "kQ3vT9xZb7LmW2pRs8Yd";
+    let length = 4 + number.wrapping_mul(7) % 13;
+    NOISE.get(..length).unwrap_or(NOISE)
+}

@@ -1,0 +1,77 @@
+//! A fake `OpenAI` service inside your own process, for tests and for trying things without a key.
+//!
+//! [`FakeOpenAi`] listens on a free port of the loopback interface and speaks the Responses and
+//! Conversations APIs with real state behind them: conversations keep their items, lock while a
+//! response runs on them, pages are real pages, and a deleted thing is gone. What the "model" says
+//! is up to you: script it with [`Reply`], or script nothing and let the built-in demo model tell
+//! its story.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), ai_engine::BoxError> {
+//! use ai_engine::testing::{FakeOpenAi, Gate, Reply};
+//!
+//! let fake = FakeOpenAi::start().await?;
+//! let halfway = Gate::new();
+//! fake.reply(Reply::text("Hello there").hold_at(5, halfway.clone()));
+//!
+//! // … give `fake.openai()?` to an engine and ask something …
+//!
+//! halfway.reached().await; // the first word is on the wire, the second is not
+//! halfway.open();
+//! assert_eq!(fake.requests().len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Events and their numbers
+//!
+//! A streamed answer is a row of events numbered from 0; the number is also the event's
+//! `sequence_number`. A plain text reply of *d* deltas is:
+//!
+//! | number | event |
+//! |---|---|
+//! | 0 | `response.created` |
+//! | 1 | `response.in_progress` |
+//! | 2 | `response.output_item.added` |
+//! | 3 | `response.content_part.added` |
+//! | 4 … 3+d | `response.output_text.delta` |
+//! | 4+d | `response.output_text.done` |
+//! | 5+d | `response.content_part.done` |
+//! | 6+d | `response.output_item.done` |
+//! | 7+d | `response.completed` |
+//!
+//! The steps of a [`Reply`] (`hold_at`, `disconnect_at`, `raw_event_at`, …) name these numbers.
+//! Number 8+d is the end of the body.
+//!
+//! # Where the real service is not documented
+//!
+//! The fake had to choose: a response that fails, or whose client leaves, adds nothing to its
+//! conversation; neither does one with `store: false`. Items of a deleted conversation are still
+//! held ([`FakeOpenAi::items`]) but no longer reachable over HTTP. A conversation may be deleted
+//! while a response runs on it; that response then has nowhere to put its items.
+
+mod conversations;
+mod demo;
+mod error;
+mod events;
+mod fake;
+mod gate;
+mod items;
+mod reply;
+mod request;
+mod responses;
+mod route;
+mod run;
+mod script;
+mod server;
+mod snapshot;
+mod state;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use fake::{API_KEY, FakeOpenAi};
+pub use gate::Gate;
+pub use reply::Reply;
+pub use request::Request;

@@ -1,0 +1,68 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Client, FakeOpenAi, story, text_of};
+
+async fn quick_demo() -> (FakeOpenAi, Client) {
+    let fake = FakeOpenAi::start().await.unwrap();
+    fake.demo_pace(Duration::ZERO);
+    let client = Client::of(&fake);
+    (fake, client)
+}
+
+#[tokio::test]
+async fn it_tells_a_story_about_the_subject() {
+    let (_fake, client) = quick_demo().await;
+    for subject in ["a lighthouse", "dragons", "İstanbul"] {
+        let (_, response) = client.post("/responses", story(subject)).await;
+        let text = text_of(&response);
+        assert!(
+            text.starts_with("(demo model) Here is a story about"),
+            "{text}"
+        );
+        assert!(text.contains(subject), "{text}");
+        let words = text.split_whitespace().count();
+        assert!((120..=190).contains(&words), "{words} words");
+        let (_, again) = client.post("/responses", story(subject)).await;
+        assert_eq!(text_of(&again), text);
+    }
+}
+
+#[tokio::test]
+async fn it_remembers_what_the_conversation_holds() {
+    let (_fake, client) = quick_demo().await;
+    let id = client.new_conversation().await;
+    let mut request = story("a lighthouse");
+    request["conversation"] = json!(id);
+    client.post("/responses", request.clone()).await;
+    request["input"] = json!("What did I ask?");
+    let (_, response) = client.post("/responses", request).await;
+    let text = text_of(&response);
+    let recalled = "Earlier you asked: \"Tell me a story about a lighthouse\". ";
+    assert!(text.contains(recalled), "{text}");
+
+    let input = json!([
+        {"role": "user", "content": "First"},
+        {"role": "assistant", "content": "Yes"},
+        {"role": "user", "content": [{"type": "input_text", "text": "Second"}]},
+    ]);
+    let request = json!({"model": "m", "input": input});
+    let (_, response) = client.post("/responses", request).await;
+    assert!(text_of(&response).contains("Earlier you asked: \"First\". "));
+}
+
+#[tokio::test]
+async fn it_stops_at_the_limit() {
+    let (_fake, client) = quick_demo().await;
+    let mut request = story("a lighthouse");
+    request["max_output_tokens"] = json!(16);
+    let (_, response) = client.post("/responses", request).await;
+    assert_eq!(response["status"], "incomplete");
+    assert_eq!(
+        response["incomplete_details"]["reason"],
+        "max_output_tokens"
+    );
+    assert_eq!(text_of(&response).chars().count(), 64);
+    assert_eq!(response["usage"]["output_tokens"], 16);
+}

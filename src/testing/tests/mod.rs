@@ -1,0 +1,13 @@
+//! Tests of the fake server, through a real HTTP client. None of them sleeps.
+
+mod client;
+mod conversations;
+mod demo;
+mod network;
+mod requests;
+mod responses;
+mod streams;
+
+use client::{Client, error_of, story, text_of};
+
+use super::{API_KEY, FakeOpenAi, Gate, Reply, Request};

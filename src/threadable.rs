@@ -1,0 +1,183 @@
+use crate::engine::AiEngine;
+use crate::error::Result;
+use crate::handle::Messages;
+use crate::hooks::MessageHooks;
+use crate::model::{Assistant, AssistantThread, Content, Messageable, Page, Run};
+use crate::record::Owner;
+use crate::run::{RunRequest, Who};
+use crate::store::session::{Session, transaction};
+use crate::store::threads::threads;
+
+/// A host's record that talks to assistants: `impl Threadable for User {}`.
+pub trait Threadable: MessageHooks {
+    /// The threads of this record.
+    fn assistant_threads<'e>(&self, engine: &'e AiEngine) -> AssistantThreads<'e>
+    where
+        Self: Sized,
+    {
+        AssistantThreads {
+            engine,
+            owner: Owner::of(self),
+        }
+    }
+}
+
+/// The threads of one owner. No method returns or touches another owner's thread.
+#[derive(Debug)]
+pub struct AssistantThreads<'e> {
+    engine: &'e AiEngine,
+    owner: Owner,
+}
+
+impl AssistantThreads<'_> {
+    /// Creates a thread, and with it the provider's conversation where one is kept. If the provider cannot be
+    /// reached the thread is there all the same; its first run creates the conversation.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLoader`](crate::Error::NoLoader) when the engine cannot load this type of owner, or the database's.
+    pub async fn create(&self) -> Result<AssistantThread> {
+        self.engine.check_loader(&self.owner.kind)?;
+        let owner = self.owner.clone();
+        let mut thread = self
+            .engine
+            .store()
+            .write(move |session| threads::insert(session, &owner.kind, &owner.id))
+            .await?;
+        if let Some(remote) = self
+            .engine
+            .remote()
+            .filter(|remote| remote.keeps_conversations())
+        {
+            match crate::run::create_conversation(self.engine, remote, thread.id).await {
+                Ok(remote_id) => {
+                    thread.remote_id = remote_id;
+                    thread.endpoint = Some(remote.protocol.endpoint().to_owned());
+                    thread.protocol = Some(remote.protocol.name().to_owned());
+                }
+                Err(error) => {
+                    tracing::warn!(thread = thread.id, %error, "conversation not created yet; the first run will")
+                }
+            }
+        }
+        Ok(thread)
+    }
+
+    /// Creates a thread in your transaction. Its first run creates the provider's conversation.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_in(&self, conn: &mut dyn Session) -> Result<AssistantThread> {
+        self.engine.check_loader(&self.owner.kind)?;
+        threads::insert(conn, &self.owner.kind, &self.owner.id)
+    }
+
+    /// The thread with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's thread.
+    pub async fn find(&self, id: i64) -> Result<AssistantThread> {
+        let owner = self.owner.clone();
+        self.engine
+            .store()
+            .read(move |session| threads::find(session, &owner.kind, &owner.id, id))
+            .await
+    }
+
+    /// A page of threads, newest first.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn list(&self, page: Page) -> Result<Vec<AssistantThread>> {
+        let owner = self.owner.clone();
+        self.engine
+            .store()
+            .read(move |session| threads::list(session, &owner.kind, &owner.id, page))
+            .await
+    }
+
+    /// Deletes a thread with its runs and messages, here at once; what the provider keeps of it is deleted right
+    /// after, and again at [`AiEngine::recover`] until it is gone. An active run stops.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's thread.
+    pub async fn destroy(&self, id: i64) -> Result<()> {
+        let owner = self.owner.clone();
+        let runs = self.engine.store().write(move |session| {
+            threads::find(session, &owner.kind, &owner.id, id)?;
+            threads::destroy(session, id)
+        });
+        self.engine.runs_destroyed(&runs.await?);
+        Ok(())
+    }
+
+    /// Deletes all threads of this owner in your transaction; for when the owner itself is deleted.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub fn destroy_all_in(&self, conn: &mut dyn Session) -> Result<()> {
+        let mut runs = Vec::new();
+        transaction(conn, |session| {
+            for id in threads::ids(session, &self.owner.kind, &self.owner.id)? {
+                runs.extend(threads::destroy(session, id)?);
+            }
+            Ok(())
+        })?;
+        // Not committed yet: the runs find out by themselves, the outbox is looked into soon.
+        self.engine.remote_deletions_noted();
+        Ok(())
+    }
+}
+
+impl AssistantThread {
+    /// The messages of this thread.
+    #[must_use]
+    pub fn messages<'e>(&self, engine: &'e AiEngine) -> Messages<'e> {
+        Messages {
+            engine,
+            of: Messageable::AssistantThread(self.id),
+        }
+    }
+
+    /// A page of the runs of this thread, newest first.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn runs(&self, engine: &AiEngine, page: Page) -> Result<Vec<Run>> {
+        engine
+            .runs_of(Messageable::AssistantThread(self.id), page)
+            .await
+    }
+
+    /// Asks a stored assistant; no host struct needed. See [`RunRequest`].
+    pub fn run<'e>(
+        &self,
+        engine: &'e AiEngine,
+        assistant: &Assistant,
+        content: impl Into<Content>,
+    ) -> RunRequest<'e> {
+        RunRequest::new(
+            engine,
+            Who::Assistant(assistant.id),
+            Messageable::AssistantThread(self.id),
+            content.into(),
+        )
+    }
+
+    /// Stops the active run of this thread, if there is one, keeping its text. Returns the run as it was asked to stop.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn cancel(&self, engine: &AiEngine) -> Result<Option<Run>> {
+        engine
+            .cancel_active(Messageable::AssistantThread(self.id))
+            .await
+    }
+}

@@ -1,0 +1,295 @@
+//! Group commit of streamed text: one writer per engine, one transaction per tick for all runs.
+//!
+//! One transaction per run would write each touched page once per run and tick; this writes it once per tick. A run
+//! that is over before the tick writes no delta at all. A failed flush loses nothing: the text stays in memory, counted
+//! against its limit, and goes with the next tick.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::engine::AiEngine;
+use crate::error::Result;
+use crate::model::{Message, MessageStatus, Role};
+use crate::run::{LiveRun, Stop};
+use crate::store::deltas::{self, NewDelta};
+use crate::store::messages::{self, NewMessage};
+use crate::store::responses;
+use crate::store::runs::{self, Claim, Fence};
+use crate::store::session::Session;
+use crate::store::workers;
+
+/// Longest time that text which arrived is not stored: what a crash may lose.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    running: AtomicBool,
+    /// A first output waits for its row, or a reader for room.
+    early: Notify,
+    /// Held while text is gathered and written.
+    flushing: Mutex<()>,
+}
+
+/// What one run gained since the last flush.
+#[derive(Debug)]
+struct Gain {
+    claim: Claim,
+    sequence_number: i64,
+    /// The call's row and id, if the row does not have it.
+    identify: Option<(i64, String)>,
+    messages: Vec<MessageGain>,
+}
+
+#[derive(Debug)]
+struct MessageGain {
+    slot: i64,
+    offset: usize,
+    text: String,
+    /// The row to create, or the one that is there.
+    row: Row,
+}
+
+#[derive(Debug)]
+enum Row {
+    New(Box<NewMessage>),
+    Stored(i64),
+}
+
+impl Writer {
+    /// Runs the writer and the heartbeat while there are live runs.
+    pub(crate) fn start(&self, engine: &AiEngine) {
+        if self.running.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        tokio::spawn(write(engine.clone()));
+    }
+
+    /// Output arrived: its row is wanted at once if it is the first, so that hooks need not wait for a tick.
+    pub(crate) fn wake_for(&self, live: &LiveRun) {
+        let first = live
+            .state()
+            .messages
+            .iter()
+            .any(|message| message.row.is_none());
+        if first {
+            self.early.notify_one();
+        }
+    }
+
+    /// Flushes without waiting for the tick.
+    pub(crate) fn hurry(&self) {
+        self.early.notify_one();
+    }
+
+    /// Waits for a flush under way and keeps the run out of later ones.
+    pub(crate) async fn release(&self, live: &LiveRun) {
+        let _flushing = self.flushing.lock().await;
+        live.state().settling = true;
+    }
+
+    /// Writes what has arrived; with `all` false only what cannot wait for the tick.
+    async fn flush(&self, engine: &AiEngine, all: bool) -> Result<()> {
+        let flushing = self.flushing.lock().await;
+        let most = engine.options().max_unflushed_bytes;
+        let runs: Vec<Arc<LiveRun>> = engine.registry().all();
+        let (runs, gains): (Vec<_>, Vec<_>) = runs
+            .into_iter()
+            .filter_map(|run| gain(&run, all, most).map(|gain| (run, gain)))
+            .unzip();
+        if gains.is_empty() {
+            return Ok(());
+        }
+        let gains = Arc::new(gains);
+        let written = Arc::clone(&gains);
+        let stored = engine
+            .store()
+            .write(move |session| append(session, &written))
+            .await?;
+        for ((run, gain), stored) in runs.iter().zip(gains.iter()).zip(stored) {
+            match stored {
+                Stored::Lost(Fence::Gone) => run.stop(Stop::Gone),
+                Stored::Lost(_) => run.stop(Stop::Lost),
+                Stored::Done { cancel, rows } => {
+                    note(run, gain, rows);
+                    if cancel {
+                        run.stop(Stop::Cancelled);
+                    }
+                }
+            }
+        }
+        drop(flushing);
+        Ok(())
+    }
+}
+
+/// What a run gained, if it is worth a write.
+fn gain(run: &LiveRun, all: bool, most: usize) -> Option<Gain> {
+    let state = run.state();
+    let claim = state.claim.filter(|_| !state.settling)?;
+    let everything = all || state.unflushed() > most;
+    let mut messages = Vec::new();
+    for message in &state.messages {
+        let row = match &message.row {
+            Some(row) if everything && message.stored < message.text.len() => Row::Stored(row.id),
+            // No blank row, whatever happens next.
+            None if !message.text.trim().is_empty() => {
+                let mut new = NewMessage::local(
+                    run.parent,
+                    Some(run.id),
+                    state.run.seq,
+                    1 + message.slot,
+                    Role::Assistant,
+                    message.text.clone(),
+                );
+                new.status = MessageStatus::Streaming;
+                new.model = Some(state.run.model.clone());
+                Row::New(Box::new(new))
+            }
+            _ => continue,
+        };
+        let text = message.text[message.stored..].to_owned();
+        messages.push(MessageGain {
+            slot: message.slot,
+            offset: message.stored,
+            text,
+            row,
+        });
+    }
+    let call = state.call.as_ref().filter(|call| !call.identified);
+    let identify =
+        call.and_then(|call| call.remote_id.clone().map(|remote_id| (call.id, remote_id)));
+    (!messages.is_empty()).then_some(Gain {
+        claim,
+        sequence_number: state.sequence_number,
+        identify,
+        messages,
+    })
+}
+
+/// What became of one run's gain.
+#[derive(Debug)]
+enum Stored {
+    /// Written; the new rows in the order of the gain's messages.
+    Done {
+        cancel: bool,
+        rows: Vec<Option<Message>>,
+    },
+    Lost(Fence),
+}
+
+fn append(session: &mut dyn Session, gains: &[Gain]) -> Result<Vec<Stored>> {
+    let claims: Vec<Claim> = gains.iter().map(|gain| gain.claim).collect();
+    let fences = runs::fence(session, &claims)?;
+    let mut new = Vec::new();
+    let mut stored = Vec::with_capacity(gains.len());
+    for (gain, fence) in gains.iter().zip(fences) {
+        let Fence::Held { cancel } = fence else {
+            stored.push(Stored::Lost(fence));
+            continue;
+        };
+        if let Some((call, remote_id)) = &gain.identify {
+            responses::identify(session, *call, remote_id)?;
+        }
+        let mut rows = Vec::with_capacity(gain.messages.len());
+        for message in &gain.messages {
+            match &message.row {
+                Row::New(row) => rows.push(Some(messages::insert(session, row)?)),
+                Row::Stored(id) => {
+                    rows.push(None);
+                    new.push(NewDelta {
+                        message_id: *id,
+                        byte_offset: i64::try_from(message.offset).unwrap_or(i64::MAX),
+                        sequence_number: gain.sequence_number,
+                        text: message.text.clone(),
+                    });
+                }
+            }
+        }
+        stored.push(Stored::Done { cancel, rows });
+    }
+    deltas::append(session, &new)?;
+    Ok(stored)
+}
+
+/// Tells the accumulator what is committed.
+fn note(run: &LiveRun, gain: &Gain, rows: Vec<Option<Message>>) {
+    run.update(|state| {
+        if let (Some(call), Some(_)) = (&mut state.call, &gain.identify) {
+            call.identified = true;
+        }
+        for (gained, row) in gain.messages.iter().zip(rows) {
+            for message in state
+                .messages
+                .iter_mut()
+                .filter(|message| message.slot == gained.slot)
+            {
+                message.stored = gained.offset + gained.text.len();
+                if row.is_some() {
+                    message.row.clone_from(&row);
+                }
+            }
+        }
+    });
+}
+
+async fn write(engine: AiEngine) {
+    let _beating = AbortOnDrop(tokio::spawn(beat(engine.clone())).abort_handle());
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        let all = tokio::select! {
+            _ = ticks.tick() => true,
+            () = engine.writer().early.notified() => false,
+        };
+        if let Err(error) = engine.writer().flush(&engine, all).await {
+            tracing::warn!(%error, "streamed text could not be stored; it stays in memory until the next try");
+            // Early wakes must not turn a database that is away into a busy loop.
+            ticks.tick().await;
+        }
+        if engine.registry().is_empty() {
+            engine.writer().running.store(false, Ordering::SeqCst);
+            // A run that entered in between found the writer running.
+            if engine.registry().is_empty() || engine.writer().running.swap(true, Ordering::SeqCst)
+            {
+                return;
+            }
+        }
+    }
+}
+
+/// Ends the heartbeat with the writer.
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Extends the lease while there are runs. When it cannot be extended in time, the runs belong to whoever takes them.
+async fn beat(engine: AiEngine) {
+    let lease = engine.options().lease;
+    let mut beats = tokio::time::interval(lease / 6);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beats.tick().await;
+    loop {
+        beats.tick().await;
+        let worker = engine.worker().to_owned();
+        match engine
+            .store()
+            .beat(move |session| workers::beat(session, &worker, lease))
+            .await
+        {
+            Ok(()) => engine.lease_extended(),
+            Err(error) => tracing::warn!(%error, "the lease could not be extended"),
+        }
+        if Instant::now().saturating_duration_since(engine.lease_extended_at()) > lease {
+            tracing::error!("the lease ended; other processes may take this one's runs");
+        }
+    }
+}
