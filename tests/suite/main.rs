@@ -1,0 +1,16 @@
+//! The guarantees, each on SQLite and on PostgreSQL.
+//!
+//! PostgreSQL is tested when the feature `postgres` is on and `AI_ENGINE_TEST_POSTGRES` holds the URL of a server where
+//! databases may be created (`scripts/with-postgres` starts one); otherwise those tests pass with a line that says so.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    missing_debug_implementations,
+    reason = "tests are nobody's API"
+)]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
+#[macro_use]
+mod support;
+
+mod lifecycle;

@@ -1,0 +1,137 @@
+//! What the hooks heard.
+
+use std::sync::{Arc, Mutex};
+
+use ai_engine::{HookResult, Message, MessageStatus, Role, Run};
+use tokio::sync::{Notify, watch};
+
+/// One call of a hook.
+#[derive(Debug, Clone)]
+pub enum Heard {
+    Created(Message),
+    Updated {
+        message: Message,
+        appended: String,
+        replaced: bool,
+    },
+    Run(Run),
+}
+
+/// How the hooks behave.
+#[derive(Clone, Default)]
+pub enum Manner {
+    #[default]
+    Listen,
+    /// Fail each call after hearing it.
+    Fail,
+    /// Panic in each call after hearing it.
+    Panic,
+    /// Never return from the first update.
+    Hang,
+    /// Wait in each update until told to go on.
+    Wait(Arc<Notify>),
+}
+
+/// Hears the hooks of all owners; the host's state in the engine.
+#[derive(Clone, Default)]
+pub struct Hub {
+    heard: Arc<Mutex<Vec<(i32, Heard)>>>,
+    manner: Arc<Mutex<Manner>>,
+    count: Arc<watch::Sender<usize>>,
+}
+
+impl Hub {
+    pub fn behave(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+
+    pub async fn hear(&self, owner: i32, heard: Heard) -> HookResult {
+        let update = matches!(heard, Heard::Updated { .. });
+        let count = {
+            let mut all = self.heard.lock().unwrap();
+            all.push((owner, heard));
+            all.len()
+        };
+        self.count.send_replace(count);
+        let manner = self.manner.lock().unwrap().clone();
+        match manner {
+            Manner::Listen => Ok(()),
+            Manner::Fail => Err("the hook fails".into()),
+            Manner::Panic => panic!("the hook panics"),
+            Manner::Hang if update => std::future::pending().await,
+            Manner::Wait(go) if update => {
+                go.notified().await;
+                Ok(())
+            }
+            Manner::Hang | Manner::Wait(_) => Ok(()),
+        }
+    }
+
+    pub fn all(&self) -> Vec<Heard> {
+        self.heard
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, heard)| heard.clone())
+            .collect()
+    }
+
+    pub fn forget(&self) {
+        self.heard.lock().unwrap().clear();
+    }
+
+    /// Waits until the hooks heard something that `found` looks for.
+    pub async fn until(&self, found: impl Fn(&Heard) -> bool) {
+        let mut count = self.count.subscribe();
+        loop {
+            count.mark_unchanged();
+            if self.all().iter().any(&found) {
+                return;
+            }
+            count.changed().await.unwrap();
+        }
+    }
+
+    /// Waits until the model's text, as the hooks heard it, holds `text`.
+    pub async fn until_text(&self, text: &str) {
+        self.until(|heard| matches!(heard, Heard::Updated { message, .. } if message.content.contains(text))).await;
+    }
+
+    /// The model's text as put together from what was appended.
+    pub fn appended(&self) -> String {
+        let appended = self.all().into_iter().filter_map(|heard| match heard {
+            Heard::Updated { appended, .. } => Some(appended),
+            _ => None,
+        });
+        appended.collect()
+    }
+
+    /// The settled messages of the model, as heard.
+    pub fn settled(&self) -> Vec<Message> {
+        let settled = self.all().into_iter().filter_map(|heard| match heard {
+            Heard::Updated { message, .. } if message.status != MessageStatus::Streaming => {
+                Some(message)
+            }
+            _ => None,
+        });
+        settled.collect()
+    }
+
+    /// The calls in a word each.
+    pub fn story(&self) -> Vec<String> {
+        let mut story: Vec<String> = Vec::new();
+        for heard in self.all() {
+            let word = match heard {
+                Heard::Created(message) if message.role == Role::User => "user created".to_owned(),
+                Heard::Created(_) => "assistant created".to_owned(),
+                Heard::Updated { message, .. } => format!("message {}", message.status),
+                Heard::Run(run) => format!("run {}", run.status),
+            };
+            // Updates are coalesced as it happens; how many there were is no matter.
+            if story.last() != Some(&word) {
+                story.push(word);
+            }
+        }
+        story
+    }
+}
