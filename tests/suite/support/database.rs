@@ -68,7 +68,7 @@ struct Line {
 }
 
 macro_rules! host_connection {
-    ($connection:ty, $begin:ident, $free:expr) => {
+    ($connection:ty, $begin:path, $free:expr) => {
         impl HostConnection for $connection {
             fn session(&mut self) -> &mut dyn Session {
                 self
@@ -105,7 +105,7 @@ macro_rules! host_connection {
                 &mut self,
                 work: &mut dyn FnMut(&mut dyn HostConnection) -> Result<(), ai_engine::Error>,
             ) -> Result<(), ai_engine::Error> {
-                self.$begin(|conn| work(conn))
+                $begin(self, |conn| work(conn))
             }
 
             fn nobody_is_in_a_transaction(&mut self) -> bool {
@@ -115,10 +115,14 @@ macro_rules! host_connection {
         }
     };
 }
-host_connection!(SqliteConnection, immediate_transaction, |conn| {
-    conn.batch_execute("PRAGMA busy_timeout = 2000; BEGIN IMMEDIATE; ROLLBACK")
-        .is_ok()
-});
+host_connection!(
+    SqliteConnection,
+    SqliteConnection::immediate_transaction,
+    |conn| {
+        conn.batch_execute("PRAGMA busy_timeout = 2000; BEGIN IMMEDIATE; ROLLBACK")
+            .is_ok()
+    }
+);
 
 /// A SQLite file of its own.
 #[derive(Clone)]
@@ -186,7 +190,7 @@ mod pg {
 
     use super::*;
 
-    host_connection!(PgConnection, transaction, |conn| {
+    host_connection!(PgConnection, Connection::transaction, |conn| {
         conn.number(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'",
         ) == 0
