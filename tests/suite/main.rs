@@ -13,4 +13,6 @@
 #[macro_use]
 mod support;
 
+mod faults;
+mod hooks;
 mod lifecycle;
