@@ -13,6 +13,9 @@
 #[macro_use]
 mod support;
 
+mod conversation;
+mod deletion;
 mod faults;
 mod hooks;
 mod lifecycle;
+mod ownership;

@@ -1,0 +1,260 @@
+//! G12: an owner's handles never reach another owner's rows. And what a definition does to its row.
+
+use ai_engine::{AssistantDefinition, Error, Page, Role, prelude::*};
+
+use crate::support::*;
+
+on_each_database!(
+    another_owners_rows_are_not_found,
+    lists_come_in_pages,
+    a_definition_is_created_and_updated_with_its_record,
+    a_definition_over_its_limits_is_refused_and_nothing_stored,
+    a_run_keeps_the_definition_it_was_submitted_with,
+    a_stored_assistant_can_be_asked_without_its_record,
+    an_engine_without_a_provider_reads_and_refuses_to_run,
+);
+
+async fn another_owners_rows_are_not_found<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let chat = host.user.chats(&host.engine).create().await.unwrap();
+    let other = User {
+        id: 2,
+        name: "Bob".to_owned(),
+    };
+    let (threads, chats) = (
+        other.assistant_threads(&host.engine),
+        other.chats(&host.engine),
+    );
+    let refused = threads.find(thread.id).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        format!("no assistant thread with id {} here", thread.id)
+    );
+    assert!(matches!(
+        threads.destroy(thread.id).await,
+        Err(Error::NotFound { .. })
+    ));
+    assert!(matches!(
+        chats.find(chat.id).await,
+        Err(Error::NotFound { .. })
+    ));
+    assert!(matches!(
+        chats.destroy(chat.id).await,
+        Err(Error::NotFound { .. })
+    ));
+    assert!(threads.list(Page::default()).await.unwrap().is_empty());
+    assert_eq!(
+        host.user
+            .assistant_threads(&host.engine)
+            .find(thread.id)
+            .await
+            .unwrap(),
+        thread
+    );
+}
+
+async fn lists_come_in_pages<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let other = host.thread().await;
+    let messages = thread.messages(&host.engine);
+    let mut ids = Vec::new();
+    for text in ["a", "b", "c", "d"] {
+        ids.push(messages.create(Role::User, text).await.unwrap().id);
+    }
+    let texts = |list: Vec<ai_engine::Message>| {
+        list.into_iter()
+            .map(|message| message.content)
+            .collect::<String>()
+    };
+    assert_eq!(texts(messages.list(Page::newest(3)).await.unwrap()), "bcd");
+    assert_eq!(
+        texts(messages.list(Page::before(ids[2], 10)).await.unwrap()),
+        "ab"
+    );
+    let foreign = other
+        .messages(&host.engine)
+        .list(Page::before(ids[2], 10))
+        .await
+        .unwrap_err();
+    assert!(matches!(
+        foreign,
+        Error::NotFound {
+            what: "message",
+            ..
+        }
+    ));
+    let threads = host.user.assistant_threads(&host.engine);
+    assert_eq!(threads.list(Page::newest(1)).await.unwrap()[0].id, other.id);
+    assert_eq!(
+        threads.list(Page::before(other.id, 9)).await.unwrap()[0].id,
+        thread.id
+    );
+}
+
+async fn a_definition_is_created_and_updated_with_its_record<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let mut teller = host.teller.clone();
+    assert!(teller.assistant(&host.engine).await.unwrap().is_none());
+    let created = teller.create_openai_assistant(&host.engine).await.unwrap();
+    assert_eq!((created.version, created.assistable_id.as_str()), (1, "7"));
+    assert_eq!(
+        teller.update_openai_assistant(&host.engine).await.unwrap(),
+        created,
+        "nothing changed"
+    );
+    teller.model = "other-model".to_owned();
+    let updated = teller.update_openai_assistant(&host.engine).await.unwrap();
+    assert_eq!(
+        (updated.id, updated.version, updated.model.as_str()),
+        (created.id, 2, "other-model")
+    );
+    assert_eq!(updated.definition(), teller.ai_engine_assistant());
+    // A changed definition is also stored by a run.
+    teller.model = "third-model".to_owned();
+    let thread = host.thread().await;
+    teller
+        .ai_engine_run(&host.engine, &thread, "Tell me")
+        .await
+        .unwrap();
+    assert_eq!(
+        teller
+            .assistant(&host.engine)
+            .await
+            .unwrap()
+            .unwrap()
+            .version,
+        3
+    );
+    assert_eq!(
+        host.fake.requests().pop().unwrap().body.unwrap()["model"],
+        "third-model"
+    );
+}
+
+struct Extravagant;
+ai_engine::record! { Extravagant { id: i32 } as "Extravagant" }
+impl std::ops::Deref for Extravagant {
+    type Target = One;
+    fn deref(&self) -> &One {
+        &One { id: 1 }
+    }
+}
+struct One {
+    id: i32,
+}
+impl Assistable for Extravagant {
+    fn ai_engine_assistant(&self) -> AssistantDefinition {
+        AssistantDefinition::new("m").temperature(3.0)
+    }
+}
+
+async fn a_definition_over_its_limits_is_refused_and_nothing_stored<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let saved = Extravagant
+        .create_openai_assistant(&host.engine)
+        .await
+        .unwrap_err();
+    let run = Extravagant
+        .ai_engine_run(&host.engine, &thread, "Tell me")
+        .await
+        .unwrap_err();
+    let saved_in = host
+        .db
+        .with(|conn| Extravagant.create_openai_assistant_in(conn.session()))
+        .unwrap_err();
+    for refused in [saved, run, saved_in] {
+        assert_eq!(
+            refused.to_string(),
+            "temperature 3.0 must lie between 0 and 2"
+        );
+    }
+    assert_eq!(
+        host.db.number("SELECT count(*) FROM ai_engine_assistants"),
+        0
+    );
+    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_messages"), 0);
+}
+
+async fn a_run_keeps_the_definition_it_was_submitted_with<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let answer = host
+        .teller
+        .ai_engine_run(&host.engine, &thread, "Tell me")
+        .await
+        .unwrap();
+    host.db
+        .execute("UPDATE ai_engine_assistants SET model = 'changed', name = 'changed'");
+    let run = host.engine.run(answer.run.id).await.unwrap();
+    assert_eq!(
+        (run.model.as_str(), run.assistant_name.as_deref()),
+        ("test-model", Some("Scheherazade"))
+    );
+    let snapshot = host
+        .db
+        .texts("SELECT CAST(definition AS TEXT) AS line FROM ai_engine_runs");
+    assert!(snapshot[0].contains("You tell stories."), "{snapshot:?}");
+}
+
+async fn a_stored_assistant_can_be_asked_without_its_record<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let assistant = host
+        .teller
+        .create_openai_assistant(&host.engine)
+        .await
+        .unwrap();
+    let answer = thread
+        .run(&host.engine, &assistant, "Tell me")
+        .await
+        .unwrap();
+    assert_eq!(answer.run.assistant_id, Some(assistant.id));
+    assert_eq!(
+        host.fake.requests().pop().unwrap().body.unwrap()["instructions"],
+        "You tell stories."
+    );
+    host.teller
+        .delete_openai_assistant(&host.engine)
+        .await
+        .unwrap();
+    let refused = thread
+        .run(&host.engine, &assistant, "Again")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            Error::NotFound {
+                what: "assistant",
+                ..
+            }
+        ),
+        "{refused}"
+    );
+}
+
+async fn an_engine_without_a_provider_reads_and_refuses_to_run<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let reader = D::owners(ai_engine::AiEngine::builder(host.db.database()))
+        .build()
+        .unwrap();
+    assert!(
+        thread
+            .messages(&reader)
+            .list(Page::default())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let refused = host
+        .teller
+        .ai_engine_run(&reader, &thread, "Tell me")
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains(".openai("), "{refused}");
+    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_messages"), 0);
+}
