@@ -63,21 +63,25 @@ async fn life(engine: &AiEngine, live: &Arc<LiveRun>) -> Result<()> {
         stop = live.stopped() => Err(stop),
         outcome = answer(engine, live, row) => Ok(outcome),
     };
-    let outcome = match called {
-        Ok(outcome) => outcome,
-        Err(Stop::Cancelled) => Outcome::cancelled(),
-        Err(stop @ (Stop::Lost | Stop::Gone)) => {
-            hooks.abort();
+    let settled = match called {
+        Ok(outcome) => settle::settle(engine, live, outcome).await,
+        Err(Stop::Cancelled) => settle::settle(engine, live, Outcome::cancelled()).await,
+        Err(stop) => Ok(Err(stop)),
+    };
+    match settled {
+        Ok(Ok(())) => {}
+        Ok(Err(stop)) => {
             tracing::warn!(run = live.id, ?stop, "the run is not ours any more");
+            hooks.abort();
             return Ok(());
         }
-    };
-    if let Err(error) = settle::settle(engine, live, outcome).await {
-        hooks.abort();
-        return Err(error);
+        Err(error) => {
+            hooks.abort();
+            return Err(error);
+        }
     }
     // Each remaining call has its own time limit.
-    if hooks.await.is_ok() && live.state().ended {
+    if hooks.await.is_ok() {
         let id = live.id;
         persist(engine, move |session| runs::announced(session, id)).await?;
     }

@@ -44,8 +44,12 @@ struct Final {
     replaced: bool,
 }
 
-/// Ends the run. The writer leaves it alone from here on.
-pub(super) async fn settle(engine: &AiEngine, live: &LiveRun, outcome: Outcome) -> Result<()> {
+/// Ends the run. The writer leaves it alone from here on. `Ok(Err(stop))`: it is not ours to end any more.
+pub(super) async fn settle(
+    engine: &AiEngine,
+    live: &LiveRun,
+    outcome: Outcome,
+) -> Result<std::result::Result<(), Stop>> {
     engine.writer().release(live).await;
     let settlement = plan(engine, live, outcome)?;
     let slots: Vec<(i64, bool)> = settlement
@@ -82,13 +86,10 @@ pub(super) async fn settle(engine: &AiEngine, live: &LiveRun, outcome: Outcome) 
                 state.ended = true;
             });
         }
-        Err(fence) => live.stop(if fence == Fence::Gone {
-            Stop::Gone
-        } else {
-            Stop::Lost
-        }),
+        Err(Fence::Gone) => return Ok(Err(Stop::Gone)),
+        Err(_) => return Ok(Err(Stop::Lost)),
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 fn plan(engine: &AiEngine, live: &LiveRun, outcome: Outcome) -> Result<Settlement> {

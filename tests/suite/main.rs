@@ -5,6 +5,7 @@
 #![allow(
     missing_docs,
     unreachable_pub,
+    unnameable_types,
     missing_debug_implementations,
     reason = "tests are nobody's API"
 )]
@@ -19,3 +20,4 @@ mod faults;
 mod hooks;
 mod lifecycle;
 mod ownership;
+mod recovery;

@@ -24,6 +24,9 @@ pub trait TestDatabase: Clone + Send + Sync + 'static {
     /// Work on a connection of its own, outside the engine's pool.
     fn with<T>(&self, work: impl FnOnce(&mut dyn HostConnection) -> T) -> T;
 
+    /// Where another process finds it: a path or a URL.
+    fn url(&self) -> &str;
+
     /// One number.
     fn number(&self, sql: &str) -> i64 {
         self.with(|conn| conn.number(sql))
@@ -42,7 +45,12 @@ pub trait TestDatabase: Clone + Send + Sync + 'static {
 /// A connection as the host uses it.
 pub trait HostConnection {
     fn session(&mut self) -> &mut dyn Session;
-    fn execute(&mut self, sql: &str);
+    fn execute(&mut self, sql: &str) {
+        self.try_execute(sql)
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    fn try_execute(&mut self, sql: &str) -> QueryResult<()>;
     fn number(&mut self, sql: &str) -> i64;
     fn texts(&mut self, sql: &str) -> Vec<String>;
     fn insert_storyteller(&mut self, storyteller: &Storyteller) -> QueryResult<()>;
@@ -74,9 +82,8 @@ macro_rules! host_connection {
                 self
             }
 
-            fn execute(&mut self, sql: &str) {
+            fn try_execute(&mut self, sql: &str) -> QueryResult<()> {
                 self.batch_execute(sql)
-                    .unwrap_or_else(|error| panic!("{sql}: {error}"));
             }
 
             fn number(&mut self, sql: &str) -> i64 {
@@ -149,10 +156,6 @@ impl Sqlite {
         fresh.execute(HOST_TABLES);
         fresh
     }
-
-    pub fn path(&self) -> &str {
-        &self.path
-    }
 }
 
 impl TestDatabase for Sqlite {
@@ -160,6 +163,10 @@ impl TestDatabase for Sqlite {
 
     fn database(&self) -> SqliteDatabase {
         self.database.clone()
+    }
+
+    fn url(&self) -> &str {
+        &self.path
     }
 
     fn owners(builder: EngineBuilder<SqliteDatabase>) -> EngineBuilder<SqliteDatabase> {
@@ -247,10 +254,6 @@ mod pg {
             fresh.execute(HOST_TABLES);
             Some(fresh)
         }
-
-        pub fn url(&self) -> &str {
-            &self.url
-        }
     }
 
     impl TestDatabase for Postgres {
@@ -258,6 +261,10 @@ mod pg {
 
         fn database(&self) -> PgDatabase {
             self.database.clone()
+        }
+
+        fn url(&self) -> &str {
+            &self.url
         }
 
         fn owners(builder: EngineBuilder<PgDatabase>) -> EngineBuilder<PgDatabase> {

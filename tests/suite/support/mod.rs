@@ -8,6 +8,14 @@ pub use database::*;
 pub use host::*;
 pub use hub::*;
 
+/// A test that hangs fails instead of holding up all others.
+pub async fn in_time(test: impl Future<Output = ()>) {
+    const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+    tokio::time::timeout(LIMIT, test)
+        .await
+        .expect("the test hangs");
+}
+
 /// Runs each named test, an `async fn(impl TestDatabase)`, on each database.
 macro_rules! on_each_database {
     ($($name:ident),+ $(,)?) => {
@@ -15,7 +23,7 @@ macro_rules! on_each_database {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    super::$name($crate::support::Sqlite::fresh()).await;
+                    $crate::support::in_time(super::$name($crate::support::Sqlite::fresh())).await;
                 }
             )+
         }
@@ -26,7 +34,7 @@ macro_rules! on_each_database {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
                     if let Some(database) = $crate::support::Postgres::fresh() {
-                        super::$name(database).await;
+                        $crate::support::in_time(super::$name(database)).await;
                     }
                 }
             )+
