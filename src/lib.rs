@@ -1,4 +1,63 @@
 //! Turns a host app's own structs into AI assistants: threads, runs and streamed messages in the host's own database.
+//!
+//! # The parts
+//!
+//! * The host implements [`Record`] on its rows, [`Assistable`] on what shall answer, [`MessageHooks`] with [`Threadable`]
+//!   or [`Chattable`] on whoever asks.
+//! * [`AiEngine`] is built once per process from a database ([`SqliteDatabase`], `PgDatabase`) and a provider
+//!   ([`OpenAi`]).
+//! * [`Assistable::ai_engine_run`] makes a [`RunRequest`]: awaited it gives an [`Answer`], streamed [`RunEvents`].
+//!
+//! # The smallest run
+//!
+//! With the in-process provider of the feature `testing` and a database in memory:
+//!
+//! ```
+//! use ai_engine::testing::{FakeOpenAi, Reply};
+//! use ai_engine::{AiEngine, AssistantDefinition, RunStatus, SqliteDatabase, prelude::*};
+//!
+//! struct User { id: i64 }
+//! struct Storyteller { id: i64 }
+//! ai_engine::record! { User { id: i64 } as "User", Storyteller { id: i64 } as "Storyteller" }
+//! impl MessageHooks for User {}
+//! impl Threadable for User {}
+//! impl Assistable for Storyteller {
+//!     fn ai_engine_assistant(&self) -> AssistantDefinition {
+//!         AssistantDefinition::new("gpt-6-luna").instructions("You tell short stories.")
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), ai_engine::BoxError> {
+//! let fake = FakeOpenAi::start().await?;
+//! fake.reply(Reply::text("Once upon a time."));
+//! let engine = AiEngine::builder(SqliteDatabase::in_memory()?)
+//!     .openai(fake.openai()?)
+//!     .owner::<User>(|_conn, id| Ok(Some(User { id })))
+//!     .build()?;
+//! engine.migrate().await?;
+//!
+//! let thread = User { id: 1 }.assistant_threads(&engine).create().await?;
+//! let answer = Storyteller { id: 1 }.ai_engine_run(&engine, &thread, "Tell me a story").await?;
+//! assert_eq!(answer.run.status, RunStatus::Completed);
+//! assert_eq!(answer.text(), "Once upon a time.");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Promises
+//!
+//! * No HTTP happens while a transaction is open.
+//! * Once a run is submitted, no crash of the process loses the user's message or the run.
+//! * One run at a time per thread or chat, across processes.
+//! * Text that arrived is kept, whatever breaks afterwards, but for the last 250 ms before a kill.
+//! * Whatever was not retried was either answered, stored in part, or would have been paid for twice.
+//! * Hooks are called after the commit, in order, and cannot harm a run.
+//!
+//! # Logs
+//!
+//! Through `tracing`: errors and warnings for what a person should look into, each with the run's id; the client's calls at
+//! level debug. No text of a conversation and no key is logged.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
@@ -42,6 +101,12 @@ pub use store::session::Session;
 #[cfg(feature = "sqlite")]
 pub use store::sqlite::SqliteDatabase;
 pub use threadable::{AssistantThreads, Threadable};
+
+/// The README's code compiles.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct Readme;
 
 /// The traits a host implements.
 pub mod prelude {

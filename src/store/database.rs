@@ -16,7 +16,7 @@ use super::session::Session;
 use crate::error::{Error, Result};
 
 /// A database the engine can live in: [`SqliteDatabase`](crate::SqliteDatabase) or
-/// [`PgDatabase`](crate::PgDatabase).
+/// `PgDatabase`.
 pub trait Database: Connections + Clone + Send + Sync + 'static {
     /// Diesel's connection, as owner loaders receive it.
     type Connection: Session + 'static;
