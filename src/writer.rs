@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::engine::AiEngine;
 use crate::error::Result;
-use crate::model::{Message, MessageStatus, Role};
+use crate::model::{Message, MessageStatus, RemoteState, Role};
 use crate::run::{LiveRun, Stop};
 use crate::store::deltas::{self, NewDelta};
 use crate::store::messages::{self, NewMessage};
@@ -146,6 +146,17 @@ fn gain(run: &LiveRun, all: bool, most: usize) -> Option<Gain> {
                     message.text.clone(),
                 );
                 new.status = MessageStatus::Streaming;
+                if let Some(call) = state
+                    .call
+                    .as_ref()
+                    .filter(|call| call.conversation.is_some())
+                {
+                    // After a crash nobody knows whether the provider finished it.
+                    new.remote_state = RemoteState::Unknown;
+                    new.remote_id.clone_from(&message.remote_id);
+                    new.endpoint = Some(call.endpoint.clone());
+                    new.protocol = Some(call.protocol.to_owned());
+                }
                 new.model = Some(state.run.model.clone());
                 Row::New(Box::new(new))
             }

@@ -72,6 +72,8 @@ pub(crate) trait Protocol: Send + Sync {
     /// Starts a call and reads its answer. Dropping the stream ends the call.
     async fn call(&self, call: &Call) -> Result<ProgressStream>;
     async fn create_conversation(&self) -> Result<String>;
+    /// Whether the service still knows a conversation.
+    async fn conversation_exists(&self, id: &str) -> Result<bool>;
     /// The newest items of a conversation, oldest first, after the last one whose id `known` recognises.
     async fn conversation_tail(
         &self,

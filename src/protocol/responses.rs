@@ -92,6 +92,14 @@ impl Protocol for Responses {
             .id)
     }
 
+    async fn conversation_exists(&self, id: &str) -> Result<bool> {
+        match self.client.conversations().retrieve(id).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn conversation_tail(
         &self,
         id: &str,

@@ -100,16 +100,12 @@ pub(super) async fn call(
         let has_output = live.state().has_output();
         match broken {
             Broken::Refused(error)
-                if error.is_not_found()
-                    && !recreated
-                    && live
-                        .state()
-                        .call
-                        .as_ref()
-                        .is_some_and(|call| call.conversation.is_some()) =>
+                if !recreated && conversation_is_lost(remote, live, &error).await =>
             {
-                // The conversation may be gone; asking for it would not tell more than a new one does.
-                tracing::warn!(run = live.id, %error, "the provider knows no such conversation or model; trying a new conversation");
+                tracing::warn!(
+                    run = live.id,
+                    "the provider lost the conversation; it is told again"
+                );
                 recreated = true;
             }
             Broken::Stream(error) if !has_output && attempt < engine.options().stream_retries => {
@@ -141,6 +137,19 @@ pub(super) async fn call(
                 return Outcome::broken("database", text_of(&error), has_output, sent);
             }
         }
+    }
+}
+
+/// Whether a 404 means the conversation: an unknown model is one too, and says nothing about it.
+async fn conversation_is_lost(remote: &Remote, live: &LiveRun, error: &openai::Error) -> bool {
+    let conversation = live
+        .state()
+        .call
+        .as_ref()
+        .and_then(|call| call.conversation.clone());
+    match conversation.filter(|_| error.is_not_found()) {
+        Some(id) => matches!(remote.protocol.conversation_exists(&id).await, Ok(false)),
+        None => false,
     }
 }
 
@@ -298,6 +307,8 @@ async fn begin(
         let entries = history::entries(said, done, &endpoint);
         let mut call = CallRow {
             conversation: conversation.clone(),
+            endpoint: endpoint.clone(),
+            protocol,
             ..CallRow::default()
         };
         let input = if conversation.is_some() {

@@ -111,7 +111,7 @@ async fn reconcile(
     let mut absent = (Vec::new(), Vec::new());
     for entry in unknown {
         let mut ahead = rest.clone();
-        let item = ahead.find(|item| same(item, &entry.item));
+        let item = ahead.find(|item| same(item, &entry));
         if item.is_some() {
             rest = ahead;
         }
@@ -153,14 +153,15 @@ async fn reconcile(
         .await
 }
 
-/// Whether the provider's item is ours. Ids cannot tell: the provider gives sent items ids of its own.
-fn same(theirs: &Item, ours: &Item) -> bool {
-    theirs.kind() == ours.kind()
-        && match ours.kind() {
-            "message" => theirs.role() == ours.role() && theirs.text() == ours.text(),
-            _ => {
-                theirs.call_id() == ours.call_id()
-                    && (ours.call_id().is_some() || theirs.id() == ours.id())
-            }
+/// Whether the provider's item is ours: by its id, if we know it. What we sent got an id that we never saw, so it goes by
+/// what it says.
+fn same(theirs: &Item, ours: &Entry) -> bool {
+    if ours.remote_id.is_some() && ours.remote_id.as_deref() == theirs.id() {
+        return true;
+    }
+    theirs.kind() == ours.item.kind()
+        && match theirs.kind() {
+            "message" => theirs.role() == ours.item.role() && theirs.text() == ours.item.text(),
+            _ => theirs.call_id().is_some() && theirs.call_id() == ours.item.call_id(),
         }
 }

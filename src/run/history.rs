@@ -15,6 +15,7 @@ pub(super) struct Entry {
     pub(super) source: Source,
     pub(super) item: Item,
     pub(super) remote_state: RemoteState,
+    pub(super) remote_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +44,14 @@ pub(super) fn entries(
             place: (message.seq, message.position),
             source: Source::Message(message.id),
             remote_state: here(message.endpoint.as_deref(), message.remote_state),
+            remote_id: message.remote_id,
             item: Item::message(role(message.role), message.content),
         });
     let done = items.into_iter().map(|item| Entry {
         place: (item.seq, item.position),
         source: Source::Item(item.id),
         remote_state: here(item.endpoint.as_deref(), item.remote_state),
+        remote_id: item.remote_id,
         item: Item::from(item.item),
     });
     let mut entries: Vec<Entry> = said.chain(done).collect();
@@ -151,6 +154,7 @@ mod tests {
             source: Source::Message(seq * 10 + position),
             item: Item::message(role, text),
             remote_state: RemoteState::Absent,
+            remote_id: None,
         }
     }
 
@@ -160,6 +164,7 @@ mod tests {
             source: Source::Item(seq * 10 + position),
             item: Item::from(item),
             remote_state: RemoteState::Absent,
+            remote_id: None,
         }
     }
 

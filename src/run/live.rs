@@ -76,6 +76,8 @@ pub(crate) struct CallRow {
     /// Whether the row holds `remote_id`.
     pub(crate) identified: bool,
     pub(crate) conversation: Option<String>,
+    pub(crate) endpoint: String,
+    pub(crate) protocol: &'static str,
     pub(crate) sent_messages: Vec<i64>,
     pub(crate) sent_items: Vec<i64>,
 }

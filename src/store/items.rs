@@ -28,6 +28,7 @@ pub(crate) struct StoredItem {
     pub(crate) seq: i64,
     pub(crate) position: i64,
     pub(crate) item: Value,
+    pub(crate) remote_id: Option<String>,
     pub(crate) remote_state: RemoteState,
     pub(crate) endpoint: Option<String>,
 }
@@ -66,7 +67,15 @@ pub(crate) fn up_to(
     parent: Messageable,
     seq: i64,
 ) -> Result<Vec<StoredItem>> {
-    type Row = (i64, i64, i64, Value, RemoteState, Option<String>);
+    type Row = (
+        i64,
+        i64,
+        i64,
+        Value,
+        Option<String>,
+        RemoteState,
+        Option<String>,
+    );
     let rows: Vec<Row> = on!(session, |conn| items::ai_engine_run_items
         .inner_join(runs::ai_engine_runs)
         .filter(of!(runs, parent))
@@ -77,6 +86,7 @@ pub(crate) fn up_to(
             runs::seq,
             items::position,
             items::item,
+            items::remote_id,
             items::remote_state,
             items::endpoint,
         ))
@@ -84,11 +94,12 @@ pub(crate) fn up_to(
     Ok(rows
         .into_iter()
         .map(
-            |(id, seq, position, item, remote_state, endpoint)| StoredItem {
+            |(id, seq, position, item, remote_id, remote_state, endpoint)| StoredItem {
                 id,
                 seq,
                 position,
                 item,
+                remote_id,
                 remote_state,
                 endpoint,
             },

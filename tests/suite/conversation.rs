@@ -11,6 +11,7 @@ on_each_database!(
     an_answer_that_was_completed_unseen_is_not_sent_again,
     a_refused_message_travels_with_the_next_call,
     a_conversation_the_provider_lost_is_told_again,
+    an_unknown_model_costs_no_conversation,
     a_thread_moves_to_another_endpoint_with_its_history,
     a_thread_made_in_the_hosts_transaction_gets_its_conversation_at_the_first_run,
     a_thread_is_created_while_the_provider_is_down,
@@ -168,6 +169,25 @@ async fn a_conversation_the_provider_lost_is_told_again<D: TestDatabase>(db: D) 
         .await
         .unwrap();
     assert_ne!(found.remote_id.unwrap(), lost);
+}
+
+async fn an_unknown_model_costs_no_conversation<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    let thread = host.thread().await;
+    let unknown = json!({"error": {"message": "no such model", "type": "invalid_request_error", "code": "model_not_found"}});
+    host.fake.reply(Reply::status(404, unknown));
+    host.teller
+        .ai_engine_run(&host.engine, &thread, "first")
+        .await
+        .unwrap_err();
+    let found = host
+        .user
+        .assistant_threads(&host.engine)
+        .find(thread.id)
+        .await
+        .unwrap();
+    assert_eq!(found.remote_id, thread.remote_id);
+    assert_eq!(host.fake.conversation_ids().len(), 1);
 }
 
 async fn a_thread_moves_to_another_endpoint_with_its_history<D: TestDatabase>(db: D) {

@@ -14,6 +14,7 @@ on_each_database!(
     last_hooks_that_were_not_delivered_are,
     a_process_that_lost_its_run_changes_nothing,
     a_second_active_run_is_impossible,
+    an_answer_the_provider_finished_after_the_kill_is_not_sent_again,
 );
 
 /// Another process: this test binary again, driving one run on the same database and provider.
@@ -28,6 +29,14 @@ fn another_process<D: TestDatabase>(host: &Host<D>, thread: i64) -> Killed {
         .env("CHILD_DATABASE", host.db.url())
         .env("CHILD_PROVIDER", host.fake.base_url())
         .env("CHILD_THREAD", thread.to_string())
+        .env(
+            "CHILD_HISTORY",
+            if host.conversing {
+                "conversation"
+            } else {
+                "local"
+            },
+        )
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -55,6 +64,7 @@ impl Drop for Killed {
 #[ignore = "the other process of the tests here"]
 fn drive_one_run() {
     let url = std::env::var("CHILD_DATABASE").unwrap();
+    let history = std::env::var("CHILD_HISTORY").unwrap().parse().unwrap();
     let client = OpenAi::builder()
         .api_key("k")
         .base_url(std::env::var("CHILD_PROVIDER").unwrap())
@@ -68,6 +78,7 @@ fn drive_one_run() {
             return drive(
                 Postgres::owners(AiEngine::builder(database))
                     .openai(client)
+                    .history(history)
                     .state(Hub::default())
                     .build()
                     .unwrap(),
@@ -78,6 +89,7 @@ fn drive_one_run() {
         drive(
             Sqlite::owners(AiEngine::builder(database))
                 .openai(client)
+                .history(history)
                 .state(Hub::default())
                 .build()
                 .unwrap(),
@@ -291,12 +303,42 @@ async fn a_second_active_run_is_impossible<D: TestDatabase>(db: D) {
         .await
         .unwrap();
     let activate = "UPDATE ai_engine_runs SET status = 'in_progress'";
-    let refused =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.db.execute(activate)));
+    let refused = host.db.with(|conn| conn.try_execute(activate));
     assert!(refused.is_err());
     assert_eq!(
         host.db
             .number("SELECT count(*) FROM ai_engine_runs WHERE status = 'completed'"),
         2
+    );
+}
+
+async fn an_answer_the_provider_finished_after_the_kill_is_not_sent_again<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    let thread = host.thread().await;
+    let gate = Gate::new();
+    let reply = Reply::deltas(["Once ", "upon ", "a time"]).hold_at(5, gate.clone());
+    host.fake.reply(reply.finish_unseen());
+    let mut process = another_process(&host, thread.id);
+    gate.reached().await;
+    until_stored(&host, "Once ").await;
+    process.kill();
+    gate.open();
+    host.fake.disconnected(1).await;
+    host.db.execute(END_LEASES);
+    assert_eq!(host.engine.recover().await.unwrap().settled, 1);
+
+    host.teller
+        .ai_engine_run(&host.engine, &thread, "Go on")
+        .await
+        .unwrap();
+    let items = host
+        .fake
+        .conversation_items(&thread.remote_id.unwrap())
+        .unwrap();
+    assert_eq!(items.len(), 4, "nothing twice: {items:?}");
+    assert_eq!(
+        host.db
+            .number("SELECT count(*) FROM ai_engine_messages WHERE remote_state = 'held'"),
+        4
     );
 }

@@ -77,6 +77,8 @@ pub struct Host<D> {
     pub hub: Hub,
     pub user: User,
     pub teller: Storyteller,
+    /// Whether the provider keeps the conversation.
+    pub conversing: bool,
 }
 
 impl<D: TestDatabase> Host<D> {
@@ -87,7 +89,11 @@ impl<D: TestDatabase> Host<D> {
 
     /// The provider keeps the conversation.
     pub async fn conversing(db: D) -> Self {
-        Self::with(db, |builder| builder.history(History::Conversation)).await
+        let host = Self::with(db, |builder| builder.history(History::Conversation)).await;
+        Self {
+            conversing: true,
+            ..host
+        }
     }
 
     pub async fn with(
@@ -116,6 +122,7 @@ impl<D: TestDatabase> Host<D> {
             hub,
             user,
             teller,
+            conversing: false,
         }
     }
 
