@@ -1,86 +1,18 @@
 //! Calling the model: what is sent, the stream of the answer, and when to try again.
 
-use std::time::Duration;
-
 use futures_util::StreamExt;
 
 use super::live::{CallRow, LiveRun, Stop};
+use super::outcome::{Broken, Outcome, refused, text_of};
 use super::{conversation, history};
 use crate::engine::{AiEngine, Remote};
 use crate::error::{Error, Result};
-use crate::model::{AssistantDefinition, RemoteState, RunStatus};
+use crate::model::{AssistantDefinition, RemoteState};
 use crate::openai::{self, Item};
 use crate::protocol::{Call, Ended, News};
 use crate::run::history::Source;
 use crate::store::runs::{self, Claim, Fence};
 use crate::store::{items, messages, responses};
-
-/// How the calls of a run ended.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) status: RunStatus,
-    pub(super) reason: Option<String>,
-    pub(super) error: Option<String>,
-    /// The provider's word, if it had one.
-    pub(super) ended: Option<Ended>,
-    /// Whether the provider's conversation now holds what was sent.
-    pub(super) sent: RemoteState,
-}
-
-impl Outcome {
-    fn of(ended: Ended) -> Self {
-        let sent = if ended.status == RunStatus::Completed {
-            RemoteState::Held
-        } else {
-            RemoteState::Unknown
-        };
-        Self {
-            status: ended.status,
-            reason: ended.reason.clone(),
-            error: ended.error.clone(),
-            ended: Some(ended),
-            sent,
-        }
-    }
-
-    /// The run broke off. What it had is kept, so it failed only if it had nothing.
-    pub(super) fn broken(reason: &str, error: String, has_output: bool, sent: RemoteState) -> Self {
-        let status = if has_output {
-            RunStatus::Incomplete
-        } else {
-            RunStatus::Failed
-        };
-        Self {
-            status,
-            reason: Some(reason.to_owned()),
-            error: Some(error),
-            ended: None,
-            sent,
-        }
-    }
-
-    pub(super) fn cancelled() -> Self {
-        Self {
-            status: RunStatus::Cancelled,
-            reason: None,
-            error: None,
-            ended: None,
-            sent: RemoteState::Unknown,
-        }
-    }
-}
-
-/// Why a call gave no end.
-enum Broken {
-    /// Before the answer began: the client has retried what may be retried.
-    Refused(openai::Error),
-    /// In the middle of the stream.
-    Stream(openai::Error),
-    /// The answer is over a limit of ours.
-    TooLong(usize),
-    /// Our own database.
-    Store(Error),
-}
 
 /// Calls the model until it answers, or until trying again is of no use. Never again once there was output: a second
 /// answer is another one, and it is paid for.
@@ -151,50 +83,6 @@ async fn conversation_is_lost(remote: &Remote, live: &LiveRun, error: &openai::E
         Some(id) => matches!(remote.protocol.conversation_exists(&id).await, Ok(false)),
         None => false,
     }
-}
-
-fn refused(error: &openai::Error, has_output: bool) -> Outcome {
-    // A status in the 400s says that the provider did nothing with it.
-    let did_nothing = error
-        .api()
-        .and_then(|api| api.status)
-        .is_some_and(|status| (400..500).contains(&status));
-    let sent = if did_nothing {
-        RemoteState::Absent
-    } else {
-        RemoteState::Unknown
-    };
-    Outcome::broken(&reason_of(error), text_of(error), has_output, sent)
-}
-
-/// A word for the run's `reason`.
-fn reason_of(error: &openai::Error) -> String {
-    match error {
-        openai::Error::Api(api) => api
-            .code
-            .clone()
-            .or_else(|| api.kind.clone())
-            .unwrap_or_else(|| "provider_error".to_owned()),
-        openai::Error::Timeout { .. } => "timeout".to_owned(),
-        openai::Error::Connect { .. } => "connection_failed".to_owned(),
-        openai::Error::Disconnected { .. } => "disconnected".to_owned(),
-        openai::Error::TooLarge { .. } => "too_large".to_owned(),
-        openai::Error::Malformed { .. } => "malformed".to_owned(),
-        _ => "provider_error".to_owned(),
-    }
-}
-
-/// An error and its causes in one line.
-fn text_of(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.contains(&cause) {
-            text
-        } else {
-            format!("{text}: {cause}")
-        }
-    })
 }
 
 async fn once(
@@ -371,6 +259,3 @@ async fn begin(
 pub(super) fn claim_of(live: &LiveRun) -> Result<Claim> {
     live.state().claim.ok_or(Error::RunGone(live.id))
 }
-
-/// Between two tries of our own database.
-pub(super) const STORE_RETRY: Duration = Duration::from_millis(250);

@@ -1,11 +1,13 @@
 //! Driving a run: claim, call, settle, announce. A task of the engine's own, also when nobody waits for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::call::{self, Outcome, STORE_RETRY};
+use super::call;
 use super::live::{LiveRun, Stop};
+use super::outcome::Outcome;
 use super::{owner, settle};
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
@@ -133,6 +135,9 @@ async fn answer(engine: &AiEngine, live: &LiveRun, row: RunRow) -> Outcome {
         ),
     }
 }
+
+/// Between two tries of our own database.
+const STORE_RETRY: Duration = Duration::from_millis(250);
 
 /// One write transaction, tried again while the lease holds: a database that is away for some seconds costs no run.
 pub(super) async fn persist<T: Send + 'static>(

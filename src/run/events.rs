@@ -9,7 +9,8 @@ use futures_core::Stream;
 use futures_util::StreamExt;
 use serde::Serialize;
 
-use super::live::{Change, Cursor, LiveRun};
+use super::cursor::{Change, Cursor};
+use super::live::LiveRun;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::model::{Message, Run};

@@ -3,11 +3,14 @@
 mod call;
 mod cancel;
 mod conversation;
+mod cursor;
 mod drive;
 mod events;
+mod finals;
 mod history;
 mod live;
 mod outbox;
+mod outcome;
 mod owner;
 mod recover;
 mod registry;

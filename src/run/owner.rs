@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::live::{Change as News, Cursor, LiveRun};
+use super::cursor::{Change as News, Cursor};
+use super::live::LiveRun;
 use crate::engine::AiEngine;
 use crate::error::HookResult;
 use crate::hooks::{Change, HookContext, LoadedOwner};

@@ -1,14 +1,15 @@
 //! Settling: the end of a run in one transaction. Final texts, usage, statuses, what the provider holds.
 
-use super::call::{Outcome, claim_of};
+use super::call::claim_of;
 use super::drive::persist;
-use super::live::{CallRow, LiveRun, Stop};
+use super::finals::{Final, close_calls, final_messages, other_items};
+use super::live::{CallRow, LiveMessage, LiveRun, Stop};
+use super::outcome::Outcome;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::model::{
     Message, MessageStatus, Messageable, RemoteState, Role, Run, RunStatus, Usage, utc_now,
 };
-use crate::openai::Item;
 use crate::protocol::Ended;
 use crate::store::items::{self, NewItem};
 use crate::store::messages::{self, NewMessage, SettledMessage};
@@ -31,17 +32,6 @@ struct Settlement {
     protocol: &'static str,
     messages: Vec<Final>,
     items: Vec<NewItem>,
-}
-
-/// The final form of one of the model's messages.
-#[derive(Debug)]
-struct Final {
-    slot: i64,
-    row: Option<i64>,
-    remote_id: Option<String>,
-    content: String,
-    /// What readers saw is not the beginning of it.
-    replaced: bool,
 }
 
 /// Ends the run. The writer leaves it alone from here on. `Ok(Err(stop))`: it is not ours to end any more.
@@ -68,7 +58,7 @@ pub(super) async fn settle(
                     .retain(|message| slots.iter().any(|(slot, _)| *slot == message.slot));
                 for ((slot, replaced), row) in slots.iter().zip(rows) {
                     if !state.messages.iter().any(|message| message.slot == *slot) {
-                        state.messages.push(super::live::LiveMessage::new(*slot));
+                        state.messages.push(LiveMessage::new(*slot));
                     }
                     for message in state
                         .messages
@@ -160,124 +150,6 @@ fn ended_call(
         model: ended.and_then(|ended| ended.model.clone()),
         status,
         usage: ended.map_or_else(Usage::default, |ended| ended.usage),
-    }
-}
-
-/// The provider's final texts over the streamed ones; a streamed message that it does not mention keeps its text.
-fn final_messages(streamed: &[super::live::LiveMessage], output: &[Item]) -> Vec<Final> {
-    let mut finals: Vec<Final> = streamed
-        .iter()
-        .map(|message| Final {
-            slot: message.slot,
-            row: message.row.as_ref().map(|row| row.id),
-            remote_id: message.remote_id.clone(),
-            content: message.text.clone(),
-            replaced: false,
-        })
-        .collect();
-    let mut matched = vec![false; finals.len()];
-    for (index, item) in output
-        .iter()
-        .enumerate()
-        .filter(|(_, item)| item.kind() == "message")
-    {
-        let text = item.text().replace('\0', "\u{fffd}");
-        let by_id = finals
-            .iter()
-            .position(|known| item.id().is_some() && known.remote_id.as_deref() == item.id());
-        // Servers without ids or indexes: the messages still come in order.
-        let found = by_id.or_else(|| matched.iter().position(|matched| !matched));
-        match found {
-            Some(at) => {
-                matched[at] = true;
-                let known = &mut finals[at];
-                known.remote_id = item
-                    .id()
-                    .map(str::to_owned)
-                    .or_else(|| known.remote_id.take());
-                if !text.trim().is_empty() {
-                    known.replaced = known.row.is_some() && !text.starts_with(&known.content);
-                    known.content = text;
-                }
-            }
-            None => {
-                let slot = i64::try_from(index).unwrap_or(i64::MAX - 1);
-                let taken = finals.iter().map(|known| known.slot).max();
-                let slot = taken.map_or(slot, |taken| slot.max(taken + 1));
-                finals.push(Final {
-                    slot,
-                    row: None,
-                    remote_id: item.id().map(str::to_owned),
-                    content: text,
-                    replaced: false,
-                });
-                matched.push(true);
-            }
-        }
-    }
-    // No blank rows: a message without a word is none.
-    finals.retain(|message| message.row.is_some() || !message.content.trim().is_empty());
-    finals
-}
-
-fn other_items(output: &[Item], remote_state: RemoteState) -> Vec<NewItem> {
-    let others = output
-        .iter()
-        .enumerate()
-        .filter(|(_, item)| item.kind() != "message");
-    others
-        .map(|(index, item)| NewItem {
-            position: 1 + i64::try_from(index).unwrap_or(i64::MAX - 1),
-            kind: item.kind().to_owned(),
-            call_id: item.call_id().map(str::to_owned),
-            phase: item
-                .as_value()
-                .get("phase")
-                .and_then(|phase| phase.as_str())
-                .map(str::to_owned),
-            item: without_nul(item.as_value().clone()),
-            remote_id: item.id().map(str::to_owned),
-            remote_state,
-        })
-        .collect()
-}
-
-/// A call without an output makes the provider refuse the conversation's next turn. Nobody carries calls out yet, so
-/// each gets an output that says so, which travels with the next turn. Returns whether there was any.
-fn close_calls(items: &mut Vec<NewItem>, outputs: usize) -> bool {
-    let calls: Vec<String> = items
-        .iter()
-        .filter(|item| item.kind == "function_call")
-        .filter_map(|item| item.call_id.clone())
-        .collect();
-    for (index, call_id) in calls.iter().enumerate() {
-        items.push(NewItem {
-            position: 1 + i64::try_from(outputs + index).unwrap_or(i64::MAX - 1),
-            kind: "function_call_output".to_owned(),
-            call_id: Some(call_id.clone()),
-            phase: None,
-            item: Item::function_call_output(call_id, "This call was not carried out.")
-                .into_value(),
-            remote_id: None,
-            remote_state: RemoteState::Absent,
-        });
-    }
-    !calls.is_empty()
-}
-
-/// PostgreSQL stores JSON text as it is, but no NUL in what is read out of it.
-fn without_nul(value: serde_json::Value) -> serde_json::Value {
-    use serde_json::Value;
-    match value {
-        Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "\u{fffd}")),
-        Value::Array(values) => Value::Array(values.into_iter().map(without_nul).collect()),
-        Value::Object(fields) => Value::Object(
-            fields
-                .into_iter()
-                .map(|(key, value)| (key, without_nul(value)))
-                .collect(),
-        ),
-        other => other,
     }
 }
 

@@ -9,6 +9,12 @@
     missing_debug_implementations,
     reason = "tests are nobody's API"
 )]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "that is how a test fails"
+)]
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 #[macro_use]

@@ -104,7 +104,7 @@ async fn a_definition_is_created_and_updated_with_its_record<D: TestDatabase>(db
         created,
         "nothing changed"
     );
-    teller.model = "other-model".to_owned();
+    "other-model".clone_into(&mut teller.model);
     let updated = teller.update_openai_assistant(&host.engine).await.unwrap();
     assert_eq!(
         (updated.id, updated.version, updated.model.as_str()),
@@ -112,7 +112,7 @@ async fn a_definition_is_created_and_updated_with_its_record<D: TestDatabase>(db
     );
     assert_eq!(updated.definition(), teller.ai_engine_assistant());
     // A changed definition is also stored by a run.
-    teller.model = "third-model".to_owned();
+    "third-model".clone_into(&mut teller.model);
     let thread = host.thread().await;
     teller
         .ai_engine_run(&host.engine, &thread, "Tell me")

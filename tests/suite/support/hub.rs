@@ -55,7 +55,6 @@ impl Hub {
         self.count.send_replace(count);
         let manner = self.manner.lock().unwrap().clone();
         match manner {
-            Manner::Listen => Ok(()),
             Manner::Fail => Err("the hook fails".into()),
             Manner::Panic => panic!("the hook panics"),
             Manner::Hang if update => std::future::pending().await,
@@ -63,7 +62,7 @@ impl Hub {
                 go.notified().await;
                 Ok(())
             }
-            Manner::Hang | Manner::Wait(_) => Ok(()),
+            Manner::Listen | Manner::Hang | Manner::Wait(_) => Ok(()),
         }
     }
 

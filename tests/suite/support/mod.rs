@@ -10,7 +10,7 @@ pub use hub::*;
 
 /// A test that hangs fails instead of holding up all others.
 pub async fn in_time(test: impl Future<Output = ()>) {
-    const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+    const LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
     tokio::time::timeout(LIMIT, test)
         .await
         .expect("the test hangs");

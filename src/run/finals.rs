@@ -1,0 +1,208 @@
+//! What a call left, once it is over: the provider's word over the streamed one.
+
+use serde_json::Value;
+
+use super::live::LiveMessage;
+use crate::model::RemoteState;
+use crate::openai::Item;
+use crate::store::items::NewItem;
+
+/// The final form of one of the model's messages.
+#[derive(Debug)]
+pub(super) struct Final {
+    pub(super) slot: i64,
+    pub(super) row: Option<i64>,
+    pub(super) remote_id: Option<String>,
+    pub(super) content: String,
+    /// What readers saw is not the beginning of it.
+    pub(super) replaced: bool,
+}
+
+/// The provider's final texts over the streamed ones; a streamed message that it does not mention keeps its text.
+pub(super) fn final_messages(streamed: &[LiveMessage], output: &[Item]) -> Vec<Final> {
+    let mut finals: Vec<Final> = streamed
+        .iter()
+        .map(|message| Final {
+            slot: message.slot,
+            row: message.row.as_ref().map(|row| row.id),
+            remote_id: message.remote_id.clone(),
+            content: message.text.clone(),
+            replaced: false,
+        })
+        .collect();
+    let mut matched = vec![false; finals.len()];
+    for (index, item) in output
+        .iter()
+        .enumerate()
+        .filter(|(_, item)| item.kind() == "message")
+    {
+        let text = item.text().replace('\0', "\u{fffd}");
+        let by_id = finals
+            .iter()
+            .position(|known| item.id().is_some() && known.remote_id.as_deref() == item.id());
+        // Servers without ids or indexes: the messages still come in order.
+        let found = by_id.or_else(|| matched.iter().position(|matched| !matched));
+        match found {
+            Some(at) => {
+                matched[at] = true;
+                let known = &mut finals[at];
+                known.remote_id = item
+                    .id()
+                    .map(str::to_owned)
+                    .or_else(|| known.remote_id.take());
+                if !text.trim().is_empty() {
+                    known.replaced = known.row.is_some() && !text.starts_with(&known.content);
+                    known.content = text;
+                }
+            }
+            None => {
+                let slot = i64::try_from(index).unwrap_or(i64::MAX - 1);
+                let taken = finals.iter().map(|known| known.slot).max();
+                let slot = taken.map_or(slot, |taken| slot.max(taken + 1));
+                finals.push(Final {
+                    slot,
+                    row: None,
+                    remote_id: item.id().map(str::to_owned),
+                    content: text,
+                    replaced: false,
+                });
+                matched.push(true);
+            }
+        }
+    }
+    // No blank rows: a message without a word is none.
+    finals.retain(|message| message.row.is_some() || !message.content.trim().is_empty());
+    finals
+}
+
+pub(super) fn other_items(output: &[Item], remote_state: RemoteState) -> Vec<NewItem> {
+    let others = output
+        .iter()
+        .enumerate()
+        .filter(|(_, item)| item.kind() != "message");
+    others
+        .map(|(index, item)| NewItem {
+            position: 1 + i64::try_from(index).unwrap_or(i64::MAX - 1),
+            kind: item.kind().to_owned(),
+            call_id: item.call_id().map(str::to_owned),
+            phase: item
+                .as_value()
+                .get("phase")
+                .and_then(|phase| phase.as_str())
+                .map(str::to_owned),
+            item: without_nul(item.as_value().clone()),
+            remote_id: item.id().map(str::to_owned),
+            remote_state,
+        })
+        .collect()
+}
+
+/// A call without an output makes the provider refuse the conversation's next turn. Nobody carries calls out yet, so
+/// each gets an output that says so, which travels with the next turn. Returns whether there was any.
+pub(super) fn close_calls(items: &mut Vec<NewItem>, outputs: usize) -> bool {
+    let calls: Vec<String> = items
+        .iter()
+        .filter(|item| item.kind == "function_call")
+        .filter_map(|item| item.call_id.clone())
+        .collect();
+    for (index, call_id) in calls.iter().enumerate() {
+        items.push(NewItem {
+            position: 1 + i64::try_from(outputs + index).unwrap_or(i64::MAX - 1),
+            kind: "function_call_output".to_owned(),
+            call_id: Some(call_id.clone()),
+            phase: None,
+            item: Item::function_call_output(call_id, "This call was not carried out.")
+                .into_value(),
+            remote_id: None,
+            remote_state: RemoteState::Absent,
+        });
+    }
+    !calls.is_empty()
+}
+
+/// PostgreSQL stores JSON text as it is, but no NUL in what is read out of it.
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(values) => Value::Array(values.into_iter().map(without_nul).collect()),
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(key, value)| (key, without_nul(value)))
+                .collect(),
+        ),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn streamed(slot: i64, id: Option<&str>, text: &str) -> LiveMessage {
+        let mut message = LiveMessage::new(slot);
+        message.remote_id = id.map(str::to_owned);
+        text.clone_into(&mut message.text);
+        message
+    }
+
+    fn output(id: Option<&str>, text: &str) -> Item {
+        let content = json!([{"type": "output_text", "text": text, "annotations": []}]);
+        let mut item = json!({"type": "message", "role": "assistant", "content": content});
+        if let Some(id) = id {
+            item["id"] = json!(id);
+        }
+        Item::from(item)
+    }
+
+    fn told(finals: &[Final]) -> Vec<(i64, &str)> {
+        finals
+            .iter()
+            .map(|message| (message.slot, message.content.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn the_final_text_is_matched_by_id_whatever_the_order() {
+        let streamed = [streamed(0, Some("a"), "fir"), streamed(1, Some("b"), "sec")];
+        let finals = final_messages(
+            &streamed,
+            &[output(Some("b"), "second"), output(Some("a"), "first")],
+        );
+        assert_eq!(told(&finals), [(0, "first"), (1, "second")]);
+    }
+
+    #[test]
+    fn without_ids_messages_are_matched_in_order() {
+        let streamed = [streamed(0, None, "fir"), streamed(1, None, "sec")];
+        let finals = final_messages(&streamed, &[output(None, "first"), output(None, "second")]);
+        assert_eq!(told(&finals), [(0, "first"), (1, "second")]);
+    }
+
+    #[test]
+    fn what_the_provider_leaves_out_keeps_its_streamed_text() {
+        let finals = final_messages(&[streamed(0, None, "all of it")], &[]);
+        assert_eq!(told(&finals), [(0, "all of it")]);
+        let finals = final_messages(&[streamed(0, None, "all of it")], &[output(None, "")]);
+        assert_eq!(told(&finals), [(0, "all of it")]);
+    }
+
+    #[test]
+    fn a_message_that_was_never_streamed_is_added_and_a_blank_one_is_not() {
+        let reasoning = Item::from(json!({"type": "reasoning", "id": "rs_1", "summary": []}));
+        let finals = final_messages(
+            &[],
+            &[reasoning, output(None, "unstreamed"), output(None, " ")],
+        );
+        assert_eq!(told(&finals), [(1, "unstreamed")]);
+    }
+
+    #[test]
+    fn nul_is_replaced_in_every_depth_of_an_item() {
+        let nested = json!({"type": "reasoning", "summary": [{"text": "a\0b"}]});
+        let items = other_items(&[Item::from(nested)], RemoteState::Absent);
+        assert_eq!(items[0].item["summary"][0]["text"], "a\u{fffd}b");
+    }
+}
