@@ -12,6 +12,7 @@
     reason = "a program"
 )]
 
+use std::future::IntoFuture;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -104,7 +105,17 @@ async fn tell(question: String) -> Result<(), BoxError> {
     };
     println!("{} asks {}: {question}\n", user.name, teller.name);
 
-    let answer = teller.ai_engine_run(&engine, &thread, question).await?; // the words appear meanwhile
+    // The words appear meanwhile, through the hook. Ctrl-C stops the run and keeps them.
+    let mut asking = teller
+        .ai_engine_run(&engine, &thread, question)
+        .into_future();
+    let answer = tokio::select! {
+        answer = &mut asking => answer?,
+        _ = tokio::signal::ctrl_c() => {
+            thread.cancel(&engine).await?;
+            asking.await?
+        }
+    };
 
     let (run, stored) = (
         &answer.run,
@@ -181,7 +192,12 @@ async fn main() -> ExitCode {
     match tell(question).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            let (mut text, mut cause) = (error.to_string(), error.source());
+            while let Some(error) = cause {
+                text += &format!(": {error}");
+                cause = error.source();
+            }
+            eprintln!("error: {text}");
             ExitCode::FAILURE
         }
     }
