@@ -194,7 +194,7 @@ async fn main() -> ExitCode {
         Err(error) => {
             let (mut text, mut cause) = (error.to_string(), error.source());
             while let Some(error) = cause {
-                text += &format!(": {error}");
+                text = format!("{text}: {error}");
                 cause = error.source();
             }
             eprintln!("error: {text}");
