@@ -7,8 +7,9 @@ use crate::error::Result;
 use crate::schema::ai_engine_message_deltas::{self, dsl as deltas};
 
 /// Text that one message gained since the last flush.
+// Without optional values, Diesel inserts many rows in one statement on SQLite too.
 #[derive(Debug, Insertable)]
-#[diesel(table_name = ai_engine_message_deltas)]
+#[diesel(table_name = ai_engine_message_deltas, treat_none_as_default_value = false)]
 pub(crate) struct NewDelta {
     pub(crate) message_id: i64,
     pub(crate) byte_offset: i64,
