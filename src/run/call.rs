@@ -200,10 +200,7 @@ async fn begin(
             ..CallRow::default()
         };
         let input = if conversation.is_some() {
-            let absent: Vec<_> = entries
-                .into_iter()
-                .filter(|entry| entry.remote_state != RemoteState::Held)
-                .collect();
+            let absent = history::lacking(entries);
             for entry in &absent {
                 match entry.source {
                     Source::Message(id) => call.sent_messages.push(id),

@@ -47,7 +47,11 @@ pub(super) fn entries(
             remote_id: message.remote_id,
             item: Item::message(role(message.role), message.content),
         });
-    let done = items.into_iter().map(|item| Entry {
+    // Sealed reasoning can be read where it was written, nowhere else.
+    let legible = |item: &StoredItem| {
+        item.endpoint.as_deref() == Some(endpoint) || item.item["type"] != "reasoning"
+    };
+    let done = items.into_iter().filter(legible).map(|item| Entry {
         place: (item.seq, item.position),
         source: Source::Item(item.id),
         remote_state: here(item.endpoint.as_deref(), item.remote_state),
@@ -67,9 +71,29 @@ const fn role(role: Role) -> &'static str {
     }
 }
 
-/// The whole history as a provider that keeps nothing takes it: calls only with their outputs and outputs only with
-/// their calls, reasoning only where it can be read back, nothing that refers to the provider's own store.
+/// The whole history as a provider that keeps nothing takes it.
 pub(super) fn whole(entries: Vec<Entry>, budget: Option<i64>) -> Vec<Item> {
+    within_budget(travelling(entries), budget)
+        .into_iter()
+        .map(|entry| as_input(entry.item))
+        .collect()
+}
+
+/// What the provider's conversation does not hold yet, as it takes it.
+pub(super) fn lacking(entries: Vec<Entry>) -> Vec<Entry> {
+    travelling(entries)
+        .into_iter()
+        .filter(|entry| entry.remote_state != RemoteState::Held)
+        .map(|entry| Entry {
+            item: as_input(entry.item),
+            ..entry
+        })
+        .collect()
+}
+
+/// What may be sent: calls only with their outputs and outputs only with their calls, reasoning only where it can be
+/// read back, nothing that refers to the provider's own store.
+fn travelling(entries: Vec<Entry>) -> Vec<Entry> {
     let call_ids = |kind: &str| -> HashSet<String> {
         let of_kind = entries.iter().filter(|entry| entry.item.kind() == kind);
         of_kind
@@ -91,13 +115,9 @@ pub(super) fn whole(entries: Vec<Entry>, budget: Option<i64>) -> Vec<Item> {
             .is_some_and(Value::is_string),
         _ => false,
     };
-    let turns = entries
+    entries
         .into_iter()
         .filter(|entry| may_travel(&entry.item))
-        .collect();
-    within_budget(turns, budget)
-        .into_iter()
-        .map(|entry| without_remote_id(entry.item))
         .collect()
 }
 
@@ -133,8 +153,12 @@ fn tokens(item: &Item) -> i64 {
     i64::try_from(bytes.div_ceil(4) + FRAME).unwrap_or(i64::MAX)
 }
 
-/// An id would make the provider look for an item it did not keep.
-fn without_remote_id(item: Item) -> Item {
+/// An id would make the provider look for an item it did not keep; but reasoning, which brings its content along, is
+/// not taken without one (`OpenAI`'s API description, schema `ReasoningItem`).
+fn as_input(item: Item) -> Item {
+    if item.kind() == "reasoning" {
+        return item;
+    }
     let mut value = item.into_value();
     if let Some(fields) = value.as_object_mut() {
         fields.remove("id");
@@ -224,10 +248,48 @@ mod tests {
             ),
             done(1, 3, json!({"type": "web_search_call", "id": "ws_1"})),
         ];
-        let kinds: Vec<String> = whole(history, None)
-            .iter()
-            .map(|item| item.kind().to_owned())
-            .collect();
+        let sent = whole(history, None);
+        let kinds: Vec<&str> = sent.iter().map(Item::kind).collect();
         assert_eq!(kinds, ["message", "reasoning"]);
+        assert_eq!(sent[1].id(), Some("rs_2"));
+    }
+
+    #[test]
+    fn reasoning_does_not_travel_to_another_endpoint() {
+        let sealed = |endpoint: &str| StoredItem {
+            id: 1,
+            seq: 1,
+            position: 1,
+            item: json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "e"}),
+            remote_id: None,
+            remote_state: RemoteState::Held,
+            endpoint: Some(endpoint.to_owned()),
+        };
+        let at = |endpoint| entries(Vec::new(), vec![sealed(endpoint)], "here").len();
+        assert_eq!((at("here"), at("there")), (1, 0));
+    }
+
+    #[test]
+    fn a_conversation_is_sent_what_it_lacks_and_can_take() {
+        let held = |mut entry: Entry| {
+            entry.remote_state = RemoteState::Held;
+            entry
+        };
+        let call = json!({"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"});
+        let output = json!({"type": "function_call_output", "call_id": "c", "output": "1"});
+        let history = vec![
+            held(said(1, 0, "user", "a")),
+            held(done(1, 1, call)),
+            done(
+                1,
+                2,
+                json!({"type": "reasoning", "id": "rs_1", "summary": []}),
+            ),
+            done(1, 3, output),
+            said(2, 0, "user", "b"),
+        ];
+        let sent = lacking(history);
+        let kinds: Vec<&str> = sent.iter().map(|entry| entry.item.kind()).collect();
+        assert_eq!(kinds, ["function_call_output", "message"]);
     }
 }

@@ -12,6 +12,7 @@ on_each_database!(
     a_refused_message_travels_with_the_next_call,
     a_conversation_the_provider_lost_is_told_again,
     an_unknown_model_costs_no_conversation,
+    what_only_the_lost_conversation_could_read_stays_behind,
     a_thread_moves_to_another_endpoint_with_its_history,
     a_thread_made_in_the_hosts_transaction_gets_its_conversation_at_the_first_run,
     a_thread_is_created_while_the_provider_is_down,
@@ -188,6 +189,45 @@ async fn an_unknown_model_costs_no_conversation<D: TestDatabase>(db: D) {
         .unwrap();
     assert_eq!(found.remote_id, thread.remote_id);
     assert_eq!(host.fake.conversation_ids().len(), 1);
+}
+
+async fn what_only_the_lost_conversation_could_read_stays_behind<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    let thread = host.thread().await;
+    let reasoning = json!({"type": "reasoning", "summary": []});
+    let call =
+        json!({"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"});
+    host.fake
+        .reply(Reply::text("One.").item(reasoning).item(call));
+    let ask = |text: &'static str| host.teller.ai_engine_run(&host.engine, &thread, text);
+    ask("first").await.unwrap();
+    let openai = host.fake.openai().unwrap();
+    let (lost, kept) = (thread.remote_id.clone().unwrap(), host.fake.items());
+    for item in &kept {
+        let id = item["id"].as_str().unwrap();
+        openai.conversations().delete_item(&lost, id).await.unwrap();
+    }
+    openai.conversations().delete(&lost).await.unwrap();
+
+    host.fake.reply(Reply::text("Two."));
+    assert_eq!(ask("second").await.unwrap().text(), "Two.");
+    let body = host.fake.requests().pop().unwrap().body.unwrap();
+    let kinds: Vec<_> = body["input"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["type"])
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "message",
+            "function_call",
+            "message",
+            "function_call_output",
+            "message"
+        ]
+    );
 }
 
 async fn a_thread_moves_to_another_endpoint_with_its_history<D: TestDatabase>(db: D) {
