@@ -27,3 +27,4 @@ mod hooks;
 mod lifecycle;
 mod ownership;
 mod recovery;
+mod wire;
