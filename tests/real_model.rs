@@ -1,0 +1,106 @@
+//! Two turns with a real model: `scripts/real-model` builds one, serves it and runs this.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+
+use std::sync::{Arc, Mutex};
+
+use ai_engine::{
+    AiEngine, Answer, AssistantDefinition, History, HookContext, HookResult, Message,
+    MessageStatus, OpenAi, Page, Role, RunStatus, SqliteDatabase, prelude::*,
+};
+
+struct User {
+    id: i32,
+}
+
+struct Storyteller {
+    id: i32,
+    model: String,
+}
+
+ai_engine::record! { User { id: i32 } as "User", Storyteller { id: i32 } as "Storyteller" }
+
+impl Assistable for Storyteller {
+    fn ai_engine_assistant(&self) -> AssistantDefinition {
+        AssistantDefinition::new(&self.model)
+            .name("Scheherazade")
+            .instructions("You tell short stories for children.")
+            .max_output_tokens(48)
+    }
+}
+
+/// What the hook heard of the answer that is being written.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<String>>);
+
+impl MessageHooks for User {
+    async fn ai_engine_on_message_update(&self, _: &Message, cx: &HookContext<'_>) -> HookResult {
+        let Heard(heard) = cx.state()?;
+        heard.lock().unwrap().push_str(cx.appended());
+        Ok(())
+    }
+}
+
+impl Threadable for User {}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a model server: run scripts/real-model"]
+async fn a_real_model_answers_two_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let heard = Heard::default();
+    let engine =
+        AiEngine::builder(SqliteDatabase::open(folder.path().join("real.sqlite3")).unwrap())
+            .openai(OpenAi::from_env().unwrap())
+            .history(History::Local)
+            .state(heard.clone())
+            .owner::<User>(|_, id| Ok(Some(User { id })))
+            .build()
+            .unwrap();
+    engine.migrate().await.unwrap();
+    let model = std::env::var("OPENAI_MODEL").unwrap();
+    let (user, teller) = (User { id: 1 }, Storyteller { id: 1, model });
+    let thread = user.assistant_threads(&engine).create().await.unwrap();
+
+    let mut answers: Vec<Answer> = Vec::new();
+    for question in ["Tell me a story about a lighthouse.", "What happened next?"] {
+        let answer = teller
+            .ai_engine_run(&engine, &thread, question)
+            .await
+            .unwrap();
+        let streamed = std::mem::take(&mut *heard.0.lock().unwrap());
+        let run = &answer.run;
+        println!("\n> {question}\n{streamed}");
+        println!("[{} {:?}; {:?}]", run.status, run.reason, run.usage);
+        match run.status {
+            RunStatus::Completed => {}
+            RunStatus::Incomplete => assert!(run.reason.is_some()),
+            other => panic!("the run is {other}"),
+        }
+        assert!(!streamed.trim().is_empty());
+        assert_eq!(streamed, answer.text());
+        assert!(run.usage.output_tokens > 0 && run.usage.output_tokens <= 48);
+        answers.push(answer);
+    }
+    // The history travelled.
+    assert!(answers[1].run.usage.input_tokens > answers[0].run.usage.input_tokens);
+
+    let stored = thread
+        .messages(&engine)
+        .list(Page::default())
+        .await
+        .unwrap();
+    let roles: Vec<Role> = stored.iter().map(|message| message.role).collect();
+    assert_eq!(
+        roles,
+        [Role::User, Role::Assistant, Role::User, Role::Assistant]
+    );
+    assert_eq!(
+        [&stored[1], &stored[3]],
+        [answers[0].message().unwrap(), answers[1].message().unwrap()]
+    );
+    for message in [&stored[1], &stored[3]] {
+        assert!(matches!(
+            message.status,
+            MessageStatus::Completed | MessageStatus::Incomplete
+        ));
+    }
+}
