@@ -52,6 +52,7 @@ impl Assistable for Storyteller {
         AssistantDefinition::new(&self.model)
             .name(&self.name)
             .instructions(&self.instructions)
+            .max_output_tokens(600)
     }
 }
 
