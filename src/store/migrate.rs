@@ -23,6 +23,10 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 #[cfg(feature = "postgres")]
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
+/// How long a start waits for the migrations of another, on a connection that waits less by itself.
+#[cfg(feature = "sqlite")]
+const BUSY_TIMEOUT_MS: i32 = 10_000;
+
 /// Ours alone: "ai-engine" in ASCII, cut to a lock number.
 #[cfg(feature = "postgres")]
 const ADVISORY_LOCK: i64 = 0x6169_2d65_6e67_696e;
@@ -49,7 +53,8 @@ pub fn migrate(session: &mut dyn Session) -> Result<usize> {
         #[cfg(feature = "postgres")]
         Conn::Pg(conn) => {
             refuse_open_transaction(conn)?;
-            conn.transaction(|conn| {
+            // The host's isolation level might be one that looks at the tables as they were before the lock.
+            conn.build_transaction().read_committed().run(|conn| {
                 diesel::sql_query(format!("SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
                     .execute(conn)?;
                 run_pending::<diesel::pg::Pg, _>(conn, &POSTGRES)
@@ -65,10 +70,20 @@ fn migrate_sqlite(conn: &mut SqliteConnection) -> Result<usize> {
         #[diesel(sql_type = diesel::sql_types::Integer)]
         foreign_keys: i32,
     }
+    #[derive(QueryableByName)]
+    struct BusyTimeout {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        timeout: i32,
+    }
 
     refuse_open_transaction(conn)?;
-    let before: ForeignKeys = diesel::sql_query("PRAGMA foreign_keys").get_result(conn)?;
-    conn.batch_execute("PRAGMA foreign_keys = OFF")?;
+    // A connection that does not wait would fail beside another start. These statements need no lock yet.
+    let BusyTimeout { timeout } = diesel::sql_query("PRAGMA busy_timeout").get_result(conn)?;
+    let ForeignKeys { foreign_keys } = diesel::sql_query("PRAGMA foreign_keys").get_result(conn)?;
+    let patient = timeout.max(BUSY_TIMEOUT_MS);
+    conn.batch_execute(&format!(
+        "PRAGMA busy_timeout = {patient}; PRAGMA foreign_keys = OFF"
+    ))?;
     let result = conn.immediate_transaction(|conn| {
         let count = run_pending::<diesel::sqlite::Sqlite, _>(conn, &SQLITE)?;
         if count > 0 {
@@ -76,7 +91,9 @@ fn migrate_sqlite(conn: &mut SqliteConnection) -> Result<usize> {
         }
         Ok(count)
     });
-    conn.batch_execute(&format!("PRAGMA foreign_keys = {}", before.foreign_keys))?;
+    conn.batch_execute(&format!(
+        "PRAGMA foreign_keys = {foreign_keys}; PRAGMA busy_timeout = {timeout}"
+    ))?;
     result
 }
 

@@ -25,6 +25,7 @@ mod deletion;
 mod faults;
 mod hooks;
 mod lifecycle;
+mod migrations;
 mod ownership;
 mod recovery;
 mod wire;

@@ -3,10 +3,12 @@
 mod database;
 mod host;
 mod hub;
+mod raw;
 
 pub use database::*;
 pub use host::*;
 pub use hub::*;
+pub use raw::*;
 
 /// A test that hangs fails instead of holding up all others.
 pub async fn in_time(test: impl Future<Output = ()>) {
