@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::model::{Content, Message, Messageable, Page, Role};
 use crate::run::deliver_created;
 use crate::store::messages::{self, NewMessage};
-use crate::store::session::Session;
+use crate::store::session::{Session, transaction};
 use crate::store::threads;
 
 /// The messages of one thread or chat.
@@ -70,10 +70,13 @@ fn create_in(
     role: Role,
     text: String,
 ) -> Result<Message> {
-    let parent = threads::lock(session, of)?;
-    crate::run::refuse_busy(session, of)?;
-    messages::insert(
-        session,
-        &NewMessage::local(of, None, parent.seq, 0, role, text),
-    )
+    // In a host's transaction a savepoint: a refusal takes no turn's number.
+    transaction(session, |session| {
+        let parent = threads::lock(session, of)?;
+        crate::run::refuse_busy(session, of)?;
+        messages::insert(
+            session,
+            &NewMessage::local(of, None, parent.seq, 0, role, text),
+        )
+    })
 }

@@ -24,6 +24,7 @@ mod conversation;
 mod deletion;
 mod faults;
 mod hooks;
+mod host_transaction;
 mod lifecycle;
 mod migrations;
 mod ownership;
