@@ -34,6 +34,8 @@ pub struct SqliteDatabase {
 
 /// Connections of a file opened by [`SqliteDatabase::open`].
 const CONNECTIONS: u32 = 4;
+/// SQLite's name for a database in memory.
+const MEMORY: &str = ":memory:";
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -42,7 +44,7 @@ impl SqliteDatabase {
     ///
     /// Connections use WAL, `synchronous=NORMAL` (a power cut may take the last commits back, a crash of
     /// the process never; give a pool of your own for `FULL`), enforced foreign keys and a busy timeout
-    /// of 10 s.
+    /// of 10 s. `:memory:` is [`in_memory`](Self::in_memory).
     ///
     /// # Errors
     ///
@@ -63,6 +65,9 @@ impl SqliteDatabase {
                 "the path of the SQLite file is empty".to_owned(),
             ));
         }
+        if path == MEMORY {
+            return Self::in_memory();
+        }
         Self::build(path, CONNECTIONS)
     }
 
@@ -73,7 +78,7 @@ impl SqliteDatabase {
     /// [`Error::Connection`] when SQLite cannot allocate it.
     pub fn in_memory() -> Result<Self> {
         // Each connection to `:memory:` is a database of its own, so there is one, and it is never closed.
-        Self::build(":memory:", 1)
+        Self::build(MEMORY, 1)
     }
 
     fn build(path: &str, size: u32) -> Result<Self> {

@@ -28,5 +28,6 @@ mod host_transaction;
 mod lifecycle;
 mod migrations;
 mod ownership;
+mod pools;
 mod recovery;
 mod wire;
