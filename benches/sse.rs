@@ -45,9 +45,7 @@ fn decode(c: &mut Criterion) {
         ("20000 events, one chunk", in_one_chunk, EVENTS),
         ("one 4 MiB line, chunks of 1460 bytes", in_segments, 1),
     ];
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut group = c.benchmark_group("sse");
     for (name, chunks, events) in &cases {
         let bytes: usize = chunks.iter().map(Bytes::len).sum();

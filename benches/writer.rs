@@ -44,12 +44,7 @@ fn runs(c: &mut Criterion, runtime: &Runtime, name: &str, database: impl Databas
 fn on_sqlite(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let (_folder, path) = sqlite();
-    runs(
-        c,
-        &runtime,
-        "writer/sqlite",
-        SqliteDatabase::open(&path).unwrap(),
-    );
+    runs(c, &runtime, "writer/sqlite", SqliteDatabase::open(&path).unwrap());
 }
 
 #[cfg(feature = "postgres")]
@@ -69,9 +64,7 @@ fn on_postgres(_: &mut Criterion) {
 }
 
 fn settings() -> Criterion {
-    Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_secs(1))
+    Criterion::default().sample_size(20).warm_up_time(Duration::from_secs(1))
 }
 
 criterion_group! { name = benches; config = settings(); targets = on_sqlite, on_postgres }

@@ -5,12 +5,7 @@
 //! Run it again: it continues the same thread. Settings: `OPENAI_API_KEY` (without it an in-process demo model
 //! answers), `OPENAI_BASE_URL`, `OPENAI_MODEL`, `DATABASE_URL` (a SQLite file), `AI_ENGINE_HISTORY`
 //! (`conversation` or `local`).
-#![allow(
-    missing_docs,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a program"
-)]
+#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 use std::future::IntoFuture;
 use std::io::Write;
@@ -75,30 +70,19 @@ async fn tell(question: String) -> Result<(), BoxError> {
     let db = SqliteDatabase::open(&path)?;
     let (openai, _demo) = provider().await?;
 
-    let mut builder = AiEngine::builder(db.clone())
-        .openai(openai)
-        .owner::<User>(|conn, id| {
-            users::table
-                .find(id)
-                .select(User::as_select())
-                .first(conn)
-                .optional()
-        });
+    let mut builder = AiEngine::builder(db.clone()).openai(openai).owner::<User>(|conn, id| {
+        users::table.find(id).select(User::as_select()).first(conn).optional()
+    });
     if let Some(history) = setting("AI_ENGINE_HISTORY") {
-        builder = builder.history(
-            history
-                .parse()
-                .map_err(|error| format!("AI_ENGINE_HISTORY: {error}"))?,
-        );
+        builder = builder
+            .history(history.parse().map_err(|error| format!("AI_ENGINE_HISTORY: {error}"))?);
     }
     let engine = builder.build()?;
     engine.migrate().await?;
     engine.recover().await?;
 
     let model = setting("OPENAI_MODEL").unwrap_or_else(|| "gpt-6-luna".to_owned());
-    let (user, teller) = db
-        .transaction(move |conn| Ok(host_rows(conn, model)?))
-        .await?;
+    let (user, teller) = db.transaction(move |conn| Ok(host_rows(conn, model)?)).await?;
     let threads = user.assistant_threads(&engine);
     let thread = match threads.list(Page::newest(1)).await?.pop() {
         Some(thread) => thread,
@@ -107,9 +91,7 @@ async fn tell(question: String) -> Result<(), BoxError> {
     println!("{} asks {}: {question}\n", user.name, teller.name);
 
     // The words appear meanwhile, through the hook. Ctrl-C stops the run and keeps them.
-    let mut asking = teller
-        .ai_engine_run(&engine, &thread, question)
-        .into_future();
+    let mut asking = teller.ai_engine_run(&engine, &thread, question).into_future();
     let answer = tokio::select! {
         answer = &mut asking => answer?,
         _ = tokio::signal::ctrl_c() => {
@@ -118,23 +100,13 @@ async fn tell(question: String) -> Result<(), BoxError> {
         }
     };
 
-    let (run, stored) = (
-        &answer.run,
-        thread.messages(&engine).list(Page::default()).await?,
-    );
+    let (run, stored) = (&answer.run, thread.messages(&engine).list(Page::default()).await?);
     println!(
         "\n\nassistant {} · model {} · run {} is {}",
         teller.name, run.model, run.id, run.status
     );
-    println!(
-        "tokens: {} in, {} out",
-        run.usage.input_tokens, run.usage.output_tokens
-    );
-    println!(
-        "stored: {} messages of thread {} in {path}",
-        stored.len(),
-        thread.id
-    );
+    println!("tokens: {} in, {} out", run.usage.input_tokens, run.usage.output_tokens);
+    println!("stored: {} messages of thread {} in {path}", stored.len(), thread.id);
     Ok(())
 }
 
@@ -145,32 +117,17 @@ fn host_rows(conn: &mut SqliteConnection, model: String) -> QueryResult<(User, S
          CREATE TABLE IF NOT EXISTS storytellers
              (id INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL, model TEXT NOT NULL, instructions TEXT NOT NULL);",
     )?;
-    let user = User {
-        id: 1,
-        name: "Ada".to_owned(),
-    };
+    let user = User { id: 1, name: "Ada".to_owned() };
     let instructions = "You tell short stories for children.".to_owned();
-    let teller = Storyteller {
-        id: 1,
-        name: "Scheherazade".to_owned(),
-        model,
-        instructions,
-    };
-    diesel::insert_or_ignore_into(users::table)
-        .values(&user)
-        .execute(conn)?;
-    diesel::replace_into(storytellers::table)
-        .values(&teller)
-        .execute(conn)?;
+    let teller = Storyteller { id: 1, name: "Scheherazade".to_owned(), model, instructions };
+    diesel::insert_or_ignore_into(users::table).values(&user).execute(conn)?;
+    diesel::replace_into(storytellers::table).values(&teller).execute(conn)?;
     Ok((user, teller))
 }
 
 /// OpenAI, or a server like it; without a key a demo model in this process.
 async fn provider() -> Result<(OpenAi, Option<FakeOpenAi>), BoxError> {
-    if setting("OPENAI_API_KEY")
-        .or_else(|| setting("OPENAI_ACCESS_TOKEN"))
-        .is_some()
-    {
+    if setting("OPENAI_API_KEY").or_else(|| setting("OPENAI_ACCESS_TOKEN")).is_some() {
         return Ok((OpenAi::from_env()?, None));
     }
     let demo = FakeOpenAi::start().await?;

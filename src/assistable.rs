@@ -89,9 +89,7 @@ pub trait Assistable: Record + Sized {
     fn create_openai_assistant_in(&self, conn: &mut dyn Session) -> Result<Assistant> {
         let definition = self.ai_engine_assistant();
         let owner = Owner::of(self);
-        transaction(conn, |session| {
-            assistants::save(session, &owner.kind, &owner.id, &definition)
-        })
+        transaction(conn, |session| assistants::save(session, &owner.kind, &owner.id, &definition))
     }
 
     /// [`update_openai_assistant`](Self::update_openai_assistant) in your transaction.
@@ -110,9 +108,7 @@ pub trait Assistable: Record + Sized {
     /// As there.
     fn delete_openai_assistant_in(&self, conn: &mut dyn Session) -> Result<()> {
         let owner = Owner::of(self);
-        transaction(conn, |session| {
-            assistants::delete(session, &owner.kind, &owner.id)
-        })
+        transaction(conn, |session| assistants::delete(session, &owner.kind, &owner.id))
     }
 
     /// Asks this assistant: the request does nothing until it is awaited, streamed or submitted.
@@ -126,11 +122,6 @@ pub trait Assistable: Record + Sized {
         content: impl Into<Content>,
     ) -> RunRequest<'e> {
         let who = Who::Assistable(Owner::of(self), self.ai_engine_assistant());
-        RunRequest::new(
-            engine,
-            who,
-            crate::Messageable::AssistantThread(thread.id),
-            content.into(),
-        )
+        RunRequest::new(engine, who, crate::Messageable::AssistantThread(thread.id), content.into())
     }
 }

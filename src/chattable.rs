@@ -15,10 +15,7 @@ pub trait Chattable: MessageHooks {
     where
         Self: Sized,
     {
-        Chats {
-            engine,
-            owner: Owner::of(self),
-        }
+        Chats { engine, owner: Owner::of(self) }
     }
 }
 
@@ -114,10 +111,7 @@ impl Chat {
     /// The messages of this chat.
     #[must_use]
     pub fn messages<'e>(&self, engine: &'e AiEngine) -> Messages<'e> {
-        Messages {
-            engine,
-            of: Messageable::Chat(self.id),
-        }
+        Messages { engine, of: Messageable::Chat(self.id) }
     }
 
     /// A page of the runs of this chat, newest first.

@@ -121,18 +121,11 @@ impl Error {
         value: impl Debug,
         reason: impl Into<String>,
     ) -> Self {
-        Self::Invalid {
-            field,
-            value: shortened(&format!("{value:?}")),
-            reason: reason.into(),
-        }
+        Self::Invalid { field, value: shortened(&format!("{value:?}")), reason: reason.into() }
     }
 
     pub(crate) fn not_found(what: &'static str, id: impl Display) -> Self {
-        Self::NotFound {
-            what,
-            id: id.to_string(),
-        }
+        Self::NotFound { what, id: id.to_string() }
     }
 }
 

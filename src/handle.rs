@@ -24,10 +24,7 @@ impl Messages<'_> {
     /// [`Error::NotFound`](crate::Error::NotFound) when `page.before` is no message of this conversation.
     pub async fn list(&self, page: Page) -> Result<Vec<Message>> {
         let of = self.of;
-        self.engine
-            .store()
-            .read(move |session| messages::page(session, of, page))
-            .await
+        self.engine.store().read(move |session| messages::page(session, of, page)).await
     }
 
     /// Adds a message without asking the model: a system message, or history from elsewhere. It travels with the
@@ -40,11 +37,8 @@ impl Messages<'_> {
     /// would not be known.
     pub async fn create(&self, role: Role, content: impl Into<Content>) -> Result<Message> {
         let (of, text) = (self.of, content.into().checked()?);
-        let message = self
-            .engine
-            .store()
-            .write(move |session| create_in(session, of, role, text))
-            .await?;
+        let message =
+            self.engine.store().write(move |session| create_in(session, of, role, text)).await?;
         deliver_created(self.engine, self.of, &message).await;
         Ok(message)
     }
@@ -74,9 +68,6 @@ fn create_in(
     transaction(session, |session| {
         let parent = threads::lock(session, of)?;
         crate::run::refuse_busy(session, of)?;
-        messages::insert(
-            session,
-            &NewMessage::local(of, None, parent.seq, 0, role, text),
-        )
+        messages::insert(session, &NewMessage::local(of, None, parent.seq, 0, role, text))
     })
 }

@@ -48,9 +48,6 @@ pub(crate) struct Owner {
 
 impl Owner {
     pub(crate) fn of<R: Record>(record: &R) -> Self {
-        Self {
-            kind: R::TYPE.to_owned(),
-            id: record.record_id().to_string(),
-        }
+        Self { kind: R::TYPE.to_owned(), id: record.record_id().to_string() }
     }
 }

@@ -18,10 +18,7 @@
 //! # let _ = diesel::debug_query::<diesel::sqlite::Sqlite, _>(&threads_of_each_user).to_string();
 //! # }
 //! ```
-#![allow(
-    missing_docs,
-    reason = "the migrations' own comments describe the columns"
-)]
+#![allow(missing_docs, reason = "the migrations' own comments describe the columns")]
 
 diesel::table! {
     ai_engine_assistants (id) {

@@ -15,10 +15,7 @@ pub trait Threadable: MessageHooks {
     where
         Self: Sized,
     {
-        AssistantThreads {
-            engine,
-            owner: Owner::of(self),
-        }
+        AssistantThreads { engine, owner: Owner::of(self) }
     }
 }
 
@@ -44,11 +41,7 @@ impl AssistantThreads<'_> {
             .store()
             .write(move |session| threads::insert(session, &owner.kind, &owner.id))
             .await?;
-        if let Some(remote) = self
-            .engine
-            .remote()
-            .filter(|remote| remote.keeps_conversations())
-        {
+        if let Some(remote) = self.engine.remote().filter(|remote| remote.keeps_conversations()) {
             match crate::run::create_conversation(self.engine, remote, thread.id).await {
                 Ok(remote_id) => {
                     thread.remote_id = remote_id;
@@ -138,10 +131,7 @@ impl AssistantThread {
     /// The messages of this thread.
     #[must_use]
     pub fn messages<'e>(&self, engine: &'e AiEngine) -> Messages<'e> {
-        Messages {
-            engine,
-            of: Messageable::AssistantThread(self.id),
-        }
+        Messages { engine, of: Messageable::AssistantThread(self.id) }
     }
 
     /// A page of the runs of this thread, newest first.
@@ -150,9 +140,7 @@ impl AssistantThread {
     ///
     /// The database's.
     pub async fn runs(&self, engine: &AiEngine, page: Page) -> Result<Vec<Run>> {
-        engine
-            .runs_of(Messageable::AssistantThread(self.id), page)
-            .await
+        engine.runs_of(Messageable::AssistantThread(self.id), page).await
     }
 
     /// Asks a stored assistant; no host struct needed. See [`RunRequest`].
@@ -176,8 +164,6 @@ impl AssistantThread {
     ///
     /// The database's.
     pub async fn cancel(&self, engine: &AiEngine) -> Result<Option<Run>> {
-        engine
-            .cancel_active(Messageable::AssistantThread(self.id))
-            .await
+        engine.cancel_active(Messageable::AssistantThread(self.id)).await
     }
 }

@@ -70,11 +70,7 @@ impl Writer {
 
     /// Output arrived: its row is wanted at once if it is the first, so that hooks need not wait for a tick.
     pub(crate) fn wake_for(&self, live: &LiveRun) {
-        let first = live
-            .state()
-            .messages
-            .iter()
-            .any(|message| message.row.is_none());
+        let first = live.state().messages.iter().any(|message| message.row.is_none());
         if first {
             self.early.notify_one();
         }
@@ -105,10 +101,7 @@ impl Writer {
         }
         let gains = Arc::new(gains);
         let written = Arc::clone(&gains);
-        let stored = engine
-            .store()
-            .write(move |session| append(session, &written))
-            .await?;
+        let stored = engine.store().write(move |session| append(session, &written)).await?;
         for ((run, gain), stored) in runs.iter().zip(gains.iter()).zip(stored) {
             match stored {
                 Stored::Lost(Fence::Gone) => run.stop(Stop::Gone),
@@ -146,11 +139,7 @@ fn gain(run: &LiveRun, all: bool, most: usize) -> Option<Gain> {
                     message.text.clone(),
                 );
                 new.status = MessageStatus::Streaming;
-                if let Some(call) = state
-                    .call
-                    .as_ref()
-                    .filter(|call| call.conversation.is_some())
-                {
+                if let Some(call) = state.call.as_ref().filter(|call| call.conversation.is_some()) {
                     // After a crash nobody knows whether the provider finished it.
                     new.remote_state = RemoteState::Unknown;
                     new.remote_id.clone_from(&message.remote_id);
@@ -163,12 +152,7 @@ fn gain(run: &LiveRun, all: bool, most: usize) -> Option<Gain> {
             _ => continue,
         };
         let text = message.text[message.stored..].to_owned();
-        messages.push(MessageGain {
-            slot: message.slot,
-            offset: message.stored,
-            text,
-            row,
-        });
+        messages.push(MessageGain { slot: message.slot, offset: message.stored, text, row });
     }
     let call = state.call.as_ref().filter(|call| !call.identified);
     let identify =
@@ -233,11 +217,7 @@ fn note(run: &LiveRun, gain: &Gain, rows: Vec<Option<Message>>) {
             call.identified = true;
         }
         for (gained, row) in gain.messages.iter().zip(rows) {
-            for message in state
-                .messages
-                .iter_mut()
-                .filter(|message| message.slot == gained.slot)
-            {
+            for message in state.messages.iter_mut().filter(|message| message.slot == gained.slot) {
                 message.stored = gained.offset + gained.text.len();
                 if row.is_some() {
                     message.row.clone_from(&row);
@@ -291,11 +271,7 @@ async fn beat(engine: AiEngine) {
     loop {
         beats.tick().await;
         let worker = engine.worker().to_owned();
-        match engine
-            .store()
-            .beat(move |session| workers::beat(session, &worker, lease))
-            .await
-        {
+        match engine.store().beat(move |session| workers::beat(session, &worker, lease)).await {
             Ok(()) => engine.lease_extended(),
             Err(error) => tracing::warn!(%error, "the lease could not be extended"),
         }

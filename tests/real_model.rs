@@ -62,10 +62,7 @@ async fn a_real_model_answers_two_turns() {
 
     let mut answers: Vec<Answer> = Vec::new();
     for question in ["Tell me a story about a lighthouse.", "What happened next?"] {
-        let answer = teller
-            .ai_engine_run(&engine, &thread, question)
-            .await
-            .unwrap();
+        let answer = teller.ai_engine_run(&engine, &thread, question).await.unwrap();
         let streamed = std::mem::take(&mut *heard.0.lock().unwrap());
         let run = &answer.run;
         println!("\n> {question}\n{streamed}");
@@ -83,24 +80,14 @@ async fn a_real_model_answers_two_turns() {
     // The history travelled.
     assert!(answers[1].run.usage.input_tokens > answers[0].run.usage.input_tokens);
 
-    let stored = thread
-        .messages(&engine)
-        .list(Page::default())
-        .await
-        .unwrap();
+    let stored = thread.messages(&engine).list(Page::default()).await.unwrap();
     let roles: Vec<Role> = stored.iter().map(|message| message.role).collect();
-    assert_eq!(
-        roles,
-        [Role::User, Role::Assistant, Role::User, Role::Assistant]
-    );
+    assert_eq!(roles, [Role::User, Role::Assistant, Role::User, Role::Assistant]);
     assert_eq!(
         [&stored[1], &stored[3]],
         [answers[0].message().unwrap(), answers[1].message().unwrap()]
     );
     for message in [&stored[1], &stored[3]] {
-        assert!(matches!(
-            message.status,
-            MessageStatus::Completed | MessageStatus::Incomplete
-        ));
+        assert!(matches!(message.status, MessageStatus::Completed | MessageStatus::Incomplete));
     }
 }

@@ -84,10 +84,7 @@ async fn crowd(reply: ai_engine::testing::Reply) -> bool {
 fn memory(name: &str) -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix(name));
-    line.map_or_else(
-        || "unknown".to_owned(),
-        |line| line.trim_start_matches(':').trim().to_owned(),
-    )
+    line.map_or_else(|| "unknown".to_owned(), |line| line.trim_start_matches(':').trim().to_owned())
 }
 
 /// How many warnings and errors were logged: a database that was locked and tried again would be one.

@@ -117,8 +117,7 @@ async fn measure<L: Written>(name: &str, host: &Host, open: impl Fn() -> L) -> b
 /// An answer at 50 deltas a second for ten seconds. What it writes must not grow faster than the time.
 async fn paced(name: &str, host: &Host, mut log: impl Written) -> bool {
     println!("\n{name}: one answer of 50 deltas a second for 10 s");
-    host.fake
-        .reply_always(story(500).pace(Duration::from_millis(20)));
+    host.fake.reply_always(story(500).pace(Duration::from_millis(20)));
     log.checkpoint();
     let thread = host.thread().await;
     let before = (log.bytes(), Statements::so_far());

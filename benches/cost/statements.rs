@@ -13,10 +13,8 @@ pub struct Statements {
     transactions: BTreeMap<&'static str, u64>,
 }
 
-static ALL: Mutex<Statements> = Mutex::new(Statements {
-    statements: BTreeMap::new(),
-    transactions: BTreeMap::new(),
-});
+static ALL: Mutex<Statements> =
+    Mutex::new(Statements { statements: BTreeMap::new(), transactions: BTreeMap::new() });
 
 /// Watches every connection made from now on.
 pub fn watch() {
@@ -57,25 +55,12 @@ fn less<K: Ord>(now: BTreeMap<K, u64>, earlier: &BTreeMap<K, u64>) -> BTreeMap<K
 impl fmt::Display for Statements {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |counts: &mut dyn Iterator<Item = (&str, u64)>| {
-            let counts: Vec<_> = counts
-                .map(|(name, count)| format!("{count} {name}"))
-                .collect();
+            let counts: Vec<_> = counts.map(|(name, count)| format!("{count} {name}")).collect();
             counts.join(", ")
         };
-        let mut transactions = self
-            .transactions
-            .iter()
-            .map(|(name, count)| (*name, *count));
-        let mut statements = self
-            .statements
-            .iter()
-            .map(|(name, count)| (&**name, *count));
-        write!(
-            f,
-            "commits: {}\n    statements: {}",
-            list(&mut transactions),
-            list(&mut statements)
-        )
+        let mut transactions = self.transactions.iter().map(|(name, count)| (*name, *count));
+        let mut statements = self.statements.iter().map(|(name, count)| (&**name, *count));
+        write!(f, "commits: {}\n    statements: {}", list(&mut transactions), list(&mut statements))
     }
 }
 

@@ -29,10 +29,7 @@ impl SqliteLog {
                  BEGIN; SELECT count(*) FROM ai_engine_runs;",
             )
             .unwrap();
-        Self {
-            _reader: reader,
-            file: format!("{path}-wal"),
-        }
+        Self { _reader: reader, file: format!("{path}-wal") }
     }
 }
 

@@ -49,12 +49,7 @@ impl Host {
             .build()
             .unwrap();
         engine.migrate().await.unwrap();
-        Self {
-            engine,
-            fake,
-            user: User { id: 1 },
-            teller: Storyteller { id: 1 },
-        }
+        Self { engine, fake, user: User { id: 1 }, teller: Storyteller { id: 1 } }
     }
 
     pub async fn thread(&self) -> AssistantThread {
@@ -64,9 +59,7 @@ impl Host {
 
     /// Runs to the end.
     pub async fn ask(&self, thread: &AssistantThread) -> Result<Answer, Error> {
-        let run = self
-            .teller
-            .ai_engine_run(&self.engine, thread, "Tell me a story");
+        let run = self.teller.ai_engine_run(&self.engine, thread, "Tell me a story");
         run.await
     }
 }
@@ -113,8 +106,7 @@ impl Postgres {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("ai_engine_bench_{}_{number}", std::process::id());
         let mut conn = PgConnection::establish(&server).unwrap();
-        conn.batch_execute(&format!("CREATE DATABASE {name}"))
-            .unwrap();
+        conn.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
         let (base, _) = server.rsplit_once('/').unwrap();
         let url = format!("{base}/{name}");
         Some(Self { server, name, url })

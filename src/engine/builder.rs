@@ -77,15 +77,9 @@ impl<D: Database> EngineBuilder<D> {
     ) -> Self {
         let loader = move |session: &mut dyn Session, id: &str| {
             let Ok(parsed) = id.parse::<O::Id>() else {
-                return Err(Error::OwnerId {
-                    kind: O::TYPE.to_owned(),
-                    id: id.to_owned(),
-                });
+                return Err(Error::OwnerId { kind: O::TYPE.to_owned(), id: id.to_owned() });
             };
-            #[allow(
-                clippy::infallible_destructuring_match,
-                reason = "two databases, or one"
-            )]
+            #[allow(clippy::infallible_destructuring_match, reason = "two databases, or one")]
             let conn: &mut dyn Any = match session.conn() {
                 #[cfg(feature = "sqlite")]
                 Conn::Sqlite(conn) => conn,
@@ -164,9 +158,7 @@ impl<D: Database> EngineBuilder<D> {
             lease_extended: Mutex::default(),
             runtime: Handle::try_current().ok(),
         };
-        Ok(AiEngine {
-            inner: Arc::new(inner),
-        })
+        Ok(AiEngine { inner: Arc::new(inner) })
     }
 }
 

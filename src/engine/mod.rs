@@ -83,10 +83,7 @@ impl AiEngine {
     ///
     /// [`Error::NotFound`], or the database's.
     pub async fn run(&self, id: i64) -> Result<Run> {
-        self.inner
-            .store
-            .read(move |session| runs::require(session, id))
-            .await
+        self.inner.store.read(move |session| runs::require(session, id)).await
     }
 
     /// The messages of a run, in order: the user's and the model's.
@@ -96,10 +93,7 @@ impl AiEngine {
     /// The database's.
     pub async fn messages_of(&self, run: &Run) -> Result<Vec<Message>> {
         let id = run.id;
-        self.inner
-            .store
-            .read(move |session| messages::of_run(session, id))
-            .await
+        self.inner.store.read(move |session| messages::of_run(session, id)).await
     }
 
     /// Waits for a run to end and returns its answer.
@@ -110,14 +104,9 @@ impl AiEngine {
     /// [`Error::NotDriven`] when this process had to give it up, or the database's.
     pub async fn answer(&self, run: i64) -> Result<Answer> {
         if let Some(live) = self.inner.registry.get(run) {
-            let failure = live
-                .wait(|state| state.finished.then(|| state.failure.clone()))
-                .await;
+            let failure = live.wait(|state| state.finished.then(|| state.failure.clone())).await;
             if let Some(message) = failure {
-                return Err(Error::NotDriven {
-                    run_id: run,
-                    message,
-                });
+                return Err(Error::NotDriven { run_id: run, message });
             }
         }
         loop {
@@ -138,10 +127,7 @@ impl AiEngine {
             }
             if ended.status.is_terminal() {
                 let messages = said.into_iter().filter(Message::is_assistant).collect();
-                return Ok(Answer {
-                    run: ended,
-                    messages,
-                });
+                return Ok(Answer { run: ended, messages });
             }
             // Another process drives it.
             tokio::time::sleep(crate::writer::TICK).await;
@@ -149,11 +135,7 @@ impl AiEngine {
     }
 
     pub(crate) fn state<T: Any + Send + Sync>(&self) -> Result<&T> {
-        let found = self
-            .inner
-            .state
-            .get(&TypeId::of::<T>())
-            .and_then(|state| state.downcast_ref());
+        let found = self.inner.state.get(&TypeId::of::<T>()).and_then(|state| state.downcast_ref());
         found.ok_or_else(|| Error::NoState(std::any::type_name::<T>()))
     }
 
@@ -192,17 +174,12 @@ impl AiEngine {
 
     /// The runtime to drive runs on: the caller's, else the one the engine was built on.
     pub(crate) fn runtime(&self) -> Option<Handle> {
-        Handle::try_current()
-            .ok()
-            .or_else(|| self.inner.runtime.clone())
+        Handle::try_current().ok().or_else(|| self.inner.runtime.clone())
     }
 
     pub(crate) fn lease_extended(&self) {
-        *self
-            .inner
-            .lease_extended
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.inner.lease_extended.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Instant::now());
     }
 
     pub(crate) fn lease_extended_at(&self) -> Instant {
@@ -231,11 +208,8 @@ impl AiEngine {
                 let Some((kind, id)) = threads::owner(session, parent)? else {
                     return Ok(None);
                 };
-                let loader = engine
-                    .inner
-                    .loaders
-                    .get(kind.as_str())
-                    .ok_or(Error::NoLoader(kind))?;
+                let loader =
+                    engine.inner.loaders.get(kind.as_str()).ok_or(Error::NoLoader(kind))?;
                 loader(session, &id)
             })
             .await

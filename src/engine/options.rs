@@ -53,8 +53,5 @@ impl Default for Options {
 }
 
 /// When to look for remote deletions after they were noted: at once, and for a host's transaction that commits later.
-pub(super) const DELETION_PASSES: [Duration; 3] = [
-    Duration::ZERO,
-    Duration::from_millis(250),
-    Duration::from_secs(2),
-];
+pub(super) const DELETION_PASSES: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(2)];

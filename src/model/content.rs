@@ -23,11 +23,8 @@ impl Content {
             ));
         }
         if text.len() > Self::MAX_BYTES {
-            let reason = format!(
-                "has {} bytes; at most {} are allowed",
-                text.len(),
-                Self::MAX_BYTES
-            );
+            let reason =
+                format!("has {} bytes; at most {} are allowed", text.len(), Self::MAX_BYTES);
             return Err(Error::invalid("content", shortened(&text), reason));
         }
         if text.contains('\0') {
@@ -69,10 +66,7 @@ mod tests {
         assert_eq!(refused(" \n"), "content \" \\n\" must not be empty");
         assert!(refused("a\0b").ends_with("must not contain a NUL character; remove it"));
         let long = refused(&"x".repeat(Content::MAX_BYTES + 1));
-        assert!(
-            long.contains("at most 10485760 are allowed") && long.len() < 300,
-            "{long}"
-        );
+        assert!(long.contains("at most 10485760 are allowed") && long.len() < 300, "{long}");
         assert_eq!(Content::from("hello").checked().unwrap(), "hello");
     }
 }

@@ -52,10 +52,7 @@ const OWNED_PARAMETERS: [&str; 14] = [
 impl AssistantDefinition {
     /// An assistant that answers with `model`, by its provider's name.
     pub fn new(model: impl Into<String>) -> Self {
-        Self {
-            model: model.into(),
-            ..Self::default()
-        }
+        Self { model: model.into(), ..Self::default() }
     }
 
     /// What it is called.
@@ -122,8 +119,7 @@ impl AssistantDefinition {
     /// Adds a pair of metadata: up to 16, keys up to 64 characters, values up to 512.
     #[must_use]
     pub fn metadata(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.metadata
-            .insert(key.into(), Value::String(value.into()));
+        self.metadata.insert(key.into(), Value::String(value.into()));
         self
     }
 
@@ -148,11 +144,7 @@ impl AssistantDefinition {
     /// [`Error::Invalid`] for the first field that is out of its limits.
     pub fn validate(&self) -> Result<()> {
         if self.model.trim().is_empty() {
-            return Err(Error::invalid(
-                "model",
-                &self.model,
-                "must name a model of the provider",
-            ));
+            return Err(Error::invalid("model", &self.model, "must name a model of the provider"));
         }
         let texts = [
             ("model", Some(&self.model)),
@@ -171,16 +163,8 @@ impl AssistantDefinition {
         }
         within("temperature", self.temperature, 0.0, 2.0)?;
         within("top_p", self.top_p, 0.0, 1.0)?;
-        at_least(
-            "max_output_tokens",
-            self.max_output_tokens,
-            Assistant::MIN_COMPLETION_TOKENS,
-        )?;
-        at_least(
-            "max_prompt_tokens",
-            self.max_prompt_tokens,
-            Assistant::MIN_PROMPT_TOKENS,
-        )?;
+        at_least("max_output_tokens", self.max_output_tokens, Assistant::MIN_COMPLETION_TOKENS)?;
+        at_least("max_prompt_tokens", self.max_prompt_tokens, Assistant::MIN_PROMPT_TOKENS)?;
         self.validate_metadata()?;
         for tool in &self.tools {
             if !tool.get("type").is_some_and(Value::is_string) {
@@ -191,10 +175,8 @@ impl AssistantDefinition {
                 ));
             }
         }
-        if let Some(name) = self
-            .parameters
-            .keys()
-            .find(|name| OWNED_PARAMETERS.contains(&name.as_str()))
+        if let Some(name) =
+            self.parameters.keys().find(|name| OWNED_PARAMETERS.contains(&name.as_str()))
         {
             return Err(Error::invalid(
                 "parameters",
@@ -208,11 +190,7 @@ impl AssistantDefinition {
             serde_json::to_string(&self.parameters),
             serde_json::to_string(&self.reasoning),
         ];
-        if json
-            .into_iter()
-            .flatten()
-            .any(|text| text.contains("\\u0000"))
-        {
+        if json.into_iter().flatten().any(|text| text.contains("\\u0000")) {
             return Err(Error::invalid(
                 "parameters",
                 "JSON",
@@ -273,22 +251,18 @@ impl AssistantDefinition {
 
 fn within(field: &'static str, value: Option<f64>, low: f64, high: f64) -> Result<()> {
     match value {
-        Some(value) if !(low..=high).contains(&value) => Err(Error::invalid(
-            field,
-            value,
-            format!("must lie between {low} and {high}"),
-        )),
+        Some(value) if !(low..=high).contains(&value) => {
+            Err(Error::invalid(field, value, format!("must lie between {low} and {high}")))
+        }
         _ => Ok(()),
     }
 }
 
 fn at_least(field: &'static str, value: Option<i64>, limit: i64) -> Result<()> {
     match value {
-        Some(value) if value < limit => Err(Error::invalid(
-            field,
-            value,
-            format!("must be at least {limit}"),
-        )),
+        Some(value) if value < limit => {
+            Err(Error::invalid(field, value, format!("must be at least {limit}")))
+        }
         _ => Ok(()),
     }
 }
@@ -310,18 +284,12 @@ mod tests {
             refused(&AssistantDefinition::new(" ")),
             "model \" \" must name a model of the provider"
         );
-        assert_eq!(
-            refused(&base().temperature(2.5)),
-            "temperature 2.5 must lie between 0 and 2"
-        );
+        assert_eq!(refused(&base().temperature(2.5)), "temperature 2.5 must lie between 0 and 2");
         assert_eq!(
             refused(&base().temperature(f64::NAN)),
             "temperature NaN must lie between 0 and 2"
         );
-        assert_eq!(
-            refused(&base().top_p(-0.1)),
-            "top_p -0.1 must lie between 0 and 1"
-        );
+        assert_eq!(refused(&base().top_p(-0.1)), "top_p -0.1 must lie between 0 and 1");
         assert_eq!(
             refused(&base().max_output_tokens(15)),
             "max_output_tokens 15 must be at least 16"
@@ -339,10 +307,7 @@ mod tests {
                 .ends_with("may have 512 characters at most")
         );
         let crowded = (0..17).fold(base(), |d, i| d.metadata(i.to_string(), "v"));
-        assert_eq!(
-            refused(&crowded),
-            "metadata \"17 pairs\" may hold 16 pairs at most"
-        );
+        assert_eq!(refused(&crowded), "metadata \"17 pairs\" may hold 16 pairs at most");
         assert!(refused(&base().tool(json!({"name": "f"}))).contains("a text `type`"));
         assert!(
             refused(&base().parameter("input", "x"))

@@ -58,10 +58,7 @@ pub enum Messageable {
 impl Messageable {
     /// The database's CHECK says that exactly one of the two is set.
     pub(crate) fn of(thread: Option<i64>, chat: Option<i64>) -> Self {
-        thread
-            .map(Self::AssistantThread)
-            .or(chat.map(Self::Chat))
-            .unwrap_or(Self::Chat(0))
+        thread.map(Self::AssistantThread).or(chat.map(Self::Chat)).unwrap_or(Self::Chat(0))
     }
 
     pub(crate) const fn thread_id(self) -> Option<i64> {

@@ -12,19 +12,13 @@ impl Page {
     /// The newest `limit` rows.
     #[must_use]
     pub const fn newest(limit: u32) -> Self {
-        Self {
-            before: None,
-            limit,
-        }
+        Self { before: None, limit }
     }
 
     /// The `limit` rows before the row `id`.
     #[must_use]
     pub const fn before(id: i64, limit: u32) -> Self {
-        Self {
-            before: Some(id),
-            limit,
-        }
+        Self { before: Some(id), limit }
     }
 }
 

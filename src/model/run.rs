@@ -29,10 +29,7 @@ impl RunStatus {
     /// Whether nothing will change any more.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
-        matches!(
-            self,
-            Self::Completed | Self::Incomplete | Self::Failed | Self::Cancelled
-        )
+        matches!(self, Self::Completed | Self::Incomplete | Self::Failed | Self::Cancelled)
     }
 
     /// The one place that says how a run may move.

@@ -6,10 +6,7 @@ use diesel::{deserialize::FromSql, sql_types::Timestamp};
 
 /// Reads a `TIMESTAMP` column as the UTC time it is.
 #[derive(Debug, diesel::deserialize::FromSqlRow)]
-#[allow(
-    unnameable_types,
-    reason = "public only as the stored form in the rows' derives"
-)]
+#[allow(unnameable_types, reason = "public only as the stored form in the rows' derives")]
 pub struct UtcTimestamp(NaiveDateTime);
 
 impl<DB> FromSql<Timestamp, DB> for UtcTimestamp

@@ -30,17 +30,13 @@ pub(super) fn parse_base_url(text: &str) -> Result<Url> {
 pub(super) fn is_this_machine(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// A URL without the user name and password it may hold. Works for texts that are no URL, too.
 pub(super) fn without_user_info(url: &str) -> String {
     let start = url.find("//").map_or(0, |slashes| slashes + 2);
-    let end = url[start..]
-        .find(['/', '?', '#'])
-        .map_or(url.len(), |length| start + length);
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |length| start + length);
     match url[start..end].rfind('@') {
         Some(at) => format!("{}{}", &url[..start], &url[start + at + 1..]),
         None => url.to_owned(),
@@ -74,11 +70,7 @@ mod tests {
             ("http://127.example.com", false),
             ("https://api.openai.com", false),
         ] {
-            assert_eq!(
-                is_this_machine(&Url::parse(url).unwrap()),
-                expected,
-                "{url}"
-            );
+            assert_eq!(is_this_machine(&Url::parse(url).unwrap()), expected, "{url}");
         }
     }
 }

@@ -25,11 +25,7 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn start(limits: &Limits) -> Self {
-        Self {
-            idle: limits.idle_timeout,
-            total: limits.total_timeout,
-            started: Instant::now(),
-        }
+        Self { idle: limits.idle_timeout, total: limits.total_timeout, started: Instant::now() }
     }
 
     /// Waits for `future`, which stands for the next sign of the server.
@@ -44,11 +40,7 @@ impl Clock {
         } else {
             (left, self.total, "total_timeout")
         };
-        timeout(wait, future).await.map_err(|_| Error::Timeout {
-            what,
-            limit,
-            setting,
-        })
+        timeout(wait, future).await.map_err(|_| Error::Timeout { what, limit, setting })
     }
 }
 
@@ -65,29 +57,19 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn request_id(&self) -> Option<String> {
         let id = self.response.headers().get("x-request-id")?.to_str().ok()?;
-        let id = self
-            .key
-            .as_ref()
-            .map_or_else(|| id.into(), |key| key.redact(id));
+        let id = self.key.as_ref().map_or_else(|| id.into(), |key| key.redact(id));
         Some(super::lenient::bounded(&id, 256))
     }
 
     pub(super) fn content_type(&self) -> String {
-        let value = self
-            .response
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
+        let value = self.response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_ascii_lowercase()
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>> {
         let chunk = self
             .clock
-            .limit(
-                "waiting for the next bytes of the answer",
-                self.response.chunk(),
-            )
+            .limit("waiting for the next bytes of the answer", self.response.chunk())
             .await?;
         chunk.map_err(|error| Error::Disconnected {
             message: "the answer broke off".to_owned(),
@@ -151,10 +133,7 @@ impl Answer {
     /// The beginning of a body that cannot be used, as an error.
     pub(super) async fn into_malformed(mut self, message: String) -> Error {
         let text = self.beginning().await;
-        let text = self
-            .key
-            .as_ref()
-            .map_or_else(|| text.as_str().into(), |key| key.redact(&text));
+        let text = self.key.as_ref().map_or_else(|| text.as_str().into(), |key| key.redact(&text));
         Error::malformed("the answer", message, &text)
     }
 
@@ -208,21 +187,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_is_limited_by_the_idle_timeout() {
         let started = Instant::now();
-        let error = clock(120, 1800)
-            .limit("waiting", std::future::pending::<()>())
-            .await
-            .unwrap_err();
+        let error =
+            clock(120, 1800).limit("waiting", std::future::pending::<()>()).await.unwrap_err();
         assert_eq!(started.elapsed().as_secs(), 120);
-        assert!(
-            matches!(
-                error,
-                Error::Timeout {
-                    setting: "idle_timeout",
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Timeout { setting: "idle_timeout", .. }), "{error}");
         assert!(error.to_string().contains("120s"));
     }
 
@@ -230,35 +198,17 @@ mod tests {
     async fn steady_bytes_are_limited_by_the_total_timeout() {
         let clock = clock(120, 300);
         for _ in 0..2 {
-            clock
-                .limit("waiting", tokio::time::sleep(Duration::from_secs(119)))
-                .await
-                .unwrap();
+            clock.limit("waiting", tokio::time::sleep(Duration::from_secs(119))).await.unwrap();
         }
-        let error = clock
-            .limit("waiting", tokio::time::sleep(Duration::from_secs(119)))
-            .await
-            .unwrap_err();
+        let error =
+            clock.limit("waiting", tokio::time::sleep(Duration::from_secs(119))).await.unwrap_err();
         assert_eq!(clock.started.elapsed().as_secs(), 300);
-        assert!(
-            matches!(
-                error,
-                Error::Timeout {
-                    setting: "total_timeout",
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Timeout { setting: "total_timeout", .. }), "{error}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_endless_limit_is_possible() {
-        let clock = Clock {
-            idle: Duration::MAX,
-            total: Duration::MAX,
-            started: Instant::now(),
-        };
+        let clock = Clock { idle: Duration::MAX, total: Duration::MAX, started: Instant::now() };
         assert_eq!(clock.limit("waiting", async { 1 }).await.unwrap(), 1);
     }
 }

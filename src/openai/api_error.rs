@@ -93,10 +93,7 @@ impl ApiError {
     }
 
     fn is_any_of(&self, names: &[&str]) -> bool {
-        [&self.kind, &self.code]
-            .into_iter()
-            .flatten()
-            .any(|name| names.contains(&name.as_str()))
+        [&self.kind, &self.code].into_iter().flatten().any(|name| names.contains(&name.as_str()))
     }
 
     /// Reads the answer to a refused request.
@@ -108,16 +105,10 @@ impl ApiError {
     ) -> Self {
         let mut error = match serde_json::from_str(body) {
             Ok(Value::Object(object)) => Self::from_object(&object),
-            Ok(Value::String(message)) => Self {
-                message,
-                ..Self::default()
-            },
+            Ok(Value::String(message)) => Self { message, ..Self::default() },
             // An HTML page says nothing that its status does not say.
             _ if body.trim_start().starts_with('<') => Self::default(),
-            _ => Self {
-                message: body.trim().to_owned(),
-                ..Self::default()
-            },
+            _ => Self { message: body.trim().to_owned(), ..Self::default() },
         };
         if status.is_redirection() {
             let target = header(headers, "location").unwrap_or("an address it does not name");
@@ -137,19 +128,15 @@ impl ApiError {
     /// or flat.
     pub(super) fn from_object(object: &Object) -> Self {
         let source = lenient::object(object, "error").unwrap_or(object);
-        let message = [
-            source.get("message"),
-            object.get("error"),
-            object.get("detail"),
-        ]
-        .into_iter()
-        .flatten()
-        .find_map(|value| match value {
-            Value::Null => None,
-            Value::String(text) if text.is_empty() => None,
-            Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        });
+        let message = [source.get("message"), object.get("error"), object.get("detail")]
+            .into_iter()
+            .flatten()
+            .find_map(|value| match value {
+                Value::Null => None,
+                Value::String(text) if text.is_empty() => None,
+                Value::String(text) => Some(text.clone()),
+                other => Some(other.to_string()),
+            });
         Self {
             message: message.unwrap_or_else(|| {
                 if object.is_empty() {
@@ -174,22 +161,12 @@ impl ApiError {
     /// a cut.
     pub(super) fn finish(mut self, key: Option<&ApiKey>) -> Self {
         let clean = |text: &str, max| {
-            bounded(
-                &key.map_or_else(|| text.into(), |key| key.redact(text)),
-                max,
-            )
+            bounded(&key.map_or_else(|| text.into(), |key| key.redact(text)), max)
         };
         self.message = clean(&self.message, MAX_MESSAGE);
-        for field in [
-            &mut self.kind,
-            &mut self.code,
-            &mut self.param,
-            &mut self.request_id,
-        ] {
-            *field = field
-                .as_deref()
-                .filter(|text| !text.is_empty())
-                .map(|text| clean(text, MAX_FIELD));
+        for field in [&mut self.kind, &mut self.code, &mut self.param, &mut self.request_id] {
+            *field =
+                field.as_deref().filter(|text| !text.is_empty()).map(|text| clean(text, MAX_FIELD));
         }
         if self.message.is_empty() {
             "the provider gave no reason".clone_into(&mut self.message);
@@ -236,9 +213,8 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// Only delays are read: the date form of `retry-after` falls back to the usual backoff.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name| header(headers, name)?.trim().parse::<f64>().ok();
-    let seconds = number("retry-after-ms")
-        .map(|millis| millis / 1000.0)
-        .or_else(|| number("retry-after"))?;
+    let seconds =
+        number("retry-after-ms").map(|millis| millis / 1000.0).or_else(|| number("retry-after"))?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 

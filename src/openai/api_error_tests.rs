@@ -13,22 +13,13 @@ fn read(status: u16, body: &str) -> ApiError {
 fn with_headers(status: u16, headers: &[(&'static str, &'static str)]) -> ApiError {
     let headers = headers
         .iter()
-        .map(|(name, value)| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )
-        })
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect();
     ApiError::from_answer(StatusCode::from_u16(status).unwrap(), &headers, "", None)
 }
 
 fn coded(status: Option<u16>, code: &str) -> ApiError {
-    ApiError {
-        status,
-        code: Some(code.to_owned()),
-        ..ApiError::default()
-    }
+    ApiError { status, code: Some(code.to_owned()), ..ApiError::default() }
 }
 
 #[test]
@@ -41,10 +32,7 @@ fn every_known_body_shape_is_read() {
         (r#"{"object":"error","message":"flat","code":400}"#, "flat"),
         (r#"{"message":"bare"}"#, "bare"),
         (r#"{"error":{"code":7}}"#, r#"{"code":7}"#),
-        (
-            r#"{"error":null,"reason":1}"#,
-            r#"{"error":null,"reason":1}"#,
-        ),
+        (r#"{"error":null,"reason":1}"#, r#"{"error":null,"reason":1}"#),
         ("plain text\n", "plain text"),
         (r#""quoted""#, "quoted"),
         ("<html>busy</html>", "the provider gave no reason"),
@@ -69,11 +57,7 @@ fn all_fields_are_read_and_a_numeric_code_is_kept() {
 
 #[test]
 fn the_text_names_status_code_and_what_to_do() {
-    let text = read(
-        401,
-        r#"{"error":{"message":"bad key","code":"invalid_api_key"}}"#,
-    )
-    .to_string();
+    let text = read(401, r#"{"error":{"message":"bad key","code":"invalid_api_key"}}"#).to_string();
     assert_eq!(
         text,
         "the provider answered HTTP 401 Unauthorized: bad key; code invalid_api_key; check the API key"
@@ -87,10 +71,7 @@ fn an_echoed_key_is_redacted_even_at_the_cut() {
     let error = read(401, &body);
     assert!(!error.message.contains("sk-"), "{}", error.message);
     assert!(error.message.len() <= MAX_MESSAGE + 3);
-    let error = read(
-        401,
-        r#"{"error":{"message":"m","code":"sk-key","param":"sk-key"}}"#,
-    );
+    let error = read(401, r#"{"error":{"message":"m","code":"sk-key","param":"sk-key"}}"#);
     assert!(!format!("{error:?} {error}").contains("sk-key"));
 }
 
@@ -102,24 +83,16 @@ fn retry_headers_are_read_in_the_order_of_the_official_libraries() {
         delay(&[("retry-after", "7"), ("retry-after-ms", "250")]),
         Some(Duration::from_millis(250))
     );
-    assert_eq!(
-        delay(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]),
-        None
-    );
+    assert_eq!(delay(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]), None);
     assert_eq!(delay(&[("retry-after", "-1")]), None);
     assert_eq!(delay(&[("retry-after", "NaN")]), None);
 }
 
 #[test]
 fn the_status_decides_unless_the_server_says_otherwise() {
-    for (status, expected) in [
-        (400, false),
-        (404, false),
-        (408, true),
-        (409, true),
-        (422, false),
-        (429, true),
-    ] {
+    for (status, expected) in
+        [(400, false), (404, false), (408, true), (409, true), (422, false), (429, true)]
+    {
         assert_eq!(read(status, "{}").is_retryable(), expected, "{status}");
     }
     assert!(read(500, "{}").is_retryable() && read(503, "{}").is_retryable());
@@ -131,10 +104,7 @@ fn the_status_decides_unless_the_server_says_otherwise() {
 fn an_exhausted_quota_is_never_retried() {
     for code in EXHAUSTED {
         assert!(!coded(Some(429), code).is_retryable(), "{code}");
-        let error = ApiError {
-            should_retry: Some(true),
-            ..coded(Some(429), code)
-        };
+        let error = ApiError { should_retry: Some(true), ..coded(Some(429), code) };
         assert!(!error.is_retryable(), "{code}");
     }
     let by_type = ApiError {
@@ -155,11 +125,7 @@ fn a_locked_conversation_and_a_passing_stream_error_are_retryable() {
 #[test]
 fn a_redirect_names_its_target_without_credentials() {
     let error = with_headers(307, &[("location", "https://user:pass@other.example/v1")]);
-    assert!(
-        error.message.contains("other.example/v1"),
-        "{}",
-        error.message
-    );
+    assert!(error.message.contains("other.example/v1"), "{}", error.message);
     assert!(!error.message.contains("pass"), "{}", error.message);
     assert!(!error.is_retryable());
 }

@@ -61,9 +61,7 @@ impl OpenAi {
     }
 
     pub(super) fn from_inner(inner: Inner) -> Self {
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// Calls of a model.
@@ -118,27 +116,16 @@ impl OpenAi {
     /// A request to a path below the base URL. Each segment is percent-encoded, so an id cannot
     /// change the path.
     pub(super) fn call(&self, method: Method, path: &[&str]) -> Result<Call> {
-        if let Some(segment) = path
-            .iter()
-            .find(|segment| matches!(**segment, "" | "." | ".."))
-        {
+        if let Some(segment) = path.iter().find(|segment| matches!(**segment, "" | "." | "..")) {
             // A URL treats these as no segment at all: the request would reach the parent.
-            return Err(Error::Invalid {
-                what: "an id",
-                message: format!("{segment:?} is no id"),
-            });
+            return Err(Error::Invalid { what: "an id", message: format!("{segment:?} is no id") });
         }
         let mut url = self.inner.url.clone();
         url.path_segments_mut()
             .map_err(|()| Error::configuration("base_url", "it cannot have a path"))?
             .pop_if_empty()
             .extend(path);
-        Ok(Call {
-            method,
-            url,
-            body: None,
-            accept: "application/json",
-        })
+        Ok(Call { method, url, body: None, accept: "application/json" })
     }
 
     /// Sends a request until the head of a good answer is there, with the retries the settings
@@ -176,40 +163,19 @@ impl OpenAi {
     }
 
     async fn attempt(&self, call: &Call, attempt: u32) -> Result<Answer> {
-        let Inner {
-            http, limits, key, ..
-        } = &*self.inner;
-        let mut request = http
-            .request(call.method.clone(), call.url.clone())
-            .header(ACCEPT, call.accept);
+        let Inner { http, limits, key, .. } = &*self.inner;
+        let mut request =
+            http.request(call.method.clone(), call.url.clone()).header(ACCEPT, call.accept);
         if let Some(body) = &call.body {
-            request = request
-                .header(CONTENT_TYPE, "application/json")
-                .body(body.clone());
+            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
         let clock = Clock::start(limits);
-        let sent = clock
-            .limit("waiting for the head of the answer", request.send())
-            .await?;
+        let sent = clock.limit("waiting for the head of the answer", request.send()).await?;
         let response = sent.map_err(|error| self.not_sent(error))?;
-        let answer = Answer {
-            response,
-            clock,
-            limits: *limits,
-            key: key.clone(),
-        };
+        let answer = Answer { response, clock, limits: *limits, key: key.clone() };
         let status = answer.response.status();
-        debug!(
-            attempt,
-            status = status.as_u16(),
-            request_id = answer.request_id(),
-            "answered"
-        );
-        if status.is_success() {
-            Ok(answer)
-        } else {
-            Err(answer.into_error().await)
-        }
+        debug!(attempt, status = status.as_u16(), request_id = answer.request_id(), "answered");
+        if status.is_success() { Ok(answer) } else { Err(answer.into_error().await) }
     }
 
     fn not_sent(&self, error: reqwest::Error) -> Error {
@@ -217,27 +183,14 @@ impl OpenAi {
         let error = error.without_url();
         if error.is_connect() && error.is_timeout() {
             let limit = self.inner.limits.connect_timeout;
-            Error::Timeout {
-                what: "connecting",
-                limit,
-                setting: "connect_timeout",
-            }
+            Error::Timeout { what: "connecting", limit, setting: "connect_timeout" }
         } else if error.is_connect() {
-            Error::Connect {
-                base_url: self.inner.base_url.clone(),
-                source: Box::new(error),
-            }
+            Error::Connect { base_url: self.inner.base_url.clone(), source: Box::new(error) }
         } else if error.is_builder() {
-            Error::configuration(
-                "base_url",
-                format!("no request can be built from it: {error}"),
-            )
+            Error::configuration("base_url", format!("no request can be built from it: {error}"))
         } else {
             let message = "it closed before the head of the answer".to_owned();
-            Error::Disconnected {
-                message,
-                source: Some(Box::new(error)),
-            }
+            Error::Disconnected { message, source: Some(Box::new(error)) }
         }
     }
 }
@@ -247,14 +200,7 @@ impl fmt::Debug for OpenAi {
         let shown = |text: &Option<String>| text.clone().unwrap_or_else(|| "not set".to_owned());
         f.debug_struct("OpenAi")
             .field("base_url", &self.inner.base_url)
-            .field(
-                "api_key",
-                &if self.inner.key.is_some() {
-                    "[redacted]"
-                } else {
-                    "not set"
-                },
-            )
+            .field("api_key", &if self.inner.key.is_some() { "[redacted]" } else { "not set" })
             .field("organization", &shown(&self.inner.organization))
             .field("project", &shown(&self.inner.project))
             .field("limits", &self.inner.limits)

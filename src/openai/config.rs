@@ -66,9 +66,7 @@ impl OpenAiBuilder {
     pub(super) fn from_vars(lookup: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let first = |names: &[&str]| {
             names.iter().find_map(|name| {
-                lookup(name)
-                    .map(|value| value.trim().to_owned())
-                    .filter(|v| !v.is_empty())
+                lookup(name).map(|value| value.trim().to_owned()).filter(|v| !v.is_empty())
             })
         };
         let key = first(&["OPENAI_API_KEY", "OPENAI_ACCESS_TOKEN"]).ok_or_else(|| {
@@ -204,13 +202,7 @@ impl OpenAiBuilder {
             Some(project) => format!("{base_url}#{project}"),
             None => base_url.clone(),
         };
-        let Self {
-            key,
-            organization,
-            project,
-            limits,
-            ..
-        } = self;
+        let Self { key, organization, project, limits, .. } = self;
         Ok(OpenAi::from_inner(Inner {
             http,
             url,
@@ -251,10 +243,7 @@ impl OpenAiBuilder {
                     "it is empty; leave it out for a server without keys",
                 ));
             }
-            headers.insert(
-                AUTHORIZATION,
-                value("api_key", &format!("Bearer {}", key.expose()))?,
-            );
+            headers.insert(AUTHORIZATION, value("api_key", &format!("Bearer {}", key.expose()))?);
         }
         for (field, name, id) in [
             ("organization", "openai-organization", &self.organization),

@@ -1,12 +1,8 @@
 use super::*;
 
 fn vars(pairs: &'static [(&'static str, &'static str)]) -> Result<OpenAi> {
-    let lookup = |name: &str| {
-        pairs
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| (*value).to_owned())
-    };
+    let lookup =
+        |name: &str| pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
     OpenAiBuilder::from_vars(lookup)?.build()
 }
 
@@ -30,10 +26,7 @@ fn the_environment_is_read_with_its_fallbacks() {
     ])
     .unwrap();
     assert_eq!(client.key(), Some(&ApiKey::new("sk-2")));
-    assert_eq!(
-        (client.organization(), client.project()),
-        (Some("org-2"), Some("proj_1"))
-    );
+    assert_eq!((client.organization(), client.project()), (Some("org-2"), Some("proj_1")));
     assert_eq!(client.endpoint(), "http://localhost:1234/v1#proj_1");
 
     let client = vars(&[
@@ -52,34 +45,20 @@ fn the_environment_is_read_with_its_fallbacks() {
 #[test]
 fn a_missing_key_names_both_variables() {
     let text = vars(&[("OPENAI_API_KEY", "")]).unwrap_err().to_string();
-    assert!(
-        text.contains("OPENAI_API_KEY") && text.contains("OPENAI_ACCESS_TOKEN"),
-        "{text}"
-    );
+    assert!(text.contains("OPENAI_API_KEY") && text.contains("OPENAI_ACCESS_TOKEN"), "{text}");
 }
 
 #[test]
 fn a_bad_base_url_is_named_without_its_password() {
-    for url in [
-        "api.openai.com",
-        "ftp://host/v1",
-        "http://",
-        "https://host/v1?x=1",
-        "https://host/#f",
-    ] {
+    for url in
+        ["api.openai.com", "ftp://host/v1", "http://", "https://host/v1?x=1", "https://host/#f"]
+    {
         let text = with_base(url).unwrap_err().to_string();
         assert!(text.contains(url) && text.contains("base_url"), "{text}");
     }
-    for url in [
-        "ftp://user:secret@host/v1",
-        "user:secret@host",
-        "http://user:secret@",
-    ] {
+    for url in ["ftp://user:secret@host/v1", "user:secret@host", "http://user:secret@"] {
         let error = with_base(url).unwrap_err();
-        assert!(
-            !format!("{error} {error:?}").contains("secret"),
-            "{error:?}"
-        );
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
     }
 }
 
@@ -91,20 +70,9 @@ fn the_endpoint_is_the_base_url_and_the_project() {
         ("https://host.example/v1", "https://host.example/v1")
     );
     assert!(!client.is_openai());
-    assert_eq!(
-        with_base("http://host:80").unwrap().base_url(),
-        "http://host"
-    );
-    assert!(
-        with_base("https://eu.api.openai.com/v1")
-            .unwrap()
-            .is_openai()
-    );
-    assert!(
-        !with_base("https://notapi.openai.com/v1")
-            .unwrap()
-            .is_openai()
-    );
+    assert_eq!(with_base("http://host:80").unwrap().base_url(), "http://host");
+    assert!(with_base("https://eu.api.openai.com/v1").unwrap().is_openai());
+    assert!(!with_base("https://notapi.openai.com/v1").unwrap().is_openai());
 }
 
 #[test]

@@ -27,10 +27,7 @@ impl Conversations<'_> {
     pub async fn create(&self, request: &CreateConversation) -> Result<Conversation> {
         check_items(&request.items)?;
         let body = object("the conversation request", request)?;
-        let call = self
-            .client
-            .call(Method::POST, &["conversations"])?
-            .json(&body);
+        let call = self.client.call(Method::POST, &["conversations"])?.json(&body);
         Ok(Conversation::from_object(self.object(call).await?))
     }
 
@@ -41,9 +38,7 @@ impl Conversations<'_> {
     /// When the provider does not know it ([`is_not_found`](super::Error::is_not_found)), or the
     /// call fails.
     pub async fn retrieve(&self, conversation_id: &str) -> Result<Conversation> {
-        let call = self
-            .client
-            .call(Method::GET, &["conversations", conversation_id])?;
+        let call = self.client.call(Method::GET, &["conversations", conversation_id])?;
         Ok(Conversation::from_object(self.object(call).await?))
     }
 
@@ -94,8 +89,7 @@ impl Conversations<'_> {
     /// When the call fails. An unknown item or conversation is an error too, with
     /// [`is_not_found`](super::Error::is_not_found).
     pub async fn delete_item(&self, conversation_id: &str, item_id: &str) -> Result<()> {
-        self.remove(&["conversations", conversation_id, "items", item_id])
-            .await
+        self.remove(&["conversations", conversation_id, "items", item_id]).await
     }
 
     async fn object(&self, call: Call) -> Result<Object> {

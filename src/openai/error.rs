@@ -164,27 +164,17 @@ impl Error {
     }
 
     pub(super) fn configuration(field: &'static str, message: impl Into<String>) -> Self {
-        Self::Configuration {
-            field,
-            message: message.into(),
-        }
+        Self::Configuration { field, message: message.into() }
     }
 
     pub(super) fn disconnected(message: impl Into<String>) -> Self {
-        Self::Disconnected {
-            message: message.into(),
-            source: None,
-        }
+        Self::Disconnected { message: message.into(), source: None }
     }
 
     /// `text` must be free of the key already.
     pub(super) fn malformed(what: &'static str, message: impl Into<String>, text: &str) -> Self {
         let excerpt = super::lenient::bounded(text, 200);
-        Self::Malformed {
-            what,
-            message: message.into(),
-            excerpt,
-        }
+        Self::Malformed { what, message: message.into(), excerpt }
     }
 }
 
@@ -215,16 +205,9 @@ mod tests {
             text.to_string(),
             "the answer took longer than 3s; `idle_timeout` of the OpenAI client's builder raises the limit"
         );
-        let text = Error::TooLarge {
-            what: "an event",
-            limit: 10,
-            setting: "max_event_bytes",
-        }
-        .to_string();
-        assert!(
-            text.contains("10 bytes") && text.contains("max_event_bytes"),
-            "{text}"
-        );
+        let text =
+            Error::TooLarge { what: "an event", limit: 10, setting: "max_event_bytes" }.to_string();
+        assert!(text.contains("10 bytes") && text.contains("max_event_bytes"), "{text}");
     }
 
     #[test]

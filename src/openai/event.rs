@@ -24,10 +24,7 @@ pub struct StreamEvent {
 /// `content_index` the part of a message; `delta` is what comes after everything before it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-#[allow(
-    missing_docs,
-    reason = "fields that recur in the variants are described once, above"
-)]
+#[allow(missing_docs, reason = "fields that recur in the variants are described once, above")]
 pub enum StreamEventKind {
     /// The response exists.
     Created(Response),
@@ -36,15 +33,9 @@ pub enum StreamEventKind {
     /// The model is at work.
     InProgress(Response),
     /// An output item began.
-    OutputItemAdded {
-        output_index: Option<u64>,
-        item: Item,
-    },
+    OutputItemAdded { output_index: Option<u64>, item: Item },
     /// An output item is finished.
-    OutputItemDone {
-        output_index: Option<u64>,
-        item: Item,
-    },
+    OutputItemDone { output_index: Option<u64>, item: Item },
     /// More text of a message.
     OutputTextDelta {
         item_id: Option<String>,
@@ -75,11 +66,7 @@ pub enum StreamEventKind {
     },
     /// More of a function call's arguments, which are JSON in pieces. The call's id came with the
     /// item.
-    FunctionCallArgumentsDelta {
-        item_id: Option<String>,
-        output_index: Option<u64>,
-        delta: String,
-    },
+    FunctionCallArgumentsDelta { item_id: Option<String>, output_index: Option<u64>, delta: String },
     /// A function call's whole arguments.
     FunctionCallArgumentsDone {
         item_id: Option<String>,
@@ -147,10 +134,7 @@ impl StreamEvent {
             Some("in_progress") => StreamEventKind::InProgress(response),
             _ => StreamEventKind::Completed(response),
         };
-        Self {
-            sequence_number: None,
-            kind,
-        }
+        Self { sequence_number: None, kind }
     }
 }
 
@@ -164,10 +148,7 @@ pub(super) fn decode(sse: &SseEvent, key: Option<&ApiKey>) -> Result<Option<Stre
         return Ok(None);
     }
     if data.is_empty() {
-        return Ok(Some(StreamEvent {
-            sequence_number: None,
-            kind: StreamEventKind::Keepalive,
-        }));
+        return Ok(Some(StreamEvent { sequence_number: None, kind: StreamEventKind::Keepalive }));
     }
     let malformed = |message: String| {
         let data = key.map_or_else(|| data.into(), |key| key.redact(data));
@@ -191,15 +172,9 @@ fn event(mut data: Object, name: &str, key: Option<&ApiKey>) -> StreamEvent {
     if kind == "error" || (has_error && !kind.starts_with("response.")) {
         data.remove("sequence_number");
         let error = ApiError::from_object(&data).finish(key);
-        return StreamEvent {
-            sequence_number,
-            kind: StreamEventKind::Error(error),
-        };
+        return StreamEvent { sequence_number, kind: StreamEventKind::Error(error) };
     }
-    StreamEvent {
-        sequence_number,
-        kind: known(kind, data, key),
-    }
+    StreamEvent { sequence_number, kind: known(kind, data, key) }
 }
 
 fn known(kind: String, mut data: Object, key: Option<&ApiKey>) -> StreamEventKind {
@@ -210,47 +185,23 @@ fn known(kind: String, mut data: Object, key: Option<&ApiKey>) -> StreamEventKin
     match kind.as_str() {
         "response.output_text.delta" => {
             let (item_id, delta) = (take_text(data, "item_id"), taken(data, "delta"));
-            Kind::OutputTextDelta {
-                item_id,
-                output_index,
-                content_index,
-                delta,
-            }
+            Kind::OutputTextDelta { item_id, output_index, content_index, delta }
         }
         "response.output_text.done" => {
             let (item_id, text) = (take_text(data, "item_id"), taken(data, "text"));
-            Kind::OutputTextDone {
-                item_id,
-                output_index,
-                content_index,
-                text,
-            }
+            Kind::OutputTextDone { item_id, output_index, content_index, text }
         }
         "response.refusal.delta" => {
             let (item_id, delta) = (take_text(data, "item_id"), taken(data, "delta"));
-            Kind::RefusalDelta {
-                item_id,
-                output_index,
-                content_index,
-                delta,
-            }
+            Kind::RefusalDelta { item_id, output_index, content_index, delta }
         }
         "response.refusal.done" => {
             let (item_id, refusal) = (take_text(data, "item_id"), taken(data, "refusal"));
-            Kind::RefusalDone {
-                item_id,
-                output_index,
-                content_index,
-                refusal,
-            }
+            Kind::RefusalDone { item_id, output_index, content_index, refusal }
         }
         "response.function_call_arguments.delta" => {
             let (item_id, delta) = (take_text(data, "item_id"), taken(data, "delta"));
-            Kind::FunctionCallArgumentsDelta {
-                item_id,
-                output_index,
-                delta,
-            }
+            Kind::FunctionCallArgumentsDelta { item_id, output_index, delta }
         }
         "response.function_call_arguments.done" => {
             let (item_id, name) = (take_text(data, "item_id"), take_text(data, "name"));
@@ -261,14 +212,8 @@ fn known(kind: String, mut data: Object, key: Option<&ApiKey>) -> StreamEventKin
                 arguments: taken(data, "arguments"),
             }
         }
-        "response.output_item.added" => Kind::OutputItemAdded {
-            output_index,
-            item: item(data),
-        },
-        "response.output_item.done" => Kind::OutputItemDone {
-            output_index,
-            item: item(data),
-        },
+        "response.output_item.added" => Kind::OutputItemAdded { output_index, item: item(data) },
+        "response.output_item.done" => Kind::OutputItemDone { output_index, item: item(data) },
         "response.created" => Kind::Created(response(data, key)),
         "response.queued" => Kind::Queued(response(data, key)),
         "response.in_progress" => Kind::InProgress(response(data, key)),
@@ -294,10 +239,7 @@ fn item(data: &mut Object) -> Item {
 }
 
 fn response(data: &mut Object, key: Option<&ApiKey>) -> Response {
-    Response::from_object(
-        lenient::take_object(data, "response").unwrap_or_default(),
-        key,
-    )
+    Response::from_object(lenient::take_object(data, "response").unwrap_or_default(), key)
 }
 
 #[cfg(test)]

@@ -3,11 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn sse(name: &str, data: &str) -> SseEvent {
-    SseEvent {
-        event: name.to_owned(),
-        data: data.to_owned(),
-        complete: true,
-    }
+    SseEvent { event: name.to_owned(), data: data.to_owned(), complete: true }
 }
 
 fn read(data: &Value) -> StreamEvent {
@@ -61,10 +57,7 @@ fn every_end_is_terminal_and_nothing_else_is() {
         );
         assert!(event.is_terminal(), "{kind}");
         assert_eq!(event.response().unwrap().id, "resp_1");
-        assert_eq!(
-            StreamEvent::from_response(event.response().unwrap().clone()).kind,
-            event.kind
-        );
+        assert_eq!(StreamEvent::from_response(event.response().unwrap().clone()).kind, event.kind);
     }
     for kind in ["created", "queued", "in_progress"] {
         let event =
@@ -79,10 +72,8 @@ fn items_refusals_and_function_calls_are_read() {
     let event = read(
         &json!({"type": "response.output_item.done", "output_index": 2, "item": {"id": "fc_1"}}),
     );
-    assert!(
-        matches!(event.kind, StreamEventKind::OutputItemDone { output_index: Some(2), item }
-        if item.id() == Some("fc_1"))
-    );
+    assert!(matches!(event.kind, StreamEventKind::OutputItemDone { output_index: Some(2), item }
+        if item.id() == Some("fc_1")));
     let event = read(&json!({"type": "response.refusal.done", "refusal": "no"}));
     assert!(matches!(event.kind, StreamEventKind::RefusalDone { refusal, .. } if refusal == "no"));
     let event = read(&json!({"type": "response.function_call_arguments.delta", "delta": "{\"a\""}));
@@ -108,19 +99,14 @@ fn errors_are_read_in_every_shape_without_the_key() {
     let foreign =
         json!({"type": "gateway", "error": {"message": "bad sk-key", "code": "server_error"}});
     for data in [flat, nested, untyped, foreign] {
-        let StreamEventKind::Error(error) = read(&data).kind else {
-            panic!("no error: {data}")
-        };
+        let StreamEventKind::Error(error) = read(&data).kind else { panic!("no error: {data}") };
         assert_eq!(
             (error.message.as_str(), error.code.as_deref()),
             ("bad [redacted]", Some("server_error"))
         );
         assert!(error.is_retryable() && error.status.is_none());
     }
-    assert!(matches!(
-        named("error", r#"{"message":"m"}"#).kind,
-        StreamEventKind::Error(_)
-    ));
+    assert!(matches!(named("error", r#"{"message":"m"}"#).kind, StreamEventKind::Error(_)));
     assert!(
         matches!(read(&json!({"error": "text"})).kind, StreamEventKind::Error(error) if error.message == "text")
     );
@@ -130,22 +116,14 @@ fn errors_are_read_in_every_shape_without_the_key() {
 fn unknown_events_keep_their_json() {
     let data = json!({"type": "response.hologram.delta", "sequence_number": 3, "x": [1]});
     let event = read(&data);
-    let StreamEventKind::Other { kind, raw } = event.kind else {
-        panic!("known")
-    };
-    assert_eq!(
-        (kind.as_str(), event.sequence_number),
-        ("response.hologram.delta", Some(3))
-    );
+    let StreamEventKind::Other { kind, raw } = event.kind else { panic!("known") };
+    assert_eq!((kind.as_str(), event.sequence_number), ("response.hologram.delta", Some(3)));
     assert_eq!(Value::Object(raw), data);
 }
 
 #[test]
 fn the_event_line_names_data_without_a_type() {
-    assert!(matches!(
-        named("response.completed", "{}").kind,
-        StreamEventKind::Completed(_)
-    ));
+    assert!(matches!(named("response.completed", "{}").kind, StreamEventKind::Completed(_)));
     assert!(
         matches!(named("message", "{}").kind, StreamEventKind::Other { kind, .. } if kind.is_empty())
     );
@@ -154,10 +132,7 @@ fn the_event_line_names_data_without_a_type() {
 #[test]
 fn signs_of_life_are_no_events_of_the_response() {
     let event = read(&json!({"type": "keepalive", "sequence_number": 9}));
-    assert_eq!(
-        (event.sequence_number, event.kind),
-        (Some(9), StreamEventKind::Keepalive)
-    );
+    assert_eq!((event.sequence_number, event.kind), (Some(9), StreamEventKind::Keepalive));
     assert_eq!(named("ping", "").kind, StreamEventKind::Keepalive);
 }
 
@@ -166,10 +141,7 @@ fn done_is_a_mark_and_other_text_is_malformed() {
     assert_eq!(decode(&sse("message", " [DONE]"), None).unwrap(), None);
     for data in ["oops", "[1]", "7", "{\"type\":"] {
         let error = decode(&sse("message", data), None).unwrap_err();
-        assert!(
-            matches!(&error, Error::Malformed { excerpt, .. } if excerpt == data),
-            "{error}"
-        );
+        assert!(matches!(&error, Error::Malformed { excerpt, .. } if excerpt == data), "{error}");
     }
     let error = decode(&sse("message", "sk-key"), Some(&ApiKey::new("sk-key"))).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("sk-key"));

@@ -117,11 +117,7 @@ fn part_text(part: &Value) -> Option<&str> {
 /// Moves the objects out of a list of items.
 pub(super) fn take_items(object: &mut Object, key: &str) -> Vec<Item> {
     match object.remove(key) {
-        Some(Value::Array(items)) => items
-            .into_iter()
-            .filter(Value::is_object)
-            .map(Item)
-            .collect(),
+        Some(Value::Array(items)) => items.into_iter().filter(Value::is_object).map(Item).collect(),
         _ => Vec::new(),
     }
 }
@@ -170,18 +166,12 @@ mod tests {
     #[test]
     fn outputs_carry_their_call() {
         let item = Item::function_call_output("call_1", "42");
-        assert_eq!(
-            (item.kind(), item.call_id()),
-            ("function_call_output", Some("call_1"))
-        );
+        assert_eq!((item.kind(), item.call_id()), ("function_call_output", Some("call_1")));
     }
 
     #[test]
     fn a_value_of_another_type_knows_nothing() {
         let item = Item::from(json!("text"));
-        assert_eq!(
-            (item.kind(), item.id(), item.text().as_str()),
-            ("", None, "")
-        );
+        assert_eq!((item.kind(), item.id(), item.text().as_str()), ("", None, ""));
     }
 }

@@ -78,10 +78,7 @@ pub struct CreateResponse {
 impl CreateResponse {
     /// A request for `model` with everything else unset.
     pub fn new(model: impl Into<String>) -> Self {
-        Self {
-            model: model.into(),
-            ..Self::default()
-        }
+        Self { model: model.into(), ..Self::default() }
     }
 
     pub(super) fn body(&self, stream: bool) -> Result<Object> {
@@ -157,24 +154,15 @@ pub(super) fn check_items(items: &[Item]) -> Result<()> {
         "{} items, but a request may add at most {MAX_ITEMS}; send them in batches",
         items.len()
     );
-    Err(Error::Invalid {
-        what: "the list of items",
-        message,
-    })
+    Err(Error::Invalid { what: "the list of items", message })
 }
 
 /// A request as a JSON object. Fails for numbers JSON does not have.
 pub(super) fn object(what: &'static str, request: &impl Serialize) -> Result<Object> {
     match serde_json::to_value(request) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(other) => Err(Error::Invalid {
-            what,
-            message: format!("{other} is no JSON object"),
-        }),
-        Err(error) => Err(Error::Invalid {
-            what,
-            message: error.to_string(),
-        }),
+        Ok(other) => Err(Error::Invalid { what, message: format!("{other} is no JSON object") }),
+        Err(error) => Err(Error::Invalid { what, message: error.to_string() }),
     }
 }
 
@@ -187,10 +175,7 @@ mod tests {
     fn what_is_unset_is_not_sent() {
         let body = CreateResponse::new("m").body(false).unwrap();
         assert_eq!(Value::Object(body), json!({"model": "m"}));
-        assert_eq!(
-            serde_json::to_value(CreateConversation::default()).unwrap(),
-            json!({})
-        );
+        assert_eq!(serde_json::to_value(CreateConversation::default()).unwrap(), json!({}));
     }
 
     #[test]
@@ -216,10 +201,7 @@ mod tests {
         request.extra.insert("truncation".to_owned(), json!("auto"));
         request.extra.insert("store".to_owned(), json!(false));
         let body = Value::Object(request.body(false).unwrap());
-        assert_eq!(
-            body,
-            json!({"model": "typed", "truncation": "auto", "store": false})
-        );
+        assert_eq!(body, json!({"model": "typed", "truncation": "auto", "store": false}));
     }
 
     #[test]
@@ -227,10 +209,7 @@ mod tests {
         let items = vec![Item::message("user", "x"); MAX_ITEMS + 1];
         assert!(check_items(&items[1..]).is_ok());
         let text = check_items(&items).unwrap_err().to_string();
-        assert!(
-            text.contains("21 items") && text.contains("at most 20"),
-            "{text}"
-        );
+        assert!(text.contains("21 items") && text.contains("at most 20"), "{text}");
     }
 
     #[test]

@@ -25,10 +25,7 @@ impl Responses<'_> {
     ///
     /// When no response was created, or its answer did not arrive.
     pub async fn create(&self, request: &CreateResponse) -> Result<Response> {
-        let call = self
-            .client
-            .call(Method::POST, &["responses"])?
-            .json(&request.body(false)?);
+        let call = self.client.call(Method::POST, &["responses"])?.json(&request.body(false)?);
         self.response(call).await
     }
 
@@ -41,10 +38,7 @@ impl Responses<'_> {
     ///
     /// When the provider does not accept the request.
     pub async fn stream(&self, request: &CreateResponse) -> Result<ResponseStream> {
-        let call = self
-            .client
-            .call(Method::POST, &["responses"])?
-            .json(&request.body(true)?);
+        let call = self.client.call(Method::POST, &["responses"])?.json(&request.body(true)?);
         ResponseStream::open(self.client.send(call.stream()).await?).await
     }
 
@@ -59,10 +53,7 @@ impl Responses<'_> {
     pub async fn resume(&self, response_id: &str, after: Option<i64>) -> Result<ResponseStream> {
         let mut query = vec![("stream", "true".to_owned())];
         query.extend(after.map(|number| ("starting_after", number.to_string())));
-        let call = self
-            .client
-            .call(Method::GET, &["responses", response_id])?
-            .query(&query);
+        let call = self.client.call(Method::GET, &["responses", response_id])?.query(&query);
         ResponseStream::open(self.client.send(call.stream()).await?).await
     }
 
@@ -73,8 +64,7 @@ impl Responses<'_> {
     /// When the provider does not know it ([`is_not_found`](super::Error::is_not_found)), or the
     /// call fails.
     pub async fn retrieve(&self, response_id: &str) -> Result<Response> {
-        self.response(self.client.call(Method::GET, &["responses", response_id])?)
-            .await
+        self.response(self.client.call(Method::GET, &["responses", response_id])?).await
     }
 
     /// Cancels a background response and returns it as it is then. Others are cancelled by dropping
@@ -84,11 +74,7 @@ impl Responses<'_> {
     ///
     /// When the response is unknown or does not run in the background, or the call fails.
     pub async fn cancel(&self, response_id: &str) -> Result<Response> {
-        self.response(
-            self.client
-                .call(Method::POST, &["responses", response_id, "cancel"])?,
-        )
-        .await
+        self.response(self.client.call(Method::POST, &["responses", response_id, "cancel"])?).await
     }
 
     /// Deletes a stored response.
@@ -98,9 +84,7 @@ impl Responses<'_> {
     /// When the call fails. An unknown response is an error too, with
     /// [`is_not_found`](super::Error::is_not_found).
     pub async fn delete(&self, response_id: &str) -> Result<()> {
-        let call = self
-            .client
-            .call(Method::DELETE, &["responses", response_id])?;
+        let call = self.client.call(Method::DELETE, &["responses", response_id])?;
         self.client.send(call).await?.discard().await;
         Ok(())
     }

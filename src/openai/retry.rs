@@ -24,17 +24,12 @@ pub(crate) fn backoff(attempt: u32, error: &Error) -> Option<Duration> {
     if let Some(asked) = error.retry_after().filter(|asked| !asked.is_zero()) {
         return (asked <= MAX_ASKED).then_some(asked);
     }
-    if error
-        .api()
-        .is_some_and(super::ApiError::is_conversation_locked)
-    {
+    if error.api().is_some_and(super::ApiError::is_conversation_locked) {
         // Another response is being written; that takes seconds, so shorter waits would only add
         // load.
         return Some(Duration::from_secs(1 << attempt.min(2)));
     }
-    let delay = FIRST_DELAY
-        .saturating_mul(2_u32.saturating_pow(attempt))
-        .min(MAX_DELAY);
+    let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(attempt)).min(MAX_DELAY);
     // Clients that failed together must not come back together.
     Some(delay.mul_f64(1.0 - 0.25 * random()))
 }
@@ -52,30 +47,16 @@ mod tests {
     use crate::openai::ApiError;
 
     fn api(status: u16, retry_after: Option<Duration>) -> Error {
-        ApiError {
-            status: Some(status),
-            retry_after,
-            ..ApiError::default()
-        }
-        .into()
+        ApiError { status: Some(status), retry_after, ..ApiError::default() }.into()
     }
 
     #[test]
     fn delays_double_up_to_eight_seconds_with_at_most_a_quarter_of_jitter() {
-        for (attempt, full) in [
-            (0, 0.5),
-            (1, 1.0),
-            (2, 2.0),
-            (4, 8.0),
-            (5, 8.0),
-            (40, 8.0),
-            (u32::MAX, 8.0),
-        ] {
+        for (attempt, full) in
+            [(0, 0.5), (1, 1.0), (2, 2.0), (4, 8.0), (5, 8.0), (40, 8.0), (u32::MAX, 8.0)]
+        {
             let delay = backoff(attempt, &api(500, None)).unwrap().as_secs_f64();
-            assert!(
-                delay > full * 0.749 && delay <= full,
-                "attempt {attempt}: {delay}"
-            );
+            assert!(delay > full * 0.749 && delay <= full, "attempt {attempt}: {delay}");
         }
     }
 
@@ -90,17 +71,10 @@ mod tests {
     #[test]
     fn a_locked_conversation_waits_one_two_and_four_seconds() {
         let locked = || {
-            ApiError {
-                code: Some("conversation_locked".to_owned()),
-                ..ApiError::default()
-            }
-            .into()
+            ApiError { code: Some("conversation_locked".to_owned()), ..ApiError::default() }.into()
         };
         for (attempt, seconds) in [(0, 1), (1, 2), (2, 4), (3, 4)] {
-            assert_eq!(
-                backoff(attempt, &locked()),
-                Some(Duration::from_secs(seconds))
-            );
+            assert_eq!(backoff(attempt, &locked()), Some(Duration::from_secs(seconds)));
         }
     }
 
@@ -114,10 +88,6 @@ mod tests {
     fn jitter_varies() {
         let first = random();
         assert!((0..100).any(|_| (random() - first).abs() > f64::EPSILON));
-        assert!(
-            (0..100)
-                .map(|_| random())
-                .all(|number| (0.0..1.0).contains(&number))
-        );
+        assert!((0..100).map(|_| random()).all(|number| (0.0..1.0).contains(&number)));
     }
 }

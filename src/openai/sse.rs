@@ -54,11 +54,9 @@ where
         finished: false,
     };
     EventStream::new(lines).map(|item| match item {
-        Ok(event) => Ok(SseEvent {
-            event: event.event,
-            data: event.data,
-            complete: event.id.is_empty(),
-        }),
+        Ok(event) => {
+            Ok(SseEvent { event: event.event, data: event.data, complete: event.id.is_empty() })
+        }
         Err(EventStreamError::Transport(error)) => Err(error),
         // Lines are valid UTF-8 and complete, so this is out of reach; it is no reason to panic
         // either.
@@ -90,10 +88,7 @@ impl<S> Lines<S> {
                 self.chunk.advance(1);
                 continue;
             }
-            let end = self
-                .chunk
-                .iter()
-                .position(|byte| matches!(byte, b'\n' | b'\r'));
+            let end = self.chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
             let part = self.chunk.split_to(end.unwrap_or(self.chunk.len()));
             if self.event_bytes + self.line.len() + part.len() > self.max_event_bytes {
                 return Err(Error::TooLarge {

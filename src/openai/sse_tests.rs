@@ -10,14 +10,9 @@ const LIMIT: usize = 32 << 20;
 
 /// Decodes ready chunks to the end.
 fn run(chunks: impl IntoIterator<Item = impl AsRef<[u8]>>, limit: usize) -> Vec<Result<SseEvent>> {
-    let chunks: Vec<_> = chunks
-        .into_iter()
-        .map(|chunk| Ok(Bytes::copy_from_slice(chunk.as_ref())))
-        .collect();
-    decode(stream::iter(chunks), limit)
-        .collect()
-        .now_or_never()
-        .expect("nothing to wait for")
+    let chunks: Vec<_> =
+        chunks.into_iter().map(|chunk| Ok(Bytes::copy_from_slice(chunk.as_ref()))).collect();
+    decode(stream::iter(chunks), limit).collect().now_or_never().expect("nothing to wait for")
 }
 
 fn events(bytes: &[u8]) -> Vec<(String, String)> {
@@ -33,21 +28,14 @@ fn pairs(items: Vec<Result<SseEvent>>) -> Vec<(String, String)> {
 }
 
 fn messages(data: &[&str]) -> Vec<(String, String)> {
-    data.iter()
-        .map(|data| ("message".to_owned(), (*data).to_owned()))
-        .collect()
+    data.iter().map(|data| ("message".to_owned(), (*data).to_owned())).collect()
 }
 
 #[test]
 fn names_and_data_are_read() {
-    let expected = vec![
-        ("a".to_owned(), "1\n2".to_owned()),
-        ("message".to_owned(), "3".to_owned()),
-    ];
-    assert_eq!(
-        events(b"event: a\ndata: 1\ndata:2\n\ndata: 3\n\n"),
-        expected
-    );
+    let expected =
+        vec![("a".to_owned(), "1\n2".to_owned()), ("message".to_owned(), "3".to_owned())];
+    assert_eq!(events(b"event: a\ndata: 1\ndata:2\n\ndata: 3\n\n"), expected);
 }
 
 #[test]
@@ -60,18 +48,12 @@ fn comments_ids_and_unknown_fields_yield_nothing() {
 
 #[test]
 fn every_line_end_is_understood() {
-    let expected = vec![
-        ("a".to_owned(), "1\n2".to_owned()),
-        ("message".to_owned(), "3".to_owned()),
-    ];
+    let expected =
+        vec![("a".to_owned(), "1\n2".to_owned()), ("message".to_owned(), "3".to_owned())];
     for end in ["\n", "\r\n", "\r"] {
         let text = "event: a|data: 1|data: 2||data: 3||".replace('|', end);
         assert_eq!(events(text.as_bytes()), expected, "{end:?}");
-        assert_eq!(
-            pairs(run(text.as_bytes().chunks(1), LIMIT)),
-            expected,
-            "{end:?}"
-        );
+        assert_eq!(pairs(run(text.as_bytes().chunks(1), LIMIT)), expected, "{end:?}");
     }
 }
 
@@ -80,13 +62,7 @@ fn an_event_ended_by_carriage_returns_does_not_wait_for_more() {
     let chunks = stream::iter([Ok(Bytes::from_static(b"data: 1\r\r"))]).chain(stream::pending());
     let mut events = pin!(decode(chunks, LIMIT));
     assert_eq!(
-        events
-            .next()
-            .now_or_never()
-            .expect("ready")
-            .expect("an item")
-            .expect("an event")
-            .data,
+        events.next().now_or_never().expect("ready").expect("an item").expect("an event").data,
         "1"
     );
 }
@@ -97,24 +73,15 @@ fn a_byte_order_mark_is_dropped_even_when_split() {
     let split: [&[u8]; 4] = [b"\xEF", b"\xBB", b"\xBFda", b"ta: 1\n\n"];
     assert_eq!(pairs(run(split, LIMIT)), messages(&["1"]));
     // Only one mark is allowed: a second one belongs to the name of an unknown field.
-    assert_eq!(
-        events(b"\xEF\xBB\xBF\xEF\xBB\xBFdata: 1\n\ndata: 2\n\n"),
-        messages(&["2"])
-    );
-    assert_eq!(
-        events(b"\xEF\xBB\xBF\n\ndata: \xEF\xBB\xBF2\n\n"),
-        messages(&["\u{feff}2"])
-    );
+    assert_eq!(events(b"\xEF\xBB\xBF\xEF\xBB\xBFdata: 1\n\ndata: 2\n\n"), messages(&["2"]));
+    assert_eq!(events(b"\xEF\xBB\xBF\n\ndata: \xEF\xBB\xBF2\n\n"), messages(&["\u{feff}2"]));
 }
 
 #[test]
 fn a_split_character_is_whole_and_an_invalid_byte_is_replaced() {
     let split: [&[u8]; 3] = [b"data: \xF0\x9F", b"\x98\x80", b"\n\n"];
     assert_eq!(pairs(run(split, LIMIT)), messages(&["😀"]));
-    assert_eq!(
-        events(b"data: a\xFFb\n\ndata: c\n\n"),
-        messages(&["a\u{fffd}b", "c"])
-    );
+    assert_eq!(events(b"data: a\xFFb\n\ndata: c\n\n"), messages(&["a\u{fffd}b", "c"]));
 }
 
 #[test]
@@ -124,18 +91,11 @@ fn a_last_event_without_its_blank_line_is_yielded_and_marked() {
         "data: 1\n\nevent: e\ndata: 2\n",
         "data: 1\n\ndata: 2\nevent: e",
     ] {
-        let items: Vec<_> = run([text.as_bytes()], LIMIT)
-            .into_iter()
-            .map(Result::unwrap)
-            .collect();
+        let items: Vec<_> = run([text.as_bytes()], LIMIT).into_iter().map(Result::unwrap).collect();
         assert_eq!(items.len(), 2, "{text:?}");
         assert!(items[0].complete);
         assert_eq!(
-            (
-                items[1].event.as_str(),
-                items[1].data.as_str(),
-                items[1].complete
-            ),
+            (items[1].event.as_str(), items[1].data.as_str(), items[1].complete),
             ("e", "2", false)
         );
     }
@@ -162,24 +122,11 @@ fn an_event_over_the_limit_is_an_error_and_the_end() {
     );
     let items = run([&b"data: 1\n\ndata: 12\ndata:34\n\ndata: 5\n\n"[..]], 16);
     assert_eq!(items.len(), 2);
-    assert!(matches!(
-        items[1],
-        Err(Error::TooLarge {
-            limit: 16,
-            setting: "max_event_bytes",
-            ..
-        })
-    ));
+    assert!(matches!(items[1], Err(Error::TooLarge { limit: 16, setting: "max_event_bytes", .. })));
     let unended: [&[u8]; 3] = [b"data: ", b"1234567890", b"1"];
-    assert!(matches!(
-        run(unended, 16).as_slice(),
-        [Err(Error::TooLarge { .. })]
-    ));
+    assert!(matches!(run(unended, 16).as_slice(), [Err(Error::TooLarge { .. })]));
     // Comments are no part of an event, however many there are.
-    assert_eq!(
-        pairs(run([&b": ping\n".repeat(1000)[..], b"data: 1\n\n"], 16)),
-        messages(&["1"])
-    );
+    assert_eq!(pairs(run([&b": ping\n".repeat(1000)[..], b"data: 1\n\n"], 16)), messages(&["1"]));
 }
 
 #[test]
@@ -189,14 +136,8 @@ fn an_error_of_the_body_is_passed_on_and_ends_the_stream() {
         Err(Error::disconnected("cut")),
         Ok(Bytes::from_static(b"\n\n")),
     ];
-    let items: Vec<_> = decode(stream::iter(chunks), LIMIT)
-        .collect()
-        .now_or_never()
-        .unwrap();
-    assert!(
-        matches!(items.as_slice(), [Ok(_), Err(Error::Disconnected { .. })]),
-        "{items:?}"
-    );
+    let items: Vec<_> = decode(stream::iter(chunks), LIMIT).collect().now_or_never().unwrap();
+    assert!(matches!(items.as_slice(), [Ok(_), Err(Error::Disconnected { .. })]), "{items:?}");
 }
 
 /// They stress the splitting more than random bytes would.

@@ -52,10 +52,8 @@ impl ResponseStream {
         let content_type = answer.content_type();
         if content_type.contains("json") {
             let object = answer.into_object().await?;
-            this.whole = Some(StreamEvent::from_response(Response::from_object(
-                object,
-                this.key.as_ref(),
-            )));
+            this.whole =
+                Some(StreamEvent::from_response(Response::from_object(object, this.key.as_ref())));
             // When the response goes on in the background, this makes the end before its time an
             // error.
             this.events = Some(stream::empty().boxed());

@@ -10,12 +10,7 @@ const DELTA: &str =
     "data: {\"type\":\"response.output_text.delta\",\"sequence_number\":1,\"delta\":\"Hi\"}\n\n";
 
 async fn stream(server: &Server) -> ResponseStream {
-    server
-        .client()
-        .responses()
-        .stream(&request())
-        .await
-        .unwrap()
+    server.client().responses().stream(&request()).await.unwrap()
 }
 
 /// All events, and the error that ended the stream, if one did.
@@ -75,10 +70,7 @@ async fn unknown_events_missing_numbers_and_done_are_no_errors() {
     let (events, error) = streamed(Reply::events(&body)).await;
     assert!(error.is_none(), "{error:?}");
     assert!(matches!(&events[0].kind, StreamEventKind::Other { kind, .. } if kind == "new.thing"));
-    assert_eq!(
-        (events[0].sequence_number, &events[1].kind),
-        (None, &StreamEventKind::Keepalive)
-    );
+    assert_eq!((events[0].sequence_number, &events[1].kind), (None, &StreamEventKind::Keepalive));
     assert!(events[2].is_terminal());
 }
 
@@ -94,20 +86,14 @@ async fn a_stream_without_a_terminal_event_is_disconnected() {
     ] {
         let (events, error) = streamed(reply).await;
         assert_eq!(events.len(), 1);
-        assert!(
-            matches!(error, Some(Error::Disconnected { .. })),
-            "{error:?}"
-        );
+        assert!(matches!(error, Some(Error::Disconnected { .. })), "{error:?}");
     }
 }
 
 #[tokio::test]
 async fn a_last_event_without_its_blank_line_counts() {
     let (events, error) = streamed(Reply::events(COMPLETED.trim_end())).await;
-    assert!(
-        error.is_none() && events[0].is_terminal(),
-        "{events:?} {error:?}"
-    );
+    assert!(error.is_none() && events[0].is_terminal(), "{events:?} {error:?}");
 }
 
 #[tokio::test]
@@ -120,13 +106,7 @@ async fn a_stalled_stream_runs_into_the_idle_timeout_and_a_long_one_into_the_tot
         } else {
             builder.total_timeout(BRIEF * 4)
         };
-        let stream = builder
-            .build()
-            .unwrap()
-            .responses()
-            .stream(&request())
-            .await
-            .unwrap();
+        let stream = builder.build().unwrap().responses().stream(&request()).await.unwrap();
         let (events, error) = drain(stream).await;
         assert_eq!(events.len(), 1);
         assert!(
@@ -146,18 +126,10 @@ async fn errors_in_the_stream_are_events_and_the_failure_may_follow() {
         "data: {{\"type\":\"response.failed\",\"response\":{{\"id\":\"r\",\"error\":{{\"message\":\"{KEY}\"}}}}}}\n\n"
     );
     let (events, end) = streamed(Reply::events(&format!("{error}{failed}"))).await;
-    assert!(
-        end.is_none() && events.len() == 2 && events[1].is_terminal(),
-        "{events:?}"
-    );
+    assert!(end.is_none() && events.len() == 2 && events[1].is_terminal(), "{events:?}");
     assert!(!format!("{events:?}").contains(KEY));
-    let StreamEventKind::Error(api) = &events[0].kind else {
-        panic!("{events:?}")
-    };
-    assert_eq!(
-        (api.code.as_deref(), api.request_id.as_deref()),
-        (Some("c"), Some("req_1"))
-    );
+    let StreamEventKind::Error(api) = &events[0].kind else { panic!("{events:?}") };
+    assert_eq!((api.code.as_deref(), api.request_id.as_deref()), (Some("c"), Some("req_1")));
 
     let flat = "data: {\"type\":\"error\",\"code\":\"c\",\"message\":\"m\",\"param\":null}\n\n";
     let (events, end) = streamed(Reply::events(flat)).await;
@@ -169,10 +141,7 @@ async fn errors_in_the_stream_are_events_and_the_failure_may_follow() {
 async fn malformed_and_large_events_end_the_stream() {
     let (events, error) =
         streamed(Reply::events(&format!("{DELTA}data: oops\n\n{COMPLETED}"))).await;
-    assert!(
-        events.len() == 1 && matches!(error, Some(Error::Malformed { .. })),
-        "{error:?}"
-    );
+    assert!(events.len() == 1 && matches!(error, Some(Error::Malformed { .. })), "{error:?}");
     let server = Server::start([Reply::events(&format!("{DELTA}{COMPLETED}"))]).await;
     let client = server.builder().max_event_bytes(90).build().unwrap();
     let (events, error) = drain(client.responses().stream(&request()).await.unwrap()).await;
@@ -192,30 +161,13 @@ async fn a_server_that_does_not_stream_is_understood() {
 
     let (events, error) = streamed(Reply::json(r#"{"id":"r","status":"queued"}"#)).await;
     assert!(matches!(&events[0].kind, StreamEventKind::Queued(_)));
-    assert!(
-        matches!(error, Some(Error::Disconnected { .. })),
-        "{error:?}"
-    );
+    assert!(matches!(error, Some(Error::Disconnected { .. })), "{error:?}");
 
-    let page = Reply::new(
-        "200 OK",
-        "content-type: text/html\r\n",
-        "<html>login</html>",
-    );
+    let page = Reply::new("200 OK", "content-type: text/html\r\n", "<html>login</html>");
     let server = Server::start([Reply::json(r#"{"error":"no stream"}"#), page]).await;
-    let error = server
-        .client()
-        .responses()
-        .stream(&request())
-        .await
-        .unwrap_err();
+    let error = server.client().responses().stream(&request()).await.unwrap_err();
     assert_eq!(error.api().unwrap().message, "no stream");
-    let error = server
-        .client()
-        .responses()
-        .stream(&request())
-        .await
-        .unwrap_err();
+    let error = server.client().responses().stream(&request()).await.unwrap_err();
     assert!(
         matches!(&error, Error::Malformed { excerpt, .. } if excerpt.contains("login")),
         "{error:?}"
@@ -230,9 +182,7 @@ async fn futures_and_streams_may_move_between_threads() {
     let server = Server::start([Reply::events(COMPLETED)]).await;
     let client = server.client();
     let task = tokio::spawn(async move {
-        is_send(client.responses().stream(&request()).await.unwrap())
-            .next()
-            .await
+        is_send(client.responses().stream(&request()).await.unwrap()).next().await
     });
     assert!(task.await.unwrap().unwrap().unwrap().is_terminal());
 }

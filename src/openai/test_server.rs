@@ -43,10 +43,7 @@ impl Reply {
     }
 
     pub(super) fn raw(bytes: &str) -> Self {
-        Self {
-            bytes: bytes.as_bytes().to_vec(),
-            closes: true,
-        }
+        Self { bytes: bytes.as_bytes().to_vec(), closes: true }
     }
 
     pub(super) fn held_open(mut self) -> Self {
@@ -75,11 +72,7 @@ impl Server {
                 serve(socket, reply, &request_sender, &left_sender).await;
             }
         });
-        Self {
-            url,
-            requests,
-            client_left,
-        }
+        Self { url, requests, client_left }
     }
 
     pub(super) fn builder(&self) -> OpenAiBuilder {
@@ -126,10 +119,8 @@ async fn read_request(socket: &mut TcpStream) -> String {
     loop {
         let text = String::from_utf8_lossy(&request).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length: "))
-                .unwrap_or("0");
+            let length =
+                head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
             if body.len() >= length.parse().unwrap() {
                 return text;
             }

@@ -48,11 +48,7 @@ impl Response {
     /// The text of all messages in the output, one after the other.
     #[must_use]
     pub fn text(&self) -> String {
-        self.output
-            .iter()
-            .filter(|item| item.kind() == "message")
-            .map(Item::text)
-            .collect()
+        self.output.iter().filter(|item| item.kind() == "message").map(Item::text).collect()
     }
 
     pub(super) fn from_object(mut raw: Object, key: Option<&ApiKey>) -> Self {
@@ -82,10 +78,7 @@ impl ResponseError {
         // The same shapes as an error of the whole request, so the same reader.
         let envelope = Object::from_iter([("error".to_owned(), error)]);
         let error = super::ApiError::from_object(&envelope).finish(key);
-        Self {
-            code: error.code,
-            message: error.message,
-        }
+        Self { code: error.code, message: error.message }
     }
 }
 
@@ -182,10 +175,7 @@ impl ItemPage {
         let data = take_items(&mut object, "data");
         let id_of = |item: Option<&Item>| item.and_then(Item::id).map(str::to_owned);
         Self {
-            has_more: object
-                .get("has_more")
-                .and_then(Value::as_bool)
-                .unwrap_or(false),
+            has_more: object.get("has_more").and_then(Value::as_bool).unwrap_or(false),
             first_id: lenient::take_text(&mut object, "first_id").or_else(|| id_of(data.first())),
             last_id: lenient::take_text(&mut object, "last_id").or_else(|| id_of(data.last())),
             data,

@@ -35,11 +35,7 @@ pub(crate) enum News {
     /// The call has an id.
     Started { response_id: String },
     /// Text of an output message. `slot` tells messages apart and orders them.
-    Text {
-        slot: i64,
-        remote_id: Option<String>,
-        delta: String,
-    },
+    Text { slot: i64, remote_id: Option<String>, delta: String },
     /// The call ended.
     Ended(Box<Ended>),
     /// The stream lives.

@@ -35,9 +35,8 @@ impl Responses {
         request.store = call.conversation.is_none().then_some(false);
         request.temperature = definition.temperature;
         request.top_p = definition.top_p;
-        request.max_output_tokens = definition
-            .max_output_tokens
-            .and_then(|tokens| u32::try_from(tokens).ok());
+        request.max_output_tokens =
+            definition.max_output_tokens.and_then(|tokens| u32::try_from(tokens).ok());
         request.reasoning = definition.reasoning;
         let text = |(key, value): (String, serde_json::Value)| {
             value.as_str().map(|value| (key, value.to_owned()))
@@ -56,11 +55,7 @@ impl Responses {
         after: Option<String>,
         order: Order,
     ) -> Result<crate::openai::ItemPage> {
-        let list = ListItems {
-            after,
-            limit: Some(PAGE),
-            order: Some(order),
-        };
+        let list = ListItems { after, limit: Some(PAGE), order: Some(order) };
         self.client.conversations().list_items(id, &list).await
     }
 }
@@ -78,18 +73,11 @@ impl Protocol for Responses {
     async fn call(&self, call: &Call) -> Result<ProgressStream> {
         let stream = self.client.responses().stream(&Self::request(call)).await?;
         let mut reader = Reader::default();
-        Ok(Box::pin(stream.map(move |event| {
-            event.and_then(|event| reader.read(event))
-        })))
+        Ok(Box::pin(stream.map(move |event| event.and_then(|event| reader.read(event)))))
     }
 
     async fn create_conversation(&self) -> Result<String> {
-        Ok(self
-            .client
-            .conversations()
-            .create(&CreateConversation::default())
-            .await?
-            .id)
+        Ok(self.client.conversations().create(&CreateConversation::default()).await?.id)
     }
 
     async fn conversation_exists(&self, id: &str) -> Result<bool> {
@@ -173,10 +161,7 @@ impl Reader {
     fn read(&mut self, event: StreamEvent) -> Result<Progress> {
         let sequence_number = event.sequence_number;
         let news = self.news(event.kind)?;
-        Ok(Progress {
-            sequence_number,
-            news,
-        })
+        Ok(Progress { sequence_number, news })
     }
 
     fn news(&mut self, kind: StreamEventKind) -> Result<News> {
@@ -187,41 +172,20 @@ impl Reader {
                 if std::mem::replace(&mut self.started, true) || response.id.is_empty() {
                     News::Alive
                 } else {
-                    News::Started {
-                        response_id: response.id,
-                    }
+                    News::Started { response_id: response.id }
                 }
             }
             StreamEventKind::OutputItemAdded { output_index, item } => {
                 self.slot(item.id(), output_index);
                 News::Alive
             }
-            StreamEventKind::OutputTextDelta {
-                item_id,
-                output_index,
-                content_index,
-                delta,
-            }
-            | StreamEventKind::RefusalDelta {
-                item_id,
-                output_index,
-                content_index,
-                delta,
-            } => {
+            StreamEventKind::OutputTextDelta { item_id, output_index, content_index, delta }
+            | StreamEventKind::RefusalDelta { item_id, output_index, content_index, delta } => {
                 let slot = self.slot(item_id.as_deref(), output_index);
                 self.streamed.insert((slot, content_index.unwrap_or(0)));
-                News::Text {
-                    slot,
-                    remote_id: item_id,
-                    delta,
-                }
+                News::Text { slot, remote_id: item_id, delta }
             }
-            StreamEventKind::OutputTextDone {
-                item_id,
-                output_index,
-                content_index,
-                text,
-            }
+            StreamEventKind::OutputTextDone { item_id, output_index, content_index, text }
             | StreamEventKind::RefusalDone {
                 item_id,
                 output_index,
@@ -232,11 +196,7 @@ impl Reader {
                 if text.is_empty() || !self.streamed.insert((slot, content_index.unwrap_or(0))) {
                     News::Alive
                 } else {
-                    News::Text {
-                        slot,
-                        remote_id: item_id,
-                        delta: text,
-                    }
+                    News::Text { slot, remote_id: item_id, delta: text }
                 }
             }
             StreamEventKind::Completed(response) => ended(RunStatus::Completed, response),
@@ -250,9 +210,7 @@ impl Reader {
 
     fn slot(&mut self, id: Option<&str>, index: Option<u64>) -> i64 {
         // An index beyond reason is a mistake, not a place.
-        let index = index
-            .and_then(|index| u32::try_from(index).ok())
-            .map(i64::from);
+        let index = index.and_then(|index| u32::try_from(index).ok()).map(i64::from);
         self.current = match (id, index) {
             (Some(id), Some(index)) => {
                 self.slots.insert(id.to_owned(), index);
@@ -260,11 +218,7 @@ impl Reader {
             }
             (None, Some(index)) => index,
             (Some(id), None) => {
-                let next = self
-                    .slots
-                    .values()
-                    .max()
-                    .map_or(self.current, |last| last + 1);
+                let next = self.slots.values().max().map_or(self.current, |last| last + 1);
                 *self.slots.entry(id.to_owned()).or_insert(next)
             }
             (None, None) => self.current,
@@ -274,9 +228,8 @@ impl Reader {
 }
 
 fn ended(status: RunStatus, response: Response) -> News {
-    let (code, message) = response
-        .error
-        .map_or((None, None), |error| (error.code, Some(error.message)));
+    let (code, message) =
+        response.error.map_or((None, None), |error| (error.code, Some(error.message)));
     let usage = response.usage.map_or_else(Usage::default, |usage| Usage {
         input_tokens: usage.input_tokens,
         cached_input_tokens: usage.cached_input_tokens,

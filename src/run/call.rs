@@ -74,11 +74,7 @@ pub(super) async fn call(
 
 /// Whether a 404 means the conversation: an unknown model is one too, and says nothing about it.
 async fn conversation_is_lost(remote: &Remote, live: &LiveRun, error: &openai::Error) -> bool {
-    let conversation = live
-        .state()
-        .call
-        .as_ref()
-        .and_then(|call| call.conversation.clone());
+    let conversation = live.state().call.as_ref().and_then(|call| call.conversation.clone());
     match conversation.filter(|_| error.is_not_found()) {
         Some(id) => matches!(remote.protocol.conversation_exists(&id).await, Ok(false)),
         None => false,
@@ -104,11 +100,7 @@ async fn once(
     let input = begin(engine, remote, live, definition, conversation.clone())
         .await
         .map_err(Broken::Store)?;
-    let call = Call {
-        definition: definition.clone(),
-        input,
-        conversation,
-    };
+    let call = Call { definition: definition.clone(), input, conversation };
     let mut stream = remote.protocol.call(&call).await.map_err(Broken::Refused)?;
     drop(call);
     while let Some(progress) = stream.next().await {
@@ -124,11 +116,7 @@ async fn once(
                 }
             }
             News::Text { delta, .. } if delta.is_empty() => {}
-            News::Text {
-                slot,
-                remote_id,
-                delta,
-            } => {
+            News::Text { slot, remote_id, delta } => {
                 live.append(slot, remote_id, &delta);
                 engine.writer().wake_for(live);
                 respect_limits(engine, live).await?;
@@ -147,14 +135,7 @@ async fn once(
 async fn respect_limits(engine: &AiEngine, live: &LiveRun) -> std::result::Result<(), Broken> {
     let (longest, unflushed) = {
         let state = live.state();
-        (
-            state
-                .messages
-                .iter()
-                .map(|message| message.text.len())
-                .max(),
-            state.unflushed(),
-        )
+        (state.messages.iter().map(|message| message.text.len()).max(), state.unflushed())
     };
     let limit = engine.options().max_message_bytes;
     if longest.is_some_and(|bytes| bytes > limit) {
@@ -163,8 +144,7 @@ async fn respect_limits(engine: &AiEngine, live: &LiveRun) -> std::result::Resul
     let most = engine.options().max_unflushed_bytes;
     if unflushed > most {
         engine.writer().hurry();
-        live.wait(|state| (state.unflushed() <= most).then_some(()))
-            .await;
+        live.wait(|state| (state.unflushed() <= most).then_some(())).await;
     }
     Ok(())
 }
@@ -180,10 +160,7 @@ async fn begin(
 ) -> Result<Vec<Item>> {
     let claim = claim_of(live)?;
     let (parent, seq) = (live.parent, live.state().run.seq);
-    let (endpoint, protocol) = (
-        remote.protocol.endpoint().to_owned(),
-        remote.protocol.name(),
-    );
+    let (endpoint, protocol) = (remote.protocol.endpoint().to_owned(), remote.protocol.name());
     let budget = definition.max_prompt_tokens;
     let begun = super::drive::persist(engine, move |session| {
         let held = runs::fence(session, &[claim])?;
@@ -226,13 +203,8 @@ async fn begin(
             history::whole(entries, budget)
         };
         runs::count_attempt(session, claim.run_id)?;
-        call.id = responses::begin(
-            session,
-            claim.run_id,
-            &endpoint,
-            protocol,
-            conversation.is_some(),
-        )?;
+        call.id =
+            responses::begin(session, claim.run_id, &endpoint, protocol, conversation.is_some())?;
         Ok(Ok((call, input)))
     })
     .await?;

@@ -38,11 +38,7 @@ impl AiEngine {
             let row = runs::lock(session, run)?;
             if row.is_some_and(|row| row.status == RunStatus::Queued) {
                 // Nobody drives it, so nobody else can end it.
-                let end = End {
-                    status: RunStatus::Cancelled,
-                    reason: None,
-                    error: None,
-                };
+                let end = End { status: RunStatus::Cancelled, reason: None, error: None };
                 runs::end(session, run, &end, Usage::default())?;
             } else {
                 runs::request_cancel(session, run)?;
@@ -53,19 +49,13 @@ impl AiEngine {
     }
 
     pub(crate) async fn cancel_active(&self, of: Messageable) -> Result<Option<Run>> {
-        match self
-            .store()
-            .read(move |session| runs::active(session, of))
-            .await?
-        {
+        match self.store().read(move |session| runs::active(session, of)).await? {
             Some(run) => self.cancel(run).await.map(Some),
             None => Ok(None),
         }
     }
 
     pub(crate) async fn runs_of(&self, of: Messageable, page: Page) -> Result<Vec<Run>> {
-        self.store()
-            .read(move |session| runs::page(session, of, page))
-            .await
+        self.store().read(move |session| runs::page(session, of, page)).await
     }
 }

@@ -14,11 +14,8 @@ pub(crate) async fn create_conversation(
     thread: i64,
 ) -> Result<Option<String>> {
     let remote_id = remote.protocol.create_conversation().await?;
-    let (stored, endpoint, protocol) = (
-        remote_id.clone(),
-        remote.protocol.endpoint().to_owned(),
-        remote.protocol.name(),
-    );
+    let (stored, endpoint, protocol) =
+        (remote_id.clone(), remote.protocol.endpoint().to_owned(), remote.protocol.name());
     let noted = engine
         .store()
         .write(move |session| {
@@ -71,14 +68,10 @@ pub(super) async fn ready(
         return Ok(Some(conversation));
     }
     let known = |id: &str| held.iter().any(|held| held == id);
-    match remote
-        .protocol
-        .conversation_tail(&conversation, &known)
-        .await
-    {
-        Ok(tail) => reconcile(engine, remote, thread, unknown, &tail)
-            .await
-            .map(|()| Some(conversation)),
+    match remote.protocol.conversation_tail(&conversation, &known).await {
+        Ok(tail) => {
+            reconcile(engine, remote, thread, unknown, &tail).await.map(|()| Some(conversation))
+        }
         Err(error) if error.is_not_found() => recreate(engine, remote, thread).await,
         Err(error) => Err(error.into()),
     }
@@ -130,10 +123,7 @@ async fn reconcile(
         absent = absent.0.len() + absent.1.len(),
         "reconciled with the provider"
     );
-    let (endpoint, protocol) = (
-        remote.protocol.endpoint().to_owned(),
-        remote.protocol.name(),
-    );
+    let (endpoint, protocol) = (remote.protocol.endpoint().to_owned(), remote.protocol.name());
     engine
         .store()
         .write(move |session| {

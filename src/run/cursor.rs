@@ -30,11 +30,7 @@ pub(crate) enum Change {
     /// A message of the model is stored; its text follows.
     Created(Message),
     /// Text of the message followed last by `Created`, or of an earlier one.
-    Appended {
-        message_id: i64,
-        offset: usize,
-        text: String,
-    },
+    Appended { message_id: i64, offset: usize, text: String },
     /// The message is settled with another text than the streamed one.
     Replaced(Message),
     /// The message is settled.
@@ -61,16 +57,9 @@ impl State {
         }
         for message in &self.messages {
             let Some(row) = &message.row else { continue };
-            let Some(seen) = cursor
-                .messages
-                .iter_mut()
-                .find(|seen| seen.slot == message.slot)
+            let Some(seen) = cursor.messages.iter_mut().find(|seen| seen.slot == message.slot)
             else {
-                cursor.messages.push(Seen {
-                    slot: message.slot,
-                    bytes: 0,
-                    settled: false,
-                });
+                cursor.messages.push(Seen { slot: message.slot, bytes: 0, settled: false });
                 let mut created = row.clone();
                 created.content.clear();
                 created.status = MessageStatus::Streaming;
@@ -86,11 +75,7 @@ impl State {
             if seen.bytes < message.text.len() {
                 let (offset, text) = (seen.bytes, message.text[seen.bytes..].to_owned());
                 seen.bytes = message.text.len();
-                return Some(Change::Appended {
-                    message_id: row.id,
-                    offset,
-                    text,
-                });
+                return Some(Change::Appended { message_id: row.id, offset, text });
             }
             if message.settled {
                 seen.settled = true;

@@ -28,10 +28,7 @@ pub(crate) fn drive(engine: &AiEngine, run: &Run) {
     if !new {
         return;
     }
-    let leave = Leave {
-        engine: engine.clone(),
-        live: Arc::clone(&live),
-    };
+    let leave = Leave { engine: engine.clone(), live: Arc::clone(&live) };
     runtime.spawn(async move {
         let leave = leave;
         if let Err(error) = life(&leave.engine, &leave.live).await {
@@ -98,9 +95,8 @@ async fn claim(engine: &AiEngine, live: &LiveRun) -> Result<Option<RunRow>> {
         let Some(row) = runs::claim(session, id, &worker)? else {
             return Ok(None);
         };
-        let said = messages::of_run(session, id)?
-            .into_iter()
-            .find(|message| message.role == Role::User);
+        let said =
+            messages::of_run(session, id)?.into_iter().find(|message| message.role == Role::User);
         Ok(Some((row, said)))
     });
     let Some((row, said)) = claimed.await? else {
@@ -108,10 +104,7 @@ async fn claim(engine: &AiEngine, live: &LiveRun) -> Result<Option<RunRow>> {
     };
     engine.lease_extended();
     live.update(|state| {
-        state.claim = Some(Claim {
-            run_id: row.id,
-            token: row.fencing_token,
-        });
+        state.claim = Some(Claim { run_id: row.id, token: row.fencing_token });
         state.run = row.clone().into();
         state.user_message = said;
     });
@@ -127,12 +120,9 @@ async fn answer(engine: &AiEngine, live: &LiveRun, row: RunRow) -> Outcome {
     };
     match engine.require_remote() {
         Ok(remote) => call::call(engine, remote, live, &definition).await,
-        Err(error) => Outcome::broken(
-            "configuration",
-            error.to_string(),
-            false,
-            RemoteState::Absent,
-        ),
+        Err(error) => {
+            Outcome::broken("configuration", error.to_string(), false, RemoteState::Absent)
+        }
     }
 }
 

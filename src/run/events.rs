@@ -62,15 +62,9 @@ impl From<Change> for RunEvent {
                 Self::MessageCreated { message }
             }
             Change::Begun(run) | Change::Ended(run) => Self::RunUpdated { run },
-            Change::Appended {
-                message_id,
-                offset,
-                text,
-            } => Self::TextAppended {
-                message_id,
-                offset,
-                text,
-            },
+            Change::Appended { message_id, offset, text } => {
+                Self::TextAppended { message_id, offset, text }
+            }
             Change::Replaced(message) => Self::TextReplaced { message },
             Change::Settled(message) => Self::MessageSettled { message },
         }
@@ -93,10 +87,7 @@ impl RunEvents {
             cursor: Cursor::default(),
             over: false,
         };
-        Self {
-            run,
-            inner: Box::pin(futures_util::stream::unfold(reader, Reader::step)),
-        }
+        Self { run, inner: Box::pin(futures_util::stream::unfold(reader, Reader::step)) }
     }
 
     /// The run as it was submitted.
@@ -121,9 +112,7 @@ impl Stream for RunEvents {
 
 impl std::fmt::Debug for RunEvents {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RunEvents")
-            .field("run", &self.run)
-            .finish_non_exhaustive()
+        f.debug_struct("RunEvents").field("run", &self.run).finish_non_exhaustive()
     }
 }
 
@@ -154,10 +143,7 @@ impl Reader {
             match next.await {
                 Ok(change) => return Ok(change),
                 Err(Some(message)) => {
-                    return Err(Error::NotDriven {
-                        run_id: self.run,
-                        message,
-                    });
+                    return Err(Error::NotDriven { run_id: self.run, message });
                 }
                 // It went to another process.
                 Err(None) => self.live = None,
@@ -172,10 +158,7 @@ impl Reader {
                 Ok((Run::from(row), messages::of_run(session, run)?))
             });
             let (run, messages) = stored.await?;
-            if let Some(change) = LiveRun::stored(run, messages)
-                .state()
-                .after(&mut self.cursor)
-            {
+            if let Some(change) = LiveRun::stored(run, messages).state().after(&mut self.cursor) {
                 return Ok(change);
             }
             tokio::time::sleep(POLL).await;

@@ -31,11 +31,7 @@ pub(super) fn final_messages(streamed: &[LiveMessage], output: &[Item]) -> Vec<F
         })
         .collect();
     let mut matched = vec![false; finals.len()];
-    for (index, item) in output
-        .iter()
-        .enumerate()
-        .filter(|(_, item)| item.kind() == "message")
-    {
+    for (index, item) in output.iter().enumerate().filter(|(_, item)| item.kind() == "message") {
         let text = item.text().replace('\0', "\u{fffd}");
         let by_id = finals
             .iter()
@@ -46,10 +42,7 @@ pub(super) fn final_messages(streamed: &[LiveMessage], output: &[Item]) -> Vec<F
             Some(at) => {
                 matched[at] = true;
                 let known = &mut finals[at];
-                known.remote_id = item
-                    .id()
-                    .map(str::to_owned)
-                    .or_else(|| known.remote_id.take());
+                known.remote_id = item.id().map(str::to_owned).or_else(|| known.remote_id.take());
                 if !text.trim().is_empty() {
                     known.replaced = known.row.is_some() && !text.starts_with(&known.content);
                     known.content = text;
@@ -76,20 +69,13 @@ pub(super) fn final_messages(streamed: &[LiveMessage], output: &[Item]) -> Vec<F
 }
 
 pub(super) fn other_items(output: &[Item], remote_state: RemoteState) -> Vec<NewItem> {
-    let others = output
-        .iter()
-        .enumerate()
-        .filter(|(_, item)| item.kind() != "message");
+    let others = output.iter().enumerate().filter(|(_, item)| item.kind() != "message");
     others
         .map(|(index, item)| NewItem {
             position: 1 + i64::try_from(index).unwrap_or(i64::MAX - 1),
             kind: item.kind().to_owned(),
             call_id: item.call_id().map(str::to_owned),
-            phase: item
-                .as_value()
-                .get("phase")
-                .and_then(|phase| phase.as_str())
-                .map(str::to_owned),
+            phase: item.as_value().get("phase").and_then(|phase| phase.as_str()).map(str::to_owned),
             item: without_nul(item.as_value().clone()),
             remote_id: item.id().map(str::to_owned),
             remote_state,
@@ -126,10 +112,7 @@ fn without_nul(value: Value) -> Value {
         Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "\u{fffd}")),
         Value::Array(values) => Value::Array(values.into_iter().map(without_nul).collect()),
         Value::Object(fields) => Value::Object(
-            fields
-                .into_iter()
-                .map(|(key, value)| (key, without_nul(value)))
-                .collect(),
+            fields.into_iter().map(|(key, value)| (key, without_nul(value))).collect(),
         ),
         other => other,
     }
@@ -158,19 +141,14 @@ mod tests {
     }
 
     fn told(finals: &[Final]) -> Vec<(i64, &str)> {
-        finals
-            .iter()
-            .map(|message| (message.slot, message.content.as_str()))
-            .collect()
+        finals.iter().map(|message| (message.slot, message.content.as_str())).collect()
     }
 
     #[test]
     fn the_final_text_is_matched_by_id_whatever_the_order() {
         let streamed = [streamed(0, Some("a"), "fir"), streamed(1, Some("b"), "sec")];
-        let finals = final_messages(
-            &streamed,
-            &[output(Some("b"), "second"), output(Some("a"), "first")],
-        );
+        let finals =
+            final_messages(&streamed, &[output(Some("b"), "second"), output(Some("a"), "first")]);
         assert_eq!(told(&finals), [(0, "first"), (1, "second")]);
     }
 
@@ -192,10 +170,8 @@ mod tests {
     #[test]
     fn a_message_that_was_never_streamed_is_added_and_a_blank_one_is_not() {
         let reasoning = Item::from(json!({"type": "reasoning", "id": "rs_1", "summary": []}));
-        let finals = final_messages(
-            &[],
-            &[reasoning, output(None, "unstreamed"), output(None, " ")],
-        );
+        let finals =
+            final_messages(&[], &[reasoning, output(None, "unstreamed"), output(None, " ")]);
         assert_eq!(told(&finals), [(1, "unstreamed")]);
     }
 

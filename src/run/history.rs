@@ -31,16 +31,10 @@ pub(super) fn entries(
     endpoint: &str,
 ) -> Vec<Entry> {
     let here = |stored: Option<&str>, state: RemoteState| {
-        if stored == Some(endpoint) {
-            state
-        } else {
-            RemoteState::Absent
-        }
+        if stored == Some(endpoint) { state } else { RemoteState::Absent }
     };
-    let said = messages
-        .into_iter()
-        .filter(|message| !message.content.is_empty())
-        .map(|message| Entry {
+    let said =
+        messages.into_iter().filter(|message| !message.content.is_empty()).map(|message| Entry {
             place: (message.seq, message.position),
             source: Source::Message(message.id),
             remote_state: here(message.endpoint.as_deref(), message.remote_state),
@@ -84,10 +78,7 @@ pub(super) fn lacking(entries: Vec<Entry>) -> Vec<Entry> {
     travelling(entries)
         .into_iter()
         .filter(|entry| entry.remote_state != RemoteState::Held)
-        .map(|entry| Entry {
-            item: as_input(entry.item),
-            ..entry
-        })
+        .map(|entry| Entry { item: as_input(entry.item), ..entry })
         .collect()
 }
 
@@ -96,29 +87,19 @@ pub(super) fn lacking(entries: Vec<Entry>) -> Vec<Entry> {
 fn travelling(entries: Vec<Entry>) -> Vec<Entry> {
     let call_ids = |kind: &str| -> HashSet<String> {
         let of_kind = entries.iter().filter(|entry| entry.item.kind() == kind);
-        of_kind
-            .filter_map(|entry| entry.item.call_id().map(str::to_owned))
-            .collect()
+        of_kind.filter_map(|entry| entry.item.call_id().map(str::to_owned)).collect()
     };
     let calls = call_ids("function_call");
     let outputs = call_ids("function_call_output");
-    let paired = |item: &Item| {
-        item.call_id()
-            .is_some_and(|id| calls.contains(id) && outputs.contains(id))
-    };
+    let paired =
+        |item: &Item| item.call_id().is_some_and(|id| calls.contains(id) && outputs.contains(id));
     let may_travel = |item: &Item| match item.kind() {
         "message" => true,
         "function_call" | "function_call_output" => paired(item),
-        "reasoning" => item
-            .as_value()
-            .get("encrypted_content")
-            .is_some_and(Value::is_string),
+        "reasoning" => item.as_value().get("encrypted_content").is_some_and(Value::is_string),
         _ => false,
     };
-    entries
-        .into_iter()
-        .filter(|entry| may_travel(&entry.item))
-        .collect()
+    entries.into_iter().filter(|entry| may_travel(&entry.item)).collect()
 }
 
 /// Leaves out the oldest turns until the rest fits. A turn goes whole, so that no call loses its output; the newest
@@ -131,10 +112,7 @@ fn within_budget(entries: Vec<Entry>, budget: Option<i64>) -> Vec<Entry> {
     while from > 0 {
         let turn = entries[from - 1].place.0;
         let start = entries[..from].partition_point(|entry| entry.place.0 < turn);
-        left -= entries[start..from]
-            .iter()
-            .map(|entry| tokens(&entry.item))
-            .sum::<i64>();
+        left -= entries[start..from].iter().map(|entry| tokens(&entry.item)).sum::<i64>();
         if left < 0 && Some(turn) != newest {
             break;
         }
@@ -236,11 +214,7 @@ mod tests {
     fn reasoning_travels_only_when_it_can_be_read_back() {
         let history = vec![
             said(1, 0, "user", "a"),
-            done(
-                1,
-                1,
-                json!({"type": "reasoning", "id": "rs_1", "summary": []}),
-            ),
+            done(1, 1, json!({"type": "reasoning", "id": "rs_1", "summary": []})),
             done(
                 1,
                 2,
@@ -280,11 +254,7 @@ mod tests {
         let history = vec![
             held(said(1, 0, "user", "a")),
             held(done(1, 1, call)),
-            done(
-                1,
-                2,
-                json!({"type": "reasoning", "id": "rs_1", "summary": []}),
-            ),
+            done(1, 2, json!({"type": "reasoning", "id": "rs_1", "summary": []})),
             done(1, 3, output),
             said(2, 0, "user", "b"),
         ];

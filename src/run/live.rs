@@ -153,10 +153,7 @@ impl LiveRun {
     /// Appends text that arrived; creates its message if it is the first of its slot.
     pub(crate) fn append(&self, slot: i64, remote_id: Option<String>, delta: &str) {
         self.update(|state| {
-            let at = match state
-                .messages
-                .binary_search_by_key(&slot, |message| message.slot)
-            {
+            let at = match state.messages.binary_search_by_key(&slot, |message| message.slot) {
                 Ok(found) => found,
                 Err(place) => {
                     state.messages.insert(place, LiveMessage::new(slot));
@@ -194,17 +191,12 @@ impl LiveMessage {
 impl State {
     /// Bytes that arrived and are not committed.
     pub(crate) fn unflushed(&self) -> usize {
-        self.messages
-            .iter()
-            .map(|message| message.text.len() - message.stored)
-            .sum()
+        self.messages.iter().map(|message| message.text.len() - message.stored).sum()
     }
 
     /// Whether the model said anything.
     pub(crate) fn has_output(&self) -> bool {
-        self.messages
-            .iter()
-            .any(|message| !message.text.trim().is_empty())
+        self.messages.iter().any(|message| !message.text.trim().is_empty())
     }
 }
 
@@ -217,10 +209,7 @@ impl LiveRun {
         {
             let mut state = live.state();
             state.ended = ended;
-            state.claim = begun.then_some(Claim {
-                run_id: live.id,
-                token: 0,
-            });
+            state.claim = begun.then_some(Claim { run_id: live.id, token: 0 });
             for message in messages {
                 if message.role != crate::Role::Assistant {
                     state.user_message = Some(message);

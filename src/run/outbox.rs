@@ -13,10 +13,8 @@ pub(crate) async fn delete_remotely(engine: &AiEngine) -> Result<()> {
     let mut after = 0;
     loop {
         let endpoint = remote.protocol.endpoint().to_owned();
-        let open = engine
-            .store()
-            .read(move |session| deletions::open(session, &endpoint, after))
-            .await?;
+        let open =
+            engine.store().read(move |session| deletions::open(session, &endpoint, after)).await?;
         let Some(last) = open.last() else {
             return Ok(());
         };
@@ -25,20 +23,12 @@ pub(crate) async fn delete_remotely(engine: &AiEngine) -> Result<()> {
             let deleted = match deletion.kind {
                 RemoteKind::Response => remote.protocol.delete_response(&deletion.remote_id).await,
                 RemoteKind::Conversation => {
-                    remote
-                        .protocol
-                        .delete_conversation(&deletion.remote_id)
-                        .await
+                    remote.protocol.delete_conversation(&deletion.remote_id).await
                 }
             };
             let id = deletion.id;
             match deleted {
-                Ok(()) => {
-                    engine
-                        .store()
-                        .write(move |session| deletions::done(session, id))
-                        .await?
-                }
+                Ok(()) => engine.store().write(move |session| deletions::done(session, id)).await?,
                 Err(error) => {
                     tracing::warn!(kind = %deletion.kind, id = deletion.remote_id, %error, "a remote deletion failed; it stays open");
                     let error = error.to_string();

@@ -35,18 +35,8 @@ impl Outcome {
 
     /// The run broke off. What it had is kept, so it failed only if it had nothing.
     pub(super) fn broken(reason: &str, error: String, has_output: bool, sent: RemoteState) -> Self {
-        let status = if has_output {
-            RunStatus::Incomplete
-        } else {
-            RunStatus::Failed
-        };
-        Self {
-            status,
-            reason: Some(reason.to_owned()),
-            error: Some(error),
-            ended: None,
-            sent,
-        }
+        let status = if has_output { RunStatus::Incomplete } else { RunStatus::Failed };
+        Self { status, reason: Some(reason.to_owned()), error: Some(error), ended: None, sent }
     }
 
     pub(super) fn cancelled() -> Self {
@@ -74,15 +64,9 @@ pub(super) enum Broken {
 
 pub(super) fn refused(error: &openai::Error, has_output: bool) -> Outcome {
     // A status in the 400s says that the provider did nothing with it.
-    let did_nothing = error
-        .api()
-        .and_then(|api| api.status)
-        .is_some_and(|status| (400..500).contains(&status));
-    let sent = if did_nothing {
-        RemoteState::Absent
-    } else {
-        RemoteState::Unknown
-    };
+    let did_nothing =
+        error.api().and_then(|api| api.status).is_some_and(|status| (400..500).contains(&status));
+    let sent = if did_nothing { RemoteState::Absent } else { RemoteState::Unknown };
     Outcome::broken(&reason_of(error), text_of(error), has_output, sent)
 }
 
@@ -108,10 +92,6 @@ pub(super) fn text_of(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| {
         let cause = cause.to_string();
-        if text.contains(&cause) {
-            text
-        } else {
-            format!("{text}: {cause}")
-        }
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
     })
 }

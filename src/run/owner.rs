@@ -15,11 +15,7 @@ pub(super) async fn deliver(engine: AiEngine, live: Arc<LiveRun>) {
     let Some(owner) = load(&engine, live.parent).await else {
         return;
     };
-    let mut caller = Caller {
-        engine,
-        owner,
-        run: Arc::new(live.state().run.clone()),
-    };
+    let mut caller = Caller { engine, owner, run: Arc::new(live.state().run.clone()) };
     let mut cursor = Cursor::default();
     // The messages as the hooks have seen them.
     let mut seen: Vec<Arc<Message>> = Vec::new();
@@ -37,9 +33,7 @@ pub(super) async fn deliver(engine: AiEngine, live: Arc<LiveRun>) {
                 seen.push(Arc::clone(&message));
                 caller.created(message).await;
             }
-            News::Appended {
-                message_id, text, ..
-            } => {
+            News::Appended { message_id, text, .. } => {
                 if let Some(message) = seen.iter_mut().find(|message| message.id == message_id) {
                     // No copy, unless a hook that ran out of time still holds the last one.
                     Arc::make_mut(message).content.push_str(&text);
@@ -62,11 +56,7 @@ pub(super) async fn deliver_end(engine: &AiEngine, run: Run, messages: Vec<Messa
     let Some(owner) = load(engine, run.messageable).await else {
         return;
     };
-    let mut caller = Caller {
-        engine: engine.clone(),
-        owner,
-        run: Arc::new(run.clone()),
-    };
+    let mut caller = Caller { engine: engine.clone(), owner, run: Arc::new(run.clone()) };
     for message in messages {
         caller.settled(message, true).await;
     }
@@ -80,11 +70,7 @@ pub(crate) async fn deliver_created(engine: &AiEngine, parent: Messageable, mess
     };
     let (called, message) = (engine.clone(), message.clone());
     guarded(engine, "ai_engine_on_message_create", None, async move {
-        let cx = HookContext {
-            engine: &called,
-            run: None,
-            change: Change::None,
-        };
+        let cx = HookContext { engine: &called, run: None, change: Change::None };
         owner.message_created(&message, &cx).await
     })
     .await;
@@ -113,108 +99,57 @@ struct Caller {
 
 impl Caller {
     async fn created(&self, message: Arc<Message>) {
-        let (engine, owner, run) = (
-            self.engine.clone(),
-            Arc::clone(&self.owner),
-            Arc::clone(&self.run),
-        );
-        guarded(
-            &self.engine,
-            "ai_engine_on_message_create",
-            Some(self.run.id),
-            async move {
-                owner
-                    .message_created(
-                        &message,
-                        &HookContext {
-                            engine: &engine,
-                            run: Some(&run),
-                            change: Change::None,
-                        },
-                    )
-                    .await
-            },
-        )
+        let (engine, owner, run) =
+            (self.engine.clone(), Arc::clone(&self.owner), Arc::clone(&self.run));
+        guarded(&self.engine, "ai_engine_on_message_create", Some(self.run.id), async move {
+            owner
+                .message_created(
+                    &message,
+                    &HookContext { engine: &engine, run: Some(&run), change: Change::None },
+                )
+                .await
+        })
         .await;
     }
 
     async fn appended(&self, message: Arc<Message>, text: String) {
-        let (engine, owner, run) = (
-            self.engine.clone(),
-            Arc::clone(&self.owner),
-            Arc::clone(&self.run),
-        );
-        guarded(
-            &self.engine,
-            "ai_engine_on_message_update",
-            Some(self.run.id),
-            async move {
-                let cx = HookContext {
-                    engine: &engine,
-                    run: Some(&run),
-                    change: Change::Appended(&text),
-                };
-                owner.message_updated(&message, &cx).await
-            },
-        )
+        let (engine, owner, run) =
+            (self.engine.clone(), Arc::clone(&self.owner), Arc::clone(&self.run));
+        guarded(&self.engine, "ai_engine_on_message_update", Some(self.run.id), async move {
+            let cx =
+                HookContext { engine: &engine, run: Some(&run), change: Change::Appended(&text) };
+            owner.message_updated(&message, &cx).await
+        })
         .await;
     }
 
     async fn settled(&self, message: Message, replaced: bool) {
-        let (engine, owner, run) = (
-            self.engine.clone(),
-            Arc::clone(&self.owner),
-            Arc::clone(&self.run),
-        );
-        let change = if replaced {
-            Change::Replaced
-        } else {
-            Change::None
-        };
-        guarded(
-            &self.engine,
-            "ai_engine_on_message_update",
-            Some(self.run.id),
-            async move {
-                owner
-                    .message_updated(
-                        &message,
-                        &HookContext {
-                            engine: &engine,
-                            run: Some(&run),
-                            change,
-                        },
-                    )
-                    .await
-            },
-        )
+        let (engine, owner, run) =
+            (self.engine.clone(), Arc::clone(&self.owner), Arc::clone(&self.run));
+        let change = if replaced { Change::Replaced } else { Change::None };
+        guarded(&self.engine, "ai_engine_on_message_update", Some(self.run.id), async move {
+            owner
+                .message_updated(
+                    &message,
+                    &HookContext { engine: &engine, run: Some(&run), change },
+                )
+                .await
+        })
         .await;
     }
 
     async fn run_updated(&mut self, run: Run) {
         self.run = Arc::new(run);
-        let (engine, owner, run) = (
-            self.engine.clone(),
-            Arc::clone(&self.owner),
-            Arc::clone(&self.run),
-        );
-        guarded(
-            &self.engine,
-            "ai_engine_on_run_update",
-            Some(self.run.id),
-            async move {
-                owner
-                    .run_updated(
-                        &run,
-                        &HookContext {
-                            engine: &engine,
-                            run: Some(&run),
-                            change: Change::None,
-                        },
-                    )
-                    .await
-            },
-        )
+        let (engine, owner, run) =
+            (self.engine.clone(), Arc::clone(&self.owner), Arc::clone(&self.run));
+        guarded(&self.engine, "ai_engine_on_run_update", Some(self.run.id), async move {
+            owner
+                .run_updated(
+                    &run,
+                    &HookContext { engine: &engine, run: Some(&run), change: Change::None },
+                )
+                .await
+        })
         .await;
     }
 }

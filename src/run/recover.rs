@@ -10,12 +10,8 @@ use crate::store::runs::{self, End};
 use crate::store::session::Session;
 use crate::store::{deltas, responses, workers};
 
-const ENDED: [RunStatus; 4] = [
-    RunStatus::Completed,
-    RunStatus::Incomplete,
-    RunStatus::Failed,
-    RunStatus::Cancelled,
-];
+const ENDED: [RunStatus; 4] =
+    [RunStatus::Completed, RunStatus::Incomplete, RunStatus::Failed, RunStatus::Cancelled];
 
 /// What [`AiEngine::recover`] found to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,14 +38,9 @@ impl AiEngine {
     /// The database's. What was recovered before it stays so.
     pub async fn recover(&self) -> Result<Recovered> {
         let mut recovered = Recovered::default();
-        for row in self
-            .abandoned(&[RunStatus::InProgress, RunStatus::RequiresAction])
-            .await?
-        {
+        for row in self.abandoned(&[RunStatus::InProgress, RunStatus::RequiresAction]).await? {
             recovered.settled += u64::from(
-                self.store()
-                    .write(move |session| settle_abandoned(session, &row))
-                    .await?,
+                self.store().write(move |session| settle_abandoned(session, &row)).await?,
             );
         }
         for row in self.abandoned(&[RunStatus::Queued]).await? {
@@ -60,19 +51,9 @@ impl AiEngine {
         for row in self.abandoned(&ENDED).await? {
             let run = Run::from(row);
             let id = run.id;
-            let said = self
-                .store()
-                .read(move |session| messages::of_run(session, id))
-                .await?;
-            deliver_end(
-                self,
-                run,
-                said.into_iter().filter(Message::is_assistant).collect(),
-            )
-            .await;
-            self.store()
-                .write(move |session| runs::announced(session, id))
-                .await?;
+            let said = self.store().read(move |session| messages::of_run(session, id)).await?;
+            deliver_end(self, run, said.into_iter().filter(Message::is_assistant).collect()).await;
+            self.store().write(move |session| runs::announced(session, id)).await?;
             recovered.announced += 1;
         }
         self.store().write(workers::forget_ended).await?;
@@ -82,14 +63,8 @@ impl AiEngine {
 
     /// Runs nobody looks after, but for those that this process drives: a laptop's sleep ends every lease.
     async fn abandoned(&self, statuses: &'static [RunStatus]) -> Result<Vec<RunRow>> {
-        let rows = self
-            .store()
-            .read(move |session| runs::abandoned(session, statuses))
-            .await?;
-        Ok(rows
-            .into_iter()
-            .filter(|row| self.registry().get(row.id).is_none())
-            .collect())
+        let rows = self.store().read(move |session| runs::abandoned(session, statuses)).await?;
+        Ok(rows.into_iter().filter(|row| self.registry().get(row.id).is_none()).collect())
     }
 }
 
@@ -122,13 +97,7 @@ fn settle_abandoned(session: &mut dyn Session, found: &RunRow) -> Result<bool> {
         };
         messages::settle(session, message.id, &settled)?;
     }
-    deltas::fold(
-        session,
-        &streaming
-            .iter()
-            .map(|message| message.id)
-            .collect::<Vec<_>>(),
-    )?;
+    deltas::fold(session, &streaming.iter().map(|message| message.id).collect::<Vec<_>>())?;
     responses::end_open(session, row.id)?;
     let end = End {
         status: RunStatus::Incomplete,

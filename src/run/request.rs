@@ -52,13 +52,7 @@ impl<'e> RunRequest<'e> {
         parent: Messageable,
         content: Content,
     ) -> Self {
-        Self {
-            engine,
-            who,
-            parent,
-            content,
-            key: None,
-        }
+        Self { engine, who, parent, content, key: None }
     }
 
     /// Makes submitting safe to repeat: a second request with this key on the same thread is the first run again.
@@ -86,9 +80,7 @@ impl<'e> RunRequest<'e> {
             drive(&engine, &run);
             Ok(run)
         });
-        submitting
-            .await
-            .map_err(|error| Error::Panicked(error.to_string()))?
+        submitting.await.map_err(|error| Error::Panicked(error.to_string()))?
     }
 
     /// Stores the user's message and the run in your transaction. The engine drives the run once it is committed;

@@ -42,11 +42,8 @@ pub(super) async fn settle(
 ) -> Result<std::result::Result<(), Stop>> {
     engine.writer().release(live).await;
     let settlement = plan(engine, live, outcome)?;
-    let slots: Vec<(i64, bool)> = settlement
-        .messages
-        .iter()
-        .map(|message| (message.slot, message.replaced))
-        .collect();
+    let slots: Vec<(i64, bool)> =
+        settlement.messages.iter().map(|message| (message.slot, message.replaced)).collect();
     let written = persist(engine, move |session| write(session, &settlement)).await?;
     match written {
         Ok((run, rows)) => {
@@ -60,10 +57,7 @@ pub(super) async fn settle(
                     if !state.messages.iter().any(|message| message.slot == *slot) {
                         state.messages.push(LiveMessage::new(*slot));
                     }
-                    for message in state
-                        .messages
-                        .iter_mut()
-                        .filter(|message| message.slot == *slot)
+                    for message in state.messages.iter_mut().filter(|message| message.slot == *slot)
                     {
                         message.text.clone_from(&row.content);
                         message.stored = row.content.len();
@@ -86,25 +80,15 @@ fn plan(engine: &AiEngine, live: &LiveRun, outcome: Outcome) -> Result<Settlemen
     let claim = claim_of(live)?;
     let remote = engine.require_remote()?;
     let state = live.state();
-    let keeps = state
-        .call
-        .as_ref()
-        .is_some_and(|call| call.conversation.is_some());
+    let keeps = state.call.as_ref().is_some_and(|call| call.conversation.is_some());
     let output_state = match outcome.sent {
         _ if !keeps => RemoteState::Absent,
         state => state,
     };
-    let output = outcome
-        .ended
-        .as_ref()
-        .map_or(&[][..], |ended| &ended.output);
+    let output = outcome.ended.as_ref().map_or(&[][..], |ended| &ended.output);
     let messages = final_messages(&state.messages, output);
     let mut items = other_items(output, output_state);
-    let mut end = End {
-        status: outcome.status,
-        reason: outcome.reason,
-        error: outcome.error,
-    };
+    let mut end = End { status: outcome.status, reason: outcome.reason, error: outcome.error };
     if close_calls(&mut items, output.len()) && end.status == RunStatus::Completed {
         end.status = RunStatus::Incomplete;
         end.reason = Some("tool_calls".to_owned());
@@ -112,14 +96,10 @@ fn plan(engine: &AiEngine, live: &LiveRun, outcome: Outcome) -> Result<Settlemen
     if end.status == RunStatus::Failed && !messages.is_empty() {
         end.status = RunStatus::Incomplete;
     }
-    let ended_call = state.call.as_ref().map(|call| {
-        ended_call(
-            call,
-            state.sequence_number,
-            end.status,
-            outcome.ended.as_ref(),
-        )
-    });
+    let ended_call = state
+        .call
+        .as_ref()
+        .map(|call| ended_call(call, state.sequence_number, end.status, outcome.ended.as_ref()));
     Ok(Settlement {
         claim,
         parent: live.parent,
@@ -192,13 +172,7 @@ fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
     }
     deltas::fold(session, &rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
     for item in &plan.items {
-        items::insert(
-            session,
-            plan.claim.run_id,
-            item,
-            &plan.endpoint,
-            plan.protocol,
-        )?;
+        items::insert(session, plan.claim.run_id, item, &plan.endpoint, plan.protocol)?;
     }
     let usage = responses::usage_of_run(session, plan.claim.run_id)?;
     Ok(runs::end(session, plan.claim.run_id, &plan.end, usage)?
@@ -212,10 +186,7 @@ fn write_message(
     message: &Final,
     last: bool,
 ) -> Result<Message> {
-    let conversation = plan
-        .call
-        .as_ref()
-        .is_some_and(|call| call.conversation.is_some());
+    let conversation = plan.call.as_ref().is_some_and(|call| call.conversation.is_some());
     let status = if plan.end.status == RunStatus::Completed {
         MessageStatus::Completed
     } else {
@@ -227,15 +198,9 @@ fn write_message(
         content: message.content.clone(),
         model: call.and_then(|call| call.model.clone()),
         // Counted once: at the last message.
-        usage: call
-            .filter(|_| last)
-            .map_or_else(Usage::default, |call| call.usage),
+        usage: call.filter(|_| last).map_or_else(Usage::default, |call| call.usage),
         remote_id: message.remote_id.clone().filter(|_| conversation),
-        remote_state: if conversation {
-            plan.sent
-        } else {
-            RemoteState::Absent
-        },
+        remote_state: if conversation { plan.sent } else { RemoteState::Absent },
         endpoint: conversation.then(|| plan.endpoint.clone()),
         protocol: conversation.then(|| plan.protocol.to_owned()),
         updated_at: utc_now(),

@@ -81,21 +81,11 @@ pub(super) fn submit(
         }
         Who::Model(definition) => (None, definition.clone()),
     };
-    let run = runs::insert(
-        session,
-        &new_run(request, assistant_id, &definition, locked.seq)?,
-    )?;
+    let run = runs::insert(session, &new_run(request, assistant_id, &definition, locked.seq)?)?;
     let content = request.content.clone();
     messages::insert(
         session,
-        &NewMessage::local(
-            request.parent,
-            Some(run.id),
-            run.seq,
-            0,
-            Role::User,
-            content,
-        ),
+        &NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content),
     )?;
     Ok(run)
 }
@@ -149,11 +139,7 @@ pub(super) fn drive_after_commit(engine: &AiEngine, id: i64) {
     runtime.spawn(async move {
         for wait in LOOKS {
             tokio::time::sleep(wait).await;
-            match engine
-                .store()
-                .read(move |session| runs::find(session, id))
-                .await
-            {
+            match engine.store().read(move |session| runs::find(session, id)).await {
                 Ok(Some(row)) => {
                     drive(&engine, &row.into());
                     return;

@@ -61,23 +61,16 @@ pub(crate) fn save(
     let found = match find(session, kind, id)? {
         Some(found) => found,
         None => {
-            let owner = (
-                assistants::assistable_type.eq(kind),
-                assistants::assistable_id.eq(id),
-            );
-            let times = (
-                assistants::created_at.eq(now),
-                assistants::updated_at.eq(now),
-            );
-            let inserted = on!(session, |conn| diesel::insert_into(
-                assistants::ai_engine_assistants
-            )
-            .values((owner, times, &columns))
-            .on_conflict((assistants::assistable_type, assistants::assistable_id))
-            .do_nothing()
-            .returning(Assistant::as_returning())
-            .get_result(conn)
-            .optional())?;
+            let owner = (assistants::assistable_type.eq(kind), assistants::assistable_id.eq(id));
+            let times = (assistants::created_at.eq(now), assistants::updated_at.eq(now));
+            let inserted =
+                on!(session, |conn| diesel::insert_into(assistants::ai_engine_assistants)
+                    .values((owner, times, &columns))
+                    .on_conflict((assistants::assistable_type, assistants::assistable_id))
+                    .do_nothing()
+                    .returning(Assistant::as_returning())
+                    .get_result(conn)
+                    .optional())?;
             match inserted {
                 Some(inserted) => return Ok(inserted),
                 // Another process was faster.
@@ -90,16 +83,14 @@ pub(crate) fn save(
     if found.definition() == *definition {
         return Ok(found);
     }
-    Ok(on!(session, |conn| diesel::update(
-        assistants::ai_engine_assistants.find(found.id)
-    )
-    .set((
-        &columns,
-        assistants::version.eq(assistants::version + 1),
-        assistants::updated_at.eq(now)
-    ))
-    .returning(Assistant::as_returning())
-    .get_result(conn))?)
+    Ok(on!(session, |conn| diesel::update(assistants::ai_engine_assistants.find(found.id))
+        .set((
+            &columns,
+            assistants::version.eq(assistants::version + 1),
+            assistants::updated_at.eq(now)
+        ))
+        .returning(Assistant::as_returning())
+        .get_result(conn))?)
 }
 
 pub(crate) fn find(session: &mut dyn Session, kind: &str, id: &str) -> Result<Option<Assistant>> {
@@ -132,9 +123,7 @@ pub(crate) fn delete(session: &mut dyn Session, kind: &str, id: &str) -> Result<
     )
     .set(runs::assistant_id.eq(None::<i64>))
     .execute(conn))?;
-    on!(session, |conn| diesel::delete(
-        assistants::ai_engine_assistants.find(found.id)
-    )
-    .execute(conn))?;
+    on!(session, |conn| diesel::delete(assistants::ai_engine_assistants.find(found.id))
+        .execute(conn))?;
     Ok(())
 }

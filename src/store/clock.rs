@@ -13,9 +13,9 @@ pub(crate) fn now_ms(session: &mut dyn Session) -> Result<i64> {
         ))
         .get_result(conn)?,
         #[cfg(feature = "postgres")]
-        Conn::Pg(conn) => diesel::select(sql::<BigInt>(
-            "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-        ))
-        .get_result(conn)?,
+        Conn::Pg(conn) => {
+            diesel::select(sql::<BigInt>("(extract(epoch FROM clock_timestamp()) * 1000)::bigint"))
+                .get_result(conn)?
+        }
     })
 }

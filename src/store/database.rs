@@ -55,9 +55,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new(database: impl Database) -> Self {
-        Self {
-            connections: Arc::new(database),
-        }
+        Self { connections: Arc::new(database) }
     }
 
     /// Statements outside a transaction.
@@ -107,9 +105,7 @@ pub(crate) async fn run<T: Send + 'static>(
         Ok(())
     };
     connections.run(access, Box::new(job)).await?;
-    receive
-        .await
-        .map_err(|_| Error::Panicked("the job ended without a result".to_owned()))
+    receive.await.map_err(|_| Error::Panicked("the job ended without a result".to_owned()))
 }
 
 /// A pool and the permits that keep its blocking waits off the runtime's threads.
@@ -119,9 +115,7 @@ pub(crate) struct Pooled<C: R2D2Connection + 'static> {
 
 impl<C: R2D2Connection + 'static> Clone for Pooled<C> {
     fn clone(&self) -> Self {
-        Self {
-            pool: self.pool.clone(),
-        }
+        Self { pool: self.pool.clone() }
     }
 }
 
@@ -140,9 +134,7 @@ impl<C: R2D2Connection + Send + 'static> Pooled<C> {
         let pool = self.pool.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _permits = permits;
-            let mut conn = pool
-                .get()
-                .map_err(|error| Error::Connection(error.to_string()))?;
+            let mut conn = pool.get().map_err(|error| Error::Connection(error.to_string()))?;
             guarded(&mut *conn, work)
         });
         match task.await {
@@ -155,10 +147,7 @@ impl<C: R2D2Connection + Send + 'static> Pooled<C> {
 /// Runs `work`; a panic rolls back and becomes an error, a lost connection leaves the pool.
 fn guarded<C: R2D2Connection>(conn: &mut C, work: impl FnOnce(&mut C) -> Result<()>) -> Result<()> {
     let result = catch_unwind(AssertUnwindSafe(|| work(conn))).unwrap_or_else(|panic| {
-        while status(conn)
-            .transaction_depth()
-            .is_ok_and(|depth| depth.is_some())
-        {
+        while status(conn).transaction_depth().is_ok_and(|depth| depth.is_some()) {
             if C::TransactionManager::rollback_transaction(conn).is_err() {
                 status(conn).set_in_error();
             }

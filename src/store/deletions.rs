@@ -37,22 +37,12 @@ pub(crate) fn note(session: &mut dyn Session, parent: Messageable) -> Result<()>
             .inner_join(runs::ai_engine_runs)
             .filter(responses::stored.eq(true))
             .filter(of!(runs, parent))
-            .select((
-                responses::remote_id,
-                responses::endpoint,
-                responses::protocol
-            ))
+            .select((responses::remote_id, responses::endpoint, responses::protocol))
             .order(responses::id)
             .load(conn))?;
     for (remote_id, endpoint, protocol) in found {
         if let Some(remote_id) = remote_id {
-            insert(
-                session,
-                RemoteKind::Response,
-                &remote_id,
-                &endpoint,
-                &protocol,
-            )?;
+            insert(session, RemoteKind::Response, &remote_id, &endpoint, &protocol)?;
         }
     }
     match parent {
@@ -85,13 +75,7 @@ pub(crate) fn note_conversation(
     endpoint: &str,
     protocol: &str,
 ) -> Result<()> {
-    insert(
-        session,
-        RemoteKind::Conversation,
-        remote_id,
-        endpoint,
-        protocol,
-    )
+    insert(session, RemoteKind::Conversation, remote_id, endpoint, protocol)
 }
 
 fn insert(
@@ -108,11 +92,9 @@ fn insert(
         deletions::protocol.eq(protocol),
         deletions::created_at.eq(utc_now()),
     );
-    on!(session, |conn| diesel::insert_into(
-        deletions::ai_engine_remote_deletions
-    )
-    .values(row)
-    .execute(conn))?;
+    on!(session, |conn| diesel::insert_into(deletions::ai_engine_remote_deletions)
+        .values(row)
+        .execute(conn))?;
     Ok(())
 }
 
@@ -128,22 +110,15 @@ pub(crate) fn open(session: &mut dyn Session, endpoint: &str, after: i64) -> Res
 }
 
 pub(crate) fn done(session: &mut dyn Session, id: i64) -> Result<()> {
-    on!(session, |conn| diesel::delete(
-        deletions::ai_engine_remote_deletions.find(id)
-    )
-    .execute(conn))?;
+    on!(session, |conn| diesel::delete(deletions::ai_engine_remote_deletions.find(id))
+        .execute(conn))?;
     Ok(())
 }
 
 pub(crate) fn failed(session: &mut dyn Session, id: i64, error: &str) -> Result<()> {
-    let change = (
-        deletions::attempts.eq(deletions::attempts + 1),
-        deletions::last_error.eq(error),
-    );
-    on!(session, |conn| diesel::update(
-        deletions::ai_engine_remote_deletions.find(id)
-    )
-    .set(change)
-    .execute(conn))?;
+    let change = (deletions::attempts.eq(deletions::attempts + 1), deletions::last_error.eq(error));
+    on!(session, |conn| diesel::update(deletions::ai_engine_remote_deletions.find(id))
+        .set(change)
+        .execute(conn))?;
     Ok(())
 }

@@ -22,11 +22,9 @@ const ROWS: usize = 1000;
 
 pub(crate) fn append(session: &mut dyn Session, new: &[NewDelta]) -> Result<()> {
     for chunk in new.chunks(ROWS) {
-        on!(session, |conn| diesel::insert_into(
-            deltas::ai_engine_message_deltas
-        )
-        .values(chunk)
-        .execute(conn))?;
+        on!(session, |conn| diesel::insert_into(deltas::ai_engine_message_deltas)
+            .values(chunk)
+            .execute(conn))?;
     }
     Ok(())
 }

@@ -53,11 +53,7 @@ pub(crate) fn insert(
         items::protocol.eq(protocol),
         items::created_at.eq(utc_now()),
     );
-    on!(session, |conn| diesel::insert_into(
-        items::ai_engine_run_items
-    )
-    .values(row)
-    .execute(conn))?;
+    on!(session, |conn| diesel::insert_into(items::ai_engine_run_items).values(row).execute(conn))?;
     Ok(())
 }
 
@@ -67,15 +63,7 @@ pub(crate) fn up_to(
     parent: Messageable,
     seq: i64,
 ) -> Result<Vec<StoredItem>> {
-    type Row = (
-        i64,
-        i64,
-        i64,
-        Value,
-        Option<String>,
-        RemoteState,
-        Option<String>,
-    );
+    type Row = (i64, i64, i64, Value, Option<String>, RemoteState, Option<String>);
     let rows: Vec<Row> = on!(session, |conn| items::ai_engine_run_items
         .inner_join(runs::ai_engine_runs)
         .filter(of!(runs, parent))
@@ -93,17 +81,15 @@ pub(crate) fn up_to(
         .load(conn))?;
     Ok(rows
         .into_iter()
-        .map(
-            |(id, seq, position, item, remote_id, remote_state, endpoint)| StoredItem {
-                id,
-                seq,
-                position,
-                item,
-                remote_id,
-                remote_state,
-                endpoint,
-            },
-        )
+        .map(|(id, seq, position, item, remote_id, remote_state, endpoint)| StoredItem {
+            id,
+            seq,
+            position,
+            item,
+            remote_id,
+            remote_state,
+            endpoint,
+        })
         .collect())
 }
 
@@ -118,24 +104,18 @@ pub(crate) fn set_remote_state(
     if ids.is_empty() {
         return Ok(());
     }
-    let change = (
-        items::remote_state.eq(state),
-        items::endpoint.eq(endpoint),
-        items::protocol.eq(protocol),
-    );
-    on!(session, |conn| diesel::update(
-        items::ai_engine_run_items.filter(items::id.eq_any(ids))
-    )
-    .set(change)
-    .execute(conn))?;
+    let change =
+        (items::remote_state.eq(state), items::endpoint.eq(endpoint), items::protocol.eq(protocol));
+    on!(session, |conn| diesel::update(items::ai_engine_run_items.filter(items::id.eq_any(ids)))
+        .set(change)
+        .execute(conn))?;
     Ok(())
 }
 
 /// The provider's conversation of this thread is gone, and with it all it held.
 pub(crate) fn forget_remote(session: &mut dyn Session, thread: i64) -> Result<()> {
-    let of_thread = runs::ai_engine_runs
-        .filter(runs::assistant_thread_id.eq(thread))
-        .select(runs::id);
+    let of_thread =
+        runs::ai_engine_runs.filter(runs::assistant_thread_id.eq(thread)).select(runs::id);
     on!(session, |conn| diesel::update(
         items::ai_engine_run_items.filter(items::run_id.eq_any(of_thread))
     )

@@ -67,12 +67,10 @@ impl NewMessage {
 }
 
 pub(crate) fn insert(session: &mut dyn Session, new: &NewMessage) -> Result<Message> {
-    let row: MessageRow = on!(session, |conn| diesel::insert_into(
-        messages::ai_engine_messages
-    )
-    .values(new)
-    .returning(MessageRow::as_returning())
-    .get_result(conn))?;
+    let row: MessageRow = on!(session, |conn| diesel::insert_into(messages::ai_engine_messages)
+        .values(new)
+        .returning(MessageRow::as_returning())
+        .get_result(conn))?;
     Ok(row.into())
 }
 
@@ -97,12 +95,11 @@ pub(crate) fn settle(
     id: i64,
     settled: &SettledMessage,
 ) -> Result<Message> {
-    let row: MessageRow = on!(session, |conn| diesel::update(
-        messages::ai_engine_messages.find(id)
-    )
-    .set(settled)
-    .returning(MessageRow::as_returning())
-    .get_result(conn))?;
+    let row: MessageRow =
+        on!(session, |conn| diesel::update(messages::ai_engine_messages.find(id))
+            .set(settled)
+            .returning(MessageRow::as_returning())
+            .get_result(conn))?;
     Ok(row.into())
 }
 
@@ -157,11 +154,8 @@ pub(crate) fn page(
             .optional())?
         .ok_or_else(|| Error::not_found("message", id))?,
     };
-    let earlier = || {
-        messages::seq
-            .lt(seq)
-            .or(messages::seq.eq(seq).and(messages::position.lt(position)))
-    };
+    let earlier =
+        || messages::seq.lt(seq).or(messages::seq.eq(seq).and(messages::position.lt(position)));
     let newest_first = load_whole!(session, |query| query
         .filter(of!(messages, parent))
         .filter(earlier())
@@ -220,24 +214,17 @@ pub(crate) fn set_remote_state(
 
 /// A message was found in the provider's conversation.
 pub(crate) fn found_remotely(session: &mut dyn Session, id: i64, remote_id: &str) -> Result<()> {
-    let change = (
-        messages::remote_state.eq(RemoteState::Held),
-        messages::remote_id.eq(remote_id),
-    );
-    on!(session, |conn| diesel::update(
-        messages::ai_engine_messages.find(id)
-    )
-    .set(change)
-    .execute(conn))?;
+    let change = (messages::remote_state.eq(RemoteState::Held), messages::remote_id.eq(remote_id));
+    on!(session, |conn| diesel::update(messages::ai_engine_messages.find(id))
+        .set(change)
+        .execute(conn))?;
     Ok(())
 }
 
 /// The provider's conversation of this thread is gone, and with it all it held.
 pub(crate) fn forget_remote(session: &mut dyn Session, thread: i64) -> Result<()> {
-    let change = (
-        messages::remote_state.eq(RemoteState::Absent),
-        messages::remote_id.eq(None::<String>),
-    );
+    let change =
+        (messages::remote_state.eq(RemoteState::Absent), messages::remote_id.eq(None::<String>));
     on!(session, |conn| diesel::update(
         messages::ai_engine_messages.filter(messages::assistant_thread_id.eq(thread))
     )

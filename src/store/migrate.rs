@@ -81,9 +81,7 @@ fn migrate_sqlite(conn: &mut SqliteConnection) -> Result<usize> {
     let BusyTimeout { timeout } = diesel::sql_query("PRAGMA busy_timeout").get_result(conn)?;
     let ForeignKeys { foreign_keys } = diesel::sql_query("PRAGMA foreign_keys").get_result(conn)?;
     let patient = timeout.max(BUSY_TIMEOUT_MS);
-    conn.batch_execute(&format!(
-        "PRAGMA busy_timeout = {patient}; PRAGMA foreign_keys = OFF"
-    ))?;
+    conn.batch_execute(&format!("PRAGMA busy_timeout = {patient}; PRAGMA foreign_keys = OFF"))?;
     let result = conn.immediate_transaction(|conn| {
         let count = run_pending::<diesel::sqlite::Sqlite, _>(conn, &SQLITE)?;
         if count > 0 {
@@ -108,10 +106,7 @@ fn check_foreign_keys(conn: &mut SqliteConnection) -> Result<()> {
 
     let broken: Vec<Violation> =
         diesel::sql_query("SELECT DISTINCT \"table\" FROM pragma_foreign_key_check").load(conn)?;
-    match broken
-        .iter()
-        .find(|violation| violation.table.starts_with("ai_engine_"))
-    {
+    match broken.iter().find(|violation| violation.table.starts_with("ai_engine_")) {
         Some(violation) => Err(Error::Migration(format!(
             "rows of {} would point nowhere; nothing was changed",
             violation.table
@@ -140,10 +135,8 @@ where
     conn.create_table()?;
     let applied = conn.versions()?;
     let migrations: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(failed)?;
-    let known: Vec<String> = migrations
-        .iter()
-        .map(|migration| migration.name().version().to_string())
-        .collect();
+    let known: Vec<String> =
+        migrations.iter().map(|migration| migration.name().version().to_string()).collect();
     if let Some(newer) = applied.iter().find(|version| !known.contains(version)) {
         let reason = format!(
             "the database has migration {newer}, which this ai-engine does not know; update ai-engine"

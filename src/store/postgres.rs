@@ -49,10 +49,7 @@ impl PgDatabase {
     #[must_use]
     pub fn from_pool(pool: Pool<ConnectionManager<PgConnection>>) -> Self {
         let beside_heartbeats = (pool.max_size().max(2) - 1) as usize;
-        Self {
-            pooled: Pooled::new(pool),
-            connections: Arc::new(Semaphore::new(beside_heartbeats)),
-        }
+        Self { pooled: Pooled::new(pool), connections: Arc::new(Semaphore::new(beside_heartbeats)) }
     }
 
     /// One transaction on a blocking thread: commits on `Ok`, rolls back on `Err` and on a panic, and is
@@ -90,9 +87,7 @@ impl Connections for PgDatabase {
         match access {
             Access::Read => self.pooled.run(permits, move |conn| job(conn)).await,
             Access::Write | Access::Heartbeat => {
-                self.pooled
-                    .run(permits, move |conn| conn.transaction(|conn| job(conn)))
-                    .await
+                self.pooled.run(permits, move |conn| conn.transaction(|conn| job(conn))).await
             }
         }
     }

@@ -23,12 +23,10 @@ pub(crate) fn begin(
         responses::status.eq(RunStatus::InProgress),
         responses::created_at.eq(utc_now()),
     );
-    Ok(on!(session, |conn| diesel::insert_into(
-        responses::ai_engine_responses
-    )
-    .values(row)
-    .returning(responses::id)
-    .get_result(conn))?)
+    Ok(on!(session, |conn| diesel::insert_into(responses::ai_engine_responses)
+        .values(row)
+        .returning(responses::id)
+        .get_result(conn))?)
 }
 
 /// How a call ended.
@@ -55,11 +53,9 @@ pub(crate) fn end(session: &mut dyn Session, call: &EndedCall) -> Result<()> {
         responses::reasoning_tokens.eq(call.usage.reasoning_tokens),
         responses::finished_at.eq(utc_now()),
     );
-    on!(session, |conn| diesel::update(
-        responses::ai_engine_responses.find(call.id)
-    )
-    .set(change)
-    .execute(conn))?;
+    on!(session, |conn| diesel::update(responses::ai_engine_responses.find(call.id))
+        .set(change)
+        .execute(conn))?;
     Ok(())
 }
 
@@ -89,10 +85,7 @@ pub(crate) fn usage_of_run(session: &mut dyn Session, run: i64) -> Result<Usage>
         output_tokens,
         reasoning_tokens,
     };
-    Ok(calls
-        .into_iter()
-        .map(usage)
-        .fold(Usage::default(), |sum, one| sum + one))
+    Ok(calls.into_iter().map(usage).fold(Usage::default(), |sum, one| sum + one))
 }
 
 /// Calls that a dead process left open.
@@ -101,20 +94,15 @@ pub(crate) fn end_open(session: &mut dyn Session, run: i64) -> Result<()> {
         .filter(responses::run_id.eq(run))
         .filter(responses::finished_at.is_null());
     on!(session, |conn| diesel::update(open)
-        .set((
-            responses::status.eq(RunStatus::Incomplete),
-            responses::finished_at.eq(utc_now())
-        ))
+        .set((responses::status.eq(RunStatus::Incomplete), responses::finished_at.eq(utc_now())))
         .execute(conn))?;
     Ok(())
 }
 
 /// Notes the provider's id of a call as soon as it is known, so that it can be deleted after a crash.
 pub(crate) fn identify(session: &mut dyn Session, id: i64, remote_id: &str) -> Result<()> {
-    on!(session, |conn| diesel::update(
-        responses::ai_engine_responses.find(id)
-    )
-    .set(responses::remote_id.eq(remote_id))
-    .execute(conn))?;
+    on!(session, |conn| diesel::update(responses::ai_engine_responses.find(id))
+        .set(responses::remote_id.eq(remote_id))
+        .execute(conn))?;
     Ok(())
 }

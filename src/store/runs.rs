@@ -11,11 +11,8 @@ use crate::error::{Error, Result};
 use crate::model::{Messageable, Run, RunRow, RunStatus, Usage, utc_now};
 use crate::schema::ai_engine_runs::dsl as runs;
 
-const ACTIVE: [RunStatus; 3] = [
-    RunStatus::Queued,
-    RunStatus::InProgress,
-    RunStatus::RequiresAction,
-];
+const ACTIVE: [RunStatus; 3] =
+    [RunStatus::Queued, RunStatus::InProgress, RunStatus::RequiresAction];
 
 /// A run to queue.
 #[derive(Debug)]
@@ -106,9 +103,7 @@ pub(crate) fn page(
 /// cancelled, or it is gone.
 pub(crate) fn claim(session: &mut dyn Session, id: i64, worker: &str) -> Result<Option<RunRow>> {
     let now = utc_now();
-    let claimable = runs::ai_engine_runs
-        .find(id)
-        .filter(runs::status.eq(RunStatus::Queued));
+    let claimable = runs::ai_engine_runs.find(id).filter(runs::status.eq(RunStatus::Queued));
     Ok(on!(session, |conn| diesel::update(claimable)
         .set((
             runs::status.eq(RunStatus::InProgress),
@@ -155,10 +150,7 @@ pub(crate) fn fence(session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<F
         let select = runs::ai_engine_runs
             .filter(runs::id.eq_any(ids))
             .order(runs::id)
-            .select((
-                runs::id,
-                (runs::fencing_token, runs::status, runs::cancel_requested_at),
-            ));
+            .select((runs::id, (runs::fencing_token, runs::status, runs::cancel_requested_at)));
         rows.extend(match session.conn() {
             // Writers are alone on SQLite.
             #[cfg(feature = "sqlite")]
@@ -168,9 +160,9 @@ pub(crate) fn fence(session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<F
         });
     }
     let worth = |claim: &Claim| match rows.get(&claim.run_id) {
-        Some((token, RunStatus::InProgress, cancel)) if *token == claim.token => Fence::Held {
-            cancel: cancel.is_some(),
-        },
+        Some((token, RunStatus::InProgress, cancel)) if *token == claim.token => {
+            Fence::Held { cancel: cancel.is_some() }
+        }
         Some(_) => Fence::Lost,
         None => Fence::Gone,
     };
@@ -178,14 +170,9 @@ pub(crate) fn fence(session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<F
 }
 
 pub(crate) fn count_attempt(session: &mut dyn Session, id: i64) -> Result<()> {
-    on!(session, |conn| diesel::update(
-        runs::ai_engine_runs.find(id)
-    )
-    .set((
-        runs::attempts.eq(runs::attempts + 1),
-        runs::updated_at.eq(utc_now())
-    ))
-    .execute(conn))?;
+    on!(session, |conn| diesel::update(runs::ai_engine_runs.find(id))
+        .set((runs::attempts.eq(runs::attempts + 1), runs::updated_at.eq(utc_now())))
+        .execute(conn))?;
     Ok(())
 }
 
@@ -205,9 +192,8 @@ pub(crate) fn end(
     usage: Usage,
 ) -> Result<Option<Run>> {
     let now = utc_now();
-    let open = runs::ai_engine_runs
-        .find(id)
-        .filter(runs::status.eq_any(RunStatus::before(end.status)));
+    let open =
+        runs::ai_engine_runs.find(id).filter(runs::status.eq_any(RunStatus::before(end.status)));
     let ended: Option<RunRow> = on!(session, |conn| diesel::update(open)
         .set((
             runs::status.eq(end.status),
@@ -230,9 +216,7 @@ pub(crate) fn end(
 /// Asks whoever drives the run to stop.
 pub(crate) fn request_cancel(session: &mut dyn Session, id: i64) -> Result<()> {
     let now = clock::now_ms(session)?;
-    let active = runs::ai_engine_runs
-        .find(id)
-        .filter(runs::status.eq_any(ACTIVE));
+    let active = runs::ai_engine_runs.find(id).filter(runs::status.eq_any(ACTIVE));
     on!(session, |conn| diesel::update(active)
         .set(runs::cancel_requested_at.eq(now))
         .execute(conn))?;
@@ -242,11 +226,9 @@ pub(crate) fn request_cancel(session: &mut dyn Session, id: i64) -> Result<()> {
 /// The last hooks of a run were delivered.
 pub(crate) fn announced(session: &mut dyn Session, id: i64) -> Result<()> {
     let now = clock::now_ms(session)?;
-    on!(session, |conn| diesel::update(
-        runs::ai_engine_runs.find(id)
-    )
-    .set(runs::announced_at.eq(now))
-    .execute(conn))?;
+    on!(session, |conn| diesel::update(runs::ai_engine_runs.find(id))
+        .set(runs::announced_at.eq(now))
+        .execute(conn))?;
     Ok(())
 }
 
@@ -256,11 +238,7 @@ pub(crate) fn abandoned(session: &mut dyn Session, statuses: &[RunStatus]) -> Re
     Ok(on!(session, |conn| runs::ai_engine_runs
         .filter(runs::announced_at.is_null())
         .filter(runs::status.eq_any(statuses))
-        .filter(
-            runs::lease_owner
-                .is_null()
-                .or(runs::lease_owner.ne_all(alive))
-        )
+        .filter(runs::lease_owner.is_null().or(runs::lease_owner.ne_all(alive)))
         .order(runs::id)
         .select(RunRow::as_select())
         .load(conn))?)
@@ -276,23 +254,18 @@ pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Res
     use crate::schema::ai_engine_responses::dsl as responses;
     use crate::schema::ai_engine_run_items::dsl as items;
 
-    let ids: Vec<i64> = on!(session, |conn| diesel::update(
-        runs::ai_engine_runs.filter(of!(runs, parent))
-    )
-    .set(runs::fencing_token.eq(runs::fencing_token + 1))
-    .returning(runs::id)
-    .get_results(conn))?;
-    let of_messages = said::ai_engine_messages
-        .filter(of!(said, parent))
-        .select(said::id);
+    let ids: Vec<i64> =
+        on!(session, |conn| diesel::update(runs::ai_engine_runs.filter(of!(runs, parent)))
+            .set(runs::fencing_token.eq(runs::fencing_token + 1))
+            .returning(runs::id)
+            .get_results(conn))?;
+    let of_messages = said::ai_engine_messages.filter(of!(said, parent)).select(said::id);
     on!(session, |conn| diesel::delete(
         deltas::ai_engine_message_deltas.filter(deltas::message_id.eq_any(of_messages))
     )
     .execute(conn))?;
     messages::destroy_all(session, parent)?;
-    let of_runs = runs::ai_engine_runs
-        .filter(of!(runs, parent))
-        .select(runs::id);
+    let of_runs = runs::ai_engine_runs.filter(of!(runs, parent)).select(runs::id);
     on!(session, |conn| diesel::delete(
         items::ai_engine_run_items.filter(items::run_id.eq_any(of_runs))
     )
@@ -301,26 +274,20 @@ pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Res
         responses::ai_engine_responses.filter(responses::run_id.eq_any(of_runs))
     )
     .execute(conn))?;
-    on!(session, |conn| diesel::delete(
-        runs::ai_engine_runs.filter(of!(runs, parent))
-    )
-    .execute(conn))?;
+    on!(session, |conn| diesel::delete(runs::ai_engine_runs.filter(of!(runs, parent)))
+        .execute(conn))?;
     Ok(ids)
 }
 
 /// Locks a run and returns it as it is now.
 pub(crate) fn lock(session: &mut dyn Session, id: i64) -> Result<Option<RunRow>> {
-    Ok(on!(session, |conn| diesel::update(
-        runs::ai_engine_runs.find(id)
-    )
-    .set(runs::updated_at.eq(utc_now()))
-    .returning(RunRow::as_returning())
-    .get_result(conn)
-    .optional())?)
+    Ok(on!(session, |conn| diesel::update(runs::ai_engine_runs.find(id))
+        .set(runs::updated_at.eq(utc_now()))
+        .returning(RunRow::as_returning())
+        .get_result(conn)
+        .optional())?)
 }
 
 pub(crate) fn require(session: &mut dyn Session, id: i64) -> Result<Run> {
-    find(session, id)?
-        .map(Run::from)
-        .ok_or_else(|| Error::not_found("run", id))
+    find(session, id)?.map(Run::from).ok_or_else(|| Error::not_found("run", id))
 }

@@ -20,10 +20,7 @@ mod sealed {
 
 /// The borrowed connection, told apart by database.
 #[doc(hidden)]
-#[allow(
-    missing_debug_implementations,
-    reason = "Diesel's connections have none"
-)]
+#[allow(missing_debug_implementations, reason = "Diesel's connections have none")]
 #[allow(unnameable_types, reason = "sealed: the connections are Diesel's")]
 pub enum Conn<'a> {
     #[cfg(feature = "sqlite")]
@@ -77,9 +74,7 @@ pub(crate) use on;
 macro_rules! of {
     ($table:ident, $parent:expr) => {{
         let parent: $crate::Messageable = $parent;
-        $table::assistant_thread_id
-            .eq(parent.thread_id())
-            .or($table::chat_id.eq(parent.chat_id()))
+        $table::assistant_thread_id.eq(parent.thread_id()).or($table::chat_id.eq(parent.chat_id()))
     }};
 }
 pub(crate) use of;
@@ -96,9 +91,7 @@ pub(crate) fn transaction<T>(
         Conn::Sqlite(conn) => {
             type Manager = <SqliteConnection as Connection>::TransactionManager;
             let status = Manager::transaction_manager_status_mut(conn);
-            let outermost = status
-                .transaction_depth()
-                .is_ok_and(|depth| depth.is_none());
+            let outermost = status.transaction_depth().is_ok_and(|depth| depth.is_none());
             if outermost {
                 // A transaction that reads first and writes later gets "database is locked" at once.
                 conn.immediate_transaction(|conn| work(conn))

@@ -61,9 +61,7 @@ impl SqliteDatabase {
             )));
         }
         if path.is_empty() {
-            return Err(Error::Connection(
-                "the path of the SQLite file is empty".to_owned(),
-            ));
+            return Err(Error::Connection("the path of the SQLite file is empty".to_owned()));
         }
         if path == MEMORY {
             return Self::in_memory();
@@ -148,11 +146,7 @@ impl Connections for SqliteDatabase {
         // The gate first: whoever waits for it must not hold a connection that its holder needs.
         let gate = permit(&self.writer).await?;
         let permits = vec![gate, permit(&self.readers).await?];
-        self.pooled
-            .run(permits, move |conn| {
-                conn.immediate_transaction(|conn| job(conn))
-            })
-            .await
+        self.pooled.run(permits, move |conn| conn.immediate_transaction(|conn| job(conn))).await
     }
 }
 

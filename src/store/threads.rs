@@ -99,10 +99,7 @@ macro_rules! conversations {
                         .get_result(conn)
                         .optional())?;
                 let (owner_type, next_seq) = locked.ok_or_else(|| Error::not_found($what, id))?;
-                Ok(Parent {
-                    owner_type,
-                    seq: next_seq - 1,
-                })
+                Ok(Parent { owner_type, seq: next_seq - 1 })
             }
 
             /// A text that was shown has been replaced: readers must start over.
@@ -119,8 +116,7 @@ macro_rules! conversations {
                 lock(session, id)?;
                 deletions::note(session, parent)?;
                 let runs = runs::destroy_all(session, parent)?;
-                on!(session, |conn| diesel::delete(t::$table.find(id))
-                    .execute(conn))?;
+                on!(session, |conn| diesel::delete(t::$table.find(id)).execute(conn))?;
                 Ok(runs)
             }
         }
@@ -136,15 +132,7 @@ conversations!(
     threadable_id,
     "assistant thread"
 );
-conversations!(
-    chats,
-    Chat,
-    ai_engine_chats,
-    Chat,
-    chattable_type,
-    chattable_id,
-    "chat"
-);
+conversations!(chats, Chat, ai_engine_chats, Chat, chattable_type, chattable_id, "chat");
 
 pub(crate) fn lock(session: &mut dyn Session, parent: Messageable) -> Result<Parent> {
     match parent {
@@ -211,16 +199,15 @@ pub(crate) fn set_remote_conversation(
     use ai_engine_assistant_threads::dsl as threads;
     deletions::note_conversation_of(session, thread)?;
     let now = utc_now();
-    let updated = on!(session, |conn| diesel::update(
-        threads::ai_engine_assistant_threads.find(thread)
-    )
-    .set((
-        threads::remote_id.eq(remote_id),
-        threads::endpoint.eq(endpoint),
-        threads::protocol.eq(protocol),
-        threads::updated_at.eq(now),
-    ))
-    .execute(conn))?;
+    let updated =
+        on!(session, |conn| diesel::update(threads::ai_engine_assistant_threads.find(thread))
+            .set((
+                threads::remote_id.eq(remote_id),
+                threads::endpoint.eq(endpoint),
+                threads::protocol.eq(protocol),
+                threads::updated_at.eq(now),
+            ))
+            .execute(conn))?;
     if updated == 0 {
         deletions::note_conversation(session, remote_id, endpoint, protocol)?;
     }
@@ -230,15 +217,13 @@ pub(crate) fn set_remote_conversation(
 /// Forgets the conversation of a thread that its provider no longer knows, and that it held anything.
 pub(crate) fn forget_remote_conversation(session: &mut dyn Session, thread: i64) -> Result<()> {
     use ai_engine_assistant_threads::dsl as threads;
-    on!(session, |conn| diesel::update(
-        threads::ai_engine_assistant_threads.find(thread)
-    )
-    .set((
-        threads::remote_id.eq(None::<String>),
-        threads::endpoint.eq(None::<String>),
-        threads::protocol.eq(None::<String>)
-    ))
-    .execute(conn))?;
+    on!(session, |conn| diesel::update(threads::ai_engine_assistant_threads.find(thread))
+        .set((
+            threads::remote_id.eq(None::<String>),
+            threads::endpoint.eq(None::<String>),
+            threads::protocol.eq(None::<String>)
+        ))
+        .execute(conn))?;
     super::messages::forget_remote(session, thread)?;
     super::items::forget_remote(session, thread)
 }

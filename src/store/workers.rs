@@ -13,19 +13,14 @@ use crate::schema::ai_engine_workers::dsl as workers;
 pub(crate) fn beat(session: &mut dyn Session, worker: &str, lease: Duration) -> Result<()> {
     let now = now_ms(session)?;
     let ends = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
-    let row = (
-        workers::id.eq(worker),
-        workers::started_at.eq(now),
-        workers::lease_ends_at.eq(ends),
-    );
-    on!(session, |conn| diesel::insert_into(
-        workers::ai_engine_workers
-    )
-    .values(row)
-    .on_conflict(workers::id)
-    .do_update()
-    .set(workers::lease_ends_at.eq(ends))
-    .execute(conn))?;
+    let row =
+        (workers::id.eq(worker), workers::started_at.eq(now), workers::lease_ends_at.eq(ends));
+    on!(session, |conn| diesel::insert_into(workers::ai_engine_workers)
+        .values(row)
+        .on_conflict(workers::id)
+        .do_update()
+        .set(workers::lease_ends_at.eq(ends))
+        .execute(conn))?;
     Ok(())
 }
 

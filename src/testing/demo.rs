@@ -49,9 +49,7 @@ fn within(text: String, limit: Option<u64>) -> Reply {
 
 fn recall(earlier: &[String]) -> String {
     let recent = earlier.iter().skip(earlier.len().saturating_sub(RECALLED));
-    let quoted: Vec<String> = recent
-        .map(|text| format!("\"{}\"", shortened(text, 80)))
-        .collect();
+    let quoted: Vec<String> = recent.map(|text| format!("\"{}\"", shortened(text, 80))).collect();
     if quoted.is_empty() {
         return String::new();
     }

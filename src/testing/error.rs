@@ -13,12 +13,7 @@ pub(super) struct ApiError {
 
 impl ApiError {
     pub(super) fn new(status: u16, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            message: message.into(),
-            param: None,
-            code: None,
-        }
+        Self { status, message: message.into(), param: None, code: None }
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
@@ -45,9 +40,7 @@ impl ApiError {
     }
 
     pub(super) fn invalid_value(param: &str, message: impl Into<String>) -> Self {
-        Self::bad_request(message)
-            .param(param)
-            .code("invalid_value")
+        Self::bad_request(message).param(param).code("invalid_value")
     }
 
     pub(super) fn conversation_locked() -> Self {

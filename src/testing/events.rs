@@ -104,10 +104,7 @@ fn item_events(index: usize, item: &Value) -> Vec<Value> {
 fn argument_events(index: usize, item: &Value) -> Vec<Value> {
     let arguments = item["arguments"].as_str().unwrap_or_default();
     let middle = arguments.chars().count().div_ceil(2);
-    let split = arguments
-        .char_indices()
-        .nth(middle)
-        .map_or(arguments.len(), |(at, _)| at);
+    let split = arguments.char_indices().nth(middle).map_or(arguments.len(), |(at, _)| at);
     let (first, second) = arguments.split_at(split);
     let delta = |delta: &str| {
         json!({

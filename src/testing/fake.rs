@@ -66,13 +66,7 @@ impl FakeOpenAi {
             closing: AtomicBool::new(false),
         });
         let server = tokio::spawn(server::serve(listener, Arc::clone(&shared))).abort_handle();
-        Ok(Self {
-            handle: Arc::new(Handle {
-                address,
-                shared,
-                server,
-            }),
-        })
+        Ok(Self { handle: Arc::new(Handle { address, shared, server }) })
     }
 
     /// The address to give to a client: `http://127.0.0.1:PORT/v1`.
@@ -87,10 +81,7 @@ impl FakeOpenAi {
     ///
     /// When the HTTP client cannot be built, which is a matter of the machine's TLS certificates.
     pub fn openai(&self) -> Result<OpenAi, openai::Error> {
-        OpenAi::builder()
-            .api_key(API_KEY)
-            .base_url(self.base_url())
-            .build()
+        OpenAi::builder().api_key(API_KEY).base_url(self.base_url()).build()
     }
 
     /// Stops the server and cuts its open connections. What it recorded stays readable.
@@ -170,9 +161,7 @@ impl FakeOpenAi {
     /// Resolves once the client of this response has left it before its last event.
     pub async fn client_left(&self, response_id: &str) {
         let mut left = self.shared().left.subscribe();
-        let _ = left
-            .wait_for(|ids| ids.iter().any(|id| id == response_id))
-            .await;
+        let _ = left.wait_for(|ids| ids.iter().any(|id| id == response_id)).await;
     }
 
     // Inspecting
@@ -210,9 +199,7 @@ impl FakeOpenAi {
 
 impl fmt::Debug for FakeOpenAi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FakeOpenAi")
-            .field("base_url", &self.base_url())
-            .finish_non_exhaustive()
+        f.debug_struct("FakeOpenAi").field("base_url", &self.base_url()).finish_non_exhaustive()
     }
 }
 

@@ -25,9 +25,7 @@ impl Gate {
     pub fn new() -> Self {
         let open = watch::Sender::new(false);
         let arrivals = watch::Sender::new(0);
-        Self {
-            inner: Arc::new(Inner { open, arrivals }),
-        }
+        Self { inner: Arc::new(Inner { open, arrivals }) }
     }
 
     /// Opens the gate for good.

@@ -34,18 +34,14 @@ pub(super) fn from_items(items: &Value, state: &mut State) -> Result<Vec<Value>,
              but got an array with length {} instead.",
             items.len()
         );
-        return Err(ApiError::bad_request(message)
-            .param("items")
-            .code("array_above_max_length"));
+        return Err(ApiError::bad_request(message).param("items").code("array_above_max_length"));
     }
     normalise_all(items, "items", state)
 }
 
 fn normalise_all(items: &[Value], param: &str, state: &mut State) -> Result<Vec<Value>, ApiError> {
     let named = items.iter().enumerate();
-    named
-        .map(|(index, item)| normalise(item, &format!("{param}[{index}]"), state))
-        .collect()
+    named.map(|(index, item)| normalise(item, &format!("{param}[{index}]"), state)).collect()
 }
 
 /// One item with `id`, `type`, `status` and content in parts.
@@ -198,10 +194,10 @@ pub(super) fn check_pairing(context: &[Value], input: &[Value]) -> Result<(), Ap
         }
     }
     match unanswered.first() {
-        Some(call_id) => Err(ApiError::bad_request(format!(
-            "No tool output found for function call {call_id}."
-        ))
-        .param("input")),
+        Some(call_id) => {
+            Err(ApiError::bad_request(format!("No tool output found for function call {call_id}."))
+                .param("input"))
+        }
         None => Ok(()),
     }
 }
@@ -210,10 +206,7 @@ pub(super) fn check_pairing(context: &[Value], input: &[Value]) -> Result<(), Ap
 pub(super) fn text_of(item: &Value) -> String {
     let of_parts = |value: &Value| match value {
         Value::String(text) => text.clone(),
-        Value::Array(parts) => parts
-            .iter()
-            .filter_map(|part| part["text"].as_str())
-            .collect(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
         _ => String::new(),
     };
     of_parts(&item["content"]) + &of_parts(&item["output"]) + &of_parts(&item["arguments"])

@@ -167,10 +167,7 @@ impl Reply {
     /// `response.failed`. Without any delta no message is begun.
     #[must_use]
     pub fn failed(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
-        self.ending = Ending::Failed {
-            code: code.into(),
-            message: message.into(),
-        };
+        self.ending = Ending::Failed { code: code.into(), message: message.into() };
         self
     }
 

@@ -72,11 +72,7 @@ pub(super) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
     let reply = fill_in_items(reply, &mut state);
     drop(state);
     let run = Run::new(Arc::clone(shared), job, reply);
-    Ok(if streamed {
-        Answer::Stream(run)
-    } else {
-        Answer::Object(run)
-    })
+    Ok(if streamed { Answer::Stream(run) } else { Answer::Object(run) })
 }
 
 fn check_parameters(body: &Value) -> Result<(), ApiError> {
@@ -197,10 +193,8 @@ fn choose_reply(shared: &Shared, body: &Value, context: &[Value], input: &[Value
         .collect();
     let last = user_texts.last().map_or("", String::as_str);
     script.next_reply(last).unwrap_or_else(|| {
-        let tool_output = input
-            .last()
-            .filter(|item| item["type"] == "function_call_output")
-            .map(items::text_of);
+        let tool_output =
+            input.last().filter(|item| item["type"] == "function_call_output").map(items::text_of);
         let limit = body["max_output_tokens"].as_u64();
         demo::answer(&user_texts, tool_output.as_deref(), limit).pace(script.demo_pace)
     })
@@ -242,9 +236,7 @@ pub(super) fn delete(state: &mut State, id: &str) -> Result<Value, ApiError> {
 /// There are no background responses here, and no others can be cancelled.
 pub(super) fn cancel(state: &State, id: &str) -> Result<Value, ApiError> {
     state.response(id)?;
-    Err(ApiError::bad_request(
-        "Cannot cancel a synchronous response.",
-    ))
+    Err(ApiError::bad_request("Cannot cancel a synchronous response."))
 }
 
 pub(super) fn inputs(state: &State, id: &str, request: &Request) -> Result<Value, ApiError> {

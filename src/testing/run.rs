@@ -248,10 +248,7 @@ impl Run {
         self.settled = true;
         let response = &self.job.response;
         let id = response["id"].as_str().unwrap_or_default();
-        let keep = matches!(
-            response["status"].as_str(),
-            Some("completed" | "incomplete")
-        );
+        let keep = matches!(response["status"].as_str(), Some("completed" | "incomplete"));
         let mut state = self.shared.state();
         state.update_response(id, response);
         if let Some(conversation) = &self.job.conversation {

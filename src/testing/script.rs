@@ -46,10 +46,8 @@ impl Script {
 
     /// The most particular reply wins: by text, then the queue, then the default.
     pub(super) fn next_reply(&mut self, user_text: &str) -> Option<Reply> {
-        let found = self
-            .targeted
-            .iter()
-            .position(|(needle, _)| user_text.contains(needle.as_str()));
+        let found =
+            self.targeted.iter().position(|(needle, _)| user_text.contains(needle.as_str()));
         if let Some(index) = found {
             return Some(self.targeted.remove(index).1);
         }

@@ -83,9 +83,7 @@ async fn handle(
     let request = Arc::new(record(&head, request_id, parsed));
     shared.received(&request);
 
-    let intercept = shared
-        .script()
-        .take_intercept(&request.method, &request.path);
+    let intercept = shared.script().take_intercept(&request.method, &request.path);
     let answer = match intercept {
         Some(reply) => Ok(Answer::Scripted(reply)),
         None if !has_key(&request) => Err(ApiError::new(
@@ -94,9 +92,9 @@ async fn handle(
              auth (i.e. Authorization: Bearer YOUR_KEY).",
         )),
         None if too_large => Err(ApiError::new(413, "The request body is too large.")),
-        None if unreadable => Err(ApiError::bad_request(
-            "We could not parse the JSON body of your request.",
-        )),
+        None if unreadable => {
+            Err(ApiError::bad_request("We could not parse the JSON body of your request."))
+        }
         None => route::answer(&shared, &request),
     };
 
@@ -132,9 +130,8 @@ async fn read(mut body: Incoming) -> io::Result<Option<Bytes>> {
         let Ok(data) = frame.map_err(io::Error::other)?.into_data() else {
             continue;
         };
-        collected = collected
-            .filter(|bytes| bytes.len() + data.len() <= MAX_BODY)
-            .map(|mut bytes| {
+        collected =
+            collected.filter(|bytes| bytes.len() + data.len() <= MAX_BODY).map(|mut bytes| {
                 bytes.extend_from_slice(&data);
                 bytes
             });
@@ -150,9 +147,7 @@ fn record(head: &Parts, request_id: String, body: Option<Value>) -> Request {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
-        headers: headers
-            .map(|(name, value)| (name.as_str().to_owned(), text(value)))
-            .collect(),
+        headers: headers.map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
         body,
         request_id,
     }
@@ -160,9 +155,7 @@ fn record(head: &Parts, request_id: String, body: Option<Value>) -> Request {
 
 fn has_key(request: &Request) -> bool {
     let given = request.headers.get("authorization");
-    given
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .is_some_and(|key| !key.trim().is_empty())
+    given.and_then(|value| value.strip_prefix("Bearer ")).is_some_and(|key| !key.trim().is_empty())
 }
 
 /// An answer without the service: status and body, or none at all.
@@ -188,14 +181,10 @@ fn respond(
     headers: &[(String, String)],
     body: &Value,
 ) -> io::Result<Response<Body>> {
-    let builder = with_headers(builder, headers)
-        .status(status)
-        .header("content-type", "application/json");
+    let builder =
+        with_headers(builder, headers).status(status).header("content-type", "application/json");
     let bytes = Full::new(Bytes::from(body.to_string()));
-    finish(
-        builder,
-        bytes.map_err(|never| match never {}).boxed_unsync(),
-    )
+    finish(builder, bytes.map_err(|never| match never {}).boxed_unsync())
 }
 
 fn with_headers(mut builder: Builder, headers: &[(String, String)]) -> Builder {

@@ -55,12 +55,8 @@ impl State {
 
     pub(super) fn create_conversation(&mut self, metadata: Value) -> String {
         let id = self.mint("conv");
-        let conversation = Conversation {
-            created_at: unix_seconds(),
-            metadata,
-            items: Vec::new(),
-            running: None,
-        };
+        let conversation =
+            Conversation { created_at: unix_seconds(), metadata, items: Vec::new(), running: None };
         self.conversations.insert(id.clone(), conversation);
         id
     }
@@ -83,9 +79,7 @@ impl State {
     /// Forgets the conversation but, as the real service does, not its items.
     pub(super) fn delete_conversation(&mut self, id: &str) -> Result<(), ApiError> {
         let removed = self.conversations.remove(id);
-        removed
-            .map(drop)
-            .ok_or_else(|| ApiError::unknown("Conversation", id))
+        removed.map(drop).ok_or_else(|| ApiError::unknown("Conversation", id))
     }
 
     pub(super) fn conversation_ids(&self) -> Vec<String> {
@@ -102,9 +96,7 @@ impl State {
     pub(super) fn conversation_item(&self, id: &str, item: &str) -> Result<&Value, ApiError> {
         let conversation = self.conversation(id)?;
         let held = conversation.items.iter().any(|other| other == item);
-        held.then(|| self.items.get(item))
-            .flatten()
-            .ok_or_else(|| ApiError::unknown("Item", item))
+        held.then(|| self.items.get(item)).flatten().ok_or_else(|| ApiError::unknown("Item", item))
     }
 
     /// Appends items, giving a new id to one whose id is taken, and returns them as kept.
@@ -129,9 +121,7 @@ impl State {
 
     pub(super) fn delete_item(&mut self, id: &str, item: &str) -> Result<(), ApiError> {
         self.conversation_item(id, item)?;
-        self.conversation_mut(id)?
-            .items
-            .retain(|other| other != item);
+        self.conversation_mut(id)?.items.retain(|other| other != item);
         self.items.remove(item);
         Ok(())
     }
@@ -203,9 +193,7 @@ impl State {
 
     pub(super) fn delete_response(&mut self, id: &str) -> Result<(), ApiError> {
         let removed = self.responses.remove(id);
-        removed
-            .map(drop)
-            .ok_or_else(|| ApiError::unknown("Response", id))
+        removed.map(drop).ok_or_else(|| ApiError::unknown("Response", id))
     }
 
     pub(super) fn response_ids(&self) -> Vec<String> {
@@ -223,13 +211,7 @@ impl State {
         let mut items = Vec::new();
         for turn in turns.into_iter().rev() {
             items.extend(turn.input.iter().cloned());
-            items.extend(
-                turn.object["output"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .cloned(),
-            );
+            items.extend(turn.object["output"].as_array().into_iter().flatten().cloned());
         }
         items
     }

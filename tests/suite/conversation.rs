@@ -45,31 +45,18 @@ fn said(role: &str, text: &str) -> (String, String) {
 async fn doubtful_messages_are_looked_up_before_the_next_call<D: TestDatabase>(db: D) {
     let host = Host::conversing(db).await;
     let thread = host.thread().await;
-    host.fake
-        .reply(Reply::deltas(["Once ", "upon"]).disconnect_at(6));
+    host.fake.reply(Reply::deltas(["Once ", "upon"]).disconnect_at(6));
     host.fake.reply(Reply::text("Fine."));
-    let broken = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "first")
-        .await
-        .unwrap();
+    let broken = host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
     assert_eq!(broken.run.status, RunStatus::Incomplete);
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "second")
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
     // The service keeps nothing of a call whose client left, so all of it travels.
     assert_eq!(
         sent(&host.fake),
-        [
-            said("user", "first"),
-            said("assistant", "Once upon"),
-            said("user", "second")
-        ]
+        [said("user", "first"), said("assistant", "Once upon"), said("user", "second")]
     );
     assert_eq!(
-        host.db
-            .number("SELECT count(*) FROM ai_engine_messages WHERE remote_state = 'held'"),
+        host.db.number("SELECT count(*) FROM ai_engine_messages WHERE remote_state = 'held'"),
         4
     );
 }
@@ -77,29 +64,14 @@ async fn doubtful_messages_are_looked_up_before_the_next_call<D: TestDatabase>(d
 async fn an_answer_that_was_completed_unseen_is_not_sent_again<D: TestDatabase>(db: D) {
     let host = Host::conversing(db).await;
     let thread = host.thread().await;
-    host.fake.reply(
-        Reply::deltas(["Once ", "upon"])
-            .disconnect_at(6)
-            .finish_unseen(),
-    );
+    host.fake.reply(Reply::deltas(["Once ", "upon"]).disconnect_at(6).finish_unseen());
     host.fake.reply(Reply::text("Fine."));
-    let broken = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "first")
-        .await
-        .unwrap();
+    let broken = host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
     assert_eq!(broken.text(), "Once upon");
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "second")
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
     assert_eq!(sent(&host.fake), [said("user", "second")]);
     let conversation = thread.remote_id.unwrap();
-    assert_eq!(
-        host.fake.conversation_items(&conversation).unwrap().len(),
-        4,
-        "nothing twice"
-    );
+    assert_eq!(host.fake.conversation_items(&conversation).unwrap().len(), 4, "nothing twice");
 }
 
 async fn a_refused_message_travels_with_the_next_call<D: TestDatabase>(db: D) {
@@ -109,24 +81,11 @@ async fn a_refused_message_travels_with_the_next_call<D: TestDatabase>(db: D) {
         401,
         json!({"error": {"message": "no", "type": "invalid_request_error"}}),
     ));
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "first")
-        .await
-        .unwrap_err();
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "second")
-        .await
-        .unwrap();
-    assert_eq!(
-        sent(&host.fake),
-        [said("user", "first"), said("user", "second")]
-    );
+    host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap_err();
+    host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
+    assert_eq!(sent(&host.fake), [said("user", "first"), said("user", "second")]);
     assert!(
-        !host
-            .fake
-            .requests()
-            .iter()
-            .any(|request| request.method == "GET"),
+        !host.fake.requests().iter().any(|request| request.method == "GET"),
         "a refusal leaves no doubt to look up"
     );
 }
@@ -135,40 +94,18 @@ async fn a_conversation_the_provider_lost_is_told_again<D: TestDatabase>(db: D) 
     let host = Host::conversing(db).await;
     let thread = host.thread().await;
     host.fake.reply(Reply::text("One."));
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "first")
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
     let lost = thread.remote_id.clone().unwrap();
-    host.fake
-        .openai()
-        .unwrap()
-        .conversations()
-        .delete(&lost)
-        .await
-        .unwrap();
+    host.fake.openai().unwrap().conversations().delete(&lost).await.unwrap();
 
     host.fake.reply(Reply::text("Two."));
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "second")
-        .await
-        .unwrap();
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
     assert_eq!(answer.text(), "Two.");
     assert_eq!(
         sent(&host.fake),
-        [
-            said("user", "first"),
-            said("assistant", "One."),
-            said("user", "second")
-        ]
+        [said("user", "first"), said("assistant", "One."), said("user", "second")]
     );
-    let found = host
-        .user
-        .assistant_threads(&host.engine)
-        .find(thread.id)
-        .await
-        .unwrap();
+    let found = host.user.assistant_threads(&host.engine).find(thread.id).await.unwrap();
     assert_ne!(found.remote_id.unwrap(), lost);
 }
 
@@ -177,16 +114,8 @@ async fn an_unknown_model_costs_no_conversation<D: TestDatabase>(db: D) {
     let thread = host.thread().await;
     let unknown = json!({"error": {"message": "no such model", "type": "invalid_request_error", "code": "model_not_found"}});
     host.fake.reply(Reply::status(404, unknown));
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "first")
-        .await
-        .unwrap_err();
-    let found = host
-        .user
-        .assistant_threads(&host.engine)
-        .find(thread.id)
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap_err();
+    let found = host.user.assistant_threads(&host.engine).find(thread.id).await.unwrap();
     assert_eq!(found.remote_id, thread.remote_id);
     assert_eq!(host.fake.conversation_ids().len(), 1);
 }
@@ -197,8 +126,7 @@ async fn what_only_the_lost_conversation_could_read_stays_behind<D: TestDatabase
     let reasoning = json!({"type": "reasoning", "summary": []});
     let call =
         json!({"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"});
-    host.fake
-        .reply(Reply::text("One.").item(reasoning).item(call));
+    host.fake.reply(Reply::text("One.").item(reasoning).item(call));
     let ask = |text: &'static str| host.teller.ai_engine_run(&host.engine, &thread, text);
     ask("first").await.unwrap();
     let openai = host.fake.openai().unwrap();
@@ -212,48 +140,25 @@ async fn what_only_the_lost_conversation_could_read_stays_behind<D: TestDatabase
     host.fake.reply(Reply::text("Two."));
     assert_eq!(ask("second").await.unwrap().text(), "Two.");
     let body = host.fake.requests().pop().unwrap().body.unwrap();
-    let kinds: Vec<_> = body["input"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| &item["type"])
-        .collect();
-    assert_eq!(
-        kinds,
-        [
-            "message",
-            "function_call",
-            "message",
-            "function_call_output",
-            "message"
-        ]
-    );
+    let kinds: Vec<_> =
+        body["input"].as_array().unwrap().iter().map(|item| &item["type"]).collect();
+    assert_eq!(kinds, ["message", "function_call", "message", "function_call_output", "message"]);
 }
 
 async fn a_thread_moves_to_another_endpoint_with_its_history<D: TestDatabase>(db: D) {
     let host = Host::conversing(db).await;
     let thread = host.thread().await;
     host.fake.reply(Reply::text("One."));
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "first")
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
 
     let elsewhere = FakeOpenAi::start().await.unwrap();
     let moved = engine(&host.db, &elsewhere, &host.hub, |builder| {
         builder.history(ai_engine::History::Conversation)
     });
-    host.teller
-        .ai_engine_run(&moved, &thread, "second")
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&moved, &thread, "second").await.unwrap();
     assert_eq!(
         sent(&elsewhere),
-        [
-            said("user", "first"),
-            said("assistant", "One."),
-            said("user", "second")
-        ]
+        [said("user", "first"), said("assistant", "One."), said("user", "second")]
     );
     // The old conversation is not forgotten: it waits to be deleted where it was made.
     let sql = "SELECT remote_id AS line FROM ai_engine_remote_deletions";
@@ -267,19 +172,10 @@ async fn a_thread_made_in_the_hosts_transaction_gets_its_conversation_at_the_fir
 ) {
     let host = Host::conversing(db).await;
     let threads = host.user.assistant_threads(&host.engine);
-    let thread = host
-        .db
-        .with(|conn| threads.create_in(conn.session()))
-        .unwrap();
+    let thread = host.db.with(|conn| threads.create_in(conn.session())).unwrap();
     assert!(thread.remote_id.is_none());
-    assert!(
-        host.fake.requests().is_empty(),
-        "no HTTP in the host's transaction"
-    );
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "first")
-        .await
-        .unwrap();
+    assert!(host.fake.requests().is_empty(), "no HTTP in the host's transaction");
+    host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
     let found = threads.find(thread.id).await.unwrap();
     assert_eq!(host.fake.conversation_ids(), [found.remote_id.unwrap()]);
 }
@@ -293,11 +189,7 @@ async fn a_thread_is_created_while_the_provider_is_down<D: TestDatabase>(db: D) 
     );
     let thread = host.thread().await;
     assert!(thread.remote_id.is_none());
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "first")
-        .await
-        .unwrap();
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
     assert_eq!(answer.run.status, RunStatus::Completed);
 }
 
@@ -306,48 +198,20 @@ async fn chats_are_local_whatever_the_mode<D: TestDatabase>(db: D) {
     let chat = host.user.chats(&host.engine).create().await.unwrap();
     host.fake.reply(Reply::text("Hello."));
     let answer = chat.run(&host.engine, "some-model", "Hi").await.unwrap();
-    assert_eq!(
-        (answer.text().as_str(), answer.run.model.as_str()),
-        ("Hello.", "some-model")
-    );
+    assert_eq!((answer.text().as_str(), answer.run.model.as_str()), ("Hello.", "some-model"));
     assert!(answer.messages[0].in_chat());
     let body = host.fake.requests().pop().unwrap().body.unwrap();
-    assert_eq!(
-        (&body["store"], &body["model"]),
-        (&json!(false), &json!("some-model"))
-    );
-    assert_eq!(
-        chat.messages(&host.engine)
-            .list(Page::default())
-            .await
-            .unwrap()
-            .len(),
-        2
-    );
-    assert_eq!(
-        chat.runs(&host.engine, Page::default()).await.unwrap(),
-        [answer.run]
-    );
+    assert_eq!((&body["store"], &body["model"]), (&json!(false), &json!("some-model")));
+    assert_eq!(chat.messages(&host.engine).list(Page::default()).await.unwrap().len(), 2);
+    assert_eq!(chat.runs(&host.engine, Page::default()).await.unwrap(), [answer.run]);
 
     let gate = Gate::new();
-    host.fake
-        .reply(Reply::deltas(["slow ", "answer"]).hold_at(5, gate));
-    let run = chat
-        .run(&host.engine, "some-model", "again")
-        .submit()
-        .await
-        .unwrap();
+    host.fake.reply(Reply::deltas(["slow ", "answer"]).hold_at(5, gate));
+    let run = chat.run(&host.engine, "some-model", "again").submit().await.unwrap();
     host.hub.until_text("slow ").await;
-    assert_eq!(
-        chat.cancel(&host.engine).await.unwrap().unwrap().status,
-        RunStatus::Cancelled
-    );
+    assert_eq!(chat.cancel(&host.engine).await.unwrap().unwrap().status, RunStatus::Cancelled);
     host.engine.answer(run.id).await.unwrap();
-    host.user
-        .chats(&host.engine)
-        .destroy(chat.id)
-        .await
-        .unwrap();
+    host.user.chats(&host.engine).destroy(chat.id).await.unwrap();
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_messages"), 0);
 }
 
@@ -367,9 +231,7 @@ async fn history_stays_within_its_budget<D: TestDatabase>(db: D) {
         "230 tokens and their frames fit"
     );
     host.fake.reply(Reply::text("ok"));
-    chat.run(&host.engine, brief(), "y".repeat(400))
-        .await
-        .unwrap();
+    chat.run(&host.engine, brief(), "y".repeat(400)).await.unwrap();
     let last: Vec<_> = sent(&host.fake).into_iter().map(|(_, text)| text).collect();
     assert_eq!(
         last,

@@ -16,50 +16,28 @@ on_each_database!(
     another_endpoints_deletions_wait_for_it,
 );
 
-const TABLES: [&str; 7] = [
-    "assistant_threads",
-    "chats",
-    "runs",
-    "responses",
-    "messages",
-    "run_items",
-    "message_deltas",
-];
+const TABLES: [&str; 7] =
+    ["assistant_threads", "chats", "runs", "responses", "messages", "run_items", "message_deltas"];
 
 fn assert_empty<D: TestDatabase>(db: &D) {
     for table in TABLES {
-        assert_eq!(
-            db.number(&format!("SELECT count(*) FROM ai_engine_{table}")),
-            0,
-            "{table}"
-        );
+        assert_eq!(db.number(&format!("SELECT count(*) FROM ai_engine_{table}")), 0, "{table}");
     }
 }
 
 async fn until_deleted<D: TestDatabase>(host: &Host<D>) {
     // `recover` works the outbox off in the call; the pass after a deletion runs beside it.
     host.engine.recover().await.unwrap();
-    assert_eq!(
-        host.db
-            .number("SELECT count(*) FROM ai_engine_remote_deletions"),
-        0
-    );
+    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_remote_deletions"), 0);
 }
 
 async fn a_destroyed_thread_is_gone_here_and_at_the_provider<D: TestDatabase>(db: D) {
     let host = Host::conversing(db).await;
     let thread = host.thread().await;
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     assert_eq!(host.fake.items().len(), 2);
 
-    host.user
-        .assistant_threads(&host.engine)
-        .destroy(thread.id)
-        .await
-        .unwrap();
+    host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
     assert_empty(&host.db);
     until_deleted(&host).await;
     assert!(
@@ -83,53 +61,30 @@ async fn a_failed_remote_deletion_is_tried_again_at_recovery<D: TestDatabase>(db
     for _ in 0..3 {
         host.fake.intercept("GET", "/items", down());
     }
-    host.user
-        .assistant_threads(&host.engine)
-        .destroy(thread.id)
-        .await
-        .unwrap();
+    host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
     for _ in 0..3 {
         host.engine.recover().await.unwrap();
     }
     host.engine.recover().await.unwrap();
-    assert_eq!(
-        host.db
-            .number("SELECT count(*) FROM ai_engine_remote_deletions"),
-        0
-    );
+    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_remote_deletions"), 0);
     assert!(host.fake.conversation_ids().is_empty());
 }
 
 async fn what_the_provider_does_not_know_counts_as_deleted<D: TestDatabase>(db: D) {
     let host = Host::conversing(db).await;
     let thread = host.thread().await;
-    host.db
-        .execute("UPDATE ai_engine_assistant_threads SET remote_id = 'conv_unknown'");
-    host.user
-        .assistant_threads(&host.engine)
-        .destroy(thread.id)
-        .await
-        .unwrap();
+    host.db.execute("UPDATE ai_engine_assistant_threads SET remote_id = 'conv_unknown'");
+    host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
     until_deleted(&host).await;
 }
 
 async fn destroying_a_thread_stops_its_run<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    host.fake
-        .reply(Reply::deltas(["Once ", "upon"]).stall_at(5));
-    let run = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .submit()
-        .await
-        .unwrap();
+    host.fake.reply(Reply::deltas(["Once ", "upon"]).stall_at(5));
+    let run = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").submit().await.unwrap();
     host.hub.until_text("Once ").await;
-    host.user
-        .assistant_threads(&host.engine)
-        .destroy(thread.id)
-        .await
-        .unwrap();
+    host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
     host.fake.disconnected(1).await;
     assert!(matches!(host.engine.answer(run.id).await, Err(Error::RunGone(id)) if id == run.id));
     assert_empty(&host.db);
@@ -138,52 +93,27 @@ async fn destroying_a_thread_stops_its_run<D: TestDatabase>(db: D) {
 async fn a_deleted_assistant_leaves_its_runs<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
-    host.teller
-        .delete_openai_assistant(&host.engine)
-        .await
-        .unwrap();
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    host.teller.delete_openai_assistant(&host.engine).await.unwrap();
     assert!(host.teller.assistant(&host.engine).await.unwrap().is_none());
     let run = host.engine.run(answer.run.id).await.unwrap();
-    assert_eq!(
-        (run.assistant_id, run.assistant_name.as_deref()),
-        (None, Some("Scheherazade"))
-    );
+    assert_eq!((run.assistant_id, run.assistant_name.as_deref()), (None, Some("Scheherazade")));
     assert_eq!(run.status, RunStatus::Completed);
-    host.teller
-        .delete_openai_assistant(&host.engine)
-        .await
-        .unwrap();
+    host.teller.delete_openai_assistant(&host.engine).await.unwrap();
 }
 
 async fn an_owner_takes_all_its_threads_along<D: TestDatabase>(db: D) {
     let host = Host::conversing(db).await;
     for _ in 0..2 {
         let thread = host.thread().await;
-        host.teller
-            .ai_engine_run(&host.engine, &thread, "Tell me")
-            .await
-            .unwrap();
+        host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     }
     host.user.chats(&host.engine).create().await.unwrap();
-    let other = User {
-        id: 2,
-        name: "Bob".to_owned(),
-    };
-    let kept = other
-        .assistant_threads(&host.engine)
-        .create()
-        .await
-        .unwrap();
+    let other = User { id: 2, name: "Bob".to_owned() };
+    let kept = other.assistant_threads(&host.engine).create().await.unwrap();
 
-    let (threads, chats) = (
-        host.user.assistant_threads(&host.engine),
-        host.user.chats(&host.engine),
-    );
+    let (threads, chats) =
+        (host.user.assistant_threads(&host.engine), host.user.chats(&host.engine));
     host.db
         .with(|conn| {
             conn.transaction(&mut |conn| {
@@ -194,10 +124,7 @@ async fn an_owner_takes_all_its_threads_along<D: TestDatabase>(db: D) {
         .unwrap();
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_runs"), 0);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_chats"), 0);
-    assert_eq!(
-        host.db.number("SELECT id FROM ai_engine_assistant_threads"),
-        kept.id
-    );
+    assert_eq!(host.db.number("SELECT id FROM ai_engine_assistant_threads"), kept.id);
     until_deleted(&host).await;
     assert_eq!(host.fake.conversation_ids(), [kept.remote_id.unwrap()]);
     assert!(host.fake.items().is_empty());
@@ -210,17 +137,9 @@ async fn another_endpoints_deletions_wait_for_it<D: TestDatabase>(db: D) {
         .execute("UPDATE ai_engine_assistant_threads SET endpoint = 'http://elsewhere.example/v1'");
     let gate = Gate::new();
     gate.open();
-    host.user
-        .assistant_threads(&host.engine)
-        .destroy(thread.id)
-        .await
-        .unwrap();
+    host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
     host.engine.recover().await.unwrap();
     let sql = "SELECT endpoint AS line FROM ai_engine_remote_deletions";
     assert_eq!(host.db.texts(sql), ["http://elsewhere.example/v1"]);
-    assert_eq!(
-        host.fake.conversation_ids().len(),
-        1,
-        "an id means nothing at another endpoint"
-    );
+    assert_eq!(host.fake.conversation_ids().len(), 1, "an id means nothing at another endpoint");
 }

@@ -26,34 +26,14 @@ async fn a_refused_call_fails_the_run_without_a_blank_message<D: TestDatabase>(d
     let thread = host.thread().await;
     let body = json!({"error": {"message": "The model `x` does not exist", "type": "invalid_request_error", "param": null, "code": "model_not_found"}});
     host.fake.reply(Reply::status(404, body));
-    let error = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap_err();
-    let Error::RunFailed {
-        run_id,
-        reason,
-        message,
-    } = &error
-    else {
-        panic!("{error}")
-    };
+    let error = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap_err();
+    let Error::RunFailed { run_id, reason, message } = &error else { panic!("{error}") };
     assert_eq!(reason, "model_not_found");
     assert!(message.contains("does not exist"), "{message}");
     let run = host.engine.run(*run_id).await.unwrap();
-    assert_eq!(
-        (run.status, run.reason.as_deref()),
-        (RunStatus::Failed, Some("model_not_found"))
-    );
-    assert_eq!(
-        host.db.texts("SELECT role AS line FROM ai_engine_messages"),
-        ["user"]
-    );
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "Again")
-        .await
-        .unwrap();
+    assert_eq!((run.status, run.reason.as_deref()), (RunStatus::Failed, Some("model_not_found")));
+    assert_eq!(host.db.texts("SELECT role AS line FROM ai_engine_messages"), ["user"]);
+    host.teller.ai_engine_run(&host.engine, &thread, "Again").await.unwrap();
 }
 
 async fn a_stream_cut_after_output_keeps_it_and_is_not_repeated<D: TestDatabase>(db: D) {
@@ -64,11 +44,7 @@ async fn a_stream_cut_after_output_keeps_it_and_is_not_repeated<D: TestDatabase>
         let host = Host::new(db.clone()).await;
         let thread = host.thread().await;
         host.fake.reply(reply);
-        let answer = host
-            .teller
-            .ai_engine_run(&host.engine, &thread, "Tell me")
-            .await
-            .unwrap();
+        let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
         assert_eq!(
             (answer.run.status, answer.run.reason.as_deref()),
             (RunStatus::Incomplete, Some("disconnected"))
@@ -76,13 +52,8 @@ async fn a_stream_cut_after_output_keeps_it_and_is_not_repeated<D: TestDatabase>
         assert_eq!(answer.text(), "Once upon");
         assert_eq!(answer.message().unwrap().status, MessageStatus::Incomplete);
         assert_eq!(host.fake.responses_created(), 1);
-        assert_eq!(
-            host.db
-                .number("SELECT count(*) FROM ai_engine_message_deltas"),
-            0
-        );
-        host.db
-            .execute("DELETE FROM storytellers; DELETE FROM users;");
+        assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_message_deltas"), 0);
+        host.db.execute("DELETE FROM storytellers; DELETE FROM users;");
     }
 }
 
@@ -91,57 +62,30 @@ async fn a_stream_cut_before_output_is_tried_again<D: TestDatabase>(db: D) {
     let thread = host.thread().await;
     host.fake.reply(Reply::text("lost").disconnect_at(3));
     host.fake.reply(Reply::text("Once upon"));
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
-    assert_eq!(
-        (answer.run.status, answer.text().as_str()),
-        (RunStatus::Completed, "Once upon")
-    );
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!((answer.run.status, answer.text().as_str()), (RunStatus::Completed, "Once upon"));
     assert_eq!((host.fake.responses_created(), answer.run.attempts), (2, 2));
-    assert_eq!(
-        host.db.number("SELECT count(*) FROM ai_engine_responses"),
-        2
-    );
+    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_responses"), 2);
 }
 
 async fn a_failure_after_output_keeps_it<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    host.fake
-        .reply(Reply::text("Once upon").failed("server_error", "The model broke down."));
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
+    host.fake.reply(Reply::text("Once upon").failed("server_error", "The model broke down."));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     assert_eq!(
         (answer.run.status, answer.run.reason.as_deref()),
         (RunStatus::Incomplete, Some("server_error"))
     );
-    assert!(
-        answer
-            .run
-            .error
-            .as_deref()
-            .unwrap()
-            .contains("The model broke down.")
-    );
+    assert!(answer.run.error.as_deref().unwrap().contains("The model broke down."));
     assert_eq!(answer.text(), "Once upon");
 }
 
 async fn an_answer_cut_at_its_token_limit_is_incomplete<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    host.fake
-        .reply(Reply::text("Once upon").incomplete("max_output_tokens"));
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
+    host.fake.reply(Reply::text("Once upon").incomplete("max_output_tokens"));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     assert_eq!(
         (answer.run.status, answer.run.reason.as_deref()),
         (RunStatus::Incomplete, Some("max_output_tokens"))
@@ -160,45 +104,25 @@ async fn an_unreachable_provider_fails_the_run<D: TestDatabase>(db: D) {
         .max_retries(0);
     let host = Host::with(db, |builder| builder.openai(client.build().unwrap())).await;
     let thread = host.thread().await;
-    let error = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap_err();
+    let error = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap_err();
     assert!(
         matches!(&error, Error::RunFailed { reason, .. } if reason == "connection_failed"),
         "{error}"
     );
     assert!(!format!("{error} {error:?}").contains("sk-secret-key"));
-    assert_eq!(
-        host.db
-            .texts("SELECT content AS line FROM ai_engine_messages"),
-        ["Tell me"]
-    );
+    assert_eq!(host.db.texts("SELECT content AS line FROM ai_engine_messages"), ["Tell me"]);
 }
 
 async fn a_message_over_its_limit_is_cut<D: TestDatabase>(db: D) {
     let host = Host::with(db, |builder| builder.max_message_bytes(8)).await;
     let thread = host.thread().await;
-    host.fake
-        .reply(Reply::deltas(["12345678", "9", "never"]).stall_at(6));
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
+    host.fake.reply(Reply::deltas(["12345678", "9", "never"]).stall_at(6));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     assert_eq!(
         (answer.run.status, answer.run.reason.as_deref()),
         (RunStatus::Incomplete, Some("message_too_long"))
     );
-    assert!(
-        answer
-            .run
-            .error
-            .as_deref()
-            .unwrap()
-            .contains("max_message_bytes (8 bytes)")
-    );
+    assert!(answer.run.error.as_deref().unwrap().contains("max_message_bytes (8 bytes)"));
     assert_eq!(answer.text(), "123456789");
 }
 
@@ -206,28 +130,17 @@ async fn an_unanswered_call_ends_the_run_and_the_next_turn_works<D: TestDatabase
     let host = Host::conversing(db).await;
     let thread = host.thread().await;
     let call = json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}", "status": "completed"});
-    host.fake
-        .reply(Reply::text("").without_message().item(call));
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
+    host.fake.reply(Reply::text("").without_message().item(call));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     assert_eq!(
         (answer.run.status, answer.run.reason.as_deref()),
         (RunStatus::Incomplete, Some("tool_calls"))
     );
     assert!(answer.messages.is_empty());
     // The provider refuses a conversation with an open call; ours was closed.
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "And now?")
-        .await
-        .unwrap();
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "And now?").await.unwrap();
     assert_eq!(answer.run.status, RunStatus::Completed);
-    let kinds = host
-        .db
-        .texts("SELECT kind AS line FROM ai_engine_run_items ORDER BY id");
+    let kinds = host.db.texts("SELECT kind AS line FROM ai_engine_run_items ORDER BY id");
     assert_eq!(kinds, ["function_call", "function_call_output"]);
 }
 
@@ -235,34 +148,19 @@ async fn an_answer_without_words_stores_no_message<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
     host.fake.reply(Reply::text("").without_message());
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     assert_eq!(
-        (
-            answer.run.status,
-            answer.messages.len(),
-            answer.text().as_str()
-        ),
+        (answer.run.status, answer.messages.len(), answer.text().as_str()),
         (RunStatus::Completed, 0, "")
     );
-    assert_eq!(
-        host.db.texts("SELECT role AS line FROM ai_engine_messages"),
-        ["user"]
-    );
+    assert_eq!(host.db.texts("SELECT role AS line FROM ai_engine_messages"), ["user"]);
 }
 
 async fn nul_in_an_answer_is_replaced<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
     host.fake.reply(Reply::deltas(["On\0ce"]));
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     assert_eq!(answer.text(), "On\u{fffd}ce");
     assert_eq!(host.hub.appended(), "On\u{fffd}ce");
 }
@@ -270,33 +168,18 @@ async fn nul_in_an_answer_is_replaced<D: TestDatabase>(db: D) {
 /// G1: at each request the provider receives, a writer could begin.
 async fn no_transaction_is_open_during_a_call<D: TestDatabase>(db: D) {
     let host = Host::conversing(db).await;
-    let (checked, seen) = (
-        host.db.clone(),
-        std::sync::Arc::new(std::sync::Mutex::new(Vec::new())),
-    );
+    let (checked, seen) = (host.db.clone(), std::sync::Arc::new(std::sync::Mutex::new(Vec::new())));
     let note = std::sync::Arc::clone(&seen);
     host.fake.on_request(move |request| {
         let free = checked.with(|conn| conn.nobody_is_in_a_transaction());
-        note.lock()
-            .unwrap()
-            .push((format!("{} {}", request.method, request.path), free));
+        note.lock().unwrap().push((format!("{} {}", request.method, request.path), free));
     });
     let thread = host.thread().await;
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
-    host.user
-        .assistant_threads(&host.engine)
-        .destroy(thread.id)
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
     host.engine.recover().await.unwrap();
     let seen = seen.lock().unwrap().clone();
-    assert!(
-        seen.len() >= 6,
-        "conversation, response, deletions: {seen:?}"
-    );
+    assert!(seen.len() >= 6, "conversation, response, deletions: {seen:?}");
     assert!(seen.iter().all(|(_, free)| *free), "{seen:?}");
 }
 
@@ -304,21 +187,8 @@ async fn bad_content_is_refused_and_nothing_stored<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
     for content in ["", "  \n", "a\0b"] {
-        let refused = host
-            .teller
-            .ai_engine_run(&host.engine, &thread, content)
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(
-                &refused,
-                Error::Invalid {
-                    field: "content",
-                    ..
-                }
-            ),
-            "{refused}"
-        );
+        let refused = host.teller.ai_engine_run(&host.engine, &thread, content).await.unwrap_err();
+        assert!(matches!(&refused, Error::Invalid { field: "content", .. }), "{refused}");
     }
     let refused = host
         .teller
@@ -326,16 +196,7 @@ async fn bad_content_is_refused_and_nothing_stored<D: TestDatabase>(db: D) {
         .idempotency_key("")
         .await
         .unwrap_err();
-    assert!(
-        matches!(
-            &refused,
-            Error::Invalid {
-                field: "idempotency_key",
-                ..
-            }
-        ),
-        "{refused}"
-    );
+    assert!(matches!(&refused, Error::Invalid { field: "idempotency_key", .. }), "{refused}");
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_messages"), 0);
     assert_eq!(host.fake.responses_created(), 0);
 }

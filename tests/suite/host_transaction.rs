@@ -40,16 +40,9 @@ struct Parts {
 
 impl Parts {
     fn of<D: TestDatabase>(host: &Host<D>) -> Self {
-        let teller = Storyteller {
-            id: 8,
-            name: "Dinarzade".to_owned(),
-            model: "test-model".to_owned(),
-        };
-        Self {
-            engine: host.engine.clone(),
-            user: host.user.clone(),
-            teller,
-        }
+        let teller =
+            Storyteller { id: 8, name: "Dinarzade".to_owned(), model: "test-model".to_owned() };
+        Self { engine: host.engine.clone(), user: host.user.clone(), teller }
     }
 
     /// A row of the host, and each verb that joins a transaction.
@@ -57,12 +50,8 @@ impl Parts {
         conn.insert_storyteller(&self.teller)?;
         self.teller.create_openai_assistant_in(conn)?;
         let thread = self.user.assistant_threads(&self.engine).create_in(conn)?;
-        thread
-            .messages(&self.engine)
-            .create_in(conn, Role::System, "Be brief.")?;
-        self.teller
-            .ai_engine_run(&self.engine, &thread, "Tell me a story")
-            .submit_in(conn)
+        thread.messages(&self.engine).create_in(conn, Role::System, "Be brief.")?;
+        self.teller.ai_engine_run(&self.engine, &thread, "Tell me a story").submit_in(conn)
     }
 }
 
@@ -179,28 +168,20 @@ async fn busy_leaves_the_transaction_usable<D: Raw>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
     let gate = Gate::new();
-    host.fake
-        .reply(Reply::text("slow").hold_at(0, gate.clone()));
+    host.fake.reply(Reply::text("slow").hold_at(0, gate.clone()));
     let ask = |content: &str| host.teller.ai_engine_run(&host.engine, &thread, content);
     let active = ask("first").submit().await.unwrap();
     let parts = Parts::of(&host);
     let busy = |result: Result<()>| {
         let error = result.unwrap_err();
-        assert!(
-            matches!(error, Error::Busy { run_id, .. } if run_id == active.id),
-            "{error:?}"
-        );
+        assert!(matches!(error, Error::Busy { run_id, .. } if run_id == active.id), "{error:?}");
     };
 
     D::begin(&mut host.db.connect(), |conn| {
         conn.insert_storyteller(&parts.teller)?;
         busy(ask("second").submit_in(conn).map(|_| ()));
         let messages = thread.messages(&host.engine);
-        busy(
-            messages
-                .create_in(conn, Role::System, "Be brief.")
-                .map(|_| ()),
-        );
+        busy(messages.create_in(conn, Role::System, "Be brief.").map(|_| ()));
         // After each refusal the host goes on.
         parts.teller.create_openai_assistant_in(conn)?;
         Ok(())
@@ -208,18 +189,11 @@ async fn busy_leaves_the_transaction_usable<D: Raw>(db: D) {
     .unwrap();
 
     assert_eq!(host.db.number(TELLERS), 1);
-    assert_eq!(
-        host.db.number("SELECT count(*) FROM ai_engine_assistants"),
-        2
-    );
+    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_assistants"), 2);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_messages"), 1);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_runs"), 1);
     // The refused ones left no gap in the order either.
-    assert_eq!(
-        host.db
-            .number("SELECT next_seq FROM ai_engine_assistant_threads"),
-        active.seq + 1
-    );
+    assert_eq!(host.db.number("SELECT next_seq FROM ai_engine_assistant_threads"), active.seq + 1);
     gate.open();
     host.engine.answer(active.id).await.unwrap();
     ask("third").await.unwrap();
@@ -273,10 +247,7 @@ fn race<D: Raw>(host: &Host<D>, first_ends: Result<()>) {
     is_saved.recv().unwrap();
     let second = std::thread::spawn(move || {
         D::begin(&mut two, |conn| {
-            let changed = Storyteller {
-                model: "other-model".to_owned(),
-                ..second.teller.clone()
-            };
+            let changed = Storyteller { model: "other-model".to_owned(), ..second.teller.clone() };
             let saved = changed.create_openai_assistant_in(conn)?;
             conn.insert_storyteller(&changed)?;
             Ok(saved)
@@ -297,18 +268,14 @@ async fn racing_transactions_share_one_assistant<D: Raw>(db: D) {
 }
 
 async fn an_assistant_rolled_back_elsewhere_is_created_here<D: Raw>(db: D) {
-    race(
-        &Host::new(db).await,
-        Err(Error::host("the host thinks again")),
-    );
+    race(&Host::new(db).await, Err(Error::host("the host thinks again")));
 }
 
 /// A thread and a chat with a row in every table that hangs on them, and how many there are of each.
 async fn full_conversations<D: Raw>(host: &Host<D>) -> (i64, i64) {
     let thread = host.thread().await;
     let reasoning = json!({"type": "reasoning", "summary": []});
-    host.fake
-        .reply(Reply::text("Once upon a time.").item(reasoning));
+    host.fake.reply(Reply::text("Once upon a time.").item(reasoning));
     let asked = host.teller.ai_engine_run(&host.engine, &thread, "Tell me");
     asked.await.unwrap();
     let chat = host.user.chats(&host.engine).create().await.unwrap();
@@ -319,19 +286,9 @@ async fn full_conversations<D: Raw>(host: &Host<D>) -> (i64, i64) {
          SELECT id, 0, 1, 'Once' FROM ai_engine_messages",
     );
     let tables: Vec<_> = host.db.ours();
-    for table in [
-        "message_deltas",
-        "messages",
-        "run_items",
-        "responses",
-        "runs",
-        "chats",
-    ] {
+    for table in ["message_deltas", "messages", "run_items", "responses", "runs", "chats"] {
         let begins = format!("ai_engine_{table}: ");
-        assert!(
-            tables.iter().any(|line| line.starts_with(&begins)),
-            "no {table}: {tables:?}"
-        );
+        assert!(tables.iter().any(|line| line.starts_with(&begins)), "no {table}: {tables:?}");
     }
     (thread.id, chat.id)
 }
@@ -344,9 +301,7 @@ async fn destroying_threads_without_foreign_keys_leaves_no_orphan<D: Raw>(db: D)
     let mut conn = host.db.connect();
     conn.execute(D::UNENFORCED);
     D::begin(&mut conn, |conn| {
-        host.user
-            .assistant_threads(&host.engine)
-            .destroy_all_in(conn)?;
+        host.user.assistant_threads(&host.engine).destroy_all_in(conn)?;
         host.user.chats(&host.engine).destroy_all_in(conn)
     })
     .unwrap();
@@ -360,11 +315,7 @@ async fn destroying_through_a_pool_without_foreign_keys_leaves_no_orphan<D: Raw>
     let builder = AiEngine::builder(pool).openai(host.fake.openai().unwrap());
     let engine = D::owners(builder.state(host.hub.clone())).build().unwrap();
 
-    host.user
-        .assistant_threads(&engine)
-        .destroy(thread)
-        .await
-        .unwrap();
+    host.user.assistant_threads(&engine).destroy(thread).await.unwrap();
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_runs"), 1);
     let of_teller = "SELECT count(*) FROM ai_engine_runs WHERE assistant_id IS NOT NULL";
     assert_eq!(host.db.number(of_teller), 0);
@@ -416,10 +367,7 @@ async fn dropped<D: Raw>(db: D, end: Result<()>) -> Vec<String> {
 }
 
 async fn a_dropped_future_still_commits<D: Raw>(db: D) {
-    assert_eq!(
-        dropped(db, Ok(())).await,
-        ["Eve!", "ai_engine_assistants: 1"]
-    );
+    assert_eq!(dropped(db, Ok(())).await, ["Eve!", "ai_engine_assistants: 1"]);
 }
 
 async fn a_dropped_future_still_rolls_back<D: Raw>(db: D) {
@@ -444,10 +392,7 @@ async fn a_panic_rolls_back_and_the_pool_still_works<D: Raw>(db: D) {
             Ok(())
         });
         let error = result.await.unwrap_err();
-        assert!(
-            matches!(&error, Error::Panicked(said) if said.starts_with("ouch")),
-            "{error:?}"
-        );
+        assert!(matches!(&error, Error::Panicked(said) if said.starts_with("ouch")), "{error:?}");
     }
     assert!(host.db.with(|conn| conn.nobody_is_in_a_transaction()));
     rolled_back(&host).await;
@@ -470,10 +415,7 @@ async fn a_panic_in_memory_costs_no_row() {
         Ok(())
     });
     let error = panicked.await.unwrap_err();
-    assert!(
-        matches!(&error, Error::Panicked(said) if said == "ouch"),
-        "{error:?}"
-    );
+    assert!(matches!(&error, Error::Panicked(said) if said == "ouch"), "{error:?}");
     let count = database.transaction(|conn| Ok(conn.number("SELECT count(*) FROM notes")));
     assert_eq!(count.await.unwrap(), 1);
 }
@@ -510,8 +452,6 @@ async fn a_read_before_the_write_costs_no_transaction_on_sqlite() {
             .unwrap();
     }
     writer.join().unwrap();
-    let length = host
-        .db
-        .number("SELECT length(name) FROM users WHERE id = 2");
+    let length = host.db.number("SELECT length(name) FROM users WHERE id = 2");
     assert_eq!(length, 43);
 }

@@ -19,33 +19,15 @@ on_each_database!(
 async fn an_answer_is_stored_and_heard<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    host.fake.reply(
-        Reply::text("Once upon a time.")
-            .usage(11, 4)
-            .reply_model("test-model-2026"),
-    );
+    host.fake.reply(Reply::text("Once upon a time.").usage(11, 4).reply_model("test-model-2026"));
 
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me a story")
-        .await
-        .unwrap();
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me a story").await.unwrap();
 
     assert_eq!(answer.text(), "Once upon a time.");
     assert_eq!(answer.run.status, RunStatus::Completed);
-    assert_eq!(
-        (
-            answer.run.usage.input_tokens,
-            answer.run.usage.output_tokens
-        ),
-        (11, 4)
-    );
+    assert_eq!((answer.run.usage.input_tokens, answer.run.usage.output_tokens), (11, 4));
     assert_eq!(answer.run.assistant_name.as_deref(), Some("Scheherazade"));
-    let stored = thread
-        .messages(&host.engine)
-        .list(Page::default())
-        .await
-        .unwrap();
+    let stored = thread.messages(&host.engine).list(Page::default()).await.unwrap();
     let told: Vec<_> = stored
         .iter()
         .map(|m| (m.role, m.status, m.content.as_str(), m.usage.output_tokens))
@@ -54,12 +36,7 @@ async fn an_answer_is_stored_and_heard<D: TestDatabase>(db: D) {
         told,
         [
             (Role::User, MessageStatus::Completed, "Tell me a story", 0),
-            (
-                Role::Assistant,
-                MessageStatus::Completed,
-                "Once upon a time.",
-                4
-            )
+            (Role::Assistant, MessageStatus::Completed, "Once upon a time.", 4)
         ]
     );
     assert_eq!(stored[1].model.as_deref(), Some("test-model-2026"));
@@ -76,14 +53,9 @@ async fn an_answer_is_stored_and_heard<D: TestDatabase>(db: D) {
     );
     assert_eq!(host.hub.appended(), "Once upon a time.");
     assert_eq!(host.hub.settled(), answer.messages);
+    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_message_deltas"), 0);
     assert_eq!(
-        host.db
-            .number("SELECT count(*) FROM ai_engine_message_deltas"),
-        0
-    );
-    assert_eq!(
-        host.db
-            .number("SELECT count(*) FROM ai_engine_runs WHERE announced_at IS NOT NULL"),
+        host.db.number("SELECT count(*) FROM ai_engine_runs WHERE announced_at IS NOT NULL"),
         1
     );
 }
@@ -91,21 +63,11 @@ async fn an_answer_is_stored_and_heard<D: TestDatabase>(db: D) {
 async fn a_second_turn_sends_the_whole_history<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    thread
-        .messages(&host.engine)
-        .create(Role::System, "Be brief.")
-        .await
-        .unwrap();
+    thread.messages(&host.engine).create(Role::System, "Be brief.").await.unwrap();
     host.fake.reply(Reply::text("One."));
     host.fake.reply(Reply::text("Two."));
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "first")
-        .await
-        .unwrap();
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "second")
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
 
     let sent = host.fake.requests().pop().unwrap().body.unwrap();
     let said: Vec<_> = sent["input"]
@@ -134,27 +96,17 @@ async fn a_conversation_is_sent_only_what_it_lacks<D: TestDatabase>(db: D) {
     let conversation = thread.remote_id.clone().unwrap();
     host.fake.reply(Reply::text("One."));
     host.fake.reply(Reply::text("Two."));
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "first")
-        .await
-        .unwrap();
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "second")
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
 
     let sent = host.fake.requests().pop().unwrap().body.unwrap();
     assert_eq!(sent["conversation"], json!(conversation));
     assert_eq!(sent["input"].as_array().unwrap().len(), 1);
     assert_eq!(sent["input"][0]["content"], json!("second"));
     assert!(sent.get("store").is_none());
+    assert_eq!(host.fake.conversation_items(&conversation).unwrap().len(), 4);
     assert_eq!(
-        host.fake.conversation_items(&conversation).unwrap().len(),
-        4
-    );
-    assert_eq!(
-        host.db
-            .number("SELECT count(*) FROM ai_engine_messages WHERE remote_state = 'held'"),
+        host.db.number("SELECT count(*) FROM ai_engine_messages WHERE remote_state = 'held'"),
         4
     );
 }
@@ -163,44 +115,24 @@ async fn a_busy_thread_refuses_and_names_the_run<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
     let gate = Gate::new();
-    host.fake
-        .reply(Reply::text("slow").hold_at(0, gate.clone()));
-    let first = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "first")
-        .submit()
-        .await
-        .unwrap();
+    host.fake.reply(Reply::text("slow").hold_at(0, gate.clone()));
+    let first = host.teller.ai_engine_run(&host.engine, &thread, "first").submit().await.unwrap();
 
-    let refused = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "second")
-        .submit()
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(refused, Error::Busy { run_id, .. } if run_id == first.id),
-        "{refused}"
-    );
+    let refused =
+        host.teller.ai_engine_run(&host.engine, &thread, "second").submit().await.unwrap_err();
+    assert!(matches!(refused, Error::Busy { run_id, .. } if run_id == first.id), "{refused}");
     assert!(refused.to_string().contains(&format!("run {}", first.id)));
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_messages"), 1);
 
     gate.open();
     host.engine.answer(first.id).await.unwrap();
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "third")
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "third").await.unwrap();
 }
 
 async fn an_idempotency_key_returns_the_first_run<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    let ask = || {
-        host.teller
-            .ai_engine_run(&host.engine, &thread, "once")
-            .idempotency_key("k-1")
-    };
+    let ask = || host.teller.ai_engine_run(&host.engine, &thread, "once").idempotency_key("k-1");
     let first = ask().await.unwrap();
     let again = ask().await.unwrap();
     assert_eq!(first, again);
@@ -211,51 +143,33 @@ async fn an_idempotency_key_returns_the_first_run<D: TestDatabase>(db: D) {
 async fn a_cancelled_run_keeps_its_text<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    host.fake
-        .reply(Reply::deltas(["Once ", "upon ", "a time"]).stall_at(6));
-    let run = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .submit()
-        .await
-        .unwrap();
+    host.fake.reply(Reply::deltas(["Once ", "upon ", "a time"]).stall_at(6));
+    let run = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").submit().await.unwrap();
     host.hub.until_text("Once upon ").await;
 
     let cancelled = thread.cancel(&host.engine).await.unwrap().unwrap();
-    assert_eq!(
-        (cancelled.id, cancelled.status),
-        (run.id, RunStatus::Cancelled)
-    );
+    assert_eq!((cancelled.id, cancelled.status), (run.id, RunStatus::Cancelled));
     host.fake.disconnected(1).await;
     let answer = host.engine.answer(run.id).await.unwrap();
     assert_eq!(answer.text(), "Once upon ");
     assert_eq!(answer.message().unwrap().status, MessageStatus::Incomplete);
     assert!(thread.cancel(&host.engine).await.unwrap().is_none());
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "again")
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "again").await.unwrap();
 }
 
 async fn events_tell_the_whole_run<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
     host.fake.reply(Reply::text("Once upon a time."));
-    let mut events = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .stream()
-        .await
-        .unwrap();
+    let mut events =
+        host.teller.ai_engine_run(&host.engine, &thread, "Tell me").stream().await.unwrap();
     let id = events.run().id;
     let mut told = Vec::new();
     let mut text = String::new();
     while let Some(event) = events.next().await {
         told.push(match event.unwrap() {
             RunEvent::MessageCreated { message } => format!("{} created", message.role),
-            RunEvent::TextAppended {
-                offset, text: more, ..
-            } => {
+            RunEvent::TextAppended { offset, text: more, .. } => {
                 assert_eq!(offset, text.len());
                 text.push_str(&more);
                 continue;

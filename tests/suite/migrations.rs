@@ -43,10 +43,7 @@ async fn a_second_start_finds_nothing_to_do<D: Raw>(db: D) {
 
     db.execute("INSERT INTO users (id, name) VALUES (1, 'Ada')");
     let versions = "SELECT count(*) FROM ai_engine_schema_migrations";
-    assert_eq!(
-        conn.number(versions),
-        i64::try_from(bundled::<D>()).unwrap()
-    );
+    assert_eq!(conn.number(versions), i64::try_from(bundled::<D>()).unwrap());
 }
 
 /// The host's way to the same tables: our folder, run by Diesel.
@@ -113,12 +110,7 @@ async fn racing_processes_share_one_migration<D: Raw>(db: D) {
     let mut starts: Vec<_> = (0..STARTS)
         .map(|_| {
             Command::new(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "migrations::one_start",
-                    "--ignored",
-                    "--nocapture",
-                ])
+                .args(["--exact", "migrations::one_start", "--ignored", "--nocapture"])
                 .env(START_ON, &url)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
@@ -127,10 +119,8 @@ async fn racing_processes_share_one_migration<D: Raw>(db: D) {
                 .unwrap()
         })
         .collect();
-    let mut said: Vec<_> = starts
-        .iter_mut()
-        .map(|start| BufReader::new(start.stderr.take().unwrap()))
-        .collect();
+    let mut said: Vec<_> =
+        starts.iter_mut().map(|start| BufReader::new(start.stderr.take().unwrap())).collect();
     for said in &mut said {
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
@@ -225,10 +215,7 @@ async fn an_open_transaction_is_refused_and_stays_usable<D: Raw>(db: D) {
     D::begin(&mut conn, |conn| {
         let refused = ai_engine::migrate(conn).unwrap_err();
         assert!(matches!(refused, Error::Migration(_)), "{refused:?}");
-        assert!(
-            refused.to_string().contains("open transaction"),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains("open transaction"), "{refused}");
         conn.execute("INSERT INTO users (id, name) VALUES (1, 'Ada')");
         Ok(())
     })
@@ -248,10 +235,7 @@ async fn a_newer_database_is_refused<D: Raw>(db: D) {
     let refused = ai_engine::migrate(&mut conn).unwrap_err();
     assert!(matches!(refused, Error::Migration(_)), "{refused:?}");
     let text = refused.to_string();
-    assert!(
-        text.contains("29990101000000") && text.contains("update ai-engine"),
-        "{text}"
-    );
+    assert!(text.contains("29990101000000") && text.contains("update ai-engine"), "{text}");
     let engine = AiEngine::builder(db.database()).build().unwrap();
     assert_eq!(engine.migrate().await.unwrap_err().to_string(), text);
 }
@@ -261,35 +245,20 @@ async fn before_the_migrations_each_verb_says_to_run_them<D: Raw>(db: D) {
         let error = result.unwrap_err();
         assert!(matches!(error, Error::NotMigrated(_)), "{verb}: {error:?}");
         let text = error.to_string();
-        assert!(
-            text.contains("run the migrations first: `engine.migrate()"),
-            "{text}"
-        );
-        assert!(
-            text.contains("ai_engine_"),
-            "{verb} does not name the table: {text}"
-        );
+        assert!(text.contains("run the migrations first: `engine.migrate()"), "{text}");
+        assert!(text.contains("ai_engine_"), "{verb} does not name the table: {text}");
     }
     let fake = FakeOpenAi::start().await.unwrap();
     let engine = engine(&db, &fake, &Hub::default(), |builder| builder);
-    let user = User {
-        id: 1,
-        name: "Ada".to_owned(),
-    };
-    let teller = Storyteller {
-        id: 7,
-        name: "Scheherazade".to_owned(),
-        model: "test-model".to_owned(),
-    };
+    let user = User { id: 1, name: "Ada".to_owned() };
+    let teller =
+        Storyteller { id: 7, name: "Scheherazade".to_owned(), model: "test-model".to_owned() };
     let (threads, chats) = (user.assistant_threads(&engine), user.chats(&engine));
     says_so("create thread", threads.create().await);
     says_so("list threads", threads.list(Page::default()).await);
     says_so("destroy thread", threads.destroy(1).await);
     says_so("create chat", chats.create().await);
-    says_so(
-        "create assistant",
-        teller.create_openai_assistant(&engine).await,
-    );
+    says_so("create assistant", teller.create_openai_assistant(&engine).await);
     says_so("assistant", teller.assistant(&engine).await);
     says_so("run", engine.run(1).await);
     says_so("recover", engine.recover().await);
@@ -299,49 +268,20 @@ async fn before_the_migrations_each_verb_says_to_run_them<D: Raw>(db: D) {
     let thread = other.thread().await;
     let mut conn = db.connect();
     let conn = &mut conn;
-    says_so(
-        "create thread in",
-        D::begin(conn, |conn| threads.create_in(conn)),
-    );
-    says_so(
-        "create chat in",
-        D::begin(conn, |conn| chats.create_in(conn)),
-    );
-    says_so(
-        "create assistant in",
-        D::begin(conn, |conn| teller.create_openai_assistant_in(conn)),
-    );
-    says_so(
-        "delete assistant in",
-        D::begin(conn, |conn| teller.delete_openai_assistant_in(conn)),
-    );
-    says_so(
-        "destroy all in",
-        D::begin(conn, |conn| threads.destroy_all_in(conn)),
-    );
+    says_so("create thread in", D::begin(conn, |conn| threads.create_in(conn)));
+    says_so("create chat in", D::begin(conn, |conn| chats.create_in(conn)));
+    says_so("create assistant in", D::begin(conn, |conn| teller.create_openai_assistant_in(conn)));
+    says_so("delete assistant in", D::begin(conn, |conn| teller.delete_openai_assistant_in(conn)));
+    says_so("destroy all in", D::begin(conn, |conn| threads.destroy_all_in(conn)));
     says_so(
         "create message in",
-        D::begin(conn, |conn| {
-            thread
-                .messages(&engine)
-                .create_in(conn, Role::System, "Be brief.")
-        }),
+        D::begin(conn, |conn| thread.messages(&engine).create_in(conn, Role::System, "Be brief.")),
     );
     says_so(
         "submit in",
-        D::begin(conn, |conn| {
-            teller
-                .ai_engine_run(&engine, &thread, "Tell me")
-                .submit_in(conn)
-        }),
+        D::begin(conn, |conn| teller.ai_engine_run(&engine, &thread, "Tell me").submit_in(conn)),
     );
-    says_so(
-        "submit",
-        teller
-            .ai_engine_run(&engine, &thread, "Tell me")
-            .submit()
-            .await,
-    );
+    says_so("submit", teller.ai_engine_run(&engine, &thread, "Tell me").submit().await);
 
     engine.migrate().await.unwrap();
     threads.create().await.unwrap();
@@ -361,10 +301,8 @@ fn the_hosts_pragmas_are_as_before() {
     for (on, timeout) in [(1, 70), (0, 0)] {
         let db = Sqlite::fresh();
         let mut conn = db.bare();
-        conn.batch_execute(&format!(
-            "PRAGMA foreign_keys = {on}; PRAGMA busy_timeout = {timeout}"
-        ))
-        .unwrap();
+        conn.batch_execute(&format!("PRAGMA foreign_keys = {on}; PRAGMA busy_timeout = {timeout}"))
+            .unwrap();
         let as_before = |conn: &mut diesel::SqliteConnection| {
             assert_eq!((foreign_keys(conn), busy_timeout(conn)), (on, timeout));
         };
@@ -391,10 +329,7 @@ fn rows_of_ours_that_point_nowhere_stop_the_migrations() {
     );
     let refused = ai_engine::migrate(&mut conn).unwrap_err();
     assert!(matches!(refused, Error::Migration(_)), "{refused:?}");
-    assert!(
-        refused.to_string().contains("ai_engine_extras"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("ai_engine_extras"), "{refused}");
     assert_eq!(conn.texts(Sqlite::TABLES), ["ai_engine_extras"]);
 
     conn.execute("DELETE FROM ai_engine_extras");
@@ -415,9 +350,7 @@ fn rows_of_the_host_that_point_nowhere_are_its_own_business() {
 
 #[tokio::test]
 async fn a_database_in_memory_migrates_once() {
-    let engine = AiEngine::builder(SqliteDatabase::in_memory().unwrap())
-        .build()
-        .unwrap();
+    let engine = AiEngine::builder(SqliteDatabase::in_memory().unwrap()).build().unwrap();
     assert_eq!(engine.migrate().await.unwrap(), bundled::<Sqlite>());
     assert_eq!(engine.migrate().await.unwrap(), 0);
 }
@@ -468,16 +401,10 @@ mod on_postgres {
             assert!(on_sqlite.len() > 1, "{what}: {on_sqlite:?}");
             let on_postgres = sorted(pg.texts(ours_on_postgres));
             let missing = |here: &[String], there: &[String]| -> Vec<String> {
-                here.iter()
-                    .filter(|line| !there.contains(line))
-                    .cloned()
-                    .collect()
+                here.iter().filter(|line| !there.contains(line)).cloned().collect()
             };
             assert_eq!(
-                (
-                    missing(&on_sqlite, &on_postgres),
-                    missing(&on_postgres, &on_sqlite)
-                ),
+                (missing(&on_sqlite, &on_postgres), missing(&on_postgres, &on_sqlite)),
                 (vec![], vec![]),
                 "{what} of one database only"
             );

@@ -18,40 +18,15 @@ async fn another_owners_rows_are_not_found<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
     let chat = host.user.chats(&host.engine).create().await.unwrap();
-    let other = User {
-        id: 2,
-        name: "Bob".to_owned(),
-    };
-    let (threads, chats) = (
-        other.assistant_threads(&host.engine),
-        other.chats(&host.engine),
-    );
+    let other = User { id: 2, name: "Bob".to_owned() };
+    let (threads, chats) = (other.assistant_threads(&host.engine), other.chats(&host.engine));
     let refused = threads.find(thread.id).await.unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        format!("no assistant thread with id {} here", thread.id)
-    );
-    assert!(matches!(
-        threads.destroy(thread.id).await,
-        Err(Error::NotFound { .. })
-    ));
-    assert!(matches!(
-        chats.find(chat.id).await,
-        Err(Error::NotFound { .. })
-    ));
-    assert!(matches!(
-        chats.destroy(chat.id).await,
-        Err(Error::NotFound { .. })
-    ));
+    assert_eq!(refused.to_string(), format!("no assistant thread with id {} here", thread.id));
+    assert!(matches!(threads.destroy(thread.id).await, Err(Error::NotFound { .. })));
+    assert!(matches!(chats.find(chat.id).await, Err(Error::NotFound { .. })));
+    assert!(matches!(chats.destroy(chat.id).await, Err(Error::NotFound { .. })));
     assert!(threads.list(Page::default()).await.unwrap().is_empty());
-    assert_eq!(
-        host.user
-            .assistant_threads(&host.engine)
-            .find(thread.id)
-            .await
-            .unwrap(),
-        thread
-    );
+    assert_eq!(host.user.assistant_threads(&host.engine).find(thread.id).await.unwrap(), thread);
 }
 
 async fn lists_come_in_pages<D: TestDatabase>(db: D) {
@@ -64,33 +39,15 @@ async fn lists_come_in_pages<D: TestDatabase>(db: D) {
         ids.push(messages.create(Role::User, text).await.unwrap().id);
     }
     let texts = |list: Vec<ai_engine::Message>| {
-        list.into_iter()
-            .map(|message| message.content)
-            .collect::<String>()
+        list.into_iter().map(|message| message.content).collect::<String>()
     };
     assert_eq!(texts(messages.list(Page::newest(3)).await.unwrap()), "bcd");
-    assert_eq!(
-        texts(messages.list(Page::before(ids[2], 10)).await.unwrap()),
-        "ab"
-    );
-    let foreign = other
-        .messages(&host.engine)
-        .list(Page::before(ids[2], 10))
-        .await
-        .unwrap_err();
-    assert!(matches!(
-        foreign,
-        Error::NotFound {
-            what: "message",
-            ..
-        }
-    ));
+    assert_eq!(texts(messages.list(Page::before(ids[2], 10)).await.unwrap()), "ab");
+    let foreign = other.messages(&host.engine).list(Page::before(ids[2], 10)).await.unwrap_err();
+    assert!(matches!(foreign, Error::NotFound { what: "message", .. }));
     let threads = host.user.assistant_threads(&host.engine);
     assert_eq!(threads.list(Page::newest(1)).await.unwrap()[0].id, other.id);
-    assert_eq!(
-        threads.list(Page::before(other.id, 9)).await.unwrap()[0].id,
-        thread.id
-    );
+    assert_eq!(threads.list(Page::before(other.id, 9)).await.unwrap()[0].id, thread.id);
 }
 
 async fn a_definition_is_created_and_updated_with_its_record<D: TestDatabase>(db: D) {
@@ -114,23 +71,9 @@ async fn a_definition_is_created_and_updated_with_its_record<D: TestDatabase>(db
     // A changed definition is also stored by a run.
     "third-model".clone_into(&mut teller.model);
     let thread = host.thread().await;
-    teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
-    assert_eq!(
-        teller
-            .assistant(&host.engine)
-            .await
-            .unwrap()
-            .unwrap()
-            .version,
-        3
-    );
-    assert_eq!(
-        host.fake.requests().pop().unwrap().body.unwrap()["model"],
-        "third-model"
-    );
+    teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!(teller.assistant(&host.engine).await.unwrap().unwrap().version, 3);
+    assert_eq!(host.fake.requests().pop().unwrap().body.unwrap()["model"], "third-model");
 }
 
 struct Extravagant;
@@ -153,108 +96,52 @@ impl Assistable for Extravagant {
 async fn a_definition_over_its_limits_is_refused_and_nothing_stored<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    let saved = Extravagant
-        .create_openai_assistant(&host.engine)
-        .await
-        .unwrap_err();
-    let run = Extravagant
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap_err();
-    let saved_in = host
-        .db
-        .with(|conn| Extravagant.create_openai_assistant_in(conn.session()))
-        .unwrap_err();
+    let saved = Extravagant.create_openai_assistant(&host.engine).await.unwrap_err();
+    let run = Extravagant.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap_err();
+    let saved_in =
+        host.db.with(|conn| Extravagant.create_openai_assistant_in(conn.session())).unwrap_err();
     for refused in [saved, run, saved_in] {
-        assert_eq!(
-            refused.to_string(),
-            "temperature 3.0 must lie between 0 and 2"
-        );
+        assert_eq!(refused.to_string(), "temperature 3.0 must lie between 0 and 2");
     }
-    assert_eq!(
-        host.db.number("SELECT count(*) FROM ai_engine_assistants"),
-        0
-    );
+    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_assistants"), 0);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_messages"), 0);
 }
 
 async fn a_run_keeps_the_definition_it_was_submitted_with<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
-    host.db
-        .execute("UPDATE ai_engine_assistants SET model = 'changed', name = 'changed'");
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    host.db.execute("UPDATE ai_engine_assistants SET model = 'changed', name = 'changed'");
     let run = host.engine.run(answer.run.id).await.unwrap();
     assert_eq!(
         (run.model.as_str(), run.assistant_name.as_deref()),
         ("test-model", Some("Scheherazade"))
     );
-    let snapshot = host
-        .db
-        .texts("SELECT CAST(definition AS TEXT) AS line FROM ai_engine_runs");
+    let snapshot = host.db.texts("SELECT CAST(definition AS TEXT) AS line FROM ai_engine_runs");
     assert!(snapshot[0].contains("You tell stories."), "{snapshot:?}");
 }
 
 async fn a_stored_assistant_can_be_asked_without_its_record<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    let assistant = host
-        .teller
-        .create_openai_assistant(&host.engine)
-        .await
-        .unwrap();
-    let answer = thread
-        .run(&host.engine, &assistant, "Tell me")
-        .await
-        .unwrap();
+    let assistant = host.teller.create_openai_assistant(&host.engine).await.unwrap();
+    let answer = thread.run(&host.engine, &assistant, "Tell me").await.unwrap();
     assert_eq!(answer.run.assistant_id, Some(assistant.id));
     assert_eq!(
         host.fake.requests().pop().unwrap().body.unwrap()["instructions"],
         "You tell stories."
     );
-    host.teller
-        .delete_openai_assistant(&host.engine)
-        .await
-        .unwrap();
-    let refused = thread
-        .run(&host.engine, &assistant, "Again")
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            refused,
-            Error::NotFound {
-                what: "assistant",
-                ..
-            }
-        ),
-        "{refused}"
-    );
+    host.teller.delete_openai_assistant(&host.engine).await.unwrap();
+    let refused = thread.run(&host.engine, &assistant, "Again").await.unwrap_err();
+    assert!(matches!(refused, Error::NotFound { what: "assistant", .. }), "{refused}");
 }
 
 async fn an_engine_without_a_provider_reads_and_refuses_to_run<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    let reader = D::owners(ai_engine::AiEngine::builder(host.db.database()))
-        .build()
-        .unwrap();
-    assert!(
-        thread
-            .messages(&reader)
-            .list(Page::default())
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    let refused = host
-        .teller
-        .ai_engine_run(&reader, &thread, "Tell me")
-        .await
-        .unwrap_err();
+    let reader = D::owners(ai_engine::AiEngine::builder(host.db.database())).build().unwrap();
+    assert!(thread.messages(&reader).list(Page::default()).await.unwrap().is_empty());
+    let refused = host.teller.ai_engine_run(&reader, &thread, "Tell me").await.unwrap_err();
     assert!(refused.to_string().contains(".openai("), "{refused}");
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_messages"), 0);
 }

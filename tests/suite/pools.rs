@@ -7,19 +7,15 @@ use ai_engine::{AiEngine, Error, Page, RunStatus, SqliteDatabase, prelude::*};
 
 use crate::support::*;
 
-on_each_database!(
-    an_engine_lives_in_the_hosts_pool,
-    a_pool_of_one_is_enough_for_runs_side_by_side,
-);
+on_each_database!(an_engine_lives_in_the_hosts_pool, a_pool_of_one_is_enough_for_runs_side_by_side,);
 
 /// Far longer than anything here takes: a deadlock ends the test.
 const NEVER: Duration = Duration::from_secs(30);
 
 /// An engine on another pool to the host's database.
 fn engine_on<D: TestDatabase>(host: &Host<D>, database: D::Database) -> AiEngine {
-    let builder = AiEngine::builder(database)
-        .openai(host.fake.openai().unwrap())
-        .state(host.hub.clone());
+    let builder =
+        AiEngine::builder(database).openai(host.fake.openai().unwrap()).state(host.hub.clone());
     D::owners(builder).build().unwrap()
 }
 
@@ -58,10 +54,7 @@ async fn a_pool_of_one_is_enough_for_runs_side_by_side<D: Raw>(db: D) {
         }
         gate.reached_by(3).await;
         host.hub.until_text("Once upon ").await;
-        let storyteller = Storyteller {
-            id: 8,
-            ..host.teller.clone()
-        };
+        let storyteller = Storyteller { id: 8, ..host.teller.clone() };
         D::transaction(&database, move |conn| {
             conn.insert_storyteller(&storyteller)?;
             storyteller.create_openai_assistant_in(conn)
@@ -92,11 +85,7 @@ async fn sqlite_opens_paths_and_urls() {
         })
         .await
         .unwrap();
-    for same in [
-        plain.clone(),
-        format!("sqlite://{plain}"),
-        format!("sqlite:{plain}"),
-    ] {
+    for same in [plain.clone(), format!("sqlite://{plain}"), format!("sqlite:{plain}")] {
         let database = SqliteDatabase::open(&same).unwrap();
         let found = database.transaction(|conn| Ok(conn.number("SELECT id FROM notes")));
         assert_eq!(found.await.unwrap(), 7, "{same}");
@@ -122,25 +111,19 @@ async fn sqlite_refuses_what_is_no_file_and_names_it() {
         ("postgres://ada@localhost/stories", "postgres://"),
     ] {
         let error = SqliteDatabase::open(value).unwrap_err();
-        assert!(
-            matches!(error, Error::Connection(_)),
-            "{value:?}: {error:?}"
-        );
+        assert!(matches!(error, Error::Connection(_)), "{value:?}: {error:?}");
         assert!(error.to_string().contains(named), "{value:?}: {error}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_conversation_in_memory() {
-    for database in [
-        SqliteDatabase::in_memory().unwrap(),
-        SqliteDatabase::open(":memory:").unwrap(),
-    ] {
+    for database in
+        [SqliteDatabase::in_memory().unwrap(), SqliteDatabase::open(":memory:").unwrap()]
+    {
         let host = Host::new(Sqlite::fresh()).await;
         let conversation = conversation_in_memory(&host, &database);
-        tokio::time::timeout(NEVER, conversation)
-            .await
-            .expect("it hangs");
+        tokio::time::timeout(NEVER, conversation).await.expect("it hangs");
         // The host's file has nothing of it.
         assert_eq!(host.db.ours(), Vec::<String>::new());
     }
@@ -161,12 +144,8 @@ async fn conversation_in_memory(host: &Host<Sqlite>, database: &SqliteDatabase) 
         .unwrap();
     let thread = host.user.assistant_threads(&engine).create().await.unwrap();
     let gate = Gate::new();
-    host.fake
-        .reply(Reply::text("One two three.").hold_at(6, gate.clone()));
-    let submitted = host
-        .teller
-        .ai_engine_run(&engine, &thread, "first")
-        .submit();
+    host.fake.reply(Reply::text("One two three.").hold_at(6, gate.clone()));
+    let submitted = host.teller.ai_engine_run(&engine, &thread, "first").submit();
     let run = submitted.await.unwrap();
     host.hub.until_text("One two ").await;
     // Whoever opens several connections finds several empty databases.
@@ -178,11 +157,7 @@ async fn conversation_in_memory(host: &Host<Sqlite>, database: &SqliteDatabase) 
     assert_eq!(answer.text(), "One two three.");
     let second = host.teller.ai_engine_run(&engine, &thread, "second");
     second.await.unwrap();
-    let said = thread
-        .messages(&engine)
-        .list(Page::default())
-        .await
-        .unwrap();
+    let said = thread.messages(&engine).list(Page::default()).await.unwrap();
     assert_eq!(said.len(), 4);
 }
 
@@ -236,10 +211,7 @@ mod on_postgres {
         let refused = database.transaction(|_| Ok(())).await.unwrap_err();
         assert!(matches!(refused, Error::Connection(_)), "{refused:?}");
         let text = refused.to_string();
-        assert!(
-            text.contains("refused") && text.contains(&port.to_string()),
-            "{text}"
-        );
+        assert!(text.contains("refused") && text.contains(&port.to_string()), "{text}");
         assert!(!text.contains("secret"), "{text}");
         let engine = AiEngine::builder(database).build().unwrap();
         assert!(matches!(engine.run(1).await, Err(Error::Connection(_))));
@@ -284,10 +256,7 @@ mod on_postgres {
             errors += i64::from(thread.runs(&host.engine, Page::default()).await.is_err());
         }
         assert!(errors <= ended, "{errors} errors");
-        host.teller
-            .ai_engine_run(&host.engine, &thread, "Tell me")
-            .await
-            .unwrap();
+        host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -303,9 +272,7 @@ mod on_postgres {
             errors += i64::from(threads.create().await.is_err());
         }
         assert!(errors <= ended, "{errors} errors");
-        let stored = host
-            .db
-            .number("SELECT count(*) FROM ai_engine_assistant_threads");
+        let stored = host.db.number("SELECT count(*) FROM ai_engine_assistant_threads");
         assert_eq!(stored, 10 - errors);
     }
 
@@ -318,13 +285,7 @@ mod on_postgres {
         for wrapped in [false, true] {
             let work = database.transaction(move |conn| {
                 conn.try_execute("SELECT pg_terminate_backend(pg_backend_pid())")
-                    .map_err(|error| {
-                        if wrapped {
-                            Error::host(error)
-                        } else {
-                            error.into()
-                        }
-                    })
+                    .map_err(|error| if wrapped { Error::host(error) } else { error.into() })
             });
             work.await.unwrap_err();
             for _ in 0..5 {
@@ -340,8 +301,7 @@ mod on_postgres {
         let host = Host::new(db).await;
         let thread = host.thread().await;
         let gate = Gate::new();
-        host.fake
-            .reply(Reply::text("Once upon a time.").hold_at(6, gate.clone()));
+        host.fake.reply(Reply::text("Once upon a time.").hold_at(6, gate.clone()));
         let asked = host.teller.ai_engine_run(&host.engine, &thread, "Tell me");
         let run = asked.submit().await.unwrap();
         host.hub.until_text("Once upon ").await;

@@ -20,23 +20,11 @@ on_each_database!(
 /// Another process: this test binary again, driving one run on the same database and provider.
 fn another_process<D: TestDatabase>(host: &Host<D>, thread: i64) -> Killed {
     let child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "recovery::drive_one_run",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "recovery::drive_one_run", "--ignored", "--nocapture"])
         .env("CHILD_DATABASE", host.db.url())
         .env("CHILD_PROVIDER", host.fake.base_url())
         .env("CHILD_THREAD", thread.to_string())
-        .env(
-            "CHILD_HISTORY",
-            if host.conversing {
-                "conversation"
-            } else {
-                "local"
-            },
-        )
+        .env("CHILD_HISTORY", if host.conversing { "conversation" } else { "local" })
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -100,15 +88,9 @@ fn drive_one_run() {
 
 async fn drive(engine: AiEngine) {
     let thread = std::env::var("CHILD_THREAD").unwrap().parse().unwrap();
-    let user = User {
-        id: 1,
-        name: "Ada".to_owned(),
-    };
-    let teller = Storyteller {
-        id: 7,
-        name: "Scheherazade".to_owned(),
-        model: "test-model".to_owned(),
-    };
+    let user = User { id: 1, name: "Ada".to_owned() };
+    let teller =
+        Storyteller { id: 7, name: "Scheherazade".to_owned(), model: "test-model".to_owned() };
     let thread = user.assistant_threads(&engine).find(thread).await.unwrap();
     let _ = teller.ai_engine_run(&engine, &thread, "Tell me").await;
 }
@@ -140,114 +122,59 @@ async fn a_killed_run_is_settled_with_the_text_it_stored<D: TestDatabase>(db: D)
 
     let recovered = host.engine.recover().await.unwrap();
     assert_eq!((recovered.settled, recovered.announced), (1, 1));
-    let run = thread
-        .runs(&host.engine, ai_engine::Page::default())
-        .await
-        .unwrap()
-        .remove(0);
-    assert_eq!(
-        (run.status, run.reason.as_deref()),
-        (RunStatus::Incomplete, Some("interrupted"))
-    );
+    let run = thread.runs(&host.engine, ai_engine::Page::default()).await.unwrap().remove(0);
+    assert_eq!((run.status, run.reason.as_deref()), (RunStatus::Incomplete, Some("interrupted")));
     let answer = host.engine.answer(run.id).await.unwrap();
     assert_eq!(answer.text(), "Once upon ");
     assert_eq!(answer.message().unwrap().status, MessageStatus::Incomplete);
-    assert_eq!(
-        host.db
-            .number("SELECT count(*) FROM ai_engine_message_deltas"),
-        0
-    );
+    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_message_deltas"), 0);
     assert_eq!(host.hub.settled(), answer.messages, "the owner hears of it");
-    assert_eq!(
-        host.engine.recover().await.unwrap(),
-        ai_engine::Recovered::default(),
-        "once"
-    );
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "Go on")
-        .await
-        .unwrap();
+    assert_eq!(host.engine.recover().await.unwrap(), ai_engine::Recovered::default(), "once");
+    host.teller.ai_engine_run(&host.engine, &thread, "Go on").await.unwrap();
 }
 
 async fn a_run_whose_lease_holds_is_left_alone<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
     let gate = Gate::new();
-    host.fake
-        .reply(Reply::deltas(["Once ", "upon"]).hold_at(5, gate.clone()));
-    let run = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .submit()
-        .await
-        .unwrap();
+    host.fake.reply(Reply::deltas(["Once ", "upon"]).hold_at(5, gate.clone()));
+    let run = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").submit().await.unwrap();
     host.hub.until_text("Once ").await;
 
     let other = engine(&host.db, &host.fake, &Hub::default(), |builder| builder);
-    assert_eq!(
-        other.recover().await.unwrap(),
-        ai_engine::Recovered::default()
-    );
+    assert_eq!(other.recover().await.unwrap(), ai_engine::Recovered::default());
     // A laptop's sleep ends every lease: the process that drives the run leaves it alone all the same.
     host.db.execute(END_LEASES);
-    assert_eq!(
-        host.engine.recover().await.unwrap(),
-        ai_engine::Recovered::default()
-    );
+    assert_eq!(host.engine.recover().await.unwrap(), ai_engine::Recovered::default());
     gate.open();
-    assert_eq!(
-        host.engine.answer(run.id).await.unwrap().text(),
-        "Once upon"
-    );
+    assert_eq!(host.engine.answer(run.id).await.unwrap().text(), "Once upon");
 }
 
 async fn a_queued_run_that_nobody_drives_is_driven<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
     // Submitted where no runtime is: nobody can drive it.
-    let (elsewhere, db, teller, asked) = (
-        host.fake.openai().unwrap(),
-        host.db.clone(),
-        host.teller.clone(),
-        thread.clone(),
-    );
+    let (elsewhere, db, teller, asked) =
+        (host.fake.openai().unwrap(), host.db.clone(), host.teller.clone(), thread.clone());
     let run = std::thread::spawn(move || {
-        let engine = D::owners(AiEngine::builder(db.database()))
-            .openai(elsewhere)
-            .build()
-            .unwrap();
-        db.with(|conn| {
-            teller
-                .ai_engine_run(&engine, &asked, "Tell me")
-                .submit_in(conn.session())
-        })
-        .unwrap()
+        let engine = D::owners(AiEngine::builder(db.database())).openai(elsewhere).build().unwrap();
+        db.with(|conn| teller.ai_engine_run(&engine, &asked, "Tell me").submit_in(conn.session()))
+            .unwrap()
     });
     let run = run.join().unwrap();
-    assert_eq!(
-        host.engine.run(run.id).await.unwrap().status,
-        RunStatus::Queued
-    );
+    assert_eq!(host.engine.run(run.id).await.unwrap().status, RunStatus::Queued);
     assert_eq!(host.engine.recover().await.unwrap().driven, 1);
-    assert_eq!(
-        host.engine.answer(run.id).await.unwrap().run.status,
-        RunStatus::Completed
-    );
+    assert_eq!(host.engine.answer(run.id).await.unwrap().run.status, RunStatus::Completed);
 }
 
 async fn last_hooks_that_were_not_delivered_are<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    let answer = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .await
-        .unwrap();
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     host.hub.forget();
     assert_eq!(host.engine.recover().await.unwrap().announced, 0);
     // As if the process had died between the commit and the hooks.
-    host.db
-        .execute("UPDATE ai_engine_runs SET announced_at = NULL");
+    host.db.execute("UPDATE ai_engine_runs SET announced_at = NULL");
     host.db.execute(END_LEASES);
     assert_eq!(host.engine.recover().await.unwrap().announced, 1);
     assert_eq!(host.hub.story(), ["message completed", "run completed"]);
@@ -258,58 +185,33 @@ async fn a_process_that_lost_its_run_changes_nothing<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
     let gate = Gate::new();
-    host.fake
-        .reply(Reply::deltas(["Once ", "upon"]).hold_at(5, gate.clone()));
-    let run = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Tell me")
-        .submit()
-        .await
-        .unwrap();
+    host.fake.reply(Reply::deltas(["Once ", "upon"]).hold_at(5, gate.clone()));
+    let run = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").submit().await.unwrap();
     host.hub.until_text("Once ").await;
     host.db.execute(END_LEASES);
     let other = engine(&host.db, &host.fake, &Hub::default(), |builder| builder);
     assert_eq!(other.recover().await.unwrap().settled, 1);
-    let left = || {
-        host.db
-            .texts("SELECT status || content AS line FROM ai_engine_messages ORDER BY id")
-    };
+    let left =
+        || host.db.texts("SELECT status || content AS line FROM ai_engine_messages ORDER BY id");
     let before = left();
     // The first process wakes up and goes on writing: text, then the end.
     gate.open();
     let answer = host.engine.answer(run.id).await.unwrap();
-    assert_eq!(
-        (answer.run.status, answer.text().as_str()),
-        (RunStatus::Incomplete, "Once ")
-    );
+    assert_eq!((answer.run.status, answer.text().as_str()), (RunStatus::Incomplete, "Once "));
     assert_eq!(left(), before);
-    assert_eq!(
-        host.db
-            .number("SELECT count(*) FROM ai_engine_message_deltas"),
-        0
-    );
+    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_message_deltas"), 0);
 }
 
 /// G4's backstop: the database itself refuses.
 async fn a_second_active_run_is_impossible<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "one")
-        .await
-        .unwrap();
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "two")
-        .await
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "one").await.unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "two").await.unwrap();
     let activate = "UPDATE ai_engine_runs SET status = 'in_progress'";
     let refused = host.db.with(|conn| conn.try_execute(activate));
     assert!(refused.is_err());
-    assert_eq!(
-        host.db
-            .number("SELECT count(*) FROM ai_engine_runs WHERE status = 'completed'"),
-        2
-    );
+    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_runs WHERE status = 'completed'"), 2);
 }
 
 async fn an_answer_the_provider_finished_after_the_kill_is_not_sent_again<D: TestDatabase>(db: D) {
@@ -327,18 +229,11 @@ async fn an_answer_the_provider_finished_after_the_kill_is_not_sent_again<D: Tes
     host.db.execute(END_LEASES);
     assert_eq!(host.engine.recover().await.unwrap().settled, 1);
 
-    host.teller
-        .ai_engine_run(&host.engine, &thread, "Go on")
-        .await
-        .unwrap();
-    let items = host
-        .fake
-        .conversation_items(&thread.remote_id.unwrap())
-        .unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "Go on").await.unwrap();
+    let items = host.fake.conversation_items(&thread.remote_id.unwrap()).unwrap();
     assert_eq!(items.len(), 4, "nothing twice: {items:?}");
     assert_eq!(
-        host.db
-            .number("SELECT count(*) FROM ai_engine_messages WHERE remote_state = 'held'"),
+        host.db.number("SELECT count(*) FROM ai_engine_messages WHERE remote_state = 'held'"),
         4
     );
 }

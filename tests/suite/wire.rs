@@ -74,8 +74,7 @@ async fn requests(history: History) -> Vec<Request> {
     let thread = host.thread().await;
     let messages = thread.messages(&host.engine);
     messages.create(Role::System, "Be brief.").await.unwrap();
-    host.fake
-        .reply(Reply::text("I look.").item(reasoning()).item(call()));
+    host.fake.reply(Reply::text("I look.").item(reasoning()).item(call()));
     ask(&host.engine, &thread, "first").await;
     host.fake.reply(Reply::text("Stars.").item(reasoning()));
     ask(&host.engine, &thread, "second").await;
@@ -85,9 +84,7 @@ async fn requests(history: History) -> Vec<Request> {
     ask(&host.engine, &thread, "fourth").await;
     host.fake.reply(Reply::text("Hello."));
     let chat = host.user.chats(&host.engine).create().await.unwrap();
-    chat.run(&host.engine, "gpt-5.4-mini", "Hello")
-        .await
-        .unwrap();
+    chat.run(&host.engine, "gpt-5.4-mini", "Hello").await.unwrap();
     host.fake.requests()
 }
 
@@ -111,12 +108,8 @@ fn check_request(description: &Description, request: &Request) {
 
 /// The bodies of the calls of a model.
 fn calls(requests: &[Request]) -> Vec<&Value> {
-    let calls = requests
-        .iter()
-        .filter(|request| request.path == "/v1/responses");
-    calls
-        .map(|request| request.body.as_ref().unwrap())
-        .collect()
+    let calls = requests.iter().filter(|request| request.path == "/v1/responses");
+    calls.map(|request| request.body.as_ref().unwrap()).collect()
 }
 
 fn kinds(body: &Value) -> Vec<&str> {
@@ -177,12 +170,7 @@ fn assert_definition(body: &Value) {
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&body[name], value, "{name}");
     }
-    for name in [
-        "name",
-        "description",
-        "max_prompt_tokens",
-        "max_completion_tokens",
-    ] {
+    for name in ["name", "description", "max_prompt_tokens", "max_completion_tokens"] {
         assert!(body.get(name).is_none(), "{name} is not for the provider");
     }
 }
@@ -206,29 +194,16 @@ fn the_description_refuses_what_is_wrong() {
         ("reasoning", json!({"effort": "much"})),
         ("metadata", json!({"n": 1})),
         ("tools", json!([{"type": "function"}])),
-        (
-            "input",
-            json!([{"type": "message", "role": "robot", "content": "Hi"}]),
-        ),
-        (
-            "input",
-            json!([{"type": "function_call", "call_id": "call_1", "name": "look"}]),
-        ),
+        ("input", json!([{"type": "message", "role": "robot", "content": "Hi"}])),
+        ("input", json!([{"type": "function_call", "call_id": "call_1", "name": "look"}])),
         ("input", json!([{"type": "reasoning", "summary": []}])),
     ] {
         let body = body(name, value);
-        assert!(
-            !description.errors("CreateResponse", &body).is_empty(),
-            "{body}"
-        );
+        assert!(!description.errors("CreateResponse", &body).is_empty(), "{body}");
     }
     let event = json!({"type": "response.output_text.delta", "sequence_number": 1, "delta": "x"});
     assert!(!description.errors("ResponseStreamEvent", &event).is_empty());
-    assert!(
-        !description
-            .properties("CreateResponse")
-            .contains("prompt_text")
-    );
+    assert!(!description.properties("CreateResponse").contains("prompt_text"));
 }
 
 /// The fake's deliberate differences from the description are those of the real service: what it was seen to send.
@@ -252,10 +227,9 @@ fn as_described(mut value: Value) -> Value {
         }
     }
     match value {
-        Value::Object(fields) => fields
-            .into_iter()
-            .map(|(name, value)| (name, as_described(value)))
-            .collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, as_described(value))).collect()
+        }
         other => other,
     }
 }
@@ -294,20 +268,10 @@ async fn the_fakes_objects_follow_the_description() {
         json!({"model": "m", "input": "Hi", "conversation": conversation["id"], "tools": [look()]});
     fake.reply(Reply::text("Hello.").item(reasoning()).item(self::call()));
     let response = answers("POST", "/responses", Some(body), "Response").await;
-    answers(
-        "GET",
-        &format!("/responses/{}", response["id"].as_str().unwrap()),
-        None,
-        "Response",
-    )
-    .await;
-    let page = answers(
-        "GET",
-        &format!("{items}?limit=3&order=asc"),
-        None,
-        "ConversationItemList",
-    )
-    .await;
+    answers("GET", &format!("/responses/{}", response["id"].as_str().unwrap()), None, "Response")
+        .await;
+    let page =
+        answers("GET", &format!("{items}?limit=3&order=asc"), None, "ConversationItemList").await;
     let item = format!("{items}/{}", page["first_id"].as_str().unwrap());
     answers("GET", &item, None, "ConversationItem").await;
     answers("DELETE", &item, None, "ConversationResource").await;
@@ -315,21 +279,13 @@ async fn the_fakes_objects_follow_the_description() {
 
     for (method, path, body) in [
         ("GET", &*here, None),
-        (
-            "POST",
-            "/responses",
-            Some(json!({"model": "m", "input": 1})),
-        ),
+        ("POST", "/responses", Some(json!({"model": "m", "input": 1}))),
         (
             "POST",
             "/responses",
             Some(json!({"model": "m", "input": "Hi", "previous_response_id": "resp_none"})),
         ),
-        (
-            "POST",
-            "/conversations",
-            Some(json!({"metadata": {"n": 1}})),
-        ),
+        ("POST", "/conversations", Some(json!({"metadata": {"n": 1}}))),
     ] {
         let refused = Raw::send(&fake, method, path, body.as_ref()).await;
         assert!((400..500).contains(&refused.status), "{}", refused.body);
@@ -370,18 +326,12 @@ async fn the_fakes_streams_follow_the_description() {
     };
     let ends = |kinds: &[String], end: &str| assert_eq!(kinds.last().unwrap(), end);
 
-    ends(
-        &stream(Reply::text("Once upon a time.").keepalive_at(5)).await,
-        "response.completed",
-    );
+    ends(&stream(Reply::text("Once upon a time.").keepalive_at(5)).await, "response.completed");
     ends(
         &stream(Reply::text("I look.").item(reasoning()).item(call())).await,
         "response.completed",
     );
-    ends(
-        &stream(Reply::text("").item(call()).without_message()).await,
-        "response.completed",
-    );
+    ends(&stream(Reply::text("").item(call()).without_message()).await, "response.completed");
     ends(
         &stream(Reply::text("Once upon").incomplete("max_output_tokens")).await,
         "response.incomplete",
@@ -412,21 +362,12 @@ async fn the_key_is_sent_and_never_told() {
         let host = Host::new(Sqlite::fresh()).await;
         let thread = host.thread().await;
         host.fake.reply(reply.clone());
-        let failed = host
-            .teller
-            .ai_engine_run(&host.engine, &thread, "Hi")
-            .await
-            .unwrap_err();
+        let failed = host.teller.ai_engine_run(&host.engine, &thread, "Hi").await.unwrap_err();
         assert!(matches!(failed, Error::RunFailed { .. }), "{failed}");
         let run = host.db.texts(
             "SELECT coalesce(reason, '') || ' ' || coalesce(error, '') AS line FROM ai_engine_runs",
         );
-        let heard: Vec<String> = host
-            .hub
-            .all()
-            .iter()
-            .map(|heard| format!("{heard:?}"))
-            .collect();
+        let heard: Vec<String> = host.hub.all().iter().map(|heard| format!("{heard:?}")).collect();
         let told = format!(
             "{failed} {failed:?} {run:?} {heard:?} {:?} {:?}",
             host.engine,
@@ -461,11 +402,7 @@ async fn what_may_be_repeated_is_sent_again_unchanged() {
         let thread = host.thread().await;
         host.fake.intercept("POST", "/responses", first);
         host.fake.reply(Reply::text("Hello."));
-        let answer = host
-            .teller
-            .ai_engine_run(&host.engine, &thread, "Hi")
-            .await
-            .unwrap();
+        let answer = host.teller.ai_engine_run(&host.engine, &thread, "Hi").await.unwrap();
         assert_eq!(answer.text(), "Hello.");
         let requests = host.fake.requests();
         let calls = calls(&requests);
@@ -483,13 +420,8 @@ async fn an_exhausted_quota_is_not_asked_again() {
         "message": "You exceeded your current quota.", "type": "insufficient_quota", "param": null,
         "code": "insufficient_quota",
     }});
-    host.fake
-        .intercept("POST", "/responses", Reply::status(429, quota));
-    let failed = host
-        .teller
-        .ai_engine_run(&host.engine, &thread, "Hi")
-        .await
-        .unwrap_err();
+    host.fake.intercept("POST", "/responses", Reply::status(429, quota));
+    let failed = host.teller.ai_engine_run(&host.engine, &thread, "Hi").await.unwrap_err();
     assert!(
         matches!(&failed, Error::RunFailed { reason, .. } if reason == "insufficient_quota"),
         "{failed}"

@@ -13,10 +13,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn of(fake: &FakeOpenAi) -> Self {
-        Self {
-            http: reqwest::Client::new(),
-            base: fake.base_url(),
-        }
+        Self { http: reqwest::Client::new(), base: fake.base_url() }
     }
 
     pub(super) async fn send(
@@ -67,11 +64,7 @@ impl Client {
         let sent = self.send("POST", "/responses", Some(&body)).await;
         let response = sent.unwrap();
         assert_eq!(response.status(), 200);
-        EventStream {
-            response,
-            buffer: String::new(),
-            events: VecDeque::new(),
-        }
+        EventStream { response, buffer: String::new(), events: VecDeque::new() }
     }
 }
 
@@ -133,9 +126,7 @@ pub(super) fn story(subject: &str) -> Value {
 /// All text in the output of a response.
 pub(super) fn text_of(response: &Value) -> String {
     let output = response["output"].as_array().unwrap();
-    let parts = output
-        .iter()
-        .flat_map(|item| item["content"].as_array().into_iter().flatten());
+    let parts = output.iter().flat_map(|item| item["content"].as_array().into_iter().flatten());
     parts.filter_map(|part| part["text"].as_str()).collect()
 }
 

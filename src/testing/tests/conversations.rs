@@ -8,9 +8,7 @@ fn message(text: &str) -> Value {
 
 fn texts(list: &Value) -> Vec<&str> {
     let data = list["data"].as_array().unwrap();
-    data.iter()
-        .map(|item| item["content"][0]["text"].as_str().unwrap())
-        .collect()
+    data.iter().map(|item| item["content"][0]["text"].as_str().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -38,10 +36,7 @@ async fn a_conversation_lives_and_dies_but_its_items_stay() {
 
     let (status, deleted) = client.delete(&path).await;
     assert_eq!(status, 200);
-    assert_eq!(
-        deleted,
-        json!({"id": id, "object": "conversation.deleted", "deleted": true})
-    );
+    assert_eq!(deleted, json!({"id": id, "object": "conversation.deleted", "deleted": true}));
     assert_eq!(error_of(&client.delete(&path).await).0, 404);
     assert_eq!(fake.conversation_items(id), None);
     assert_eq!(fake.conversation_ids(), Vec::<String>::new());
@@ -121,9 +116,7 @@ async fn a_running_response_locks_its_conversation() {
     let client = Client::of(&fake);
     let id = client.new_conversation().await;
     let items = format!("/conversations/{id}/items");
-    client
-        .post(&items, json!({"items": [message("before")]}))
-        .await;
+    client.post(&items, json!({"items": [message("before")]})).await;
 
     let gate = Gate::new();
     fake.reply(Reply::text("Hello there").hold_at(5, gate.clone()));

@@ -17,10 +17,7 @@ async fn it_tells_a_story_about_the_subject() {
     for subject in ["a lighthouse", "dragons", "İstanbul"] {
         let (_, response) = client.post("/responses", story(subject)).await;
         let text = text_of(&response);
-        assert!(
-            text.starts_with("(demo model) Here is a story about"),
-            "{text}"
-        );
+        assert!(text.starts_with("(demo model) Here is a story about"), "{text}");
         assert!(text.contains(subject), "{text}");
         let words = text.split_whitespace().count();
         assert!((120..=190).contains(&words), "{words} words");
@@ -59,10 +56,7 @@ async fn it_stops_at_the_limit() {
     request["max_output_tokens"] = json!(16);
     let (_, response) = client.post("/responses", request).await;
     assert_eq!(response["status"], "incomplete");
-    assert_eq!(
-        response["incomplete_details"]["reason"],
-        "max_output_tokens"
-    );
+    assert_eq!(response["incomplete_details"]["reason"], "max_output_tokens");
     assert_eq!(text_of(&response).chars().count(), 64);
     assert_eq!(response["usage"]["output_tokens"], 16);
 }

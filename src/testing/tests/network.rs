@@ -23,9 +23,7 @@ async fn a_cut_connection_breaks_the_body_after_the_earlier_events() {
     fake.reply(Reply::text("Hello there").end_at(5));
     let (events, clean) = client.stream(request.clone()).await.rest().await;
     assert_eq!((events.len(), clean), (5, true));
-    let (_, response) = client
-        .get(&format!("/responses/{}", fake.response_ids()[5]))
-        .await;
+    let (_, response) = client.get(&format!("/responses/{}", fake.response_ids()[5])).await;
     assert_eq!(response["status"], "cancelled");
 }
 

@@ -10,25 +10,14 @@ async fn requests_are_recorded_whole() {
     let fake = FakeOpenAi::start().await.unwrap();
     let client = Client::of(&fake);
     fake.reply(Reply::text("x"));
-    let sent = client
-        .send("POST", "/responses?a=b", Some(&story("x")))
-        .await;
+    let sent = client.send("POST", "/responses?a=b", Some(&story("x"))).await;
     let response = sent.unwrap();
     let recorded: Request = fake.requests().remove(0);
-    assert_eq!(
-        (recorded.method.as_str(), recorded.path.as_str()),
-        ("POST", "/v1/responses")
-    );
+    assert_eq!((recorded.method.as_str(), recorded.path.as_str()), ("POST", "/v1/responses"));
     assert_eq!(recorded.query, "a=b");
     assert_eq!(recorded.body, Some(story("x")));
-    assert_eq!(
-        recorded.headers["authorization"],
-        format!("Bearer {API_KEY}")
-    );
-    assert_eq!(
-        response.headers()["x-request-id"],
-        recorded.request_id.as_str()
-    );
+    assert_eq!(recorded.headers["authorization"], format!("Bearer {API_KEY}"));
+    assert_eq!(response.headers()["x-request-id"], recorded.request_id.as_str());
     assert_eq!(response.headers()["openai-version"], "2020-10-01");
     assert!(!format!("{recorded:?}").contains(API_KEY));
 }
@@ -51,11 +40,7 @@ async fn hooks_come_before_everything_else() {
 async fn unknown_paths_and_bad_bodies_are_refused() {
     let fake = FakeOpenAi::start().await.unwrap();
     let client = Client::of(&fake);
-    for path in [
-        "/nothing",
-        "/responses/resp_none",
-        "/conversations/conv_none/items",
-    ] {
+    for path in ["/nothing", "/responses/resp_none", "/conversations/conv_none/items"] {
         assert_eq!(error_of(&client.get(path).await).0, 404);
     }
     let http = reqwest::Client::new();
@@ -64,10 +49,7 @@ async fn unknown_paths_and_bad_bodies_are_refused() {
     assert_eq!(keyless.send().await.unwrap().status(), 401);
     let empty = http.post(&url).header("authorization", "Bearer ");
     assert_eq!(empty.send().await.unwrap().status(), 401);
-    let broken = http
-        .post(&url)
-        .header("authorization", "Bearer k")
-        .body("{");
+    let broken = http.post(&url).header("authorization", "Bearer k").body("{");
     assert_eq!(broken.send().await.unwrap().status(), 400);
     assert_eq!(fake.requests().len(), 6);
 }

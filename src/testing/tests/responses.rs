@@ -20,10 +20,7 @@ async fn a_response_is_stored_read_and_deleted() {
     assert_eq!(text_of(&response), "Hello there");
     assert_eq!(response["usage"]["input_tokens"], 11);
     assert_eq!(response["usage"]["total_tokens"], 13);
-    assert_eq!(
-        response["usage"]["input_tokens_details"]["cached_tokens"],
-        0
-    );
+    assert_eq!(response["usage"]["input_tokens_details"]["cached_tokens"], 0);
 
     let id = response["id"].as_str().unwrap().to_owned();
     let path = format!("/responses/{id}");
@@ -69,31 +66,11 @@ async fn wrong_requests_are_refused() {
             400,
             "integer_below_min_value",
         ),
-        (
-            json!({"model": "m", "input": "x", "temperature": 2.1}),
-            400,
-            "decimal_above_max_value",
-        ),
-        (
-            json!({"model": "m", "input": "x", "temperature": -1}),
-            400,
-            "decimal_below_min_value",
-        ),
-        (
-            json!({"model": "m", "input": "x", "tools": [{}]}),
-            400,
-            "missing_required_parameter",
-        ),
-        (
-            json!({"model": "m", "input": "x", "background": true}),
-            400,
-            "",
-        ),
-        (
-            json!({"model": "m", "input": "x", "conversation": "conv_none"}),
-            404,
-            "",
-        ),
+        (json!({"model": "m", "input": "x", "temperature": 2.1}), 400, "decimal_above_max_value"),
+        (json!({"model": "m", "input": "x", "temperature": -1}), 400, "decimal_below_min_value"),
+        (json!({"model": "m", "input": "x", "tools": [{}]}), 400, "missing_required_parameter"),
+        (json!({"model": "m", "input": "x", "background": true}), 400, ""),
+        (json!({"model": "m", "input": "x", "conversation": "conv_none"}), 404, ""),
         (
             json!({"model": "m", "input": "x", "previous_response_id": "resp_none"}),
             400,
@@ -109,11 +86,7 @@ async fn wrong_requests_are_refused() {
             404,
             "",
         ),
-        (
-            json!({"model": "m", "input": [{"type": "item_reference", "id": "msg_none"}]}),
-            404,
-            "",
-        ),
+        (json!({"model": "m", "input": [{"type": "item_reference", "id": "msg_none"}]}), 404, ""),
     ];
     for (body, status, code) in refused {
         let answer = client.post("/responses", body.clone()).await;
@@ -141,26 +114,16 @@ async fn calls_and_outputs_must_pair_up() {
     assert!(response["output"][0]["id"].is_string());
 
     let answer = client.post("/responses", ask(json!("and now?"))).await;
-    assert_eq!(
-        error_of(&answer).2,
-        "No tool output found for function call c1."
-    );
+    assert_eq!(error_of(&answer).2, "No tool output found for function call c1.");
     assert_eq!(answer.1["error"]["param"], "input");
     let answer = client.post("/responses", ask(output("c2"))).await;
     let text = error_of(&answer).2;
-    assert_eq!(
-        text,
-        "No tool call found for function call output with call_id c2."
-    );
+    assert_eq!(text, "No tool call found for function call output with call_id c2.");
 
     let (status, response) = client.post("/responses", ask(output("c1"))).await;
     assert_eq!(status, 200);
     assert_eq!(text_of(&response), "(demo model) The tool answered: sunny");
-    let kinds: Vec<Value> = fake
-        .items()
-        .iter()
-        .map(|item| item["type"].clone())
-        .collect();
+    let kinds: Vec<Value> = fake.items().iter().map(|item| item["type"].clone()).collect();
     assert_eq!(
         fake.conversation_items(&id).unwrap().len(),
         4,
@@ -194,10 +157,7 @@ async fn replies_go_to_whom_they_are_meant_for() {
     let ask = |text: &str| client.post("/responses", json!({"model": "m", "input": text}));
     assert_eq!(text_of(&ask("coffee").await.1), "queued");
     let (_, tea) = ask("some tea").await;
-    assert_eq!(
-        (text_of(&tea).as_str(), &tea["model"]),
-        ("for tea", &json!("m-9"))
-    );
+    assert_eq!((text_of(&tea).as_str(), &tea["model"]), ("for tea", &json!("m-9")));
     assert_eq!(text_of(&ask("some tea").await.1), "always");
     assert_eq!(text_of(&ask("more").await.1), "always");
 }

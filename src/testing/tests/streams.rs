@@ -7,9 +7,7 @@ fn types(events: &[Value]) -> Vec<&str> {
 }
 
 fn deltas(events: &[Value]) -> String {
-    let deltas = events
-        .iter()
-        .filter(|e| e["type"] == "response.output_text.delta");
+    let deltas = events.iter().filter(|e| e["type"] == "response.output_text.delta");
     deltas.map(|e| e["delta"].as_str().unwrap()).collect()
 }
 
@@ -80,10 +78,7 @@ async fn items_precede_the_message() {
         .collect();
     assert_eq!(arguments, "{\"é\":1}");
     let of = |kind: &str| events.iter().find(|e| e["type"] == kind).unwrap();
-    assert_eq!(
-        of("response.reasoning_summary_text.delta")["output_index"],
-        0
-    );
+    assert_eq!(of("response.reasoning_summary_text.delta")["output_index"], 0);
     assert_eq!(of("response.function_call_arguments.done")["name"], "f");
     assert_eq!(of("response.output_text.delta")["output_index"], 2);
     let output = &events.last().unwrap()["response"]["output"];
@@ -101,19 +96,11 @@ async fn endings_other_than_completed() {
     assert_eq!(last["response"]["output"][0]["status"], "incomplete");
 
     let events = streamed(Reply::text("").failed("insufficient_quota", "No money.")).await;
-    let expected = [
-        "response.created",
-        "response.in_progress",
-        "error",
-        "response.failed",
-    ];
+    let expected = ["response.created", "response.in_progress", "error", "response.failed"];
     assert_eq!(types(&events), expected);
     assert_eq!(events[2]["error"]["code"], "insufficient_quota");
     let error = &events[3]["response"]["error"];
-    assert_eq!(
-        error,
-        &json!({"code": "insufficient_quota", "message": "No money."})
-    );
+    assert_eq!(error, &json!({"code": "insufficient_quota", "message": "No money."}));
 
     let events = streamed(Reply::text("some").failed("server_error", "Oh.")).await;
     assert_eq!(deltas(&events), "some");
@@ -151,15 +138,9 @@ async fn keepalives_and_raw_bytes_come_between() {
     fake.reply(reply);
     let mut request = story("x");
     request["stream"] = json!(true);
-    let response = client
-        .send("POST", "/responses", Some(&request))
-        .await
-        .unwrap();
+    let response = client.send("POST", "/responses", Some(&request)).await.unwrap();
     let body = response.text().await.unwrap();
-    assert!(
-        body.starts_with(": hello\n\nevent: response.created\n"),
-        "{body}"
-    );
+    assert!(body.starts_with(": hello\n\nevent: response.created\n"), "{body}");
     assert!(body.ends_with("\n\ndata: [DONE]\n\n"), "{body}");
     let keepalive = "event: keepalive\ndata: {\"type\":\"keepalive\",\"sequence_number\":2}\n\n";
     assert!(body.contains(keepalive), "{body}");

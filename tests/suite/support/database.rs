@@ -46,8 +46,7 @@ pub trait TestDatabase: Clone + Send + Sync + 'static {
 pub trait HostConnection {
     fn session(&mut self) -> &mut dyn Session;
     fn execute(&mut self, sql: &str) {
-        self.try_execute(sql)
-            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        self.try_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
     fn try_execute(&mut self, sql: &str) -> QueryResult<()>;
@@ -122,14 +121,9 @@ macro_rules! host_connection {
         }
     };
 }
-host_connection!(
-    SqliteConnection,
-    SqliteConnection::immediate_transaction,
-    |conn| {
-        conn.batch_execute("PRAGMA busy_timeout = 2000; BEGIN IMMEDIATE; ROLLBACK")
-            .is_ok()
-    }
-);
+host_connection!(SqliteConnection, SqliteConnection::immediate_transaction, |conn| {
+    conn.batch_execute("PRAGMA busy_timeout = 2000; BEGIN IMMEDIATE; ROLLBACK").is_ok()
+});
 
 /// A SQLite file of its own.
 #[derive(Clone)]
@@ -142,17 +136,9 @@ pub struct Sqlite {
 impl Sqlite {
     pub fn fresh() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder
-            .path()
-            .join("test.sqlite3")
-            .to_string_lossy()
-            .into_owned();
+        let path = folder.path().join("test.sqlite3").to_string_lossy().into_owned();
         let database = SqliteDatabase::open(&path).unwrap();
-        let fresh = Self {
-            database,
-            path,
-            _folder: Arc::new(folder),
-        };
+        let fresh = Self { database, path, _folder: Arc::new(folder) };
         fresh.execute(HOST_TABLES);
         fresh
     }
@@ -171,11 +157,7 @@ impl TestDatabase for Sqlite {
 
     fn owners(builder: EngineBuilder<SqliteDatabase>) -> EngineBuilder<SqliteDatabase> {
         builder.owner::<User>(|conn, id| {
-            users::table
-                .find(id)
-                .select(User::as_select())
-                .first(conn)
-                .optional()
+            users::table.find(id).select(User::as_select()).first(conn).optional()
         })
     }
 
@@ -226,10 +208,8 @@ mod pg {
     impl Drop for DropDatabase {
         fn drop(&mut self) {
             if let Ok(mut conn) = PgConnection::establish(&self.server) {
-                let _ = conn.batch_execute(&format!(
-                    "DROP DATABASE IF EXISTS {} WITH (FORCE)",
-                    self.name
-                ));
+                let _ = conn
+                    .batch_execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
             }
         }
     }
@@ -248,16 +228,11 @@ mod pg {
                 NUMBER.fetch_add(1, Ordering::Relaxed)
             );
             let mut conn = PgConnection::establish(&server).unwrap();
-            conn.batch_execute(&format!("CREATE DATABASE {name}"))
-                .unwrap();
+            conn.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
             let (base, _) = server.rsplit_once('/').unwrap();
             let url = format!("{base}/{name}");
             let database = PgDatabase::connect(url.clone()).unwrap();
-            let fresh = Self {
-                database,
-                url,
-                _drop: Arc::new(DropDatabase { server, name }),
-            };
+            let fresh = Self { database, url, _drop: Arc::new(DropDatabase { server, name }) };
             fresh.execute(HOST_TABLES);
             Some(fresh)
         }
@@ -276,11 +251,7 @@ mod pg {
 
         fn owners(builder: EngineBuilder<PgDatabase>) -> EngineBuilder<PgDatabase> {
             builder.owner::<User>(|conn, id| {
-                users::table
-                    .find(id)
-                    .select(User::as_select())
-                    .first(conn)
-                    .optional()
+                users::table.find(id).select(User::as_select()).first(conn).optional()
             })
         }
 

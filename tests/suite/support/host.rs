@@ -29,9 +29,7 @@ ai_engine::record! { User { id: i32 } as "User", Storyteller { id: i32 } as "Sto
 
 impl Assistable for Storyteller {
     fn ai_engine_assistant(&self) -> AssistantDefinition {
-        AssistantDefinition::new(&self.model)
-            .name(&self.name)
-            .instructions("You tell stories.")
+        AssistantDefinition::new(&self.model).name(&self.name).instructions("You tell stories.")
     }
 }
 
@@ -41,9 +39,7 @@ impl MessageHooks for User {
         message: &Message,
         cx: &HookContext<'_>,
     ) -> HookResult {
-        cx.state::<Hub>()?
-            .hear(self.id, Heard::Created(message.clone()))
-            .await
+        cx.state::<Hub>()?.hear(self.id, Heard::Created(message.clone())).await
     }
 
     async fn ai_engine_on_message_update(
@@ -60,9 +56,7 @@ impl MessageHooks for User {
     }
 
     async fn ai_engine_on_run_update(&self, run: &Run, cx: &HookContext<'_>) -> HookResult {
-        cx.state::<Hub>()?
-            .hear(self.id, Heard::Run(run.clone()))
-            .await
+        cx.state::<Hub>()?.hear(self.id, Heard::Run(run.clone())).await
     }
 }
 
@@ -90,10 +84,7 @@ impl<D: TestDatabase> Host<D> {
     /// The provider keeps the conversation.
     pub async fn conversing(db: D) -> Self {
         let host = Self::with(db, |builder| builder.history(History::Conversation)).await;
-        Self {
-            conversing: true,
-            ..host
-        }
+        Self { conversing: true, ..host }
     }
 
     pub async fn with(
@@ -105,33 +96,15 @@ impl<D: TestDatabase> Host<D> {
         let engine = engine(&db, &fake, &hub, configure);
         engine.migrate().await.unwrap();
         db.execute("INSERT INTO users (id, name) VALUES (1, 'Ada'), (2, 'Bob')");
-        let user = User {
-            id: 1,
-            name: "Ada".to_owned(),
-        };
-        let teller = Storyteller {
-            id: 7,
-            name: "Scheherazade".to_owned(),
-            model: "test-model".to_owned(),
-        };
+        let user = User { id: 1, name: "Ada".to_owned() };
+        let teller =
+            Storyteller { id: 7, name: "Scheherazade".to_owned(), model: "test-model".to_owned() };
         db.with(|conn| conn.insert_storyteller(&teller)).unwrap();
-        Self {
-            db,
-            engine,
-            fake,
-            hub,
-            user,
-            teller,
-            conversing: false,
-        }
+        Self { db, engine, fake, hub, user, teller, conversing: false }
     }
 
     pub async fn thread(&self) -> AssistantThread {
-        self.user
-            .assistant_threads(&self.engine)
-            .create()
-            .await
-            .unwrap()
+        self.user.assistant_threads(&self.engine).create().await.unwrap()
     }
 }
 
@@ -142,8 +115,7 @@ pub fn engine<D: TestDatabase>(
     hub: &Hub,
     configure: impl FnOnce(EngineBuilder<D::Database>) -> EngineBuilder<D::Database>,
 ) -> AiEngine {
-    let builder = AiEngine::builder(db.database())
-        .openai(fake.openai().unwrap())
-        .state(hub.clone());
+    let builder =
+        AiEngine::builder(db.database()).openai(fake.openai().unwrap()).state(hub.clone());
     configure(D::owners(builder)).build().unwrap()
 }

@@ -9,11 +9,7 @@ use tokio::sync::{Notify, watch};
 #[derive(Debug, Clone)]
 pub enum Heard {
     Created(Message),
-    Updated {
-        message: Message,
-        appended: String,
-        replaced: bool,
-    },
+    Updated { message: Message, appended: String, replaced: bool },
     Run(Run),
 }
 
@@ -67,12 +63,7 @@ impl Hub {
     }
 
     pub fn all(&self) -> Vec<Heard> {
-        self.heard
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|(_, heard)| heard.clone())
-            .collect()
+        self.heard.lock().unwrap().iter().map(|(_, heard)| heard.clone()).collect()
     }
 
     pub fn forget(&self) {

@@ -13,9 +13,7 @@ pub use raw::*;
 /// A test that hangs fails instead of holding up all others.
 pub async fn in_time(test: impl Future<Output = ()>) {
     const LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
-    tokio::time::timeout(LIMIT, test)
-        .await
-        .expect("the test hangs");
+    tokio::time::timeout(LIMIT, test).await.expect("the test hangs");
 }
 
 /// Runs each named test, an `async fn(impl TestDatabase)`, on each database.

@@ -97,8 +97,7 @@ struct Prepare(&'static str);
 
 impl<C: SimpleConnection> CustomizeConnection<C, diesel::r2d2::Error> for Prepare {
     fn on_acquire(&self, conn: &mut C) -> Result<(), diesel::r2d2::Error> {
-        conn.batch_execute(self.0)
-            .map_err(diesel::r2d2::Error::QueryError)
+        conn.batch_execute(self.0).map_err(diesel::r2d2::Error::QueryError)
     }
 }
 

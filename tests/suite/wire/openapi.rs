@@ -28,15 +28,9 @@ impl Description {
     }
 
     fn read() -> Option<Self> {
-        let beside = || {
-            format!(
-                "{}/../shared/openai-spec/openapi.json",
-                env!("CARGO_MANIFEST_DIR")
-            )
-        };
-        let path = std::env::var("AI_ENGINE_OPENAPI")
-            .ok()
-            .filter(|path| !path.is_empty());
+        let beside =
+            || format!("{}/../shared/openai-spec/openapi.json", env!("CARGO_MANIFEST_DIR"));
+        let path = std::env::var("AI_ENGINE_OPENAPI").ok().filter(|path| !path.is_empty());
         let given = path.is_some();
         let path = path.unwrap_or_else(beside);
         if !given && !Path::new(&path).exists() {
@@ -45,38 +39,22 @@ impl Description {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let mut document: Value = serde_json::from_str(&text).unwrap();
         one_of_becomes_any_of(&mut document);
-        let registry = Registry::new()
-            .add(URI, document.clone())
-            .unwrap()
-            .prepare()
-            .unwrap();
-        Some(Self {
-            document,
-            registry,
-            validators: Mutex::default(),
-        })
+        let registry = Registry::new().add(URI, document.clone()).unwrap().prepare().unwrap();
+        Some(Self { document, registry, validators: Mutex::default() })
     }
 
     /// What in `value` breaks the schema of this name.
     pub fn errors(&self, schema: &str, value: &Value) -> Vec<String> {
         let compile = || {
             let whole = json!({"$ref": format!("{URI}#/components/schemas/{schema}")});
-            let options = jsonschema::options()
-                .with_registry(&self.registry)
-                .offline();
+            let options = jsonschema::options().with_registry(&self.registry).offline();
             Arc::new(options.build(&whole).unwrap())
         };
         let validator = Arc::clone(
-            self.validators
-                .lock()
-                .unwrap()
-                .entry(schema.to_owned())
-                .or_insert_with(compile),
+            self.validators.lock().unwrap().entry(schema.to_owned()).or_insert_with(compile),
         );
         let errors = validator.iter_errors(value);
-        errors
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect()
+        errors.map(|error| format!("{}: {error}", error.instance_path())).collect()
     }
 
     #[track_caller]
@@ -95,10 +73,7 @@ impl Description {
     fn collect<'d>(&'d self, schema: &'d Value, names: &mut BTreeSet<&'d str>) {
         let listed = schema["properties"].as_object().into_iter().flatten();
         names.extend(listed.map(|(name, _)| name.as_str()));
-        if let Some(pointer) = schema["$ref"]
-            .as_str()
-            .and_then(|found| found.strip_prefix('#'))
-        {
+        if let Some(pointer) = schema["$ref"].as_str().and_then(|found| found.strip_prefix('#')) {
             self.collect(self.document.pointer(pointer).unwrap(), names);
         }
         for part in schema["allOf"].as_array().into_iter().flatten() {

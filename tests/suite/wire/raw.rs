@@ -14,11 +14,7 @@ pub struct Raw {
 impl Raw {
     pub async fn send(fake: &FakeOpenAi, method: &str, path: &str, body: Option<&Value>) -> Self {
         let base = fake.base_url();
-        let (host, prefix) = base
-            .strip_prefix("http://")
-            .unwrap()
-            .split_once('/')
-            .unwrap();
+        let (host, prefix) = base.strip_prefix("http://").unwrap().split_once('/').unwrap();
         let body = body.map(Value::to_string).unwrap_or_default();
         // HTTP/1.0 has no chunks: the body ends with the connection.
         let request = format!(
@@ -32,10 +28,7 @@ impl Raw {
         tcp.read_to_string(&mut answer).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Self {
-            status,
-            body: body.to_owned(),
-        }
+        Self { status, body: body.to_owned() }
     }
 
     pub fn json(&self) -> Value {
@@ -44,12 +37,7 @@ impl Raw {
 
     /// The data of each server-sent event.
     pub fn events(&self) -> Vec<Value> {
-        let lines = self
-            .body
-            .lines()
-            .filter_map(|line| line.strip_prefix("data: "));
-        lines
-            .map(|data| serde_json::from_str(data).unwrap())
-            .collect()
+        let lines = self.body.lines().filter_map(|line| line.strip_prefix("data: "));
+        lines.map(|data| serde_json::from_str(data).unwrap()).collect()
     }
 }
