@@ -70,6 +70,7 @@ async fn on_postgres() -> bool {
 }
 
 #[cfg(not(feature = "postgres"))]
+#[allow(clippy::unused_async, reason = "the other form waits")]
 async fn on_postgres() -> bool {
     println!("\nPostgreSQL: skipped: the feature postgres is off");
     true

@@ -1,12 +1,9 @@
 //! A host for the benchmarks: an owner without a table, a storyteller, a fake provider.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use ai_engine::testing::{FakeOpenAi, Reply};
 use ai_engine::{
     AiEngine, Answer, AssistantDefinition, AssistantThread, Database, Error, prelude::*,
 };
-use diesel::connection::SimpleConnection;
 
 #[derive(Debug)]
 pub struct User {
@@ -99,6 +96,9 @@ pub struct Postgres {
 impl Postgres {
     /// `None` when `AI_ENGINE_TEST_POSTGRES` names no server.
     pub fn fresh() -> Option<Self> {
+        use std::sync::atomic::{AtomicU32, Ordering};
+
+        use diesel::connection::SimpleConnection;
         use diesel::{Connection, PgConnection};
 
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -116,6 +116,7 @@ impl Postgres {
 #[cfg(feature = "postgres")]
 impl Drop for Postgres {
     fn drop(&mut self) {
+        use diesel::connection::SimpleConnection;
         use diesel::{Connection, PgConnection};
 
         if let Ok(mut conn) = PgConnection::establish(&self.server) {

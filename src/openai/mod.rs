@@ -53,6 +53,7 @@ mod responses;
 pub(crate) mod retry;
 mod sse;
 mod stream;
+mod tls;
 mod wire;
 
 #[cfg(test)]
