@@ -51,7 +51,7 @@
 //! * Once a run is submitted, no crash of the process loses the user's message or the run.
 //! * One run at a time per thread or chat, across processes.
 //! * Text that arrived is kept, whatever breaks afterwards, but for the last 250 ms before a kill.
-//! * Whatever was not retried was either answered, stored in part, or would have been paid for twice.
+//! * Nothing is asked again once output arrived: the answer would be another one, and paid for twice.
 //! * Hooks are called after the commit, in order, and cannot harm a run.
 //!
 //! # Logs
@@ -78,6 +78,7 @@ mod record;
 mod run;
 pub mod schema;
 mod store;
+mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod threadable;

@@ -1,5 +1,5 @@
 use crate::engine::AiEngine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::handle::Messages;
 use crate::hooks::MessageHooks;
 use crate::model::{Assistant, AssistantThread, Content, Messageable, Page, Run};
@@ -99,13 +99,17 @@ impl AssistantThreads<'_> {
     ///
     /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's thread.
     pub async fn destroy(&self, id: i64) -> Result<()> {
-        let owner = self.owner.clone();
-        let runs = self.engine.store().write(move |session| {
-            threads::find(session, &owner.kind, &owner.id, id)?;
-            threads::destroy(session, id)
+        let (engine, owner) = (self.engine.clone(), self.owner.clone());
+        // A task of its own: a caller that goes away must not leave the run going or the provider's part undeleted.
+        let destroying = tokio::spawn(async move {
+            let runs = engine.store().write(move |session| {
+                threads::find(session, &owner.kind, &owner.id, id)?;
+                threads::destroy(session, id)
+            });
+            engine.runs_destroyed(&runs.await?);
+            Ok(())
         });
-        self.engine.runs_destroyed(&runs.await?);
-        Ok(())
+        destroying.await.map_err(|error| Error::Panicked(error.to_string()))?
     }
 
     /// Deletes all threads of this owner in your transaction; for when the owner itself is deleted.

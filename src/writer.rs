@@ -12,15 +12,16 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::engine::AiEngine;
-use crate::error::Result;
+use crate::error::{Result, with_causes};
 use crate::model::{Message, MessageStatus, RemoteState, Role};
 use crate::run::{LiveRun, Stop};
 use crate::store::deltas::{self, NewDelta};
 use crate::store::messages::{self, NewMessage};
 use crate::store::responses;
-use crate::store::runs::{self, Claim, Fence};
+use crate::store::runs::{self, Claim, Fence, Locked};
 use crate::store::session::Session;
 use crate::store::workers;
+use crate::task::AbortOnDrop;
 
 /// Longest time that text which arrived is not stored: what a crash may lose.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
@@ -28,6 +29,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     running: AtomicBool,
+    /// The last flush failed, perhaps after it was committed.
+    doubtful: AtomicBool,
     /// A first output waits for its row, or a reader for room.
     early: Notify,
     /// Held while text is gathered and written.
@@ -68,6 +71,12 @@ impl Writer {
         tokio::spawn(write(engine.clone()));
     }
 
+    /// Ends the writer, unless a run entered in between and found it running.
+    fn retire(&self, engine: &AiEngine) -> bool {
+        self.running.store(false, Ordering::SeqCst);
+        engine.registry().is_empty() || self.running.swap(true, Ordering::SeqCst)
+    }
+
     /// Output arrived: its row is wanted at once if it is the first, so that hooks need not wait for a tick.
     pub(crate) fn wake_for(&self, live: &LiveRun) {
         let first = live.state().messages.iter().any(|message| message.row.is_none());
@@ -82,9 +91,18 @@ impl Writer {
     }
 
     /// Waits for a flush under way and keeps the run out of later ones.
-    pub(crate) async fn release(&self, live: &LiveRun) {
+    pub(crate) async fn release(&self, engine: &AiEngine, live: &LiveRun) {
         let _flushing = self.flushing.lock().await;
         live.state().settling = true;
+        if self.doubtful.load(Ordering::SeqCst)
+            && let Err(error) = look_again(engine, live).await
+        {
+            tracing::warn!(
+                run = live.id,
+                error = with_causes(&error),
+                "could not look for stored text"
+            );
+        }
     }
 
     /// Writes what has arrived; with `all` false only what cannot wait for the tick.
@@ -92,6 +110,12 @@ impl Writer {
         let flushing = self.flushing.lock().await;
         let most = engine.options().max_unflushed_bytes;
         let runs: Vec<Arc<LiveRun>> = engine.registry().all();
+        if self.doubtful.load(Ordering::SeqCst) {
+            for run in &runs {
+                look_again(engine, run).await?;
+            }
+            self.doubtful.store(false, Ordering::SeqCst);
+        }
         let (runs, gains): (Vec<_>, Vec<_>) = runs
             .into_iter()
             .filter_map(|run| gain(&run, all, most).map(|gain| (run, gain)))
@@ -104,6 +128,7 @@ impl Writer {
         let stored = engine.store().write(move |session| append(session, &written)).await?;
         for ((run, gain), stored) in runs.iter().zip(gains.iter()).zip(stored) {
             match stored {
+                Stored::Later => {}
                 Stored::Lost(Fence::Gone) => run.stop(Stop::Gone),
                 Stored::Lost(_) => run.stop(Stop::Lost),
                 Stored::Done { cancel, rows } => {
@@ -129,7 +154,7 @@ fn gain(run: &LiveRun, all: bool, most: usize) -> Option<Gain> {
         let row = match &message.row {
             Some(row) if everything && message.stored < message.text.len() => Row::Stored(row.id),
             // No blank row, whatever happens next.
-            None if !message.text.trim().is_empty() => {
+            None if !message.is_blank() => {
                 let mut new = NewMessage::local(
                     run.parent,
                     Some(run.id),
@@ -157,7 +182,7 @@ fn gain(run: &LiveRun, all: bool, most: usize) -> Option<Gain> {
     let call = state.call.as_ref().filter(|call| !call.identified);
     let identify =
         call.and_then(|call| call.remote_id.clone().map(|remote_id| (call.id, remote_id)));
-    (!messages.is_empty()).then_some(Gain {
+    (!messages.is_empty() || (all && identify.is_some())).then_some(Gain {
         claim,
         sequence_number: state.sequence_number,
         identify,
@@ -174,17 +199,27 @@ enum Stored {
         rows: Vec<Option<Message>>,
     },
     Lost(Fence),
+    /// Somebody else holds the run: with the next tick.
+    Later,
 }
 
 fn append(session: &mut dyn Session, gains: &[Gain]) -> Result<Vec<Stored>> {
     let claims: Vec<Claim> = gains.iter().map(|gain| gain.claim).collect();
-    let fences = runs::fence(session, &claims)?;
+    // Not waiting: a host that keeps one run locked must not hold up all others.
+    let fences = runs::fence(session, &claims, Locked::Skip)?;
     let mut new = Vec::new();
     let mut stored = Vec::with_capacity(gains.len());
     for (gain, fence) in gains.iter().zip(fences) {
-        let Fence::Held { cancel } = fence else {
-            stored.push(Stored::Lost(fence));
-            continue;
+        let cancel = match fence {
+            Fence::Held { cancel } => cancel,
+            Fence::Locked => {
+                stored.push(Stored::Later);
+                continue;
+            }
+            Fence::Lost | Fence::Gone => {
+                stored.push(Stored::Lost(fence));
+                continue;
+            }
         };
         if let Some((call, remote_id)) = &gain.identify {
             responses::identify(session, *call, remote_id)?;
@@ -227,7 +262,27 @@ fn note(run: &LiveRun, gain: &Gain, rows: Vec<Option<Message>>) {
     });
 }
 
+/// Finds out what of a run is stored, after a flush of which nobody knows whether it was committed.
+async fn look_again(engine: &AiEngine, run: &LiveRun) -> Result<()> {
+    let id = run.id;
+    let stored = engine.store().read(move |session| messages::of_run(session, id)).await?;
+    run.update(|state| {
+        for row in stored.into_iter().filter(Message::is_assistant) {
+            let slot = row.position - 1;
+            for message in state.messages.iter_mut().filter(|message| message.slot == slot) {
+                if message.text.starts_with(&row.content) {
+                    message.stored = row.content.len();
+                    message.row.get_or_insert_with(|| row.clone());
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
 async fn write(engine: AiEngine) {
+    // In whatever way this task ends: the next run must find no writer that is none.
+    let mut running = Running { engine: engine.clone(), retired: false };
     let _beating = AbortOnDrop(tokio::spawn(beat(engine.clone())).abort_handle());
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -238,27 +293,33 @@ async fn write(engine: AiEngine) {
             () = engine.writer().early.notified() => false,
         };
         if let Err(error) = engine.writer().flush(&engine, all).await {
-            tracing::warn!(%error, "streamed text could not be stored; it stays in memory until the next try");
+            let error = with_causes(&error);
+            tracing::warn!(
+                error,
+                "streamed text could not be stored; it stays in memory until the next try"
+            );
+            engine.writer().doubtful.store(true, Ordering::SeqCst);
             // Early wakes must not turn a database that is away into a busy loop.
             ticks.tick().await;
         }
-        if engine.registry().is_empty() {
-            engine.writer().running.store(false, Ordering::SeqCst);
-            // A run that entered in between found the writer running.
-            if engine.registry().is_empty() || engine.writer().running.swap(true, Ordering::SeqCst)
-            {
-                return;
-            }
+        if engine.registry().is_empty() && engine.writer().retire(&engine) {
+            running.retired = true;
+            return;
         }
     }
 }
 
-/// Ends the heartbeat with the writer.
-struct AbortOnDrop(tokio::task::AbortHandle);
+/// Says that the writer has ended, when it ends otherwise than by retiring.
+struct Running {
+    engine: AiEngine,
+    retired: bool,
+}
 
-impl Drop for AbortOnDrop {
+impl Drop for Running {
     fn drop(&mut self) {
-        self.0.abort();
+        if !self.retired {
+            self.engine.writer().running.store(false, Ordering::SeqCst);
+        }
     }
 }
 
@@ -273,7 +334,9 @@ async fn beat(engine: AiEngine) {
         let worker = engine.worker().to_owned();
         match engine.store().beat(move |session| workers::beat(session, &worker, lease)).await {
             Ok(()) => engine.lease_extended(),
-            Err(error) => tracing::warn!(%error, "the lease could not be extended"),
+            Err(error) => {
+                tracing::warn!(error = with_causes(&error), "the lease could not be extended");
+            }
         }
         if Instant::now().saturating_duration_since(engine.lease_extended_at()) > lease {
             tracing::error!("the lease ended; other processes may take this one's runs");

@@ -2,6 +2,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -129,11 +130,17 @@ impl<D: Database> EngineBuilder<D> {
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] for a lease under one second.
+    /// [`Error::Configuration`] for a lease under one second or over one day.
     pub fn build(self) -> Result<AiEngine> {
         if self.options.lease < Duration::from_secs(1) {
             return Err(Error::Configuration(format!(
                 "lease {:?} is too short; it must be at least one second",
+                self.options.lease
+            )));
+        }
+        if self.options.lease > LONGEST_LEASE {
+            return Err(Error::Configuration(format!(
+                "lease {:?} is too long; it must be at most {LONGEST_LEASE:?}",
                 self.options.lease
             )));
         }
@@ -156,11 +163,16 @@ impl<D: Database> EngineBuilder<D> {
             registry: Registry::default(),
             writer: Writer::default(),
             lease_extended: Mutex::default(),
+            outbox: tokio::sync::Mutex::default(),
+            recovering: AtomicBool::new(false),
             runtime: Handle::try_current().ok(),
         };
         Ok(AiEngine { inner: Arc::new(inner) })
     }
 }
+
+/// A process that died would keep its runs for longer than anybody waits.
+const LONGEST_LEASE: Duration = Duration::from_hours(24);
 
 /// Unlike that of any other engine on the database: the process and 128 random bits.
 fn worker_id() -> String {

@@ -5,7 +5,10 @@ mod options;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -14,7 +17,7 @@ pub use builder::EngineBuilder;
 pub use options::History;
 pub(crate) use options::Options;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, with_causes};
 use crate::hooks::LoadedOwner;
 use crate::model::{Answer, Message, Messageable, Run, RunStatus};
 use crate::protocol::Protocol;
@@ -46,6 +49,10 @@ struct Inner {
     writer: Writer,
     lease_extended: Mutex<Option<Instant>>,
     runtime: Option<Handle>,
+    /// Held by the one pass over the outbox at a time.
+    outbox: tokio::sync::Mutex<()>,
+    /// A second look of `recover` is due.
+    recovering: AtomicBool,
 }
 
 /// The provider and how its help with the history is used.
@@ -168,6 +175,20 @@ impl AiEngine {
         &self.inner.writer
     }
 
+    /// Two passes at once would ask the provider everything twice.
+    pub(crate) fn outbox(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.outbox
+    }
+
+    /// Whether a second look of `recover` is due already; it is from now on.
+    pub(crate) fn will_look_again(&self) -> bool {
+        self.inner.recovering.swap(true, Ordering::SeqCst)
+    }
+
+    pub(crate) fn looks_again(&self) {
+        self.inner.recovering.store(false, Ordering::SeqCst);
+    }
+
     pub(crate) fn worker(&self) -> &str {
         &self.inner.worker
     }
@@ -218,20 +239,25 @@ impl AiEngine {
     /// Runs were deleted here: stop driving them, and have the provider delete its part.
     pub(crate) fn runs_destroyed(&self, runs: &[i64]) {
         self.inner.registry.stop(runs, crate::run::Stop::Gone);
-        self.remote_deletions_noted();
+        self.delete_remotely_after(&[Duration::ZERO]);
     }
 
-    /// Something was noted for the provider to delete, perhaps in a transaction of the host that has not committed.
+    /// Something was noted for the provider to delete, in a transaction of the host that has not committed.
     pub(crate) fn remote_deletions_noted(&self) {
+        self.delete_remotely_after(&options::LOOKS_FOR_DELETIONS);
+    }
+
+    fn delete_remotely_after(&self, waits: &'static [Duration]) {
         let Some(runtime) = self.runtime().filter(|_| self.remote().is_some()) else {
             return;
         };
         let engine = self.clone();
         runtime.spawn(async move {
-            for wait in options::DELETION_PASSES {
-                tokio::time::sleep(wait).await;
+            for wait in waits {
+                tokio::time::sleep(*wait).await;
                 if let Err(error) = delete_remotely(&engine).await {
-                    tracing::warn!(%error, "remote deletions wait for the next pass");
+                    let error = with_causes(&error);
+                    tracing::warn!(error, "remote deletions wait for the next pass");
                 }
             }
         });

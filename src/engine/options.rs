@@ -52,6 +52,6 @@ impl Default for Options {
     }
 }
 
-/// When to look for remote deletions after they were noted: at once, and for a host's transaction that commits later.
-pub(super) const DELETION_PASSES: [Duration; 3] =
-    [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(2)];
+/// When to look for remote deletions that a host's transaction notes: nobody tells us when it commits.
+pub(super) const LOOKS_FOR_DELETIONS: [Duration; 2] =
+    [Duration::from_millis(250), Duration::from_secs(2)];

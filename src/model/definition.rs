@@ -32,7 +32,7 @@ const METADATA_KEY_CHARS: usize = 64;
 const METADATA_VALUE_CHARS: usize = 512;
 
 /// Request fields that the engine or a setter of the definition owns.
-const OWNED_PARAMETERS: [&str; 14] = [
+const OWNED_PARAMETERS: [&str; 15] = [
     "model",
     "input",
     "messages",
@@ -46,6 +46,7 @@ const OWNED_PARAMETERS: [&str; 14] = [
     "top_p",
     "max_output_tokens",
     "metadata",
+    "reasoning",
     "tools",
 ];
 
@@ -153,13 +154,7 @@ impl AssistantDefinition {
             ("instructions", self.instructions.as_ref()),
         ];
         for (field, text) in texts {
-            if let Some(text) = text.filter(|text| text.contains('\0')) {
-                return Err(Error::invalid(
-                    field,
-                    text,
-                    "must not contain a NUL character; remove it",
-                ));
-            }
+            text.iter().try_for_each(|text| without_nul(field, text))?;
         }
         within("temperature", self.temperature, 0.0, 2.0)?;
         within("top_p", self.top_p, 0.0, 1.0)?;
@@ -184,19 +179,14 @@ impl AssistantDefinition {
                 "is set by the engine or by a method of the definition of its own",
             ));
         }
-        let json = [
-            serde_json::to_string(&self.metadata),
-            serde_json::to_string(&self.tools),
-            serde_json::to_string(&self.parameters),
-            serde_json::to_string(&self.reasoning),
-        ];
-        if json.into_iter().flatten().any(|text| text.contains("\\u0000")) {
-            return Err(Error::invalid(
-                "parameters",
-                "JSON",
-                "must not contain a NUL character; remove it",
-            ));
+        for (field, pairs) in [("metadata", &self.metadata), ("parameters", &self.parameters)] {
+            for (name, value) in pairs {
+                without_nul(field, name)?;
+                json_without_nul(field, value)?;
+            }
         }
+        self.tools.iter().try_for_each(|tool| json_without_nul("tools", tool))?;
+        self.reasoning.iter().try_for_each(|reasoning| json_without_nul("reasoning", reasoning))?;
         Ok(())
     }
 
@@ -246,6 +236,26 @@ impl AssistantDefinition {
             tools: row.tools.as_array().cloned().unwrap_or_default(),
             parameters: object(&row.parameters),
         }
+    }
+}
+
+/// PostgreSQL cannot store NUL, in text or in JSON.
+fn without_nul(field: &'static str, text: &str) -> Result<()> {
+    if text.contains('\0') {
+        return Err(Error::invalid(field, text, "must not contain a NUL character; remove it"));
+    }
+    Ok(())
+}
+
+fn json_without_nul(field: &'static str, value: &Value) -> Result<()> {
+    match value {
+        Value::String(text) => without_nul(field, text),
+        Value::Array(values) => values.iter().try_for_each(|value| json_without_nul(field, value)),
+        Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
+            without_nul(field, name)?;
+            json_without_nul(field, value)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
     }
 }
 

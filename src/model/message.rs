@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Usage, UtcTimestamp, text_enum};
+use super::{Usage, UtcTimestamp, queryable_as, text_enum};
 use crate::schema::ai_engine_messages;
 
 text_enum! {
@@ -103,7 +103,8 @@ pub struct Message {
     pub role: Role,
     /// How much of it there is.
     pub status: MessageStatus,
-    /// The text so far.
+    /// The text so far. A row that you select yourself while it is `streaming` lacks what is still in
+    /// `ai_engine_message_deltas`; [`Messages::list`](crate::Messages::list) puts it together.
     pub content: String,
     /// Model that wrote it, as the provider reported it.
     pub model: Option<String>,
@@ -142,7 +143,8 @@ impl Message {
 /// A message as stored, without the text that is still in deltas.
 #[derive(Debug, Clone, diesel::Queryable, diesel::Selectable)]
 #[diesel(table_name = ai_engine_messages)]
-pub(crate) struct MessageRow {
+#[allow(unnameable_types, reason = "public only as what the public form is selected through")]
+pub struct MessageRow {
     pub(crate) id: i64,
     pub(crate) assistant_thread_id: Option<i64>,
     pub(crate) chat_id: Option<i64>,
@@ -163,6 +165,8 @@ pub(crate) struct MessageRow {
     #[diesel(deserialize_as = UtcTimestamp)]
     pub(crate) updated_at: DateTime<Utc>,
 }
+
+queryable_as!(Message, MessageRow);
 
 impl From<MessageRow> for Message {
     fn from(row: MessageRow) -> Self {

@@ -7,6 +7,7 @@ mod content;
 mod definition;
 mod message;
 mod page;
+mod queryable;
 mod run;
 mod text_enum;
 mod thread;
@@ -24,6 +25,7 @@ pub use thread::{AssistantThread, Chat};
 pub use usage::Usage;
 
 pub(crate) use message::MessageRow;
+pub(crate) use queryable::queryable_as;
 pub(crate) use run::RunRow;
 pub(crate) use text_enum::text_enum;
 pub(crate) use time::{UtcTimestamp, utc_now};

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Messageable, Usage, UtcTimestamp, text_enum};
+use super::{Messageable, Usage, UtcTimestamp, queryable_as, text_enum};
 use crate::schema::ai_engine_runs;
 
 text_enum! {
@@ -90,7 +90,8 @@ pub struct Run {
 /// A run as stored.
 #[derive(Debug, Clone, diesel::Queryable, diesel::Selectable)]
 #[diesel(table_name = ai_engine_runs)]
-pub(crate) struct RunRow {
+#[allow(unnameable_types, reason = "public only as what the public form is selected through")]
+pub struct RunRow {
     pub(crate) id: i64,
     pub(crate) assistant_thread_id: Option<i64>,
     pub(crate) chat_id: Option<i64>,
@@ -115,6 +116,8 @@ pub(crate) struct RunRow {
     pub(crate) started_at: Option<chrono::NaiveDateTime>,
     pub(crate) finished_at: Option<chrono::NaiveDateTime>,
 }
+
+queryable_as!(Run, RunRow);
 
 impl From<RunRow> for Run {
     fn from(row: RunRow) -> Self {

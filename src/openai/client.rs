@@ -125,7 +125,7 @@ impl OpenAi {
             .map_err(|()| Error::configuration("base_url", "it cannot have a path"))?
             .pop_if_empty()
             .extend(path);
-        Ok(Call { method, url, body: None, accept: "application/json" })
+        Ok(Call { method, url, body: None, accept: "application/json", careful: false })
     }
 
     /// Sends a request until the head of a good answer is there, with the retries the settings
@@ -139,7 +139,8 @@ impl OpenAi {
                     Ok(answer) => return Ok(answer),
                     Err(error) => error,
                 };
-                let delay = if attempt < self.inner.limits.max_retries {
+                let may_repeat = !call.careful || error.did_nothing();
+                let delay = if attempt < self.inner.limits.max_retries && may_repeat {
                     backoff(attempt, &error)
                 } else {
                     None
@@ -215,6 +216,8 @@ pub(super) struct Call {
     url: Url,
     body: Option<Bytes>,
     accept: &'static str,
+    /// Repeat it only when the provider surely did nothing with it.
+    careful: bool,
 }
 
 impl Call {
@@ -228,6 +231,11 @@ impl Call {
         if !pairs.is_empty() {
             self.url.query_pairs_mut().extend_pairs(pairs);
         }
+        self
+    }
+
+    pub(super) fn careful(mut self) -> Self {
+        self.careful = true;
         self
     }
 

@@ -127,6 +127,13 @@ impl Error {
         }
     }
 
+    /// Whether the provider surely did nothing with the request: it could not be reached, or refused it.
+    pub(crate) fn did_nothing(&self) -> bool {
+        let refused = |status: u16| (400..500).contains(&status);
+        matches!(self, Self::Connect { .. })
+            || self.api().and_then(|error| error.status).is_some_and(refused)
+    }
+
     /// How long the provider asks to wait before the next try (`retry-after-ms`, else `retry-after`
     /// in seconds).
     #[must_use]

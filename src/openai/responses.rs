@@ -42,6 +42,16 @@ impl Responses<'_> {
         ResponseStream::open(self.client.send(call.stream()).await?).await
     }
 
+    /// [`stream`](Self::stream), repeated only when the provider surely did nothing with it: for a caller that can find
+    /// out what became of the call otherwise.
+    pub(crate) async fn stream_carefully(
+        &self,
+        request: &CreateResponse,
+    ) -> Result<ResponseStream> {
+        let call = self.client.call(Method::POST, &["responses"])?.json(&request.body(true)?);
+        ResponseStream::open(self.client.send(call.stream().careful()).await?).await
+    }
+
     /// Streams the rest of a background response that was created as a stream: the events after the
     /// one numbered `after`, or all of them. Source: OpenAI's API description, `GET
     /// /responses/{response_id}`.

@@ -71,7 +71,13 @@ impl Protocol for Responses {
     }
 
     async fn call(&self, call: &Call) -> Result<ProgressStream> {
-        let stream = self.client.responses().stream(&Self::request(call)).await?;
+        let (responses, request) = (self.client.responses(), Self::request(call));
+        let stream = if call.conversation.is_some() {
+            // A call whose answer was lost may be in the conversation already; to repeat it blindly would add it twice.
+            responses.stream_carefully(&request).await?
+        } else {
+            responses.stream(&request).await?
+        };
         let mut reader = Reader::default();
         Ok(Box::pin(stream.map(move |event| event.and_then(|event| reader.read(event)))))
     }

@@ -3,15 +3,15 @@
 use futures_util::StreamExt;
 
 use super::live::{CallRow, LiveRun, Stop};
-use super::outcome::{Broken, Outcome, refused, text_of};
+use super::outcome::{Broken, Outcome, refused};
 use super::{conversation, history};
 use crate::engine::{AiEngine, Remote};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, with_causes};
 use crate::model::{AssistantDefinition, RemoteState};
 use crate::openai::{self, Item};
 use crate::protocol::{Call, Ended, News};
 use crate::run::history::Source;
-use crate::store::runs::{self, Claim, Fence};
+use crate::store::runs::{self, Claim, Fence, Locked};
 use crate::store::{items, messages, responses};
 
 /// Calls the model until it answers, or until trying again is of no use. Never again once there was output: a second
@@ -44,6 +44,7 @@ pub(super) async fn call(
                 match openai::retry::backoff(attempt, &error) {
                     Some(wait) => {
                         tracing::warn!(run = live.id, %error, ?wait, "the stream broke before any output; trying again");
+                        live.state().begin_again();
                         tokio::time::sleep(wait).await;
                         attempt += 1;
                     }
@@ -66,7 +67,7 @@ pub(super) async fn call(
                 } else {
                     RemoteState::Absent
                 };
-                return Outcome::broken("database", text_of(&error), has_output, sent);
+                return Outcome::broken("database", with_causes(&error), has_output, sent);
             }
         }
     }
@@ -101,7 +102,11 @@ async fn once(
         .await
         .map_err(Broken::Store)?;
     let call = Call { definition: definition.clone(), input, conversation };
-    let mut stream = remote.protocol.call(&call).await.map_err(Broken::Refused)?;
+    let careful = call.conversation.is_some();
+    let mut stream = remote.protocol.call(&call).await.map_err(|error| {
+        // With a conversation the client has not repeated what may have been done; we can look.
+        if careful && !error.did_nothing() { Broken::Stream(error) } else { Broken::Refused(error) }
+    })?;
     drop(call);
     while let Some(progress) = stream.next().await {
         let progress = progress.map_err(Broken::Stream)?;
@@ -162,8 +167,9 @@ async fn begin(
     let (parent, seq) = (live.parent, live.state().run.seq);
     let (endpoint, protocol) = (remote.protocol.endpoint().to_owned(), remote.protocol.name());
     let budget = definition.max_prompt_tokens;
+    let previous = live.state().call.clone().and_then(|call| Some((call.id, call.remote_id?)));
     let begun = super::drive::persist(engine, move |session| {
-        let held = runs::fence(session, &[claim])?;
+        let held = runs::fence(session, &[claim], Locked::Wait)?;
         if held.first() != Some(&Fence::Held { cancel: false }) {
             return Ok(Err(held.first().copied().unwrap_or(Fence::Gone)));
         }
@@ -203,6 +209,9 @@ async fn begin(
             history::whole(entries, budget)
         };
         runs::count_attempt(session, claim.run_id)?;
+        if let Some((id, remote_id)) = &previous {
+            responses::identify(session, *id, remote_id)?;
+        }
         call.id =
             responses::begin(session, claim.run_id, &endpoint, protocol, conversation.is_some())?;
         Ok(Ok((call, input)))
@@ -216,7 +225,7 @@ async fn begin(
         Err(fence) => {
             live.stop(match fence {
                 Fence::Held { .. } => Stop::Cancelled,
-                Fence::Lost => Stop::Lost,
+                Fence::Lost | Fence::Locked => Stop::Lost,
                 Fence::Gone => Stop::Gone,
             });
             // Whoever selects on the stop drops this future.

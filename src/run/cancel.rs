@@ -34,18 +34,22 @@ impl AiEngine {
                 return Ok(run);
             }
         }
-        let ended = self.store().write(move |session| {
+        let cancelled = self.store().write(move |session| {
             let row = runs::lock(session, run)?;
             if row.is_some_and(|row| row.status == RunStatus::Queued) {
                 // Nobody drives it, so nobody else can end it.
                 let end = End { status: RunStatus::Cancelled, reason: None, error: None };
-                runs::end(session, run, &end, Usage::default())?;
-            } else {
-                runs::request_cancel(session, run)?;
+                let ended = runs::end(session, run, &end, Usage::default())?;
+                return Ok((runs::require(session, run)?, ended.is_some()));
             }
-            runs::require(session, run)
+            runs::request_cancel(session, run)?;
+            Ok((runs::require(session, run)?, false))
         });
-        ended.await
+        let (run, ended) = cancelled.await?;
+        if ended {
+            self.announce(run.clone()).await?;
+        }
+        Ok(run)
     }
 
     pub(crate) async fn cancel_active(&self, of: Messageable) -> Result<Option<Run>> {

@@ -7,22 +7,19 @@ use crate::openai::Item;
 use crate::run::history::{self, Entry, Source};
 use crate::store::{items, messages, threads};
 
-/// Creates the conversation of a thread and stores its id. `None`: the thread was deleted meanwhile.
+/// Creates the conversation of a thread and returns the one to use: the thread may have got another meanwhile. `None`:
+/// it was deleted.
 pub(crate) async fn create_conversation(
     engine: &AiEngine,
     remote: &Remote,
     thread: i64,
 ) -> Result<Option<String>> {
     let remote_id = remote.protocol.create_conversation().await?;
-    let (stored, endpoint, protocol) =
-        (remote_id.clone(), remote.protocol.endpoint().to_owned(), remote.protocol.name());
-    let noted = engine
-        .store()
-        .write(move |session| {
-            threads::set_remote_conversation(session, thread, &stored, &endpoint, protocol)
-        })
-        .await?;
-    Ok(noted.then_some(remote_id))
+    let (endpoint, protocol) = (remote.protocol.endpoint().to_owned(), remote.protocol.name());
+    let noted = engine.store().write(move |session| {
+        threads::set_remote_conversation(session, thread, &remote_id, &endpoint, protocol)
+    });
+    noted.await
 }
 
 /// The conversation a run continues: the thread's own at this endpoint, or a new one. Before it is used again, what

@@ -17,8 +17,19 @@ pub(crate) struct Cursor {
 struct Seen {
     slot: i64,
     bytes: usize,
+    /// Of the text seen: the database's text may have become another.
+    digest: u64,
     settled: bool,
 }
+
+/// FNV-1a, which can be carried on as text is appended.
+fn digest(so_far: u64, text: &str) -> u64 {
+    text.bytes()
+        .fold(so_far, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// FNV-1a of nothing.
+const NOTHING: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// One thing a reader has not seen.
 #[derive(Debug)]
@@ -59,7 +70,12 @@ impl State {
             let Some(row) = &message.row else { continue };
             let Some(seen) = cursor.messages.iter_mut().find(|seen| seen.slot == message.slot)
             else {
-                cursor.messages.push(Seen { slot: message.slot, bytes: 0, settled: false });
+                cursor.messages.push(Seen {
+                    slot: message.slot,
+                    bytes: 0,
+                    digest: NOTHING,
+                    settled: false,
+                });
                 let mut created = row.clone();
                 created.content.clear();
                 created.status = MessageStatus::Streaming;
@@ -68,13 +84,21 @@ impl State {
             if seen.settled {
                 continue;
             }
-            if message.settled && message.replaced {
-                seen.settled = true;
-                return Some(Change::Replaced(row.clone()));
+            let unchanged = !message.replaced
+                && message.text.get(..seen.bytes).is_some_and(|text| {
+                    !self.from_database || digest(NOTHING, text) == seen.digest
+                });
+            if !unchanged {
+                if message.settled {
+                    seen.settled = true;
+                    return Some(Change::Replaced(row.clone()));
+                }
+                continue;
             }
             if seen.bytes < message.text.len() {
                 let (offset, text) = (seen.bytes, message.text[seen.bytes..].to_owned());
                 seen.bytes = message.text.len();
+                seen.digest = digest(seen.digest, &text);
                 return Some(Change::Appended { message_id: row.id, offset, text });
             }
             if message.settled {

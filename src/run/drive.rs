@@ -10,7 +10,7 @@ use super::live::{LiveRun, Stop};
 use super::outcome::Outcome;
 use super::{owner, settle};
 use crate::engine::AiEngine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, with_causes};
 use crate::model::{AssistantDefinition, RemoteState, Role, Run, RunRow, RunStatus};
 use crate::store::runs::{self, Claim};
 use crate::store::session::Session;
@@ -32,8 +32,13 @@ pub(crate) fn drive(engine: &AiEngine, run: &Run) {
     runtime.spawn(async move {
         let leave = leave;
         if let Err(error) = life(&leave.engine, &leave.live).await {
-            tracing::error!(run = leave.live.id, %error, "a run could not be driven to its end; recovery will take it up");
-            leave.live.update(|state| state.failure = Some(error.to_string()));
+            let error = with_causes(&error);
+            tracing::error!(
+                run = leave.live.id,
+                error,
+                "a run could not be driven to its end; recovery will take it up"
+            );
+            leave.live.update(|state| state.failure = Some(error));
         }
     });
 }
@@ -47,7 +52,12 @@ struct Leave {
 impl Drop for Leave {
     fn drop(&mut self) {
         self.engine.registry().leave(self.live.id);
-        self.live.update(|state| state.finished = true);
+        self.live.update(|state| {
+            if std::thread::panicking() && !state.ended {
+                state.failure.get_or_insert_with(|| "its task panicked".to_owned());
+            }
+            state.finished = true;
+        });
     }
 }
 
@@ -80,7 +90,7 @@ async fn life(engine: &AiEngine, live: &Arc<LiveRun>) -> Result<()> {
         }
     }
     // Each remaining call has its own time limit.
-    if hooks.await.is_ok() {
+    if matches!(hooks.await, Ok(true)) {
         let id = live.id;
         persist(engine, move |session| runs::announced(session, id)).await?;
     }
@@ -135,14 +145,25 @@ pub(super) async fn persist<T: Send + 'static>(
     work: impl Fn(&mut dyn Session) -> Result<T> + Send + Sync + 'static,
 ) -> Result<T> {
     let work = Arc::new(work);
+    persistently(engine, || {
+        let once = Arc::clone(&work);
+        engine.store().write(move |session| once(session))
+    })
+    .await
+}
+
+/// Work on the database, tried again for as long as a lease holds.
+pub(super) async fn persistently<T, F: Future<Output = Result<T>>>(
+    engine: &AiEngine,
+    work: impl Fn() -> F,
+) -> Result<T> {
     let deadline = Instant::now() + engine.options().lease;
     loop {
-        let once = Arc::clone(&work);
-        match engine.store().write(move |session| once(session)).await {
+        match work().await {
             Err(error @ (Error::Database(_) | Error::Connection(_)))
                 if Instant::now() < deadline =>
             {
-                tracing::warn!(%error, "the database refused; trying again");
+                tracing::warn!(error = with_causes(&error), "the database refused; trying again");
                 tokio::time::sleep(STORE_RETRY).await;
             }
             result => return result,

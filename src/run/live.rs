@@ -31,6 +31,7 @@ pub(crate) struct LiveRun {
 
 /// What is known of the run now.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct State {
     /// The row as last committed.
     pub(crate) run: Run,
@@ -47,6 +48,8 @@ pub(crate) struct State {
     pub(crate) settling: bool,
     /// The end is committed.
     pub(crate) ended: bool,
+    /// Whether this is a look at the database, whose text may become another between looks.
+    pub(crate) from_database: bool,
     /// Why this process gave the run up.
     pub(crate) failure: Option<String>,
     /// All hooks were delivered, or there is nobody left to drive the run.
@@ -96,6 +99,7 @@ impl LiveRun {
                 call: None,
                 settling: false,
                 ended: false,
+                from_database: false,
                 failure: None,
                 finished: false,
             }),
@@ -188,15 +192,31 @@ impl LiveMessage {
     }
 }
 
+impl LiveMessage {
+    /// Whether not a word of it has arrived.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.text.trim_start().is_empty()
+    }
+}
+
 impl State {
-    /// Bytes that arrived and are not committed.
+    /// Forgets what a broken call left that said nothing, so that the next one begins clean.
+    pub(crate) fn begin_again(&mut self) {
+        self.messages.retain(|message| message.row.is_some());
+        self.sequence_number = -1;
+    }
+
+    /// Bytes that arrived and are not committed. Blanks before the first word do not count: they cannot be committed,
+    /// since no blank row is, and are bounded by the limit of a message.
     pub(crate) fn unflushed(&self) -> usize {
-        self.messages.iter().map(|message| message.text.len() - message.stored).sum()
+        let waiting =
+            self.messages.iter().filter(|message| message.row.is_some() || !message.is_blank());
+        waiting.map(|message| message.text.len() - message.stored).sum()
     }
 
     /// Whether the model said anything.
     pub(crate) fn has_output(&self) -> bool {
-        self.messages.iter().any(|message| !message.text.trim().is_empty())
+        self.messages.iter().any(|message| !message.is_blank())
     }
 }
 
@@ -209,6 +229,7 @@ impl LiveRun {
         {
             let mut state = live.state();
             state.ended = ended;
+            state.from_database = true;
             state.claim = begun.then_some(Claim { run_id: live.id, token: 0 });
             for message in messages {
                 if message.role != crate::Role::Assistant {

@@ -10,6 +10,7 @@ pub(crate) async fn delete_remotely(engine: &AiEngine) -> Result<()> {
     let Some(remote) = engine.remote() else {
         return Ok(());
     };
+    let _alone = engine.outbox().lock().await;
     let mut after = 0;
     loop {
         let endpoint = remote.protocol.endpoint().to_owned();

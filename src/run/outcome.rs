@@ -1,6 +1,6 @@
 //! How the calls of a run ended, in the words that are stored.
 
-use crate::error::Error;
+use crate::error::{Error, with_causes};
 use crate::model::{RemoteState, RunStatus};
 use crate::openai;
 use crate::protocol::Ended;
@@ -64,10 +64,8 @@ pub(super) enum Broken {
 
 pub(super) fn refused(error: &openai::Error, has_output: bool) -> Outcome {
     // A status in the 400s says that the provider did nothing with it.
-    let did_nothing =
-        error.api().and_then(|api| api.status).is_some_and(|status| (400..500).contains(&status));
-    let sent = if did_nothing { RemoteState::Absent } else { RemoteState::Unknown };
-    Outcome::broken(&reason_of(error), text_of(error), has_output, sent)
+    let sent = if error.did_nothing() { RemoteState::Absent } else { RemoteState::Unknown };
+    Outcome::broken(&reason_of(error), with_causes(error), has_output, sent)
 }
 
 /// A word for the run's `reason`.
@@ -85,13 +83,4 @@ fn reason_of(error: &openai::Error) -> String {
         openai::Error::Malformed { .. } => "malformed".to_owned(),
         _ => "provider_error".to_owned(),
     }
-}
-
-/// An error and its causes in one line.
-pub(super) fn text_of(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }

@@ -4,16 +4,21 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::cursor::{Change as News, Cursor};
+use super::drive::persistently;
 use super::live::LiveRun;
 use crate::engine::AiEngine;
-use crate::error::HookResult;
+use crate::error::{HookResult, Result, with_causes};
 use crate::hooks::{Change, HookContext, LoadedOwner};
 use crate::model::{Message, Messageable, Run};
+use crate::task::AbortOnDrop;
 
-/// Delivers what happens to a run until it has ended.
-pub(super) async fn deliver(engine: AiEngine, live: Arc<LiveRun>) {
-    let Some(owner) = load(&engine, live.parent).await else {
-        return;
+/// Delivers what happens to a run until it has ended. `false`: its last hooks are still to be delivered.
+pub(super) async fn deliver(engine: AiEngine, live: Arc<LiveRun>) -> bool {
+    let owner = match load(&engine, live.parent).await {
+        Ok(Some(owner)) => owner,
+        // Nobody is there to hear of it.
+        Ok(None) => return true,
+        Err(_) => return false,
     };
     let mut caller = Caller { engine, owner, run: Arc::new(live.state().run.clone()) };
     let mut cursor = Cursor::default();
@@ -24,7 +29,7 @@ pub(super) async fn deliver(engine: AiEngine, live: Arc<LiveRun>) {
             Some(news) => Some(Some(news)),
             None => state.finished.then_some(None),
         });
-        let Some(news) = next.await else { return };
+        let Some(news) = next.await else { return false };
         match news {
             News::UserMessage(message) => caller.created(Arc::new(message)).await,
             News::Begun(run) => caller.run_updated(run).await,
@@ -44,28 +49,31 @@ pub(super) async fn deliver(engine: AiEngine, live: Arc<LiveRun>) {
             News::Settled(message) => caller.settled(message, false).await,
             News::Ended(run) => {
                 caller.run_updated(run).await;
-                return;
+                return true;
             }
         }
     }
 }
 
 /// Delivers the end of a run that another process, or an earlier life of this one, did not announce. What its hooks
-/// saw is not known, so each message comes as replaced: whole.
-pub(super) async fn deliver_end(engine: &AiEngine, run: Run, messages: Vec<Message>) {
-    let Some(owner) = load(engine, run.messageable).await else {
-        return;
+/// saw is not known, so each message comes as replaced: whole. `false`: it is still to be delivered.
+pub(super) async fn deliver_end(engine: &AiEngine, run: Run, messages: Vec<Message>) -> bool {
+    let owner = match load(engine, run.messageable).await {
+        Ok(Some(owner)) => owner,
+        Ok(None) => return true,
+        Err(_) => return false,
     };
     let mut caller = Caller { engine: engine.clone(), owner, run: Arc::new(run.clone()) };
     for message in messages {
         caller.settled(message, true).await;
     }
     caller.run_updated(run).await;
+    true
 }
 
 /// Calls the create hook for a message that the host stored without a run.
 pub(crate) async fn deliver_created(engine: &AiEngine, parent: Messageable, message: &Message) {
-    let Some(owner) = load(engine, parent).await else {
+    let Ok(Some(owner)) = load(engine, parent).await else {
         return;
     };
     let (called, message) = (engine.clone(), message.clone());
@@ -76,19 +84,19 @@ pub(crate) async fn deliver_created(engine: &AiEngine, parent: Messageable, mess
     .await;
 }
 
-/// The owner; `None`, logged, when there is nobody to call. The answer is kept all the same.
-async fn load(engine: &AiEngine, parent: Messageable) -> Option<LoadedOwner> {
-    match engine.load_owner(parent).await {
-        Ok(Some(owner)) => Some(owner),
-        Ok(None) => {
-            tracing::warn!(%parent, "the owner is gone; its hooks are skipped");
-            None
-        }
+/// The owner; `None` when it is gone. Tried again while the database is away: one refused connection must not silence
+/// a whole run. The answer is kept all the same.
+async fn load(engine: &AiEngine, parent: Messageable) -> Result<Option<LoadedOwner>> {
+    let loaded = persistently(engine, || engine.load_owner(parent)).await;
+    match &loaded {
+        Ok(Some(_)) => {}
+        Ok(None) => tracing::warn!(%parent, "the owner is gone; its hooks are skipped"),
         Err(error) => {
-            tracing::warn!(%parent, %error, "the owner could not be loaded; its hooks are skipped");
-            None
+            let error = with_causes(error);
+            tracing::warn!(%parent, error, "the owner could not be loaded; its hooks are skipped");
         }
     }
+    loaded
 }
 
 struct Caller {
@@ -163,13 +171,13 @@ async fn guarded(
 ) {
     let limit = engine.options().hook_timeout;
     let task = tokio::spawn(call);
-    let abort = task.abort_handle();
+    // Also when whoever waits here is dropped.
+    let _abort = AbortOnDrop(task.abort_handle());
     match tokio::time::timeout(limit, task).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => tracing::warn!(run, hook, error = %error, "a hook failed"),
         Ok(Err(error)) => tracing::error!(run, hook, %error, "a hook panicked"),
         Err(_) => {
-            abort.abort();
             tracing::error!(run, hook, ?limit, "a hook took too long and was dropped");
         }
     }

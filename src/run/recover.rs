@@ -3,7 +3,7 @@
 use super::owner::deliver_end;
 use super::{delete_remotely, drive};
 use crate::engine::AiEngine;
-use crate::error::Result;
+use crate::error::{Result, with_causes};
 use crate::model::{Message, MessageStatus, Role, Run, RunRow, RunStatus, utc_now};
 use crate::store::messages::{self, SettledMessage};
 use crate::store::runs::{self, End};
@@ -30,41 +30,79 @@ impl AiEngine {
     ///
     /// Runs in progress whose lease has ended are settled as `incomplete`, reason `interrupted`, with the text that was
     /// stored; queued runs are driven; last hooks that were not delivered are; remote deletions still open are tried.
-    /// A process that died less than one lease ago (30 s unless set) still holds its runs: they are left for the next
-    /// call.
+    /// A process that died less than one lease ago (30 s unless set) still holds its runs: they are looked after by a
+    /// second look in the background, one lease later.
     ///
     /// # Errors
     ///
     /// The database's. What was recovered before it stays so.
     pub async fn recover(&self) -> Result<Recovered> {
+        let recovered = self.recover_now().await?;
+        self.look_again_after_the_lease().await?;
+        Ok(recovered)
+    }
+
+    async fn recover_now(&self) -> Result<Recovered> {
         let mut recovered = Recovered::default();
         for row in self.abandoned(&[RunStatus::InProgress, RunStatus::RequiresAction]).await? {
             recovered.settled += u64::from(
                 self.store().write(move |session| settle_abandoned(session, &row)).await?,
             );
         }
-        for row in self.abandoned(&[RunStatus::Queued]).await? {
-            drive(self, &row.into());
-            recovered.driven += 1;
+        // An engine without a provider could only fail them.
+        if self.remote().is_some() {
+            for row in self.abandoned(&[RunStatus::Queued]).await? {
+                drive(self, &row.into());
+                recovered.driven += 1;
+            }
         }
-
         for row in self.abandoned(&ENDED).await? {
-            let run = Run::from(row);
-            let id = run.id;
-            let said = self.store().read(move |session| messages::of_run(session, id)).await?;
-            deliver_end(self, run, said.into_iter().filter(Message::is_assistant).collect()).await;
-            self.store().write(move |session| runs::announced(session, id)).await?;
-            recovered.announced += 1;
+            recovered.announced += u64::from(self.announce(row.into()).await?);
         }
         self.store().write(workers::forget_ended).await?;
         delete_remotely(self).await?;
         Ok(recovered)
     }
 
+    /// Delivers the last hooks of an ended run, and notes that they were. `false`: they could not be.
+    pub(super) async fn announce(&self, run: Run) -> Result<bool> {
+        let id = run.id;
+        let said = self.store().read(move |session| messages::of_run(session, id)).await?;
+        let said = said.into_iter().filter(Message::is_assistant).collect();
+        if !deliver_end(self, run, said).await {
+            return Ok(false);
+        }
+        self.store().write(move |session| runs::announced(session, id)).await?;
+        Ok(true)
+    }
+
+    /// A process that was killed and started again finds its own runs under a lease that still holds: one more look when
+    /// it must have ended, or been extended by a process that lives.
+    async fn look_again_after_the_lease(&self) -> Result<()> {
+        let unfinished = |row: &RunRow| self.registry().get(row.id).is_none();
+        let rows = self.store().read(runs::in_progress).await?;
+        if !rows.iter().any(unfinished) || self.will_look_again() {
+            return Ok(());
+        }
+        let engine = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(engine.options().lease).await;
+            engine.looks_again();
+            if let Err(error) = engine.recover_now().await {
+                tracing::warn!(
+                    error = with_causes(&error),
+                    "could not look for runs of a dead process"
+                );
+            }
+        });
+        Ok(())
+    }
+
     /// Runs nobody looks after, but for those that this process drives: a laptop's sleep ends every lease.
     async fn abandoned(&self, statuses: &'static [RunStatus]) -> Result<Vec<RunRow>> {
-        let rows = self.store().read(move |session| runs::abandoned(session, statuses)).await?;
-        Ok(rows.into_iter().filter(|row| self.registry().get(row.id).is_none()).collect())
+        let worker = self.worker().to_owned();
+        let rows = self.store().read(move |session| runs::abandoned(session, statuses, &worker));
+        Ok(rows.await?.into_iter().filter(|row| self.registry().get(row.id).is_none()).collect())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::protocol::Ended;
 use crate::store::items::{self, NewItem};
 use crate::store::messages::{self, NewMessage, SettledMessage};
 use crate::store::responses::{self, EndedCall};
-use crate::store::runs::{self, Claim, End, Fence};
+use crate::store::runs::{self, Claim, End, Fence, Locked};
 use crate::store::session::Session;
 use crate::store::{deltas, threads};
 
@@ -40,8 +40,8 @@ pub(super) async fn settle(
     live: &LiveRun,
     outcome: Outcome,
 ) -> Result<std::result::Result<(), Stop>> {
-    engine.writer().release(live).await;
-    let settlement = plan(engine, live, outcome)?;
+    engine.writer().release(engine, live).await;
+    let settlement = plan(live, outcome)?;
     let slots: Vec<(i64, bool)> =
         settlement.messages.iter().map(|message| (message.slot, message.replaced)).collect();
     let written = persist(engine, move |session| write(session, &settlement)).await?;
@@ -76,9 +76,8 @@ pub(super) async fn settle(
     Ok(Ok(()))
 }
 
-fn plan(engine: &AiEngine, live: &LiveRun, outcome: Outcome) -> Result<Settlement> {
+fn plan(live: &LiveRun, outcome: Outcome) -> Result<Settlement> {
     let claim = claim_of(live)?;
-    let remote = engine.require_remote()?;
     let state = live.state();
     let keeps = state.call.as_ref().is_some_and(|call| call.conversation.is_some());
     let output_state = match outcome.sent {
@@ -108,8 +107,8 @@ fn plan(engine: &AiEngine, live: &LiveRun, outcome: Outcome) -> Result<Settlemen
         call: state.call.clone(),
         ended_call,
         sent: outcome.sent,
-        endpoint: remote.protocol.endpoint().to_owned(),
-        protocol: remote.protocol.name(),
+        endpoint: state.call.as_ref().map(|call| call.endpoint.clone()).unwrap_or_default(),
+        protocol: state.call.as_ref().map_or("", |call| call.protocol),
         messages,
         items,
     })
@@ -140,7 +139,7 @@ fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
         // The thread before the run: the order of locks of whoever deletes a thread.
         threads::bump_revision(session, plan.parent)?;
     }
-    match runs::fence(session, &[plan.claim])?.first() {
+    match runs::fence(session, &[plan.claim], Locked::Wait)?.first() {
         Some(Fence::Held { .. }) => {}
         Some(fence) => return Ok(Err(*fence)),
         None => return Ok(Err(Fence::Gone)),

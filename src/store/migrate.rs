@@ -12,7 +12,6 @@
 use diesel::connection::{BoxableConnection, SimpleConnection, TransactionManager};
 use diesel::migration::{Migration, MigrationSource};
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use super::session::{Conn, Session};
@@ -100,7 +99,7 @@ fn migrate_sqlite(conn: &mut SqliteConnection) -> Result<usize> {
 fn check_foreign_keys(conn: &mut SqliteConnection) -> Result<()> {
     #[derive(QueryableByName)]
     struct Violation {
-        #[diesel(sql_type = Text)]
+        #[diesel(sql_type = diesel::sql_types::Text)]
         table: String,
     }
 

@@ -100,10 +100,13 @@ pub(crate) fn page(
 }
 
 /// Takes a queued run for `worker`: status, lease and a new fencing token. `None`: somebody else did, it was
-/// cancelled, or it is gone.
+/// cancelled, or it is gone. Taking it again is allowed: the first time may have been committed without our knowing.
 pub(crate) fn claim(session: &mut dyn Session, id: i64, worker: &str) -> Result<Option<RunRow>> {
     let now = utc_now();
-    let claimable = runs::ai_engine_runs.find(id).filter(runs::status.eq(RunStatus::Queued));
+    let ours = runs::status.eq(RunStatus::InProgress).and(runs::lease_owner.eq(worker));
+    let claimable = runs::ai_engine_runs
+        .find(id)
+        .filter(runs::status.nullable().eq(RunStatus::Queued).or(ours));
     Ok(on!(session, |conn| diesel::update(claimable)
         .set((
             runs::status.eq(RunStatus::InProgress),
@@ -136,12 +139,27 @@ pub(crate) enum Fence {
     Lost,
     /// The run was deleted.
     Gone,
+    /// Somebody else has the row locked ([`Locked::Skip`]).
+    Locked,
+}
+
+/// What to do about a row that somebody else has locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Locked {
+    /// Wait for it.
+    Wait,
+    /// Go on without it.
+    Skip,
 }
 
 /// Locks the rows of these claims until the transaction ends and says what each is worth.
 ///
 /// Testing with EXISTS would not fence on PostgreSQL: the row could change between test and commit.
-pub(crate) fn fence(session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<Fence>> {
+pub(crate) fn fence(
+    session: &mut dyn Session,
+    claims: &[Claim],
+    locked: Locked,
+) -> Result<Vec<Fence>> {
     type Row = (i64, (i64, RunStatus, Option<i64>));
     let mut rows: HashMap<i64, (i64, RunStatus, Option<i64>)> =
         HashMap::with_capacity(claims.len());
@@ -156,14 +174,29 @@ pub(crate) fn fence(session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<F
             #[cfg(feature = "sqlite")]
             Conn::Sqlite(conn) => select.load::<Row>(conn)?,
             #[cfg(feature = "postgres")]
+            Conn::Pg(conn) if locked == Locked::Skip => {
+                select.for_no_key_update().skip_locked().load::<Row>(conn)?
+            }
+            #[cfg(feature = "postgres")]
             Conn::Pg(conn) => select.for_no_key_update().load::<Row>(conn)?,
         });
     }
+    let missing: Vec<i64> =
+        claims.iter().map(|claim| claim.run_id).filter(|id| !rows.contains_key(id)).collect();
+    let there: Vec<i64> = if missing.is_empty() || locked == Locked::Wait {
+        Vec::new()
+    } else {
+        on!(session, |conn| runs::ai_engine_runs
+            .filter(runs::id.eq_any(missing))
+            .select(runs::id)
+            .load(conn))?
+    };
     let worth = |claim: &Claim| match rows.get(&claim.run_id) {
         Some((token, RunStatus::InProgress, cancel)) if *token == claim.token => {
             Fence::Held { cancel: cancel.is_some() }
         }
         Some(_) => Fence::Lost,
+        None if there.contains(&claim.run_id) => Fence::Locked,
         None => Fence::Gone,
     };
     Ok(claims.iter().map(worth).collect())
@@ -233,13 +266,29 @@ pub(crate) fn announced(session: &mut dyn Session, id: i64) -> Result<()> {
 }
 
 /// Runs nobody looks after: unfinished or unannounced, and their worker's lease ended.
-pub(crate) fn abandoned(session: &mut dyn Session, statuses: &[RunStatus]) -> Result<Vec<RunRow>> {
-    let alive = workers::alive(session)?;
+///
+/// The runs of `worker` itself count too: it knows which of them it still drives.
+pub(crate) fn abandoned(
+    session: &mut dyn Session,
+    statuses: &[RunStatus],
+    worker: &str,
+) -> Result<Vec<RunRow>> {
+    let alive: Vec<String> =
+        workers::alive(session)?.into_iter().filter(|alive| alive != worker).collect();
     Ok(on!(session, |conn| runs::ai_engine_runs
         .filter(runs::announced_at.is_null())
         .filter(runs::status.eq_any(statuses))
         .filter(runs::lease_owner.is_null().or(runs::lease_owner.ne_all(alive)))
         .order(runs::id)
+        .select(RunRow::as_select())
+        .load(conn))?)
+}
+
+/// The runs that somebody drives, or drove until it died.
+pub(crate) fn in_progress(session: &mut dyn Session) -> Result<Vec<RunRow>> {
+    Ok(on!(session, |conn| runs::ai_engine_runs
+        .filter(runs::announced_at.is_null())
+        .filter(runs::status.eq_any([RunStatus::InProgress, RunStatus::RequiresAction]))
         .select(RunRow::as_select())
         .load(conn))?)
 }

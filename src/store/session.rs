@@ -85,10 +85,10 @@ pub(crate) fn transaction<T>(
     work: impl FnOnce(&mut dyn Session) -> Result<T>,
 ) -> Result<T> {
     use diesel::Connection;
-    use diesel::connection::TransactionManager;
     match session.conn() {
         #[cfg(feature = "sqlite")]
         Conn::Sqlite(conn) => {
+            use diesel::connection::TransactionManager;
             type Manager = <SqliteConnection as Connection>::TransactionManager;
             let status = Manager::transaction_manager_status_mut(conn);
             let outermost = status.transaction_depth().is_ok_and(|depth| depth.is_none());

@@ -187,31 +187,44 @@ pub(crate) fn remote_conversation(
     Ok(found.flatten())
 }
 
-/// Notes the conversation just minted for a thread. One it had before, elsewhere or lost, goes to the
-/// outbox: its id would be forgotten otherwise. `false`: the thread is gone, so the new one goes there.
+/// Notes the conversation just minted for a thread, and returns the one it is to use: another process may have minted
+/// one meanwhile, which may be in use already. `None`: the thread is gone. A conversation that is not used goes to the
+/// outbox, as does the one the thread had at another endpoint: their ids would be forgotten otherwise.
 pub(crate) fn set_remote_conversation(
     session: &mut dyn Session,
     thread: i64,
     remote_id: &str,
     endpoint: &str,
     protocol: &str,
-) -> Result<bool> {
+) -> Result<Option<String>> {
     use ai_engine_assistant_threads::dsl as threads;
-    deletions::note_conversation_of(session, thread)?;
     let now = utc_now();
-    let updated =
+    // An UPDATE locks the row, and tells whether it is there.
+    let touched: Option<(Option<String>, Option<String>)> =
         on!(session, |conn| diesel::update(threads::ai_engine_assistant_threads.find(thread))
-            .set((
-                threads::remote_id.eq(remote_id),
-                threads::endpoint.eq(endpoint),
-                threads::protocol.eq(protocol),
-                threads::updated_at.eq(now),
-            ))
-            .execute(conn))?;
-    if updated == 0 {
+            .set(threads::updated_at.eq(now))
+            .returning((threads::remote_id, threads::endpoint))
+            .get_result(conn)
+            .optional())?;
+    let used = match touched {
+        None => None,
+        Some((Some(used), Some(at))) if at == endpoint => Some(used),
+        Some(_) => {
+            deletions::note_conversation_of(session, thread)?;
+            on!(session, |conn| diesel::update(threads::ai_engine_assistant_threads.find(thread))
+                .set((
+                    threads::remote_id.eq(remote_id),
+                    threads::endpoint.eq(endpoint),
+                    threads::protocol.eq(protocol),
+                ))
+                .execute(conn))?;
+            Some(remote_id.to_owned())
+        }
+    };
+    if used.as_deref() != Some(remote_id) {
         deletions::note_conversation(session, remote_id, endpoint, protocol)?;
     }
-    Ok(updated > 0)
+    Ok(used)
 }
 
 /// Forgets the conversation of a thread that its provider no longer knows, and that it held anything.

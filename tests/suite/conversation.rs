@@ -12,6 +12,7 @@ on_each_database!(
     a_refused_message_travels_with_the_next_call,
     a_conversation_the_provider_lost_is_told_again,
     an_unknown_model_costs_no_conversation,
+    a_conversation_in_use_is_not_replaced_by_a_late_one,
     what_only_the_lost_conversation_could_read_stays_behind,
     a_thread_moves_to_another_endpoint_with_its_history,
     a_thread_made_in_the_hosts_transaction_gets_its_conversation_at_the_first_run,
@@ -107,6 +108,28 @@ async fn a_conversation_the_provider_lost_is_told_again<D: TestDatabase>(db: D) 
     );
     let found = host.user.assistant_threads(&host.engine).find(thread.id).await.unwrap();
     assert_ne!(found.remote_id.unwrap(), lost);
+}
+
+async fn a_conversation_in_use_is_not_replaced_by_a_late_one<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    let client = host.fake.openai().unwrap();
+    let empty = ai_engine::openai::CreateConversation::default();
+    let used = client.conversations().create(&empty).await.unwrap().id;
+    // While one tab waits for the thread's conversation, another has found the thread and given it one.
+    let (db, endpoint, other) = (host.db.clone(), host.fake.base_url(), used.clone());
+    host.fake.on_request(move |request| {
+        if request.method == "POST" && request.path.ends_with("/conversations") {
+            db.execute(&format!(
+                "UPDATE ai_engine_assistant_threads SET remote_id = '{other}', endpoint = '{endpoint}', \
+                 protocol = 'responses'"
+            ));
+        }
+    });
+    let thread = host.thread().await;
+    assert_eq!(thread.remote_id.as_ref(), Some(&used));
+    let noted = host.db.texts("SELECT remote_id AS line FROM ai_engine_remote_deletions");
+    assert_eq!(noted.len(), 1, "the late one is to be deleted");
+    assert_ne!(noted[0], used);
 }
 
 async fn an_unknown_model_costs_no_conversation<D: TestDatabase>(db: D) {

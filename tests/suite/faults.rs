@@ -17,6 +17,9 @@ on_each_database!(
     an_unanswered_call_ends_the_run_and_the_next_turn_works,
     an_answer_without_words_stores_no_message,
     nul_in_an_answer_is_replaced,
+    blanks_before_the_first_word_hold_nothing_up,
+    a_call_tried_again_begins_clean,
+    a_call_whose_answer_was_lost_is_not_added_twice,
     no_transaction_is_open_during_a_call,
     bad_content_is_refused_and_nothing_stored,
 );
@@ -163,6 +166,37 @@ async fn nul_in_an_answer_is_replaced<D: TestDatabase>(db: D) {
     let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     assert_eq!(answer.text(), "On\u{fffd}ce");
     assert_eq!(host.hub.appended(), "On\u{fffd}ce");
+}
+
+async fn blanks_before_the_first_word_hold_nothing_up<D: TestDatabase>(db: D) {
+    let host = Host::with(db, |builder| builder.max_unflushed_bytes(4)).await;
+    let thread = host.thread().await;
+    host.fake.reply(Reply::deltas(["\n\n\n", "\n\n\n", "Hello"]));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!(answer.text(), "\n\n\n\n\n\nHello");
+}
+
+async fn a_call_tried_again_begins_clean<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    host.fake.reply(Reply::deltas(["\n\n", "lost"]).disconnect_at(5));
+    host.fake.reply(Reply::deltas(["Once ", "upon"]));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!((answer.text().as_str(), answer.run.attempts), ("Once upon", 2));
+    assert_eq!(host.hub.appended(), "Once upon");
+}
+
+async fn a_call_whose_answer_was_lost_is_not_added_twice<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    let thread = host.thread().await;
+    // The service does the work and keeps it, but its gateway breaks: nobody sees the answer.
+    host.fake.reply(Reply::text("unseen").disconnect_at(0).finish_unseen());
+    host.fake.reply(Reply::text("seen"));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!(answer.text(), "seen");
+    let items = host.fake.conversation_items(&thread.remote_id.unwrap()).unwrap();
+    let users = items.iter().filter(|item| item["role"] == "user").count();
+    assert_eq!(users, 1, "{items:?}");
 }
 
 /// G1: at each request the provider receives, a writer could begin.

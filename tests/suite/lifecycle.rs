@@ -14,6 +14,8 @@ on_each_database!(
     an_idempotency_key_returns_the_first_run,
     a_cancelled_run_keeps_its_text,
     events_tell_the_whole_run,
+    another_process_is_told_of_a_replaced_text,
+    a_host_selects_our_rows_itself,
 );
 
 async fn an_answer_is_stored_and_heard<D: TestDatabase>(db: D) {
@@ -193,4 +195,41 @@ async fn events_tell_the_whole_run<D: TestDatabase>(db: D) {
 
     // The same for a reader that comes when all is over.
     host.engine.answer(id).await.unwrap();
+}
+
+async fn another_process_is_told_of_a_replaced_text<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let gate = Gate::new();
+    host.fake.reply(Reply::deltas(["abcd"]).final_text("€€€").hold_at(5, gate.clone()));
+    let ask = |engine| host.teller.ai_engine_run(engine, &thread, "Tell me").idempotency_key("k");
+    ask(&host.engine).submit().await.unwrap();
+    host.hub.until_text("abcd").await;
+    let other = engine(&host.db, &host.fake, &Hub::default(), |builder| builder);
+    let mut events = ask(&other).stream().await.unwrap();
+    loop {
+        let event = events.next().await.unwrap().unwrap();
+        if matches!(event, RunEvent::TextAppended { text, .. } if text == "abcd") {
+            break;
+        }
+    }
+    gate.open();
+    // The two texts have the same number of bytes at no boundary in common.
+    let next = events.next().await.unwrap().unwrap();
+    assert!(
+        matches!(&next, RunEvent::TextReplaced { message } if message.content == "€€€"),
+        "{next:?}"
+    );
+    let last = events.next().await.unwrap().unwrap();
+    assert!(matches!(last, RunEvent::RunUpdated { run } if run.status == RunStatus::Completed));
+    assert!(events.next().await.is_none());
+}
+
+async fn a_host_selects_our_rows_itself<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    let (run, messages) = host.db.with(|conn| (conn.runs().remove(0), conn.messages()));
+    assert_eq!(run, answer.run);
+    assert_eq!(messages.last(), answer.messages.last());
 }

@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use ai_engine::testing::{Gate, Reply};
-use ai_engine::{AiEngine, MessageStatus, OpenAi, RunStatus, prelude::*};
+use ai_engine::{AiEngine, MessageStatus, OpenAi, Run, RunStatus, prelude::*};
 
 use crate::support::*;
 
@@ -14,6 +14,10 @@ on_each_database!(
     last_hooks_that_were_not_delivered_are,
     a_process_that_lost_its_run_changes_nothing,
     a_second_active_run_is_impossible,
+    an_engine_without_a_provider_leaves_queued_runs_alone,
+    a_run_this_process_gave_up_is_recovered_by_it,
+    hooks_that_cannot_be_loaded_stay_to_be_delivered,
+    a_cancelled_queued_run_is_announced,
     an_answer_the_provider_finished_after_the_kill_is_not_sent_again,
 );
 
@@ -153,15 +157,7 @@ async fn a_run_whose_lease_holds_is_left_alone<D: TestDatabase>(db: D) {
 async fn a_queued_run_that_nobody_drives_is_driven<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    // Submitted where no runtime is: nobody can drive it.
-    let (elsewhere, db, teller, asked) =
-        (host.fake.openai().unwrap(), host.db.clone(), host.teller.clone(), thread.clone());
-    let run = std::thread::spawn(move || {
-        let engine = D::owners(AiEngine::builder(db.database())).openai(elsewhere).build().unwrap();
-        db.with(|conn| teller.ai_engine_run(&engine, &asked, "Tell me").submit_in(conn.session()))
-            .unwrap()
-    });
-    let run = run.join().unwrap();
+    let run = submit_undriven(&host, &thread);
     assert_eq!(host.engine.run(run.id).await.unwrap().status, RunStatus::Queued);
     assert_eq!(host.engine.recover().await.unwrap().driven, 1);
     assert_eq!(host.engine.answer(run.id).await.unwrap().run.status, RunStatus::Completed);
@@ -200,6 +196,60 @@ async fn a_process_that_lost_its_run_changes_nothing<D: TestDatabase>(db: D) {
     assert_eq!((answer.run.status, answer.text().as_str()), (RunStatus::Incomplete, "Once "));
     assert_eq!(left(), before);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_message_deltas"), 0);
+}
+
+/// A run submitted where no runtime is: nobody can drive it.
+fn submit_undriven<D: TestDatabase>(host: &Host<D>, thread: &ai_engine::AssistantThread) -> Run {
+    let (client, db) = (host.fake.openai().unwrap(), host.db.clone());
+    let (teller, asked) = (host.teller.clone(), thread.clone());
+    let submitting = std::thread::spawn(move || {
+        let engine = D::owners(AiEngine::builder(db.database())).openai(client).build().unwrap();
+        let request = teller.ai_engine_run(&engine, &asked, "Tell me");
+        db.with(|conn| request.submit_in(conn.session())).unwrap()
+    });
+    submitting.join().unwrap()
+}
+
+async fn an_engine_without_a_provider_leaves_queued_runs_alone<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let run = submit_undriven(&host, &thread);
+    let reader = D::owners(AiEngine::builder(host.db.database())).build().unwrap();
+    assert_eq!(reader.recover().await.unwrap(), ai_engine::Recovered::default());
+    assert_eq!(host.engine.run(run.id).await.unwrap().status, RunStatus::Queued);
+    assert_eq!(host.engine.recover().await.unwrap().driven, 1);
+    host.engine.answer(run.id).await.unwrap();
+}
+
+async fn a_run_this_process_gave_up_is_recovered_by_it<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    // As if its task had ended without an end for the run; the process lives, and so does its lease.
+    host.db.execute("UPDATE ai_engine_runs SET status = 'in_progress', announced_at = NULL");
+    assert_eq!(host.engine.recover().await.unwrap().settled, 1);
+    assert_eq!(host.engine.run(answer.run.id).await.unwrap().status, RunStatus::Incomplete);
+}
+
+async fn hooks_that_cannot_be_loaded_stay_to_be_delivered<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    host.db.execute("UPDATE ai_engine_runs SET announced_at = NULL");
+    host.db.execute(END_LEASES);
+    let client = host.fake.openai().unwrap();
+    let stranger = AiEngine::builder(host.db.database()).openai(client).build().unwrap();
+    assert_eq!(stranger.recover().await.unwrap().announced, 0);
+    assert_eq!(host.engine.recover().await.unwrap().announced, 1);
+}
+
+async fn a_cancelled_queued_run_is_announced<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let run = submit_undriven(&host, &thread);
+    assert_eq!(run.cancel(&host.engine).await.unwrap().status, RunStatus::Cancelled);
+    assert_eq!(host.hub.story(), ["run cancelled"]);
+    assert_eq!(host.engine.recover().await.unwrap(), ai_engine::Recovered::default());
 }
 
 /// G4's backstop: the database itself refuses.

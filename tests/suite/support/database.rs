@@ -52,6 +52,9 @@ pub trait HostConnection {
     fn try_execute(&mut self, sql: &str) -> QueryResult<()>;
     fn number(&mut self, sql: &str) -> i64;
     fn texts(&mut self, sql: &str) -> Vec<String>;
+    /// Our rows, selected as a host would.
+    fn runs(&mut self) -> Vec<ai_engine::Run>;
+    fn messages(&mut self) -> Vec<ai_engine::Message>;
     fn insert_storyteller(&mut self, storyteller: &Storyteller) -> QueryResult<()>;
     /// A transaction as the host begins it: `BEGIN IMMEDIATE` on SQLite.
     fn transaction(
@@ -98,6 +101,18 @@ macro_rules! host_connection {
                     .load::<Line>(self)
                     .unwrap_or_else(|e| panic!("{sql}: {e}"));
                 lines.into_iter().map(|line| line.line).collect()
+            }
+
+            fn runs(&mut self) -> Vec<ai_engine::Run> {
+                use ai_engine::schema::ai_engine_runs::dsl as runs;
+                let all = runs::ai_engine_runs.select(ai_engine::Run::as_select());
+                all.order(runs::id).load(self).unwrap()
+            }
+
+            fn messages(&mut self) -> Vec<ai_engine::Message> {
+                use ai_engine::schema::ai_engine_messages::dsl as messages;
+                let all = messages::ai_engine_messages.select(ai_engine::Message::as_select());
+                all.order(messages::id).load(self).unwrap()
             }
 
             fn insert_storyteller(&mut self, storyteller: &Storyteller) -> QueryResult<()> {
