@@ -164,7 +164,7 @@ impl<D: Database> EngineBuilder<D> {
             writer: Writer::default(),
             lease_extended: Mutex::default(),
             outbox: tokio::sync::Mutex::default(),
-            recovering: AtomicBool::new(false),
+            second_look: AtomicBool::new(false),
             runtime: Handle::try_current().ok(),
         };
         Ok(AiEngine { inner: Arc::new(inner) })

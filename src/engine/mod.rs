@@ -52,7 +52,7 @@ struct Inner {
     /// Held by the one pass over the outbox at a time.
     outbox: tokio::sync::Mutex<()>,
     /// A second look of `recover` is due.
-    recovering: AtomicBool,
+    second_look: AtomicBool,
 }
 
 /// The provider and how its help with the history is used.
@@ -180,13 +180,13 @@ impl AiEngine {
         &self.inner.outbox
     }
 
-    /// Whether a second look of `recover` is due already; it is from now on.
-    pub(crate) fn will_look_again(&self) -> bool {
-        self.inner.recovering.swap(true, Ordering::SeqCst)
+    /// Takes it upon the caller to look a second time, unless somebody will already.
+    pub(crate) fn claim_second_look(&self) -> bool {
+        !self.inner.second_look.swap(true, Ordering::SeqCst)
     }
 
-    pub(crate) fn looks_again(&self) {
-        self.inner.recovering.store(false, Ordering::SeqCst);
+    pub(crate) fn release_second_look(&self) {
+        self.inner.second_look.store(false, Ordering::SeqCst);
     }
 
     pub(crate) fn worker(&self) -> &str {

@@ -81,13 +81,13 @@ impl AiEngine {
     async fn look_again_after_the_lease(&self) -> Result<()> {
         let unfinished = |row: &RunRow| self.registry().get(row.id).is_none();
         let rows = self.store().read(runs::in_progress).await?;
-        if !rows.iter().any(unfinished) || self.will_look_again() {
+        if !rows.iter().any(unfinished) || !self.claim_second_look() {
             return Ok(());
         }
         let engine = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(engine.options().lease).await;
-            engine.looks_again();
+            engine.release_second_look();
             if let Err(error) = engine.recover_now().await {
                 tracing::warn!(
                     error = with_causes(&error),

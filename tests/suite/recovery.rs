@@ -10,6 +10,7 @@ use crate::support::*;
 on_each_database!(
     a_killed_run_is_settled_with_the_text_it_stored,
     a_run_whose_lease_holds_is_left_alone,
+    a_quick_restart_looks_a_second_time,
     a_queued_run_that_nobody_drives_is_driven,
     last_hooks_that_were_not_delivered_are,
     a_process_that_lost_its_run_changes_nothing,
@@ -152,6 +153,22 @@ async fn a_run_whose_lease_holds_is_left_alone<D: TestDatabase>(db: D) {
     assert_eq!(host.engine.recover().await.unwrap(), ai_engine::Recovered::default());
     gate.open();
     assert_eq!(host.engine.answer(run.id).await.unwrap().text(), "Once upon");
+}
+
+async fn a_quick_restart_looks_a_second_time<D: TestDatabase>(db: D) {
+    let host = Host::with(db, |builder| builder.lease(std::time::Duration::from_secs(1))).await;
+    let thread = host.thread().await;
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    // Another process drove it and died just now: its lease still holds.
+    host.db.execute(
+        "UPDATE ai_engine_runs SET status = 'in_progress', announced_at = NULL, lease_owner = 'dead';
+         INSERT INTO ai_engine_workers (id, started_at, lease_ends_at)
+         SELECT 'dead', 0, lease_ends_at FROM ai_engine_workers",
+    );
+    host.hub.forget();
+    host.engine.recover().await.unwrap();
+    host.hub.until(|heard| matches!(heard, Heard::Run(run) if run.id == answer.run.id)).await;
+    assert_eq!(host.engine.run(answer.run.id).await.unwrap().status, RunStatus::Incomplete);
 }
 
 async fn a_queued_run_that_nobody_drives_is_driven<D: TestDatabase>(db: D) {
