@@ -30,4 +30,5 @@ mod migrations;
 mod ownership;
 mod pools;
 mod recovery;
+mod tolerance;
 mod wire;
