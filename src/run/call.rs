@@ -173,7 +173,10 @@ async fn begin(
         if held.first() != Some(&Fence::Held { cancel: false }) {
             return Ok(Err(held.first().copied().unwrap_or(Fence::Gone)));
         }
-        let said = messages::up_to(session, parent, seq)?;
+        let said = match &conversation {
+            Some(_) => messages::not_held_up_to(session, parent, seq, &endpoint)?,
+            None => messages::up_to(session, parent, seq)?,
+        };
         let done = items::up_to(session, parent, seq)?;
         let entries = history::entries(said, done, &endpoint);
         let mut call = CallRow {

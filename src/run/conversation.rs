@@ -41,20 +41,17 @@ pub(super) async fn ready(
         .store()
         .read(move |session| {
             let known = threads::remote_conversation(session, thread, &endpoint)?;
-            let said = messages::up_to(session, parent, seq)?;
-            let held: Vec<String> = said
-                .iter()
-                .filter(|message| {
-                    message.remote_state == RemoteState::Held
-                        && message.endpoint.as_deref() == Some(&*endpoint)
-                })
-                .filter_map(|message| message.remote_id.clone())
-                .collect();
+            let said = messages::not_held_up_to(session, parent, seq, &endpoint)?;
             let entries = history::entries(said, items::up_to(session, parent, seq)?, &endpoint);
             let unknown: Vec<Entry> = entries
                 .into_iter()
                 .filter(|entry| entry.remote_state == RemoteState::Unknown)
                 .collect();
+            let held = if unknown.is_empty() {
+                Vec::new()
+            } else {
+                messages::held(session, thread, &endpoint)?
+            };
             Ok((known, unknown, held))
         })
         .await?;

@@ -179,6 +179,34 @@ pub(crate) fn up_to(
     .collect())
 }
 
+/// Those of them that the provider's conversation at `endpoint` does not surely hold.
+pub(crate) fn not_held_up_to(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+    endpoint: &str,
+) -> Result<Vec<MessageRow>> {
+    let elsewhere = || messages::endpoint.is_null().or(messages::endpoint.ne(endpoint));
+    Ok(load_whole!(session, |query| query
+        .filter(of!(messages, parent))
+        .filter(messages::seq.le(seq))
+        .filter(messages::remote_state.ne(RemoteState::Held).or(elsewhere()))
+        .order((messages::seq, messages::position)))
+    .collect())
+}
+
+/// Ids of the messages that the provider's conversation at `endpoint` holds.
+pub(crate) fn held(session: &mut dyn Session, thread: i64, endpoint: &str) -> Result<Vec<String>> {
+    let ids: Vec<Option<String>> = on!(session, |conn| messages::ai_engine_messages
+        .filter(messages::assistant_thread_id.eq(thread))
+        .filter(messages::remote_state.eq(RemoteState::Held))
+        .filter(messages::endpoint.eq(endpoint))
+        .filter(messages::remote_id.is_not_null())
+        .select(messages::remote_id)
+        .load(conn))?;
+    Ok(ids.into_iter().flatten().collect())
+}
+
 /// The messages of a run, in order.
 pub(crate) fn of_run(session: &mut dyn Session, run: i64) -> Result<Vec<Message>> {
     Ok(load_whole!(session, |query| query

@@ -20,17 +20,16 @@ fn raw(body: &str) -> Reply {
 
 /// `data:` lines with the type as `event:` line too.
 fn events(data: &[&str]) -> String {
-    data.iter()
-        .map(|data| {
-            let kind = data.split('"').nth(3).unwrap_or_default();
-            format!("event: {kind}\ndata: {data}\n\n")
-        })
-        .collect()
+    let event = |data: &&str| {
+        let kind = data.split('"').nth(3).unwrap_or_default();
+        format!("event: {kind}\ndata: {data}\n\n")
+    };
+    data.iter().map(event).collect::<Vec<_>>().concat()
 }
 
 /// `data:` lines alone.
 fn data_only(data: &[&str]) -> String {
-    data.iter().map(|data| format!("data: {data}\n\n")).collect()
+    data.iter().map(|data| format!("data: {data}\n\n")).collect::<Vec<_>>().concat()
 }
 
 const CREATED: &str =
