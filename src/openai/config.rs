@@ -8,7 +8,6 @@ use reqwest::redirect::Policy;
 
 use super::address::{DEFAULT_BASE_URL, is_this_machine, parse_base_url, without_user_info};
 use super::client::Inner;
-use super::tls;
 use super::{ApiKey, Error, OpenAi, Result};
 
 /// What bounds a call.
@@ -195,7 +194,7 @@ impl OpenAiBuilder {
         if is_this_machine(&url) {
             http = http.no_proxy();
         }
-        let http = tls::configure(http, url.scheme())?
+        let http = http
             .build()
             .map_err(|error| Error::configuration("build", error.without_url().to_string()))?;
         let base_url = public.as_str().trim_end_matches('/').to_owned();

@@ -53,7 +53,6 @@ mod responses;
 pub(crate) mod retry;
 mod sse;
 mod stream;
-mod tls;
 mod wire;
 
 #[cfg(test)]
