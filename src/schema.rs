@@ -1,14 +1,16 @@
 //! The tables of the bundled migrations, for hosts that join their own tables to ours.
 //!
 //! Columns follow the migrations: they may be added in a minor release. Owner ids are stored as
-//! text, so a join casts the host's key:
+//! text, so a join casts the host's key. Two lines say that two tables are not the same one (Diesel's
+//! `allow_tables_to_appear_in_same_query!` says more for PostgreSQL, which only the crate of both tables may):
 //!
 //! ```
 //! use ai_engine::schema::ai_engine_assistant_threads as threads;
 //! use diesel::prelude::*;
 //!
 //! diesel::table! { users (id) { id -> Integer, name -> Text, } }
-//! diesel::allow_tables_to_appear_in_same_query!(users, threads);
+//! impl diesel::query_source::TableNotEqual<threads::table> for users::table {}
+//! impl diesel::query_source::TableNotEqual<users::table> for threads::table {}
 //!
 //! # fn main() {
 //! let threads_of_each_user = users::table
