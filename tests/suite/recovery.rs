@@ -68,27 +68,20 @@ fn drive_one_run() {
         #[cfg(feature = "postgres")]
         if url.starts_with("postgres") {
             let database = ai_engine::PgDatabase::connect(url).unwrap();
-            return drive(
-                Postgres::owners(AiEngine::builder(database))
-                    .openai(client)
-                    .history(history)
-                    .state(Hub::default())
-                    .build()
-                    .unwrap(),
-            )
-            .await;
+            return drive(engine_of_the_child::<Postgres>(database, client, history)).await;
         }
         let database = ai_engine::SqliteDatabase::open(url).unwrap();
-        drive(
-            Sqlite::owners(AiEngine::builder(database))
-                .openai(client)
-                .history(history)
-                .state(Hub::default())
-                .build()
-                .unwrap(),
-        )
-        .await;
+        drive(engine_of_the_child::<Sqlite>(database, client, history)).await;
     });
+}
+
+fn engine_of_the_child<D: TestDatabase>(
+    database: D::Database,
+    client: OpenAi,
+    history: ai_engine::History,
+) -> AiEngine {
+    let builder = D::owners(AiEngine::builder(database)).openai(client).history(history);
+    builder.state(Hub::default()).build().unwrap()
 }
 
 async fn drive(engine: AiEngine) {
