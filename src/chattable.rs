@@ -4,7 +4,7 @@ use crate::handle::Messages;
 use crate::hooks::MessageHooks;
 use crate::model::{AssistantDefinition, Chat, Content, Messageable, Page, Run};
 use crate::record::Owner;
-use crate::run::{RunRequest, Who};
+use crate::run::{Events, RunRequest, Who};
 use crate::store::session::{Session, transaction};
 use crate::store::threads::chats;
 
@@ -116,6 +116,27 @@ impl Chat {
     #[must_use]
     pub fn messages<'e>(&self, engine: &'e AiEngine) -> Messages<'e> {
         Messages { engine, of: Messageable::Chat(self.id) }
+    }
+
+    /// What happened on this chat and what happens, for as many readers as you like.
+    ///
+    /// ```no_run
+    /// # async fn page(engine: &ai_engine::AiEngine, chat: &ai_engine::Chat, last_event_id: Option<&str>) -> ai_engine::Result<()> {
+    /// let mut events = chat.events(engine);
+    /// if let Some(cursor) = last_event_id {
+    ///     events = events.after(cursor.parse()?);
+    /// }
+    /// while let Some(event) = events.next().await {
+    ///     let event = event?;
+    ///     // One server-sent event: `id` is what the browser gives back when it reconnects.
+    ///     println!("id: {}\nevent: {}\ndata: {}\n", event.cursor, event.name(), serde_json::to_string(&event).unwrap_or_default());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn events(&self, engine: &AiEngine) -> Events {
+        Events::of(engine, Messageable::Chat(self.id))
     }
 
     /// A page of the runs of this chat, newest first.

@@ -39,6 +39,7 @@ impl Messages<'_> {
         let (of, text) = (self.of, content.into().checked()?);
         let message =
             self.engine.store().write(move |session| create_in(session, of, role, text)).await?;
+        self.engine.feeds().nudge();
         deliver_created(self.engine, self.of, &message).await;
         Ok(message)
     }

@@ -93,7 +93,7 @@ pub use hooks::{HookContext, MessageHooks};
 pub use model::*;
 pub use openai::OpenAi;
 pub use record::Record;
-pub use run::{Recovered, RunEvent, RunEvents, RunRequest};
+pub use run::{Cursor, Event, EventKind, Events, Recovered, RunEvents, RunRequest};
 pub use store::database::Database;
 pub use store::migrate::migrate;
 #[cfg(feature = "postgres")]

@@ -58,7 +58,6 @@ diesel::table! {
         endpoint -> Nullable<Text>,
         protocol -> Nullable<Text>,
         next_seq -> BigInt,
-        revision -> BigInt,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }
@@ -73,7 +72,6 @@ diesel::table! {
         endpoint -> Nullable<Text>,
         protocol -> Nullable<Text>,
         next_seq -> BigInt,
-        revision -> BigInt,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::hooks::{LoadedOwner, MessageHooks};
 use crate::openai::OpenAi;
 use crate::protocol::Responses;
-use crate::run::Registry;
+use crate::run::{Feeds, Registry};
 use crate::store::database::{Database, Store};
 use crate::store::session::{Conn, Session};
 use crate::writer::Writer;
@@ -161,6 +161,7 @@ impl<D: Database> EngineBuilder<D> {
             options: self.options,
             worker: worker_id(),
             registry: Registry::default(),
+            feeds: Feeds::default(),
             writer: Writer::default(),
             lease_extended: Mutex::default(),
             outbox: tokio::sync::Mutex::default(),

@@ -21,7 +21,7 @@ use crate::error::{Error, Result, with_causes};
 use crate::hooks::LoadedOwner;
 use crate::model::{Answer, Message, Messageable, Run, RunStatus};
 use crate::protocol::Protocol;
-use crate::run::{Registry, delete_remotely};
+use crate::run::{Feeds, Registry, delete_remotely};
 use crate::store::database::{Database, Store};
 use crate::store::session::Session;
 use crate::store::{messages, migrate, runs, threads};
@@ -46,6 +46,7 @@ struct Inner {
     /// This process among those of the database.
     worker: String,
     registry: Registry,
+    feeds: Feeds,
     writer: Writer,
     lease_extended: Mutex<Option<Instant>>,
     runtime: Option<Handle>,
@@ -171,6 +172,10 @@ impl AiEngine {
         &self.inner.registry
     }
 
+    pub(crate) fn feeds(&self) -> &Feeds {
+        &self.inner.feeds
+    }
+
     pub(crate) fn writer(&self) -> &Writer {
         &self.inner.writer
     }
@@ -239,6 +244,7 @@ impl AiEngine {
     /// Runs were deleted here: stop driving them, and have the provider delete its part.
     pub(crate) fn runs_destroyed(&self, runs: &[i64]) {
         self.inner.registry.stop(runs, crate::run::Stop::Gone);
+        self.inner.feeds.nudge();
         self.delete_remotely_after(&[Duration::ZERO]);
     }
 

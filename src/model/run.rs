@@ -26,6 +26,9 @@ text_enum! {
 }
 
 impl RunStatus {
+    /// Those that are not terminal.
+    pub(crate) const ACTIVE: [Self; 3] = [Self::Queued, Self::InProgress, Self::RequiresAction];
+
     /// Whether nothing will change any more.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
@@ -44,10 +47,7 @@ impl RunStatus {
 
     /// The states from which `next` may be reached.
     pub(crate) fn before(next: Self) -> Vec<Self> {
-        [Self::Queued, Self::InProgress, Self::RequiresAction]
-            .into_iter()
-            .filter(|from| from.may_become(next))
-            .collect()
+        Self::ACTIVE.into_iter().filter(|from| from.may_become(next)).collect()
     }
 }
 
@@ -85,6 +85,25 @@ pub struct Run {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+}
+
+impl Run {
+    /// The run when it came to an earlier status.
+    pub(crate) fn as_it_was(&self, status: RunStatus) -> Self {
+        let mut earlier = Self {
+            status,
+            reason: None,
+            error: None,
+            finished_at: None,
+            usage: Usage::default(),
+            ..self.clone()
+        };
+        if status == RunStatus::Queued {
+            earlier.started_at = None;
+            earlier.attempts = 0;
+        }
+        earlier
+    }
 }
 
 /// A run as stored.

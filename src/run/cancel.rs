@@ -1,5 +1,6 @@
 //! Cancelling: the text so far is kept.
 
+use super::events::RunEvents;
 use super::live::Stop;
 use crate::engine::AiEngine;
 use crate::error::Result;
@@ -15,6 +16,12 @@ impl Run {
     /// [`Error::NotFound`](crate::Error::NotFound) when it was deleted, or the database's.
     pub async fn cancel(&self, engine: &AiEngine) -> Result<Self> {
         engine.cancel(self.id).await
+    }
+
+    /// What happened in this run and what happens, until its end.
+    #[must_use]
+    pub fn events(&self, engine: &AiEngine) -> RunEvents {
+        RunEvents::of(engine, self.clone())
     }
 }
 

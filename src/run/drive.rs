@@ -28,6 +28,7 @@ pub(crate) fn drive(engine: &AiEngine, run: &Run) {
     if !new {
         return;
     }
+    engine.feeds().nudge();
     let leave = Leave { engine: engine.clone(), live: Arc::clone(&live) };
     runtime.spawn(async move {
         let leave = leave;

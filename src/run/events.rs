@@ -1,167 +1,232 @@
-//! What happens to a run, as a stream: from the accumulator of the run, or from the database when it lives elsewhere.
+//! What happens on a thread, a chat or a run, as a stream.
 
+use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_core::Stream;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
-use super::cursor::{Change, Cursor};
-use super::live::LiveRun;
+use super::cursor::Cursor;
+use super::reader::Reader;
+use super::told::Change;
 use crate::engine::AiEngine;
-use crate::error::{Error, Result};
-use crate::model::{Message, Run};
-use crate::store::{messages, runs};
+use crate::error::Result;
+use crate::model::{Message, Messageable, Run};
 
-/// How often the database is asked about a run of another process.
-const POLL: Duration = Duration::from_millis(250);
+/// One thing that happened, and the place after it.
+///
+/// As JSON: the fields of its kind, `event` (its [`name`](Self::name)) and `cursor`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// Where a reader is that has been told this event; give it to [`Events::after`] to go on.
+    pub cursor: Cursor,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
 
-/// One thing that happened to a run.
-#[derive(Debug, Clone, Serialize)]
+/// What happened.
+///
+/// Of each run: queued, the user's message, started, then of each message of the model started, appended any number of
+/// times, and settled or replaced; at last the run settled. A run that never started is not told as started.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum RunEvent {
-    /// The run began, or ended: its status tells.
-    RunUpdated {
-        /// The run now.
+pub enum EventKind {
+    /// A run was submitted.
+    RunQueued {
+        /// The run as it was then.
         run: Run,
     },
-    /// A message was stored; the text of the model's comes with the events after it.
-    MessageCreated {
+    /// A process drives the run.
+    RunStarted {
+        /// The run as it was then.
+        run: Run,
+    },
+    /// The run has ended; its status says how.
+    RunSettled {
+        /// The run, for good.
+        run: Run,
+    },
+    /// A message was stored. One of a user or of the host comes whole, and nothing more of it; one of the model comes empty,
+    /// its text with the events after it.
+    MessageStarted {
         /// The message.
         message: Message,
     },
-    /// A message grew.
-    TextAppended {
+    /// A message of the model grew.
+    MessageAppended {
         /// The message.
         message_id: i64,
-        /// Where in its text, in bytes.
+        /// Where in its text, in bytes: the length of all that was told of it before.
         offset: usize,
         /// The text added.
         text: String,
     },
-    /// A message ended with another text than the one shown so far: take this one.
-    TextReplaced {
-        /// The settled message.
+    /// A message of the model ended with another text than the one told: take this one.
+    MessageReplaced {
+        /// The message, for good.
         message: Message,
     },
-    /// A message is whole, as far as it will be; its text has been told.
+    /// A message of the model is whole, as far as it will be; its text has been told.
     MessageSettled {
-        /// The settled message.
+        /// The message, for good.
         message: Message,
     },
 }
 
-impl From<Change> for RunEvent {
+impl Event {
+    /// The kind's name, such as `message_appended`: what the `event` of its JSON says.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self.kind {
+            EventKind::RunQueued { .. } => "run_queued",
+            EventKind::RunStarted { .. } => "run_started",
+            EventKind::RunSettled { .. } => "run_settled",
+            EventKind::MessageStarted { .. } => "message_started",
+            EventKind::MessageAppended { .. } => "message_appended",
+            EventKind::MessageReplaced { .. } => "message_replaced",
+            EventKind::MessageSettled { .. } => "message_settled",
+        }
+    }
+}
+
+impl From<Change> for EventKind {
     fn from(change: Change) -> Self {
         match change {
-            Change::UserMessage(message) | Change::Created(message) => {
-                Self::MessageCreated { message }
+            Change::Queued(run) => Self::RunQueued { run },
+            Change::Begun(run) => Self::RunStarted { run },
+            Change::Ended(run) => Self::RunSettled { run },
+            Change::UserMessage(message) | Change::Said(message) | Change::Created(message) => {
+                Self::MessageStarted { message }
             }
-            Change::Begun(run) | Change::Ended(run) => Self::RunUpdated { run },
             Change::Appended { message_id, offset, text } => {
-                Self::TextAppended { message_id, offset, text }
+                Self::MessageAppended { message_id, offset, text }
             }
-            Change::Replaced(message) => Self::TextReplaced { message },
+            Change::Replaced(message) => Self::MessageReplaced { message },
             Change::Settled(message) => Self::MessageSettled { message },
         }
     }
 }
 
-/// The events of one run, from its beginning to its end. Text comes coalesced: a slow reader gets larger pieces, not
-/// a queue. Dropping it leaves the run going.
+/// The events of a thread or chat: first all that there is, from its beginning or a [`Cursor`], then what happens, without
+/// an end. Nothing is missing and nothing told twice, whenever and wherever the reader comes.
+///
+/// Text comes coalesced: a slow reader gets larger pieces, not a queue. What this process drives is told as it arrives;
+/// what others drive once it is stored, within half a second, by one look into the database for all readers.
+///
+/// # Errors
+///
+/// An error is the last item: [`Error::NotFound`](crate::Error::NotFound) once the thread or chat is deleted,
+/// [`Error::Invalid`](crate::Error::Invalid) for a cursor of another one, or the database's while the reader catches up.
+/// Later troubles of the database only delay.
+pub struct Events {
+    engine: AiEngine,
+    of: Messageable,
+    inner: Inner,
+}
+
+/// The events of one run, from its beginning or a [`Cursor`] to its end. Dropping it leaves the run going.
+///
+/// # Errors
+///
+/// As [`Events`]; [`Error::RunGone`](crate::Error::RunGone) when the run was deleted with its thread, and
+/// [`Error::NotDriven`](crate::Error::NotDriven) when this process had to give it up.
 pub struct RunEvents {
+    engine: AiEngine,
     run: Run,
-    inner: Pin<Box<dyn Stream<Item = Result<RunEvent>> + Send>>,
+    inner: Inner,
+}
+
+type Inner = Pin<Box<dyn Stream<Item = Result<Event>> + Send>>;
+
+impl Events {
+    pub(crate) fn of(engine: &AiEngine, of: Messageable) -> Self {
+        let reader = Reader::of_conversation(engine, of);
+        Self { engine: engine.clone(), of, inner: follow(reader) }
+    }
+
+    /// Begins behind this place instead of at the beginning. It may come from another process, or from an earlier life of
+    /// this one.
+    #[must_use]
+    pub fn after(self, cursor: Cursor) -> Self {
+        let reader = Reader::of_conversation(&self.engine, self.of).after(cursor);
+        Self { inner: follow(reader), ..self }
+    }
+
+    /// The next event. Dropping the future loses none.
+    pub async fn next(&mut self) -> Option<Result<Event>> {
+        self.inner.next().await
+    }
 }
 
 impl RunEvents {
     pub(crate) fn of(engine: &AiEngine, run: Run) -> Self {
-        let reader = Reader {
-            live: engine.registry().get(run.id),
-            engine: engine.clone(),
-            run: run.id,
-            cursor: Cursor::default(),
-            over: false,
-        };
-        Self { run, inner: Box::pin(futures_util::stream::unfold(reader, Reader::step)) }
+        let reader = Reader::of_run(engine, &run);
+        Self { engine: engine.clone(), run, inner: follow(reader) }
     }
 
-    /// The run as it was submitted.
+    /// The run as it was when its events were asked for.
     #[must_use]
     pub const fn run(&self) -> &Run {
         &self.run
     }
 
-    /// The next event; `None` after the run's end.
-    pub async fn next(&mut self) -> Option<Result<RunEvent>> {
+    /// Begins behind this place instead of at the beginning of the run.
+    #[must_use]
+    pub fn after(self, cursor: Cursor) -> Self {
+        let reader = Reader::of_run(&self.engine, &self.run).after(cursor);
+        Self { inner: follow(reader), ..self }
+    }
+
+    /// The next event; `None` after the run's end. Dropping the future loses none.
+    pub async fn next(&mut self) -> Option<Result<Event>> {
         self.inner.next().await
     }
 }
 
-impl Stream for RunEvents {
-    type Item = Result<RunEvent>;
+/// Reads until the end or the first error.
+fn follow(reader: Reader) -> Inner {
+    Box::pin(stream::unfold(Some(reader), |reader| async {
+        let mut reader = reader?;
+        match reader.next().await {
+            Ok(Some(change)) => {
+                let event = Event { cursor: reader.cursor.clone(), kind: change.into() };
+                Some((Ok(event), Some(reader)))
+            }
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    }))
+}
+
+impl Stream for Events {
+    type Item = Result<Event>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.inner.as_mut().poll_next(cx)
     }
 }
 
-impl std::fmt::Debug for RunEvents {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Stream for RunEvents {
+    type Item = Result<Event>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("of", &self.of).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RunEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunEvents").field("run", &self.run).finish_non_exhaustive()
-    }
-}
-
-struct Reader {
-    engine: AiEngine,
-    run: i64,
-    live: Option<Arc<LiveRun>>,
-    cursor: Cursor,
-    over: bool,
-}
-
-impl Reader {
-    async fn step(mut self) -> Option<(Result<RunEvent>, Self)> {
-        if self.over {
-            return None;
-        }
-        let next = self.next().await;
-        self.over = matches!(next, Err(_) | Ok(Change::Ended(_)));
-        Some((next.map(RunEvent::from), self))
-    }
-
-    async fn next(&mut self) -> Result<Change> {
-        if let Some(live) = self.live.clone() {
-            let next = live.wait(|state| match state.after(&mut self.cursor) {
-                Some(change) => Some(Ok(change)),
-                None => state.finished.then(|| Err(state.failure.clone())),
-            });
-            match next.await {
-                Ok(change) => return Ok(change),
-                Err(Some(message)) => {
-                    return Err(Error::NotDriven { run_id: self.run, message });
-                }
-                // It went to another process.
-                Err(None) => self.live = None,
-            }
-        }
-        loop {
-            let run = self.run;
-            let stored = self.engine.store().read(move |session| {
-                let Some(row) = runs::find(session, run)? else {
-                    return Err(Error::RunGone(run));
-                };
-                Ok((Run::from(row), messages::of_run(session, run)?))
-            });
-            let (run, messages) = stored.await?;
-            if let Some(change) = LiveRun::stored(run, messages).state().after(&mut self.cursor) {
-                return Ok(change);
-            }
-            tokio::time::sleep(POLL).await;
-        }
     }
 }

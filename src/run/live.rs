@@ -1,6 +1,7 @@
 //! The one accumulator of a running run. The stream fills it; the writer, the hooks and the subscribers each pull
 //! from it at their own pace, so that nobody queues per token.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -19,11 +20,14 @@ pub(crate) enum Stop {
     Gone,
 }
 
-/// A run that this process drives.
+/// A run that this process drives, or the mirror of one that another does.
 #[derive(Debug)]
 pub(crate) struct LiveRun {
     pub(crate) id: i64,
     pub(crate) parent: Messageable,
+    pub(crate) seq: i64,
+    /// It follows what another process stores.
+    pub(super) mirror: bool,
     state: Mutex<State>,
     changed: watch::Sender<()>,
     stop: watch::Sender<Option<Stop>>,
@@ -48,8 +52,8 @@ pub(crate) struct State {
     pub(crate) settling: bool,
     /// The end is committed.
     pub(crate) ended: bool,
-    /// Whether this is a look at the database, whose text may become another between looks.
-    pub(crate) from_database: bool,
+    /// Which accumulator this is: readers compare what another one told them.
+    pub(crate) source: u64,
     /// Why this process gave the run up.
     pub(crate) failure: Option<String>,
     /// All hooks were delivered, or there is nobody left to drive the run.
@@ -85,11 +89,16 @@ pub(crate) struct CallRow {
     pub(crate) sent_items: Vec<i64>,
 }
 
+/// Tells one accumulator from another; 0 is none.
+static SOURCES: AtomicU64 = AtomicU64::new(1);
+
 impl LiveRun {
     pub(crate) fn new(run: Run) -> Self {
         Self {
             id: run.id,
             parent: run.messageable,
+            seq: run.seq,
+            mirror: false,
             state: Mutex::new(State {
                 run,
                 claim: None,
@@ -99,7 +108,7 @@ impl LiveRun {
                 call: None,
                 settling: false,
                 ended: false,
-                from_database: false,
+                source: SOURCES.fetch_add(1, Ordering::Relaxed),
                 failure: None,
                 finished: false,
             }),
@@ -157,14 +166,7 @@ impl LiveRun {
     /// Appends text that arrived; creates its message if it is the first of its slot.
     pub(crate) fn append(&self, slot: i64, remote_id: Option<String>, delta: &str) {
         self.update(|state| {
-            let at = match state.messages.binary_search_by_key(&slot, |message| message.slot) {
-                Ok(found) => found,
-                Err(place) => {
-                    state.messages.insert(place, LiveMessage::new(slot));
-                    place
-                }
-            };
-            let message = &mut state.messages[at];
+            let message = state.message_at(slot);
             if message.remote_id.is_none() {
                 message.remote_id = remote_id;
             }
@@ -214,36 +216,25 @@ impl State {
         waiting.map(|message| message.text.len() - message.stored).sum()
     }
 
+    /// The message in this place, which is made if there is none.
+    pub(super) fn message_at(&mut self, slot: i64) -> &mut LiveMessage {
+        let at = match self.messages.binary_search_by_key(&slot, |message| message.slot) {
+            Ok(found) => found,
+            Err(place) => {
+                self.messages.insert(place, LiveMessage::new(slot));
+                place
+            }
+        };
+        &mut self.messages[at]
+    }
+
+    /// Whether nothing more comes from here although the run has not ended: somebody else drives it, or nobody.
+    pub(super) const fn is_left(&self) -> bool {
+        self.finished && !self.ended
+    }
+
     /// Whether the model said anything.
     pub(crate) fn has_output(&self) -> bool {
         self.messages.iter().any(|message| !message.is_blank())
-    }
-}
-
-impl LiveRun {
-    /// A run of another process, as far as it is stored, so that its readers go by the same rules.
-    pub(crate) fn stored(run: Run, messages: Vec<Message>) -> Self {
-        let ended = run.status.is_terminal();
-        let begun = run.started_at.is_some();
-        let live = Self::new(run);
-        {
-            let mut state = live.state();
-            state.ended = ended;
-            state.from_database = true;
-            state.claim = begun.then_some(Claim { run_id: live.id, token: 0 });
-            for message in messages {
-                if message.role != crate::Role::Assistant {
-                    state.user_message = Some(message);
-                    continue;
-                }
-                let mut stored = LiveMessage::new(message.position - 1);
-                stored.text.clone_from(&message.content);
-                stored.stored = stored.text.len();
-                stored.settled = ended;
-                stored.row = Some(message);
-                state.messages.push(stored);
-            }
-        }
-        live
     }
 }

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::cursor::{Change as News, Cursor};
 use super::drive::persistently;
 use super::live::LiveRun;
+use super::told::{Change as News, Told};
 use crate::engine::AiEngine;
 use crate::error::{HookResult, Result, with_causes};
 use crate::hooks::{Change, HookContext, LoadedOwner};
@@ -21,17 +21,21 @@ pub(super) async fn deliver(engine: AiEngine, live: Arc<LiveRun>) -> bool {
         Err(_) => return false,
     };
     let mut caller = Caller { engine, owner, run: Arc::new(live.state().run.clone()) };
-    let mut cursor = Cursor::default();
+    let mut told = Told::default();
     // The messages as the hooks have seen them.
     let mut seen: Vec<Arc<Message>> = Vec::new();
     loop {
-        let next = live.wait(|state| match state.after(&mut cursor) {
+        let next = live.wait(|state| match state.after(&mut told) {
             Some(news) => Some(Some(news)),
             None => state.finished.then_some(None),
         });
         let Some(news) = next.await else { return false };
         match news {
-            News::UserMessage(message) => caller.created(Arc::new(message)).await,
+            // The hooks of a run begin with its messages.
+            News::Queued(_) => {}
+            News::UserMessage(message) | News::Said(message) => {
+                caller.created(Arc::new(message)).await
+            }
             News::Begun(run) => caller.run_updated(run).await,
             News::Created(message) => {
                 let message = Arc::new(message);

@@ -11,12 +11,12 @@ use crate::model::{
     Message, MessageStatus, Messageable, RemoteState, Role, Run, RunStatus, Usage, utc_now,
 };
 use crate::protocol::Ended;
+use crate::store::deltas;
 use crate::store::items::{self, NewItem};
 use crate::store::messages::{self, NewMessage, SettledMessage};
 use crate::store::responses::{self, EndedCall};
 use crate::store::runs::{self, Claim, End, Fence, Locked};
 use crate::store::session::Session;
-use crate::store::{deltas, threads};
 
 /// All that the end of a run writes.
 #[derive(Debug)]
@@ -135,10 +135,6 @@ fn ended_call(
 type Written = std::result::Result<(Run, Vec<Message>), Fence>;
 
 fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
-    if plan.messages.iter().any(|message| message.replaced) {
-        // The thread before the run: the order of locks of whoever deletes a thread.
-        threads::bump_revision(session, plan.parent)?;
-    }
     match runs::fence(session, &[plan.claim], Locked::Wait)?.first() {
         Some(Fence::Held { .. }) => {}
         Some(fence) => return Ok(Err(*fence)),

@@ -216,6 +216,50 @@ pub(crate) fn of_run(session: &mut dyn Session, run: i64) -> Result<Vec<Message>
     .collect())
 }
 
+/// The messages of the turns numbered `from` up to, not including, `to`, in order.
+pub(crate) fn between(
+    session: &mut dyn Session,
+    parent: Messageable,
+    from: i64,
+    to: i64,
+) -> Result<Vec<Message>> {
+    Ok(load_whole!(session, |query| query
+        .filter(of!(messages, parent))
+        .filter(messages::seq.ge(from))
+        .filter(messages::seq.lt(to))
+        .order((messages::seq, messages::position)))
+    .map(Message::from)
+    .collect())
+}
+
+/// Messages by their ids, in order.
+pub(crate) fn by_ids(session: &mut dyn Session, ids: &[i64]) -> Result<Vec<Message>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(load_whole!(session, |query| query
+        .filter(messages::id.eq_any(ids))
+        .order((messages::seq, messages::position)))
+    .map(Message::from)
+    .collect())
+}
+
+/// A message without its text.
+#[derive(Debug, Queryable)]
+pub(crate) struct State {
+    pub(crate) id: i64,
+    pub(crate) run_id: i64,
+    pub(crate) status: MessageStatus,
+}
+
+/// The messages of these runs without their texts.
+pub(crate) fn states_of_runs(session: &mut dyn Session, runs: &[i64]) -> Result<Vec<State>> {
+    Ok(on!(session, |conn| messages::ai_engine_messages
+        .filter(messages::run_id.eq_any(runs))
+        .select((messages::id, messages::run_id.assume_not_null(), messages::status))
+        .load(conn))?)
+}
+
 /// Notes what the provider's conversation at `endpoint` is known to hold of these messages.
 pub(crate) fn set_remote_state(
     session: &mut dyn Session,

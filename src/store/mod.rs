@@ -16,4 +16,5 @@ pub(crate) mod session;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
 pub(crate) mod threads;
+pub(crate) mod turns;
 pub(crate) mod workers;

@@ -11,9 +11,6 @@ use crate::error::{Error, Result};
 use crate::model::{Messageable, Run, RunRow, RunStatus, Usage, utc_now};
 use crate::schema::ai_engine_runs::dsl as runs;
 
-const ACTIVE: [RunStatus; 3] =
-    [RunStatus::Queued, RunStatus::InProgress, RunStatus::RequiresAction];
-
 /// A run to queue.
 #[derive(Debug)]
 pub(crate) struct NewRun {
@@ -75,7 +72,7 @@ pub(crate) fn find_by_key(
 pub(crate) fn active(session: &mut dyn Session, parent: Messageable) -> Result<Option<i64>> {
     Ok(on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, parent))
-        .filter(runs::status.eq_any(ACTIVE))
+        .filter(runs::status.eq_any(RunStatus::ACTIVE))
         .order(runs::seq)
         .select(runs::id)
         .first(conn)
@@ -249,7 +246,7 @@ pub(crate) fn end(
 /// Asks whoever drives the run to stop.
 pub(crate) fn request_cancel(session: &mut dyn Session, id: i64) -> Result<()> {
     let now = clock::now_ms(session)?;
-    let active = runs::ai_engine_runs.find(id).filter(runs::status.eq_any(ACTIVE));
+    let active = runs::ai_engine_runs.find(id).filter(runs::status.eq_any(RunStatus::ACTIVE));
     on!(session, |conn| diesel::update(active)
         .set(runs::cancel_requested_at.eq(now))
         .execute(conn))?;

@@ -1,5 +1,7 @@
 //! Threads and chats: what messages and runs belong to. Each row is also the lock of its conversation.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 
 use super::session::{Session, on};
@@ -87,6 +89,18 @@ macro_rules! conversations {
                     .load(conn))?)
             }
 
+            pub(super) fn heads(session: &mut dyn Session, ids: &[i64]) -> Result<Vec<(i64, i64)>> {
+                let mut heads = Vec::with_capacity(ids.len());
+                for ids in ids.chunks(1000) {
+                    let found: Vec<(i64, i64)> = on!(session, |conn| t::$table
+                        .filter(t::id.eq_any(ids))
+                        .select((t::id, t::next_seq))
+                        .load(conn))?;
+                    heads.extend(found);
+                }
+                Ok(heads)
+            }
+
             /// Locks the row until the transaction ends and takes the next turn's number.
             ///
             /// An UPDATE, so that it locks on PostgreSQL, and so that a host's SQLite transaction begins
@@ -100,14 +114,6 @@ macro_rules! conversations {
                         .optional())?;
                 let (owner_type, next_seq) = locked.ok_or_else(|| Error::not_found($what, id))?;
                 Ok(Parent { owner_type, seq: next_seq - 1 })
-            }
-
-            /// A text that was shown has been replaced: readers must start over.
-            pub(crate) fn bump_revision(session: &mut dyn Session, id: i64) -> Result<()> {
-                on!(session, |conn| diesel::update(t::$table.find(id))
-                    .set(t::revision.eq(t::revision + 1))
-                    .execute(conn))?;
-                Ok(())
             }
 
             /// Deletes the row and all that hangs on it; notes what the provider must delete.
@@ -134,17 +140,27 @@ conversations!(
 );
 conversations!(chats, Chat, ai_engine_chats, Chat, chattable_type, chattable_id, "chat");
 
+/// The number of the next turn of each of these; a missing one is gone.
+pub(crate) fn heads(
+    session: &mut dyn Session,
+    of: &[Messageable],
+) -> Result<HashMap<Messageable, i64>> {
+    let mut heads = HashMap::with_capacity(of.len());
+    let ids: Vec<i64> = of.iter().filter_map(|of| of.thread_id()).collect();
+    for (id, next) in threads::heads(session, &ids)? {
+        heads.insert(Messageable::AssistantThread(id), next);
+    }
+    let ids: Vec<i64> = of.iter().filter_map(|of| of.chat_id()).collect();
+    for (id, next) in chats::heads(session, &ids)? {
+        heads.insert(Messageable::Chat(id), next);
+    }
+    Ok(heads)
+}
+
 pub(crate) fn lock(session: &mut dyn Session, parent: Messageable) -> Result<Parent> {
     match parent {
         Messageable::AssistantThread(id) => threads::lock(session, id),
         Messageable::Chat(id) => chats::lock(session, id),
-    }
-}
-
-pub(crate) fn bump_revision(session: &mut dyn Session, parent: Messageable) -> Result<()> {
-    match parent {
-        Messageable::AssistantThread(id) => threads::bump_revision(session, id),
-        Messageable::Chat(id) => chats::bump_revision(session, id),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A run from its submission to its end: what is stored, what is sent, what the hooks hear.
 
 use ai_engine::testing::{Gate, Reply};
-use ai_engine::{Error, MessageStatus, Page, Role, RunEvent, RunStatus, prelude::*};
+use ai_engine::{Error, MessageStatus, Page, Role, RunStatus, prelude::*};
 use serde_json::json;
 
 use crate::support::*;
@@ -13,8 +13,6 @@ on_each_database!(
     a_busy_thread_refuses_and_names_the_run,
     an_idempotency_key_returns_the_first_run,
     a_cancelled_run_keeps_its_text,
-    events_tell_the_whole_run,
-    another_process_is_told_of_a_replaced_text,
     a_host_selects_our_rows_itself,
 );
 
@@ -157,72 +155,6 @@ async fn a_cancelled_run_keeps_its_text<D: TestDatabase>(db: D) {
     assert_eq!(answer.message().unwrap().status, MessageStatus::Incomplete);
     assert!(thread.cancel(&host.engine).await.unwrap().is_none());
     host.teller.ai_engine_run(&host.engine, &thread, "again").await.unwrap();
-}
-
-async fn events_tell_the_whole_run<D: TestDatabase>(db: D) {
-    let host = Host::new(db).await;
-    let thread = host.thread().await;
-    host.fake.reply(Reply::text("Once upon a time."));
-    let mut events =
-        host.teller.ai_engine_run(&host.engine, &thread, "Tell me").stream().await.unwrap();
-    let id = events.run().id;
-    let mut told = Vec::new();
-    let mut text = String::new();
-    while let Some(event) = events.next().await {
-        told.push(match event.unwrap() {
-            RunEvent::MessageCreated { message } => format!("{} created", message.role),
-            RunEvent::TextAppended { offset, text: more, .. } => {
-                assert_eq!(offset, text.len());
-                text.push_str(&more);
-                continue;
-            }
-            RunEvent::MessageSettled { message } => {
-                format!("{} {}", message.content, message.status)
-            }
-            RunEvent::RunUpdated { run } => format!("run {}", run.status),
-            other => format!("{other:?}"),
-        });
-    }
-    let expected = [
-        "user created",
-        "run in_progress",
-        "assistant created",
-        "Once upon a time. completed",
-        "run completed",
-    ];
-    assert_eq!(told, expected);
-    assert_eq!(text, "Once upon a time.");
-
-    // The same for a reader that comes when all is over.
-    host.engine.answer(id).await.unwrap();
-}
-
-async fn another_process_is_told_of_a_replaced_text<D: TestDatabase>(db: D) {
-    let host = Host::new(db).await;
-    let thread = host.thread().await;
-    let gate = Gate::new();
-    host.fake.reply(Reply::deltas(["abcd"]).final_text("€€€").hold_at(5, gate.clone()));
-    let ask = |engine| host.teller.ai_engine_run(engine, &thread, "Tell me").idempotency_key("k");
-    ask(&host.engine).submit().await.unwrap();
-    host.hub.until_text("abcd").await;
-    let other = engine(&host.db, &host.fake, &Hub::default(), |builder| builder);
-    let mut events = ask(&other).stream().await.unwrap();
-    loop {
-        let event = events.next().await.unwrap().unwrap();
-        if matches!(event, RunEvent::TextAppended { text, .. } if text == "abcd") {
-            break;
-        }
-    }
-    gate.open();
-    // The two texts have the same number of bytes at no boundary in common.
-    let next = events.next().await.unwrap().unwrap();
-    assert!(
-        matches!(&next, RunEvent::TextReplaced { message } if message.content == "€€€"),
-        "{next:?}"
-    );
-    let last = events.next().await.unwrap().unwrap();
-    assert!(matches!(last, RunEvent::RunUpdated { run } if run.status == RunStatus::Completed));
-    assert!(events.next().await.is_none());
 }
 
 async fn a_host_selects_our_rows_itself<D: TestDatabase>(db: D) {

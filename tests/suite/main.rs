@@ -22,6 +22,7 @@ mod support;
 
 mod conversation;
 mod deletion;
+mod events;
 mod faults;
 mod hooks;
 mod host_transaction;

@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use ai_engine::testing::{Gate, Reply};
-use ai_engine::{AiEngine, MessageStatus, OpenAi, Run, RunStatus, prelude::*};
+use ai_engine::{AiEngine, MessageStatus, OpenAi, RunStatus, prelude::*};
 
 use crate::support::*;
 
@@ -206,18 +206,6 @@ async fn a_process_that_lost_its_run_changes_nothing<D: TestDatabase>(db: D) {
     assert_eq!((answer.run.status, answer.text().as_str()), (RunStatus::Incomplete, "Once "));
     assert_eq!(left(), before);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_message_deltas"), 0);
-}
-
-/// A run submitted where no runtime is: nobody can drive it.
-fn submit_undriven<D: TestDatabase>(host: &Host<D>, thread: &ai_engine::AssistantThread) -> Run {
-    let (client, db) = (host.fake.openai().unwrap(), host.db.clone());
-    let (teller, asked) = (host.teller.clone(), thread.clone());
-    let submitting = std::thread::spawn(move || {
-        let engine = D::owners(AiEngine::builder(db.database())).openai(client).build().unwrap();
-        let request = teller.ai_engine_run(&engine, &asked, "Tell me");
-        db.with(|conn| request.submit_in(conn.session())).unwrap()
-    });
-    submitting.join().unwrap()
 }
 
 async fn an_engine_without_a_provider_leaves_queued_runs_alone<D: TestDatabase>(db: D) {

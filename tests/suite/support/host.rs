@@ -119,3 +119,15 @@ pub fn engine<D: TestDatabase>(
         AiEngine::builder(db.database()).openai(fake.openai().unwrap()).state(hub.clone());
     configure(D::owners(builder)).build().unwrap()
 }
+
+/// A run submitted where no runtime is: nobody can drive it.
+pub fn submit_undriven<D: TestDatabase>(host: &Host<D>, thread: &AssistantThread) -> Run {
+    let (client, db) = (host.fake.openai().unwrap(), host.db.clone());
+    let (teller, asked) = (host.teller.clone(), thread.clone());
+    let submitting = std::thread::spawn(move || {
+        let engine = D::owners(AiEngine::builder(db.database())).openai(client).build().unwrap();
+        let request = teller.ai_engine_run(&engine, &asked, "Tell me");
+        db.with(|conn| request.submit_in(conn.session())).unwrap()
+    });
+    submitting.join().unwrap()
+}

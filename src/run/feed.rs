@@ -1,0 +1,344 @@
+//! What happens on a thread or chat, for all its readers in this process together.
+//!
+//! A feed holds the turns that are not over yet and the newest that are; earlier ones its readers take from the database,
+//! each once. Runs of this process are their live accumulators; of others, a mirror. One task looks into the database for
+//! all feeds, four times a second and whenever something of ours begins.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::{Notify, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::live::LiveRun;
+use crate::engine::AiEngine;
+use crate::error::{Error, Result, with_causes};
+use crate::model::{Message, Messageable};
+use crate::store::turns::{self, Answer, Progress, Question, StoredTurn};
+use crate::writer::TICK;
+
+/// Turns that are over and still kept: a reader that is little behind need not read the database.
+const KEPT: usize = 2;
+
+/// The feeds that have readers.
+#[derive(Debug, Default)]
+pub(crate) struct Feeds {
+    all: Mutex<HashMap<Messageable, Weak<Feed>>>,
+    running: AtomicBool,
+    /// Something began that readers may be waiting for.
+    news: Notify,
+    /// Held by the one look at a time: a later one must not be overtaken by an earlier.
+    looking: tokio::sync::Mutex<()>,
+}
+
+/// The newest turns of one thread or chat.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(super) of: Messageable,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Without a gap up to `next`.
+    turns: VecDeque<Turn>,
+    /// The number of the first turn that is not known; `None` before the first look.
+    next: Option<i64>,
+    gone: bool,
+}
+
+/// One turn of a conversation.
+#[derive(Debug, Clone)]
+pub(super) enum Turn {
+    Run(Arc<LiveRun>),
+    /// A message without a run.
+    Said(Box<Message>),
+}
+
+/// Where a reader finds the turn it wants.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// Here.
+    Turn(Turn),
+    /// Up to, not including, this one in the database.
+    Stored(i64),
+    /// Nowhere yet.
+    Later,
+    /// Nobody has looked yet.
+    Unknown,
+    /// The thread or chat was deleted.
+    Gone,
+    /// Beyond the turns that there will be next.
+    Beyond,
+}
+
+impl Turn {
+    pub(super) fn of(stored: StoredTurn) -> Self {
+        match stored {
+            StoredTurn::Run(run, messages) => Self::Run(Arc::new(LiveRun::stored(run, messages))),
+            StoredTurn::Said(message) => Self::Said(Box::new(message)),
+        }
+    }
+
+    pub(super) fn seq(&self) -> i64 {
+        match self {
+            Self::Run(live) => live.seq,
+            Self::Said(message) => message.seq,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Run(live) => live.state().ended,
+            Self::Said(_) => true,
+        }
+    }
+
+    /// Its accumulator will say no more, and has not said all.
+    fn is_left(&self) -> bool {
+        match self {
+            Self::Run(live) => live.state().is_left(),
+            Self::Said(_) => false,
+        }
+    }
+}
+
+impl Feeds {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Messageable, Weak<Feed>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The feed of a conversation, kept while somebody holds it.
+    pub(super) fn join(engine: &AiEngine, of: Messageable) -> Arc<Feed> {
+        let feeds = engine.feeds();
+        let mut all = feeds.lock();
+        let found = all.get(&of).and_then(Weak::upgrade);
+        let feed = found.unwrap_or_else(|| {
+            let state = Mutex::default();
+            let feed = Arc::new(Feed { of, state, changed: watch::Sender::new(()) });
+            all.insert(of, Arc::downgrade(&feed));
+            feed
+        });
+        if !feeds.running.swap(true, Ordering::SeqCst) {
+            tokio::spawn(keep_looking(engine.clone()));
+        }
+        feed
+    }
+
+    /// Something began in this process.
+    pub(crate) fn nudge(&self) {
+        if self.running.load(Ordering::SeqCst) {
+            self.news.notify_one();
+        }
+    }
+
+    /// The feeds that still have readers.
+    fn read(&self) -> Vec<Arc<Feed>> {
+        let mut all = self.lock();
+        all.retain(|_, feed| feed.strong_count() > 0);
+        all.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Ends the task, unless a feed was joined in between and found it running.
+    fn retire(&self) -> bool {
+        let all = self.lock();
+        let retired = all.values().all(|feed| feed.strong_count() == 0);
+        if retired {
+            self.running.store(false, Ordering::SeqCst);
+        }
+        retired
+    }
+}
+
+async fn keep_looking(engine: AiEngine) {
+    // In whatever way this task ends: the next reader must not find one that is none.
+    let mut running = Running { engine: engine.clone(), retired: false };
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = engine.feeds().news.notified() => {}
+        }
+        let feeds = engine.feeds().read();
+        if feeds.is_empty() && engine.feeds().retire() {
+            running.retired = true;
+            return;
+        }
+        if let Err(error) = look(&engine, &feeds).await {
+            let error = with_causes(&error);
+            tracing::warn!(
+                error,
+                "could not look for what happens on threads and chats; readers wait"
+            );
+            ticks.tick().await;
+        }
+    }
+}
+
+/// Says that nobody looks any more, when the task ends otherwise than by retiring.
+struct Running {
+    engine: AiEngine,
+    retired: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.retired {
+            self.engine.feeds().running.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Asks the database about these conversations.
+async fn look(engine: &AiEngine, feeds: &[Arc<Feed>]) -> Result<()> {
+    let _alone = engine.feeds().looking.lock().await;
+    answer(engine, feeds).await
+}
+
+async fn answer(engine: &AiEngine, feeds: &[Arc<Feed>]) -> Result<()> {
+    let questions: Vec<Question> = feeds.iter().map(|feed| feed.question()).collect();
+    let answers = engine.store().read(move |session| turns::look(session, &questions)).await?;
+    for (feed, answer) in feeds.iter().zip(answers) {
+        feed.learn(engine, answer);
+    }
+    Ok(())
+}
+
+impl Feed {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first turn from `wanted` on, or where it is.
+    pub(super) fn find(&self, wanted: i64) -> Place {
+        let state = self.state();
+        if state.gone {
+            return Place::Gone;
+        }
+        let Some(next) = state.next else { return Place::Unknown };
+        let first = state.turns.front().map_or(next, Turn::seq);
+        if wanted < first {
+            return Place::Stored(first);
+        }
+        match state.turns.iter().find(|turn| turn.seq() >= wanted) {
+            Some(turn) if turn.is_left() => Place::Later,
+            Some(turn) => Place::Turn(turn.clone()),
+            None if wanted > next => Place::Beyond,
+            None => Place::Later,
+        }
+    }
+
+    /// Looks for the first time, unless somebody has meanwhile.
+    pub(super) async fn look_first(self: &Arc<Self>, engine: &AiEngine) -> Result<()> {
+        let _alone = engine.feeds().looking.lock().await;
+        if self.state().next.is_some() {
+            return Ok(());
+        }
+        answer(engine, std::slice::from_ref(self)).await
+    }
+
+    /// Tells of changes from now on.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    fn question(&self) -> Question {
+        let state = self.state();
+        let followed = state.turns.iter().filter_map(|turn| match turn {
+            Turn::Run(live) if live.state().ended => None,
+            // It was given up: its mirror begins anew.
+            Turn::Run(live) if live.state().is_left() => {
+                Some(turns::Followed { run: live.id, texts: Vec::new() })
+            }
+            Turn::Run(live) => live.mirror.then(|| live.followed()),
+            Turn::Said(_) => None,
+        });
+        Question { of: self.of, next: state.next, followed: followed.collect() }
+    }
+
+    fn learn(&self, engine: &AiEngine, answer: Option<Answer>) {
+        let mut state = self.state();
+        let news = match answer {
+            None => !std::mem::replace(&mut state.gone, true),
+            Some(answer) => state.learn(engine, answer),
+        };
+        if state.gone {
+            // Readers of a mirror would wait for ever; those of a live run hear of it from the run.
+            for turn in state.turns.drain(..) {
+                if let Turn::Run(mirror) = turn
+                    && mirror.mirror
+                {
+                    mirror.update(|state| state.finished = true);
+                }
+            }
+        }
+        drop(state);
+        if news {
+            self.changed.send_replace(());
+        }
+    }
+}
+
+impl State {
+    /// Whether there is anything that readers of the feed wait for; those of a turn hear from the turn.
+    fn learn(&mut self, engine: &AiEngine, answer: Answer) -> bool {
+        let mut news = self.next.is_none();
+        for progress in answer.followed {
+            news |= self.follow(engine, progress);
+        }
+        // A look that began before this one cannot end after it, so the turns follow on.
+        let known = *self.next.get_or_insert(answer.from);
+        for turn in answer.turns {
+            let turn = match Turn::of(turn) {
+                Turn::Run(stored) => Turn::Run(engine.registry().get(stored.id).unwrap_or(stored)),
+                said @ Turn::Said(_) => said,
+            };
+            if turn.seq() >= known {
+                self.turns.push_back(turn);
+                news = true;
+            }
+        }
+        self.next = Some(known.max(answer.next));
+        while self.turns.len() > KEPT && self.turns.front().is_some_and(Turn::is_over) {
+            self.turns.pop_front();
+        }
+        news
+    }
+
+    /// Whether the turn has another accumulator now.
+    fn follow(&mut self, engine: &AiEngine, progress: Progress) -> bool {
+        let of_run =
+            |turn: &&mut Turn| matches!(turn, Turn::Run(live) if live.id == progress.run.id);
+        let Some(Turn::Run(live)) = self.turns.iter_mut().find(of_run) else {
+            return false;
+        };
+        let other = match engine.registry().get(live.id) {
+            // This process took the run up.
+            Some(driven) => driven,
+            None if live.state().is_left() => {
+                Arc::new(LiveRun::stored(progress.run, progress.messages))
+            }
+            None => {
+                if !live.follow(progress) {
+                    // With the next look, from the beginning.
+                    live.update(|state| state.finished = true);
+                }
+                return false;
+            }
+        };
+        let left = std::mem::replace(live, other);
+        left.update(|state| state.finished = true);
+        true
+    }
+}
+
+/// The thread or chat of a feed was deleted.
+pub(super) fn gone(of: Messageable) -> Error {
+    match of {
+        Messageable::AssistantThread(id) => Error::not_found("assistant thread", id),
+        Messageable::Chat(id) => Error::not_found("chat", id),
+    }
+}

@@ -1,0 +1,169 @@
+//! One reader of a conversation: from its cursor through what is stored into what happens.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::feed::{Feed, Feeds, Place, Turn, gone};
+use super::live::LiveRun;
+use super::told::{Change, Told};
+use crate::engine::AiEngine;
+use crate::error::{Error, Result};
+use crate::model::{Messageable, Run};
+use crate::store::turns;
+
+/// Turns read from the database at once.
+const PAGE: i64 = 32;
+
+#[derive(Debug)]
+pub(super) struct Reader {
+    engine: AiEngine,
+    pub(super) cursor: Cursor,
+    /// Read this run and nothing else.
+    only: Option<Only>,
+    /// The turn being told.
+    turn: Option<Turn>,
+    /// Turns read ahead.
+    stored: VecDeque<Turn>,
+    /// Joined when first needed: a run of this process is read without.
+    feed: Option<Arc<Feed>>,
+    refused: Option<Error>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Only {
+    id: i64,
+    seq: i64,
+}
+
+impl Reader {
+    pub(super) fn of_conversation(engine: &AiEngine, of: Messageable) -> Self {
+        Self {
+            engine: engine.clone(),
+            cursor: Cursor::start(of),
+            only: None,
+            turn: None,
+            stored: VecDeque::new(),
+            feed: None,
+            refused: None,
+        }
+    }
+
+    pub(super) fn of_run(engine: &AiEngine, run: &Run) -> Self {
+        let mut reader = Self::of_conversation(engine, run.messageable);
+        reader.cursor = Cursor::at(run.messageable, run.seq);
+        reader.only = Some(Only { id: run.id, seq: run.seq });
+        reader.turn = engine.registry().get(run.id).map(Turn::Run);
+        reader
+    }
+
+    /// Begins behind `cursor`.
+    pub(super) fn after(mut self, cursor: Cursor) -> Self {
+        if cursor.of != self.cursor.of {
+            let reason = format!(
+                "belongs to {}, not to {}; give the cursor of one of its own events, or none",
+                cursor.of, self.cursor.of
+            );
+            self.refused = Some(Error::invalid("cursor", cursor.to_string(), reason));
+        } else if self.only.is_none_or(|only| cursor.wanted() >= only.seq) {
+            self.cursor = cursor;
+        }
+        self
+    }
+
+    /// The next thing; `None` after the end of the only run. After an error there is nothing more.
+    pub(super) async fn next(&mut self) -> Result<Option<Change>> {
+        if let Some(error) = self.refused.take() {
+            return Err(error);
+        }
+        loop {
+            if self.only.is_some_and(|only| self.cursor.wanted() > only.seq) {
+                return Ok(None);
+            }
+            if let Some(turn) = &self.turn {
+                match turn.clone() {
+                    Turn::Said(message) => {
+                        self.turn = None;
+                        self.cursor.told = Told::all();
+                        return Ok(Some(Change::Said(*message)));
+                    }
+                    Turn::Run(live) => match self.step(&live).await {
+                        Ok(change) => return Ok(Some(change)),
+                        Err(failure) => {
+                            self.turn = None;
+                            if let (Some(message), Some(only)) = (failure, self.only) {
+                                return Err(Error::NotDriven { run_id: only.id, message });
+                            }
+                            self.engine.feeds().nudge();
+                        }
+                    },
+                }
+            } else {
+                let turn = self.find().await?;
+                if let Some(only) = self.only
+                    && !matches!(&turn, Turn::Run(live) if live.id == only.id)
+                {
+                    return Err(Error::RunGone(only.id));
+                }
+                if turn.seq() != self.cursor.seq {
+                    self.cursor = Cursor::at(self.cursor.of, turn.seq());
+                }
+                self.turn = Some(turn);
+            }
+        }
+    }
+
+    /// What the run has to tell next. `Err`: its accumulator says no more, perhaps for this reason.
+    async fn step(&mut self, live: &LiveRun) -> std::result::Result<Change, Option<String>> {
+        let told = &mut self.cursor.told;
+        let step = live.wait(|state| match state.after(told) {
+            Some(change) => Some(Ok(change)),
+            None => state.is_left().then(|| Err(state.failure.clone())),
+        });
+        let step = step.await;
+        if self.cursor.told.ended {
+            self.turn = None;
+            self.cursor.told = Told::all();
+        }
+        step
+    }
+
+    /// The turn to tell next, once there is one.
+    async fn find(&mut self) -> Result<Turn> {
+        let of = self.cursor.of;
+        let mut wanted = self.cursor.wanted();
+        let feed = Arc::clone(self.feed.get_or_insert_with(|| Feeds::join(&self.engine, of)));
+        let mut changes = feed.changes();
+        loop {
+            while let Some(turn) = self.stored.pop_front() {
+                if turn.seq() >= wanted {
+                    return Ok(turn);
+                }
+            }
+            match feed.find(wanted) {
+                Place::Turn(turn) => return Ok(turn),
+                Place::Stored(end) => {
+                    let (from, to) = (wanted, end.min(wanted.saturating_add(PAGE)));
+                    let stored = self
+                        .engine
+                        .store()
+                        .read(move |session| turns::between(session, of, from, to));
+                    self.stored = stored.await?.into_iter().map(Turn::of).collect();
+                    // Refused requests with a known key leave numbers without a turn.
+                    if self.stored.is_empty() {
+                        wanted = to;
+                    }
+                }
+                Place::Later if changes.changed().await.is_ok() => {}
+                Place::Unknown => feed.look_first(&self.engine).await?,
+                Place::Gone | Place::Later => {
+                    return Err(self.only.map_or_else(|| gone(of), |only| Error::RunGone(only.id)));
+                }
+                Place::Beyond => {
+                    let reason = "is ahead of its conversation: it is from another database, or an earlier state of this one was restored";
+                    return Err(Error::invalid("cursor", self.cursor.to_string(), reason));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What happens on threads and chats, as their readers ask for it: all conversations in a few statements.
+
+use std::collections::{BTreeMap, HashMap};
+
+use diesel::prelude::*;
+
+use super::session::{Session, of, on};
+use super::{deltas, messages, threads};
+use crate::error::Result;
+use crate::model::{Message, MessageStatus, Messageable, Run, RunRow, RunStatus};
+use crate::schema::ai_engine_runs::dsl as runs;
+
+/// One turn of a conversation.
+#[derive(Debug)]
+pub(crate) enum StoredTurn {
+    /// A run and its messages.
+    Run(Run, Vec<Message>),
+    /// A message that the host stored without a run.
+    Said(Message),
+}
+
+/// What a conversation is asked.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) of: Messageable,
+    /// The first turn that is not known; `None`: the first that has not ended.
+    pub(crate) next: Option<i64>,
+    pub(crate) followed: Vec<Followed>,
+}
+
+/// A run that another process drives, as far as it is known.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    pub(crate) run: i64,
+    /// Bytes of each unsettled message.
+    pub(crate) texts: Vec<(i64, usize)>,
+}
+
+/// What there is.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Where `turns` begins.
+    pub(crate) from: i64,
+    /// The number of the turn that is to come.
+    pub(crate) next: i64,
+    pub(crate) turns: Vec<StoredTurn>,
+    pub(crate) followed: Vec<Progress>,
+}
+
+/// How a followed run went on.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    pub(crate) run: Run,
+    /// Messages that are new or settled, whole.
+    pub(crate) messages: Vec<Message>,
+    pub(crate) appended: Vec<deltas::Appended>,
+}
+
+/// The answers in the order of the questions; `None`: the thread or chat is gone.
+///
+/// The turns below a conversation's next number are committed, or there are none: numbers are taken under its lock.
+pub(crate) fn look(
+    session: &mut dyn Session,
+    questions: &[Question],
+) -> Result<Vec<Option<Answer>>> {
+    let conversations: Vec<Messageable> = questions.iter().map(|question| question.of).collect();
+    let heads = threads::heads(session, &conversations)?;
+    let mut progress = follow(session, questions)?;
+    let mut answers = Vec::with_capacity(questions.len());
+    for question in questions {
+        let Some(&next) = heads.get(&question.of) else {
+            answers.push(None);
+            continue;
+        };
+        let from = match question.next {
+            Some(known) => known,
+            None => first_unended(session, question.of)?.unwrap_or(next),
+        };
+        let turns =
+            if from < next { between(session, question.of, from, next)? } else { Vec::new() };
+        let followed = question.followed.iter();
+        let followed = followed.filter_map(|followed| progress.remove(&followed.run)).collect();
+        answers.push(Some(Answer { from, next, turns, followed }));
+    }
+    Ok(answers)
+}
+
+fn first_unended(session: &mut dyn Session, parent: Messageable) -> Result<Option<i64>> {
+    Ok(on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .order(runs::seq)
+        .select(runs::seq)
+        .first(conn)
+        .optional())?)
+}
+
+/// The turns numbered `from` up to, not including, `to`.
+pub(crate) fn between(
+    session: &mut dyn Session,
+    parent: Messageable,
+    from: i64,
+    to: i64,
+) -> Result<Vec<StoredTurn>> {
+    let found: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .filter(runs::seq.ge(from))
+        .filter(runs::seq.lt(to))
+        .select(RunRow::as_select())
+        .load(conn))?;
+    let mut turns: BTreeMap<i64, StoredTurn> =
+        found.into_iter().map(|row| (row.seq, StoredTurn::Run(row.into(), Vec::new()))).collect();
+    for message in messages::between(session, parent, from, to)? {
+        match turns.get_mut(&message.seq) {
+            Some(StoredTurn::Run(_, said)) => said.push(message),
+            // Its run is gone: the conversation was deleted in between.
+            _ if message.run_id.is_some() => {}
+            _ => {
+                turns.insert(message.seq, StoredTurn::Said(message));
+            }
+        }
+    }
+    Ok(turns.into_values().collect())
+}
+
+/// How the followed runs went on. The runs are read before their messages: those of a run that has ended are settled.
+fn follow(session: &mut dyn Session, questions: &[Question]) -> Result<HashMap<i64, Progress>> {
+    let followed = || questions.iter().flat_map(|question| &question.followed);
+    let ids: Vec<i64> = followed().map(|followed| followed.run).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let known: HashMap<i64, usize> = followed().flat_map(|run| run.texts.iter().copied()).collect();
+    let mut progress = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(1000) {
+        let rows: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
+            .filter(runs::id.eq_any(ids))
+            .select(RunRow::as_select())
+            .load(conn))?;
+        for row in rows {
+            let run = Run::from(row);
+            progress.insert(run.id, Progress { run, messages: Vec::new(), appended: Vec::new() });
+        }
+        let states = messages::states_of_runs(session, ids)?;
+        let grows = |state: &messages::State| {
+            state.status == MessageStatus::Streaming && known.contains_key(&state.id)
+        };
+        let (growing, other): (Vec<_>, Vec<_>) = states.into_iter().partition(grows);
+        let other: Vec<i64> = other.iter().map(|state| state.id).collect();
+        for message in messages::by_ids(session, &other)? {
+            if let Some(progress) = message.run_id.and_then(|run| progress.get_mut(&run)) {
+                progress.messages.push(message);
+            }
+        }
+        let run_of: HashMap<i64, i64> =
+            growing.iter().map(|state| (state.id, state.run_id)).collect();
+        let bytes: Vec<(i64, usize)> =
+            growing.iter().map(|state| (state.id, known[&state.id])).collect();
+        for appended in deltas::after(session, &bytes)? {
+            if let Some(progress) =
+                run_of.get(&appended.message_id).and_then(|run| progress.get_mut(run))
+            {
+                progress.appended.push(appended);
+            }
+        }
+    }
+    Ok(progress)
+}
