@@ -272,8 +272,9 @@ async fn an_answer_the_provider_finished_after_the_kill_is_not_sent_again<D: Tes
     gate.reached().await;
     until_stored(&host, "Once ").await;
     process.kill();
-    gate.open();
+    // Before the gate opens: the rest might be written before the service sees that nobody reads it.
     host.fake.disconnected(1).await;
+    gate.open();
     host.db.execute(END_LEASES);
     assert_eq!(host.engine.recover().await.unwrap().settled, 1);
 
