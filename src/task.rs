@@ -1,4 +1,8 @@
-//! Tasks that end with whoever started them.
+//! Tasks that end with whoever started them, and tasks that run while there is something to do.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::engine::AiEngine;
 
 /// Ends a task when dropped.
 pub(crate) struct AbortOnDrop(pub(crate) tokio::task::AbortHandle);
@@ -6,5 +10,32 @@ pub(crate) struct AbortOnDrop(pub(crate) tokio::task::AbortHandle);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Held by a task of the engine's that is started when there is something to do, and of which there is one at most. In
+/// whatever way it ends, whoever has something to do next must find none running.
+pub(crate) struct Running {
+    engine: AiEngine,
+    flag: fn(&AiEngine) -> &AtomicBool,
+    retired: bool,
+}
+
+impl Running {
+    pub(crate) fn new(engine: &AiEngine, flag: fn(&AiEngine) -> &AtomicBool) -> Self {
+        Self { engine: engine.clone(), flag, retired: false }
+    }
+
+    /// The flag is taken back already; another task may have set it since.
+    pub(crate) fn retire(mut self) {
+        self.retired = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.retired {
+            (self.flag)(&self.engine).store(false, Ordering::SeqCst);
+        }
     }
 }

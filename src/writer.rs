@@ -21,7 +21,7 @@ use crate::store::responses;
 use crate::store::runs::{self, Claim, Fence, Locked};
 use crate::store::session::Session;
 use crate::store::workers;
-use crate::task::AbortOnDrop;
+use crate::task::{AbortOnDrop, Running};
 
 /// Longest time that text which arrived is not stored: what a crash may lose.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
@@ -281,8 +281,7 @@ async fn look_again(engine: &AiEngine, run: &LiveRun) -> Result<()> {
 }
 
 async fn write(engine: AiEngine) {
-    // In whatever way this task ends: the next run must find no writer that is none.
-    let mut running = Running { engine: engine.clone(), retired: false };
+    let running = Running::new(&engine, |engine| &engine.writer().running);
     let _beating = AbortOnDrop(tokio::spawn(beat(engine.clone())).abort_handle());
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -303,22 +302,7 @@ async fn write(engine: AiEngine) {
             ticks.tick().await;
         }
         if engine.registry().is_empty() && engine.writer().retire(&engine) {
-            running.retired = true;
-            return;
-        }
-    }
-}
-
-/// Says that the writer has ended, when it ends otherwise than by retiring.
-struct Running {
-    engine: AiEngine,
-    retired: bool,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if !self.retired {
-            self.engine.writer().running.store(false, Ordering::SeqCst);
+            return running.retire();
         }
     }
 }

@@ -1,36 +1,21 @@
-//! What happens on a thread or chat, for all its readers in this process together.
+//! The newest turns of a thread or chat, for all its readers in this process together.
 //!
 //! A feed holds the turns that are not over yet and the newest that are; earlier ones its readers take from the database,
-//! each once. Runs of this process are their live accumulators; of others, a mirror. One task looks into the database for
-//! all feeds, four times a second and whenever something of ours begins.
+//! each once. Runs of this process are their live accumulators; of others, a mirror.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::sync::watch;
 
 use super::live::LiveRun;
 use crate::engine::AiEngine;
-use crate::error::{Error, Result, with_causes};
+use crate::error::Error;
 use crate::model::{Message, Messageable};
 use crate::store::turns::{self, Answer, Progress, Question, StoredTurn};
-use crate::writer::TICK;
 
 /// Turns that are over and still kept: a reader that is little behind need not read the database.
 const KEPT: usize = 2;
-
-/// The feeds that have readers.
-#[derive(Debug, Default)]
-pub(crate) struct Feeds {
-    all: Mutex<HashMap<Messageable, Weak<Feed>>>,
-    running: AtomicBool,
-    /// Something began that readers may be waiting for.
-    news: Notify,
-    /// Held by the one look at a time: a later one must not be overtaken by an earlier.
-    looking: tokio::sync::Mutex<()>,
-}
 
 /// The newest turns of one thread or chat.
 #[derive(Debug)]
@@ -105,109 +90,11 @@ impl Turn {
     }
 }
 
-impl Feeds {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Messageable, Weak<Feed>>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The feed of a conversation, kept while somebody holds it.
-    pub(super) fn join(engine: &AiEngine, of: Messageable) -> Arc<Feed> {
-        let feeds = engine.feeds();
-        let mut all = feeds.lock();
-        let found = all.get(&of).and_then(Weak::upgrade);
-        let feed = found.unwrap_or_else(|| {
-            let state = Mutex::default();
-            let feed = Arc::new(Feed { of, state, changed: watch::Sender::new(()) });
-            all.insert(of, Arc::downgrade(&feed));
-            feed
-        });
-        if !feeds.running.swap(true, Ordering::SeqCst) {
-            tokio::spawn(keep_looking(engine.clone()));
-        }
-        feed
-    }
-
-    /// Something began in this process.
-    pub(crate) fn nudge(&self) {
-        if self.running.load(Ordering::SeqCst) {
-            self.news.notify_one();
-        }
-    }
-
-    /// The feeds that still have readers.
-    fn read(&self) -> Vec<Arc<Feed>> {
-        let mut all = self.lock();
-        all.retain(|_, feed| feed.strong_count() > 0);
-        all.values().filter_map(Weak::upgrade).collect()
-    }
-
-    /// Ends the task, unless a feed was joined in between and found it running.
-    fn retire(&self) -> bool {
-        let all = self.lock();
-        let retired = all.values().all(|feed| feed.strong_count() == 0);
-        if retired {
-            self.running.store(false, Ordering::SeqCst);
-        }
-        retired
-    }
-}
-
-async fn keep_looking(engine: AiEngine) {
-    // In whatever way this task ends: the next reader must not find one that is none.
-    let mut running = Running { engine: engine.clone(), retired: false };
-    let mut ticks = tokio::time::interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = engine.feeds().news.notified() => {}
-        }
-        let feeds = engine.feeds().read();
-        if feeds.is_empty() && engine.feeds().retire() {
-            running.retired = true;
-            return;
-        }
-        if let Err(error) = look(&engine, &feeds).await {
-            let error = with_causes(&error);
-            tracing::warn!(
-                error,
-                "could not look for what happens on threads and chats; readers wait"
-            );
-            ticks.tick().await;
-        }
-    }
-}
-
-/// Says that nobody looks any more, when the task ends otherwise than by retiring.
-struct Running {
-    engine: AiEngine,
-    retired: bool,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if !self.retired {
-            self.engine.feeds().running.store(false, Ordering::SeqCst);
-        }
-    }
-}
-
-/// Asks the database about these conversations.
-async fn look(engine: &AiEngine, feeds: &[Arc<Feed>]) -> Result<()> {
-    let _alone = engine.feeds().looking.lock().await;
-    answer(engine, feeds).await
-}
-
-async fn answer(engine: &AiEngine, feeds: &[Arc<Feed>]) -> Result<()> {
-    let questions: Vec<Question> = feeds.iter().map(|feed| feed.question()).collect();
-    let answers = engine.store().read(move |session| turns::look(session, &questions)).await?;
-    for (feed, answer) in feeds.iter().zip(answers) {
-        feed.learn(engine, answer);
-    }
-    Ok(())
-}
-
 impl Feed {
+    pub(super) fn new(of: Messageable) -> Self {
+        Self { of, state: Mutex::default(), changed: watch::Sender::new(()) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -231,13 +118,9 @@ impl Feed {
         }
     }
 
-    /// Looks for the first time, unless somebody has meanwhile.
-    pub(super) async fn look_first(self: &Arc<Self>, engine: &AiEngine) -> Result<()> {
-        let _alone = engine.feeds().looking.lock().await;
-        if self.state().next.is_some() {
-            return Ok(());
-        }
-        answer(engine, std::slice::from_ref(self)).await
+    /// Before the first look.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.state().next.is_none()
     }
 
     /// Tells of changes from now on.
@@ -245,7 +128,7 @@ impl Feed {
         self.changed.subscribe()
     }
 
-    fn question(&self) -> Question {
+    pub(super) fn question(&self) -> Question {
         let state = self.state();
         let followed = state.turns.iter().filter_map(|turn| match turn {
             Turn::Run(live) if live.state().ended => None,
@@ -259,7 +142,7 @@ impl Feed {
         Question { of: self.of, next: state.next, followed: followed.collect() }
     }
 
-    fn learn(&self, engine: &AiEngine, answer: Option<Answer>) {
+    pub(super) fn learn(&self, engine: &AiEngine, answer: Option<Answer>) {
         let mut state = self.state();
         let news = match answer {
             None => !std::mem::replace(&mut state.gone, true),

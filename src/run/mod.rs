@@ -7,6 +7,7 @@ mod cursor;
 mod drive;
 mod events;
 mod feed;
+mod feeds;
 mod finals;
 mod history;
 mod live;
@@ -29,7 +30,7 @@ pub use request::RunRequest;
 
 pub(crate) use conversation::create_conversation;
 use drive::drive;
-pub(crate) use feed::Feeds;
+pub(crate) use feeds::Feeds;
 pub(crate) use live::{LiveRun, Stop};
 pub(crate) use outbox::delete_remotely;
 pub(crate) use owner::deliver_created;

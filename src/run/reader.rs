@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::cursor::Cursor;
-use super::feed::{Feed, Feeds, Place, Turn, gone};
+use super::feed::{Feed, Place, Turn, gone};
+use super::feeds::{Feeds, look_first};
 use super::live::LiveRun;
 use super::told::{Change, Told};
 use crate::engine::AiEngine;
@@ -155,7 +156,7 @@ impl Reader {
                     }
                 }
                 Place::Later if changes.changed().await.is_ok() => {}
-                Place::Unknown => feed.look_first(&self.engine).await?,
+                Place::Unknown => look_first(&self.engine, &feed).await?,
                 Place::Gone | Place::Later => {
                     return Err(self.only.map_or_else(|| gone(of), |only| Error::RunGone(only.id)));
                 }
