@@ -23,6 +23,7 @@ mod support;
 mod conversation;
 mod deletion;
 mod faults;
+mod first_version;
 mod hooks;
 mod host_transaction;
 mod lifecycle;
