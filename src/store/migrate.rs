@@ -21,19 +21,18 @@
 //! ```sql
 //! CREATE TABLE new_ai_engine_runs (…);         -- the new form; a reference to itself by the old name
 //! INSERT INTO new_ai_engine_runs (id, …) SELECT id, … FROM ai_engine_runs;
-//! UPDATE sqlite_sequence                       -- or ids of deleted rows would come again
-//!     SET seq = (SELECT seq FROM sqlite_sequence WHERE name = 'ai_engine_runs')
-//!     WHERE name = 'new_ai_engine_runs';
+//! DELETE FROM sqlite_sequence WHERE name = 'new_ai_engine_runs';
+//! INSERT INTO sqlite_sequence (name, seq)      -- or ids of deleted rows would come again
+//!     SELECT 'new_ai_engine_runs', seq FROM sqlite_sequence WHERE name = 'ai_engine_runs';
 //! DROP TABLE ai_engine_runs;                   -- takes its indexes and triggers along
 //! ALTER TABLE new_ai_engine_runs RENAME TO ai_engine_runs;
 //! CREATE INDEX …;                              -- all of them again
 //! ```
 //!
-//! In this order: to rename the old table away first would take the references of other tables with it. With
-//! `legacy_alter_table`, which is on meanwhile, a rename leaves everything else as it is, and a view or trigger of the
-//! host's that names the table does not stop it. So a migration must not count on a rename being followed by triggers
-//! and views. An empty table has no row in `sqlite_sequence` to update, and then no row to lose: insert one if ids were
-//! given out before. Indexes and triggers that the host added to the table go with it; the changelog has to say so.
+//! In this order: renaming the old table away first is what can take the references of other tables with it.
+//! `legacy_alter_table` is on meanwhile, so that a rename leaves everything else as it is, and a view or trigger of the
+//! host's that names the table does not stop it; no migration may count on a rename being followed by views and triggers.
+//! Indexes and triggers that the host added to the table itself go with it; the changelog has to say so.
 
 use diesel::connection::{BoxableConnection, SimpleConnection, TransactionManager};
 use diesel::migration::{Migration, MigrationSource};

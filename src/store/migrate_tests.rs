@@ -88,8 +88,9 @@ mod sqlite {
         format!(
             "{table};
              INSERT INTO new_ai_engine_runs SELECT * FROM ai_engine_runs;
-             UPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = 'ai_engine_runs')
-                 WHERE name = 'new_ai_engine_runs';
+             DELETE FROM sqlite_sequence WHERE name = 'new_ai_engine_runs';
+             INSERT INTO sqlite_sequence (name, seq)
+                 SELECT 'new_ai_engine_runs', seq FROM sqlite_sequence WHERE name = 'ai_engine_runs';
              DROP TABLE ai_engine_runs;
              ALTER TABLE new_ai_engine_runs RENAME TO ai_engine_runs;
              {indexes}"

@@ -7,6 +7,8 @@
 //! scripts/with-postgres cargo test --all-features --test suite first_version -- --ignored
 //! ```
 
+use std::fmt::Write as _;
+
 use ai_engine::testing::{FakeOpenAi, Reply};
 use ai_engine::{AiEngine, History, Message, Page, Run, RunStatus, prelude::*};
 
@@ -106,12 +108,12 @@ async fn told(engine: &AiEngine, user: &User) -> String {
     let mut threads = user.assistant_threads(engine).list(Page::default()).await.unwrap();
     threads.sort_by_key(|thread| thread.id);
     for thread in threads {
-        text += &format!("thread {}\n", thread.id);
+        writeln!(text, "thread {}", thread.id).unwrap();
         let messages = thread.messages(engine).list(Page::default()).await.unwrap();
         text += &lines(&messages, &thread.runs(engine, Page::default()).await.unwrap());
     }
     for chat in user.chats(engine).list(Page::default()).await.unwrap() {
-        text += &format!("chat {}\n", chat.id);
+        writeln!(text, "chat {}", chat.id).unwrap();
         let messages = chat.messages(engine).list(Page::default()).await.unwrap();
         text += &lines(&messages, &chat.runs(engine, Page::default()).await.unwrap());
     }

@@ -1,5 +1,7 @@
 //! Fills a database as the first version did, and writes it down.
 
+use std::fmt::Write as _;
+
 use ai_engine::testing::{Gate, Reply};
 use ai_engine::{AiEngine, AssistantDefinition, AssistantThread, History, Role, prelude::*};
 use serde_json::json;
@@ -207,9 +209,12 @@ fn dump<D: Raw>(conn: &mut dyn HostConnection, base_url: &str) -> String {
                 let known = |value: &str| {
                     format!("CASE WHEN {column} IS NULL THEN 'NULL' ELSE '{value}' END")
                 };
-                let quoted = |value: &str| match sqlite {
-                    true => format!("quote({value})"),
-                    false => format!("quote_nullable(CAST({value} AS TEXT))"),
+                let quoted = |value: &str| {
+                    if sqlite {
+                        format!("quote({value})")
+                    } else {
+                        format!("quote_nullable(CAST({value} AS TEXT))")
+                    }
                 };
                 match (table, *column) {
                     _ if kind.starts_with("TIMESTAMP") => known("''2026-01-01 00:00:00''"),
@@ -241,9 +246,11 @@ fn dump<D: Raw>(conn: &mut dyn HostConnection, base_url: &str) -> String {
         dump += &rows.join("\n");
         dump += "\n";
         if !sqlite && key == "id" && table != "workers" {
-            dump += &format!(
-                "SELECT setval(pg_get_serial_sequence('{name}', 'id'), (SELECT max(id) FROM {name}));\n"
-            );
+            writeln!(
+                dump,
+                "SELECT setval(pg_get_serial_sequence('{name}', 'id'), (SELECT max(id) FROM {name}));"
+            )
+            .unwrap();
         }
     }
     dump
