@@ -7,6 +7,7 @@ mod cursor;
 mod drive;
 mod events;
 mod finals;
+pub mod fuzzing;
 mod history;
 mod live;
 mod outbox;
