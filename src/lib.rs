@@ -93,6 +93,9 @@ pub use hooks::{HookContext, MessageHooks};
 pub use model::*;
 pub use openai::OpenAi;
 pub use record::Record;
+// For fuzzing only.
+#[doc(hidden)]
+pub use run::fuzzing;
 pub use run::{Cursor, Event, EventKind, Events, Recovered, RunEvents, RunRequest};
 pub use store::database::Database;
 pub use store::migrate::migrate;

@@ -9,7 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::lenient::Object;
+use super::lenient::{self, Object};
 use super::{ApiError, ApiKey, Error, Result, config::Limits};
 
 /// Most bytes read of an error's body; the message kept of it is shorter still.
@@ -58,7 +58,7 @@ impl Answer {
     pub(super) fn request_id(&self) -> Option<String> {
         let id = self.response.headers().get("x-request-id")?.to_str().ok()?;
         let id = self.key.as_ref().map_or_else(|| id.into(), |key| key.redact(id));
-        Some(super::lenient::bounded(&id, 256))
+        Some(lenient::bounded(&id, 256))
     }
 
     pub(super) fn content_type(&self) -> String {
@@ -108,26 +108,7 @@ impl Answer {
     /// The body as a JSON object.
     pub(super) async fn into_object(mut self) -> Result<Object> {
         let body = self.body().await?;
-        let malformed = |message: String| {
-            let text = String::from_utf8_lossy(&body);
-            let text = self
-                .key
-                .as_ref()
-                .map_or_else(|| text.clone(), |key| key.redact(&text).into_owned().into());
-            Error::malformed("the answer", message, &text)
-        };
-        match serde_json::from_slice(&body) {
-            // Some gateways report errors with status 200. A response has an `error` too, but then
-            // an id as well.
-            Ok(Value::Object(object)) if is_error(&object) => {
-                let mut error = ApiError::from_object(&object);
-                error.request_id = self.request_id();
-                Err(error.finish(self.key.as_ref()).into())
-            }
-            Ok(Value::Object(object)) => Ok(object),
-            Ok(_) => Err(malformed("it is no JSON object".to_owned())),
-            Err(error) => Err(malformed(error.to_string())),
-        }
+        object_of(&body, self.request_id(), self.key.as_ref())
     }
 
     /// The beginning of a body that cannot be used, as an error.
@@ -165,6 +146,31 @@ impl Answer {
     /// Reads a short body, so that the connection can be used again; what it says does not matter.
     pub(super) async fn discard(mut self) {
         self.beginning().await;
+    }
+}
+
+/// Reads a body as a JSON object.
+pub(super) fn object_of(
+    body: &[u8],
+    request_id: Option<String>,
+    key: Option<&ApiKey>,
+) -> Result<Object> {
+    let malformed = |message: String| {
+        let text = String::from_utf8_lossy(body);
+        let text = key.map_or_else(|| text.clone(), |key| key.redact(&text).into_owned().into());
+        Error::malformed("the answer", message, &text)
+    };
+    match lenient::parse(body) {
+        // Some gateways report errors with status 200. A response has an `error` too, but then an
+        // id as well.
+        Ok(Value::Object(object)) if is_error(&object) => {
+            let mut error = ApiError::from_object(&object);
+            error.request_id = request_id;
+            Err(error.finish(key).into())
+        }
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(malformed("it is no JSON object".to_owned())),
+        Err(error) => Err(malformed(error.to_string())),
     }
 }
 

@@ -103,12 +103,12 @@ impl ApiError {
         body: &str,
         key: Option<&ApiKey>,
     ) -> Self {
-        let mut error = match serde_json::from_str(body) {
+        let mut error = match lenient::parse(body.as_bytes()) {
             Ok(Value::Object(object)) => Self::from_object(&object),
             Ok(Value::String(message)) => Self { message, ..Self::default() },
             // An HTML page says nothing that its status does not say.
             _ if body.trim_start().starts_with('<') => Self::default(),
-            _ => Self { message: body.trim().to_owned(), ..Self::default() },
+            _ => Self { message: lenient::without_nul(body.trim()), ..Self::default() },
         };
         if status.is_redirection() {
             let target = header(headers, "location").unwrap_or("an address it does not name");

@@ -154,7 +154,7 @@ pub(super) fn decode(sse: &SseEvent, key: Option<&ApiKey>) -> Result<Option<Stre
         let data = key.map_or_else(|| data.into(), |key| key.redact(data));
         Error::malformed("an event of the stream", message, &data)
     };
-    match serde_json::from_str(data) {
+    match lenient::parse(data.as_bytes()) {
         Ok(Value::Object(object)) => Ok(Some(event(object, &sse.event, key))),
         Ok(_) => Err(malformed("its data is no JSON object".to_owned())),
         Err(error) => Err(malformed(error.to_string())),

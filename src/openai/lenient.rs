@@ -7,6 +7,34 @@ use serde_json::{Map, Value};
 
 pub(super) type Object = Map<String, Value>;
 
+/// Reads JSON. NUL becomes U+FFFD: nobody can read it, and not every database can store it.
+pub(super) fn parse(json: &[u8]) -> serde_json::Result<Value> {
+    let mut value = serde_json::from_slice(json)?;
+    replace_nul(&mut value);
+    Ok(value)
+}
+
+fn replace_nul(value: &mut Value) {
+    match value {
+        Value::String(text) if text.contains('\0') => *text = without_nul(text),
+        Value::Array(values) => values.iter_mut().for_each(replace_nul),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(replace_nul);
+            if fields.keys().any(|key| key.contains('\0')) {
+                *fields = std::mem::take(fields)
+                    .into_iter()
+                    .map(|(key, value)| (without_nul(&key), value))
+                    .collect();
+            }
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 pub(super) fn text<'v>(object: &'v Object, key: &str) -> Option<&'v str> {
     object.get(key).and_then(Value::as_str)
 }
@@ -63,6 +91,12 @@ mod tests {
         assert_eq!(index(map, "missing"), None);
         assert_eq!(text(map, "s"), None);
         assert_eq!(take_object(map, "o"), None);
+    }
+
+    #[test]
+    fn nul_is_replaced_in_every_depth_and_in_names() {
+        let value = parse(br#"{"a\u0000": [{"b": "\u0000c"}], "d": "\\u0000"}"#).unwrap();
+        assert_eq!(value, json!({"a\u{fffd}": [{"b": "\u{fffd}c"}], "d": "\\u0000"}));
     }
 
     #[test]

@@ -28,6 +28,7 @@
 //! # Guarantees
 //!
 //! * Unknown events, items, fields and values are never errors; missing ones neither.
+//! * JSON is kept as sent, but for NUL, which becomes U+FFFD: not every database can store it.
 //! * The API key, and the password of a URL, appear in no `Debug` form, error or log.
 //! * Every wait and every size has a limit, and the error names the setting that raises it.
 //! * A request is repeated only while no good answer has begun; a stream is never repeated.
@@ -76,5 +77,7 @@ pub use stream::ResponseStream;
 pub use wire::{Conversation, ItemPage, Response, ResponseError, Usage};
 
 // For benchmarks and fuzzing only.
+#[doc(hidden)]
+pub mod fuzzing;
 #[doc(hidden)]
 pub use sse::{SseEvent, decode as decode_sse};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 
@@ -67,6 +68,21 @@ impl ResponseStream {
             this.events = Some(sse::decode(answer.into_chunks(), max_event_bytes).boxed());
         }
         Ok(this)
+    }
+
+    /// The events of a body that needs no connection.
+    pub(super) fn of_chunks(
+        chunks: impl Stream<Item = Result<Bytes>> + Send + 'static,
+        max_event_bytes: usize,
+        key: Option<ApiKey>,
+    ) -> Self {
+        Self {
+            events: Some(sse::decode(chunks, max_event_bytes).boxed()),
+            whole: None,
+            error_seen: false,
+            request_id: None,
+            key,
+        }
     }
 
     /// The next event; `None` after the end.

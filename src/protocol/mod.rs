@@ -7,7 +7,7 @@ use std::pin::Pin;
 use async_trait::async_trait;
 use futures_core::Stream;
 
-pub(crate) use responses::Responses;
+pub(crate) use responses::{Responses, progress};
 
 use crate::model::{AssistantDefinition, RunStatus, Usage};
 use crate::openai::{Item, Result};
@@ -43,7 +43,7 @@ pub(crate) enum News {
 }
 
 /// How a call ended, by the provider's word.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ended {
     /// `Completed`, `Incomplete`, `Failed` or `Cancelled`.
     pub(crate) status: RunStatus,

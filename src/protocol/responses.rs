@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use super::{Call, Ended, News, Progress, ProgressStream, Protocol};
 use crate::model::{RunStatus, Usage};
 use crate::openai::{
-    CreateConversation, CreateResponse, Error, Item, ListItems, OpenAi, Order, Response, Result,
-    StreamEvent, StreamEventKind,
+    CreateConversation, CreateResponse, Error, Item, ListItems, OpenAi, Order, Response,
+    ResponseStream, Result, StreamEvent, StreamEventKind,
 };
 
 /// The largest page of the items endpoint (`OpenAI`'s API description).
@@ -78,8 +78,7 @@ impl Protocol for Responses {
         } else {
             responses.stream(&request).await?
         };
-        let mut reader = Reader::default();
-        Ok(Box::pin(stream.map(move |event| event.and_then(|event| reader.read(event)))))
+        Ok(progress(stream))
     }
 
     async fn create_conversation(&self) -> Result<String> {
@@ -148,6 +147,12 @@ fn gone(result: Result<()>) -> Result<()> {
         Err(error) if error.is_not_found() => Ok(()),
         other => other,
     }
+}
+
+/// What a streamed response means to a run.
+pub(crate) fn progress(stream: ResponseStream) -> ProgressStream {
+    let mut reader = Reader::default();
+    Box::pin(stream.map(move |event| event.and_then(|event| reader.read(event))))
 }
 
 /// Turns stream events into progress. Lenient: what a server leaves out is made up from what it sends.

@@ -2,14 +2,14 @@
 
 use futures_util::StreamExt;
 
-use super::live::{CallRow, LiveRun, Stop};
+use super::live::{Applied, CallRow, LiveRun, Stop};
 use super::outcome::{Broken, Outcome, refused};
 use super::{conversation, history};
 use crate::engine::{AiEngine, Remote};
 use crate::error::{Error, Result, with_causes};
 use crate::model::{AssistantDefinition, RemoteState};
 use crate::openai::{self, Item};
-use crate::protocol::{Call, Ended, News};
+use crate::protocol::{Call, Ended};
 use crate::run::history::Source;
 use crate::store::runs::{self, Claim, Fence, Locked};
 use crate::store::{items, messages, responses};
@@ -109,24 +109,13 @@ async fn once(
     })?;
     drop(call);
     while let Some(progress) = stream.next().await {
-        let progress = progress.map_err(Broken::Stream)?;
-        if let Some(number) = progress.sequence_number {
-            live.state().sequence_number = number;
-        }
-        match progress.news {
-            News::Alive => {}
-            News::Started { response_id } => {
-                if let Some(call) = &mut live.state().call {
-                    call.remote_id = Some(response_id);
-                }
-            }
-            News::Text { delta, .. } if delta.is_empty() => {}
-            News::Text { slot, remote_id, delta } => {
-                live.append(slot, remote_id, &delta);
+        match live.apply(progress.map_err(Broken::Stream)?) {
+            Applied::Silently => {}
+            Applied::Text => {
                 engine.writer().wake_for(live);
                 respect_limits(engine, live).await?;
             }
-            News::Ended(ended) => return Ok(*ended),
+            Applied::Ended(ended) => return Ok(*ended),
         }
     }
     // The client ends a stream with its end event or an error.

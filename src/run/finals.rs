@@ -1,7 +1,5 @@
 //! What a call left, once it is over: the provider's word over the streamed one.
 
-use serde_json::Value;
-
 use super::live::LiveMessage;
 use crate::model::RemoteState;
 use crate::openai::Item;
@@ -32,7 +30,7 @@ pub(super) fn final_messages(streamed: &[LiveMessage], output: &[Item]) -> Vec<F
         .collect();
     let mut matched = vec![false; finals.len()];
     for (index, item) in output.iter().enumerate().filter(|(_, item)| item.kind() == "message") {
-        let text = item.text().replace('\0', "\u{fffd}");
+        let text = item.text();
         let by_id = finals
             .iter()
             .position(|known| item.id().is_some() && known.remote_id.as_deref() == item.id());
@@ -76,7 +74,7 @@ pub(super) fn other_items(output: &[Item], remote_state: RemoteState) -> Vec<New
             kind: item.kind().to_owned(),
             call_id: item.call_id().map(str::to_owned),
             phase: item.as_value().get("phase").and_then(|phase| phase.as_str()).map(str::to_owned),
-            item: without_nul(item.as_value().clone()),
+            item: item.as_value().clone(),
             remote_id: item.id().map(str::to_owned),
             remote_state,
         })
@@ -104,18 +102,6 @@ pub(super) fn close_calls(items: &mut Vec<NewItem>, outputs: usize) -> bool {
         });
     }
     !calls.is_empty()
-}
-
-/// PostgreSQL stores JSON text as it is, but no NUL in what is read out of it.
-fn without_nul(value: Value) -> Value {
-    match value {
-        Value::String(text) if text.contains('\0') => Value::String(text.replace('\0', "\u{fffd}")),
-        Value::Array(values) => Value::Array(values.into_iter().map(without_nul).collect()),
-        Value::Object(fields) => Value::Object(
-            fields.into_iter().map(|(key, value)| (key, without_nul(value))).collect(),
-        ),
-        other => other,
-    }
 }
 
 #[cfg(test)]
@@ -173,12 +159,5 @@ mod tests {
         let finals =
             final_messages(&[], &[reasoning, output(None, "unstreamed"), output(None, " ")]);
         assert_eq!(told(&finals), [(1, "unstreamed")]);
-    }
-
-    #[test]
-    fn nul_is_replaced_in_every_depth_of_an_item() {
-        let nested = json!({"type": "reasoning", "summary": [{"text": "a\0b"}]});
-        let items = other_items(&[Item::from(nested)], RemoteState::Absent);
-        assert_eq!(items[0].item["summary"][0]["text"], "a\u{fffd}b");
     }
 }

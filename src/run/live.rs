@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::model::{Message, Messageable, Run};
+use crate::protocol::{Ended, News, Progress};
 use crate::store::runs::Claim;
 
 /// Why a run is to stop before the provider ends it.
@@ -73,6 +74,17 @@ pub(crate) struct LiveMessage {
     /// The final text was another than the streamed one.
     pub(crate) replaced: bool,
     pub(crate) settled: bool,
+}
+
+/// What became of something the stream said.
+#[derive(Debug)]
+pub(crate) enum Applied {
+    /// There is nothing to write or to show.
+    Silently,
+    /// There is more text.
+    Text,
+    /// The call ended.
+    Ended(Box<Ended>),
 }
 
 /// The row of a call, and what it was sent.
@@ -163,6 +175,27 @@ impl LiveRun {
         }
     }
 
+    /// Takes in what the stream said. The end is the caller's to settle.
+    pub(crate) fn apply(&self, progress: Progress) -> Applied {
+        if let Some(number) = progress.sequence_number {
+            self.state().sequence_number = number;
+        }
+        match progress.news {
+            News::Started { response_id } => {
+                if let Some(call) = &mut self.state().call {
+                    call.remote_id = Some(response_id);
+                }
+                Applied::Silently
+            }
+            News::Text { slot, remote_id, delta } if !delta.is_empty() => {
+                self.append(slot, remote_id, &delta);
+                Applied::Text
+            }
+            News::Text { .. } | News::Alive => Applied::Silently,
+            News::Ended(ended) => Applied::Ended(ended),
+        }
+    }
+
     /// Appends text that arrived; creates its message if it is the first of its slot.
     pub(crate) fn append(&self, slot: i64, remote_id: Option<String>, delta: &str) {
         self.update(|state| {
@@ -170,12 +203,7 @@ impl LiveRun {
             if message.remote_id.is_none() {
                 message.remote_id = remote_id;
             }
-            // PostgreSQL cannot store NUL, and nobody can read it.
-            if delta.contains('\0') {
-                message.text.push_str(&delta.replace('\0', "\u{fffd}"));
-            } else {
-                message.text.push_str(delta);
-            }
+            message.text.push_str(delta);
         });
     }
 }

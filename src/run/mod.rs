@@ -9,6 +9,7 @@ mod events;
 mod feed;
 mod feeds;
 mod finals;
+pub mod fuzzing;
 mod history;
 mod live;
 mod mirror;

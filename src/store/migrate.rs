@@ -8,6 +8,31 @@
 //!   succeed, and one of them does the work.
 //! * On SQLite foreign keys are off while a table is rebuilt (otherwise dropping it would delete its
 //!   children) and checked before the commit.
+//!
+//! # Writing a migration
+//!
+//! A migration that was released is never changed; a new one goes into new folders of the same name for both
+//! databases. It must keep what is stored: the tests upgrade a database that the first version filled.
+//!
+//! PostgreSQL's `ALTER TABLE` can change everything. What SQLite's cannot (a constraint, a column's type) takes a
+//! rebuild, by the steps of <https://sqlite.org/lang_altertable.html>. The steps about `foreign_keys` and the transaction
+//! are done here; the migration has these:
+//!
+//! ```sql
+//! CREATE TABLE new_ai_engine_runs (…);         -- the new form; a reference to itself by the old name
+//! INSERT INTO new_ai_engine_runs (id, …) SELECT id, … FROM ai_engine_runs;
+//! DELETE FROM sqlite_sequence WHERE name = 'new_ai_engine_runs';
+//! INSERT INTO sqlite_sequence (name, seq)      -- or ids of deleted rows would come again
+//!     SELECT 'new_ai_engine_runs', seq FROM sqlite_sequence WHERE name = 'ai_engine_runs';
+//! DROP TABLE ai_engine_runs;                   -- takes its indexes and triggers along
+//! ALTER TABLE new_ai_engine_runs RENAME TO ai_engine_runs;
+//! CREATE INDEX …;                              -- all of them again
+//! ```
+//!
+//! In this order: renaming the old table away first is what can take the references of other tables with it.
+//! `legacy_alter_table` is on meanwhile, so that a rename leaves everything else as it is, and a view or trigger of the
+//! host's that names the table does not stop it; no migration may count on a rename being followed by views and triggers.
+//! Indexes and triggers that the host added to the table itself go with it; the changelog has to say so.
 
 use diesel::connection::{BoxableConnection, SimpleConnection, TransactionManager};
 use diesel::migration::{Migration, MigrationSource};
@@ -48,49 +73,75 @@ diesel::table! {
 pub fn migrate(session: &mut dyn Session) -> Result<usize> {
     match session.conn() {
         #[cfg(feature = "sqlite")]
-        Conn::Sqlite(conn) => migrate_sqlite(conn),
+        Conn::Sqlite(conn) => migrate_sqlite(conn, &SQLITE),
         #[cfg(feature = "postgres")]
-        Conn::Pg(conn) => {
-            refuse_open_transaction(conn)?;
-            // The host's isolation level might be one that looks at the tables as they were before the lock.
-            conn.build_transaction().read_committed().run(|conn| {
-                diesel::sql_query(format!("SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
-                    .execute(conn)?;
-                run_pending::<diesel::pg::Pg, _>(conn, &POSTGRES)
-            })
-        }
+        Conn::Pg(conn) => migrate_postgres(conn, &POSTGRES),
+    }
+}
+
+#[cfg(feature = "postgres")]
+fn migrate_postgres(
+    conn: &mut PgConnection,
+    source: &impl MigrationSource<diesel::pg::Pg>,
+) -> Result<usize> {
+    refuse_open_transaction(conn)?;
+    // The host's isolation level might be one that looks at the tables as they were before the lock.
+    conn.build_transaction().read_committed().run(|conn| {
+        diesel::sql_query(format!("SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
+            .execute(conn)?;
+        run_pending(conn, source)
+    })
+}
+
+/// What the host set on its connection, and gets back.
+#[cfg(feature = "sqlite")]
+#[derive(QueryableByName)]
+struct Pragmas {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    timeout: i32,
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    foreign_keys: i32,
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    legacy_alter_table: i32,
+}
+
+#[cfg(feature = "sqlite")]
+impl Pragmas {
+    const SELECT: &str = "SELECT timeout, foreign_keys, legacy_alter_table \
+        FROM pragma_busy_timeout, pragma_foreign_keys, pragma_legacy_alter_table";
+
+    fn set(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
+        let Self { timeout, foreign_keys, legacy_alter_table } = self;
+        conn.batch_execute(&format!(
+            "PRAGMA busy_timeout = {timeout}; PRAGMA foreign_keys = {foreign_keys}; \
+             PRAGMA legacy_alter_table = {legacy_alter_table}"
+        ))
     }
 }
 
 #[cfg(feature = "sqlite")]
-fn migrate_sqlite(conn: &mut SqliteConnection) -> Result<usize> {
-    #[derive(QueryableByName)]
-    struct ForeignKeys {
-        #[diesel(sql_type = diesel::sql_types::Integer)]
-        foreign_keys: i32,
-    }
-    #[derive(QueryableByName)]
-    struct BusyTimeout {
-        #[diesel(sql_type = diesel::sql_types::Integer)]
-        timeout: i32,
-    }
-
+fn migrate_sqlite(
+    conn: &mut SqliteConnection,
+    source: &impl MigrationSource<diesel::sqlite::Sqlite>,
+) -> Result<usize> {
     refuse_open_transaction(conn)?;
-    // A connection that does not wait would fail beside another start. These statements need no lock yet.
-    let BusyTimeout { timeout } = diesel::sql_query("PRAGMA busy_timeout").get_result(conn)?;
-    let ForeignKeys { foreign_keys } = diesel::sql_query("PRAGMA foreign_keys").get_result(conn)?;
-    let patient = timeout.max(BUSY_TIMEOUT_MS);
-    conn.batch_execute(&format!("PRAGMA busy_timeout = {patient}; PRAGMA foreign_keys = OFF"))?;
+    // These statements need no lock yet.
+    let hosts: Pragmas = diesel::sql_query(Pragmas::SELECT).get_result(conn)?;
+    let ours = Pragmas {
+        // A connection that does not wait would fail beside another start.
+        timeout: hosts.timeout.max(BUSY_TIMEOUT_MS),
+        foreign_keys: 0,
+        legacy_alter_table: 1,
+    };
+    ours.set(conn)?;
     let result = conn.immediate_transaction(|conn| {
-        let count = run_pending::<diesel::sqlite::Sqlite, _>(conn, &SQLITE)?;
+        let count = run_pending(conn, source)?;
         if count > 0 {
             check_foreign_keys(conn)?;
         }
         Ok(count)
     });
-    conn.batch_execute(&format!(
-        "PRAGMA foreign_keys = {foreign_keys}; PRAGMA busy_timeout = {timeout}"
-    ))?;
+    hosts.set(conn)?;
     result
 }
 
@@ -100,15 +151,18 @@ fn check_foreign_keys(conn: &mut SqliteConnection) -> Result<()> {
     #[derive(QueryableByName)]
     struct Violation {
         #[diesel(sql_type = diesel::sql_types::Text)]
-        table: String,
+        name: String,
     }
 
-    let broken: Vec<Violation> =
-        diesel::sql_query("SELECT DISTINCT \"table\" FROM pragma_foreign_key_check").load(conn)?;
-    match broken.iter().find(|violation| violation.table.starts_with("ai_engine_")) {
-        Some(violation) => Err(Error::Migration(format!(
-            "rows of {} would point nowhere; nothing was changed",
-            violation.table
+    let broken: Option<Violation> = diesel::sql_query(
+        "SELECT ours.name AS name FROM sqlite_master AS ours, pragma_foreign_key_check(ours.name) \
+         WHERE ours.type = 'table' AND ours.name LIKE 'ai\\_engine\\_%' ESCAPE '\\' LIMIT 1",
+    )
+    .get_result(conn)
+    .optional()?;
+    match broken {
+        Some(Violation { name }) => Err(Error::Migration(format!(
+            "rows of {name} would point nowhere; nothing was changed"
         ))),
         None => Ok(()),
     }
@@ -124,7 +178,7 @@ fn refuse_open_transaction<C: Connection>(conn: &mut C) -> Result<()> {
     }
 }
 
-fn run_pending<DB, C>(conn: &mut C, source: &EmbeddedMigrations) -> Result<usize>
+fn run_pending<DB, C>(conn: &mut C, source: &impl MigrationSource<DB>) -> Result<usize>
 where
     DB: diesel::backend::Backend,
     C: BoxableConnection<DB> + RunVersions,
@@ -193,3 +247,7 @@ macro_rules! run_versions {
 run_versions!(SqliteConnection);
 #[cfg(feature = "postgres")]
 run_versions!(PgConnection);
+
+#[cfg(test)]
+#[path = "migrate_tests.rs"]
+mod tests;

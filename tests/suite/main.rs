@@ -24,6 +24,7 @@ mod conversation;
 mod deletion;
 mod events;
 mod faults;
+mod first_version;
 mod hooks;
 mod host_transaction;
 mod lifecycle;

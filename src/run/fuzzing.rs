@@ -1,0 +1,102 @@
+//! For fuzzing only: a streamed response, put together as a run does. No part of the API.
+
+use futures_util::StreamExt;
+use serde_json::Value;
+
+use super::finals::{close_calls, final_messages, other_items};
+use super::live::{Applied, LiveRun};
+use super::outcome::refused;
+use crate::model::{Messageable, RemoteState, Run, RunStatus, Usage, utc_now};
+use crate::openai::{ResponseStream, Result};
+use crate::protocol::progress;
+
+/// What a run makes of a stream.
+#[derive(Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Accumulated {
+    /// Slot and text of each message as streamed, in order.
+    pub streamed: Vec<(i64, String)>,
+    /// Slot and text of each message as it would be stored at the end.
+    pub finals: Vec<(i64, String)>,
+    /// Position and JSON of each item that is no message.
+    pub items: Vec<(i64, Value)>,
+    /// Whatever else of it would be stored: ids, names, reasons.
+    pub words: Vec<String>,
+    /// How the provider ended the response, if it did.
+    pub ended: Option<RunStatus>,
+    /// The tokens of its last event.
+    pub usage: Usage,
+}
+
+/// Reads a stream to its end.
+///
+/// # Errors
+///
+/// What broke it off; the text before that is given all the same.
+pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
+    let live = LiveRun::new(run());
+    let mut progress = progress(stream);
+    let mut result = Ok(());
+    let mut ended = None;
+    while let Some(item) = progress.next().await {
+        match item.map(|progress| live.apply(progress)) {
+            Ok(Applied::Ended(end)) => {
+                ended = Some(*end);
+                break;
+            }
+            Ok(Applied::Text | Applied::Silently) => {}
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        }
+    }
+    let state = live.state();
+    let mut words: Vec<Option<String>> =
+        state.messages.iter().map(|said| said.remote_id.clone()).collect();
+    if let Err(error) = &result {
+        let outcome = refused(error, state.has_output());
+        words.extend([outcome.reason, outcome.error]);
+    }
+    if let Some(ended) = ended.clone() {
+        words.extend([ended.reason, ended.error, ended.response_id, ended.model]);
+    }
+    let output = ended.as_ref().map_or(&[][..], |ended| &ended.output);
+    let mut items = other_items(output, RemoteState::Held);
+    close_calls(&mut items, output.len());
+    for item in &items {
+        let words_of = [Some(item.kind.clone()), item.call_id.clone(), item.phase.clone()];
+        words.extend(words_of.into_iter().chain([item.remote_id.clone()]));
+    }
+    let finals = final_messages(&state.messages, output);
+    words.extend(finals.iter().map(|said| said.remote_id.clone()));
+    let accumulated = Accumulated {
+        streamed: state.messages.iter().map(|said| (said.slot, said.text.clone())).collect(),
+        finals: finals.into_iter().map(|said| (said.slot, said.content)).collect(),
+        items: items.into_iter().map(|item| (item.position, item.item)).collect(),
+        words: words.into_iter().flatten().collect(),
+        ended: ended.as_ref().map(|ended| ended.status),
+        usage: ended.map_or_else(Usage::default, |ended| ended.usage),
+    };
+    (accumulated, result)
+}
+
+fn run() -> Run {
+    Run {
+        id: 1,
+        messageable: Messageable::Chat(1),
+        assistant_id: None,
+        assistant_name: None,
+        model: String::new(),
+        seq: 1,
+        status: RunStatus::InProgress,
+        reason: None,
+        error: None,
+        attempts: 1,
+        idempotency_key: None,
+        usage: Usage::default(),
+        created_at: utc_now().and_utc(),
+        started_at: None,
+        finished_at: None,
+    }
+}

@@ -1,0 +1,133 @@
+//! A database that the first version filled (`tests/data/first_version.*.sql`) is upgraded, and goes on.
+//!
+//! The files hold the schema of then, so that they stay what they are however the migrations grow. They were written by
+//! [`write`], and can be written again as long as there is one migration:
+//!
+//! ```text
+//! scripts/with-postgres cargo test --all-features --test suite first_version -- --ignored
+//! ```
+
+use std::fmt::Write as _;
+
+use ai_engine::testing::{FakeOpenAi, Reply};
+use ai_engine::{AiEngine, History, Message, Page, Run, RunStatus, prelude::*};
+
+use crate::support::*;
+
+mod write;
+
+on_each_database!(a_database_of_the_first_version_is_upgraded_and_goes_on);
+
+/// What was said and run, and in what state, when the first process was killed.
+const LEFT: &str = "\
+thread 1
+  1.0 system completed: Be brief.
+  2.0 user completed: Tell me a story
+  2.1 assistant completed: Once upon a time.
+  3.0 user completed: Go on
+  3.1 assistant incomplete: There was
+  4.0 user completed: And then?
+  5.0 user completed: Look it up
+  run 2 completed
+  run 3 incomplete max_output_tokens
+  run 4 failed no_story
+  run 5 incomplete tool_calls
+thread 2
+  1.0 user completed: Who are you?
+  1.1 assistant completed: A storyteller.
+  run 1 completed
+thread 3
+  1.0 user completed: Stop soon
+  1.1 assistant incomplete: I shall
+  run 1 cancelled
+thread 4
+  1.0 user completed: Tell me more
+  1.1 assistant streaming: It was dark and stormy
+  run 1 in_progress
+thread 5
+  1.0 user completed: Is anybody there?
+  run 1 queued
+chat 1
+  1.0 user completed: Hi
+  1.1 assistant completed: Hello.
+  run 1 completed
+";
+
+fn file<D: Raw>() -> String {
+    let backend = if D::MIGRATIONS.ends_with("sqlite") { "sqlite" } else { "postgres" };
+    format!("{}/tests/data/first_version.{backend}.sql", env!("CARGO_MANIFEST_DIR"))
+}
+
+async fn a_database_of_the_first_version_is_upgraded_and_goes_on<D: Raw>(db: D) {
+    db.execute(&std::fs::read_to_string(file::<D>()).unwrap());
+    db.execute("INSERT INTO users (id, name) VALUES (1, 'Ada')");
+    let (fake, hub) = (FakeOpenAi::start().await.unwrap(), Hub::default());
+    let local = engine(&db, &fake, &hub, |builder| builder);
+    let user = User { id: 1, name: "Ada".to_owned() };
+    let teller =
+        Storyteller { id: 7, name: "Scheherazade".to_owned(), model: "test-model".to_owned() };
+
+    let bundled = std::fs::read_dir(D::MIGRATIONS).unwrap().count();
+    assert_eq!(local.migrate().await.unwrap(), bundled - 1);
+    assert_eq!(told(&local, &user).await, LEFT);
+    let deletions = db.number("SELECT count(*) FROM ai_engine_remote_deletions");
+    assert!(deletions > 0);
+
+    let queued = db.number("SELECT id FROM ai_engine_runs WHERE status = 'queued'");
+    fake.reply(Reply::text("Somebody is."));
+    let recovered = local.recover().await.unwrap();
+    assert_eq!((recovered.settled, recovered.driven, recovered.announced), (1, 1, 2));
+    local.answer(queued).await.unwrap();
+    let recovered = LEFT
+        .replace("streaming: It was", "incomplete: It was")
+        .replace("in_progress", "incomplete interrupted")
+        .replace("there?\n", "there?\n  1.1 assistant completed: Somebody is.\n")
+        .replace("queued", "completed");
+    assert_eq!(told(&local, &user).await, recovered);
+    assert_eq!(db.number("SELECT count(*) FROM ai_engine_message_deltas"), 0);
+    // They are for the provider of then.
+    assert_eq!(db.number("SELECT count(*) FROM ai_engine_remote_deletions"), deletions);
+
+    // Both ways of keeping the history go on, with a provider that has never heard of it.
+    let conversing = engine(&db, &fake, &hub, |builder| builder.history(History::Conversation));
+    for (engine, thread, earlier) in
+        [(&local, 1, "Once upon a time."), (&conversing, 2, "A storyteller.")]
+    {
+        let thread = user.assistant_threads(engine).find(thread).await.unwrap();
+        let answer = teller.ai_engine_run(engine, &thread, "One more").await.unwrap();
+        assert_eq!(answer.run.status, RunStatus::Completed);
+        let sent = fake.requests().into_iter().rfind(|sent| sent.path.ends_with("/responses"));
+        let input = sent.unwrap().body.unwrap()["input"].to_string();
+        assert!(input.contains(earlier) && input.contains("One more"), "{input}");
+    }
+}
+
+/// Everything the owner's conversations say, in one text.
+async fn told(engine: &AiEngine, user: &User) -> String {
+    let mut text = String::new();
+    let mut threads = user.assistant_threads(engine).list(Page::default()).await.unwrap();
+    threads.sort_by_key(|thread| thread.id);
+    for thread in threads {
+        writeln!(text, "thread {}", thread.id).unwrap();
+        let messages = thread.messages(engine).list(Page::default()).await.unwrap();
+        text += &lines(&messages, &thread.runs(engine, Page::default()).await.unwrap());
+    }
+    for chat in user.chats(engine).list(Page::default()).await.unwrap() {
+        writeln!(text, "chat {}", chat.id).unwrap();
+        let messages = chat.messages(engine).list(Page::default()).await.unwrap();
+        text += &lines(&messages, &chat.runs(engine, Page::default()).await.unwrap());
+    }
+    text
+}
+
+fn lines(messages: &[Message], newest_first: &[Run]) -> String {
+    let said = messages.iter().map(|said| {
+        let Message { seq, position, role, status, content, .. } = said;
+        format!("  {seq}.{position} {role} {status}: {content}\n")
+    });
+    let ran = newest_first.iter().rev().map(|run| {
+        let reason = run.reason.as_ref().map(|reason| format!(" {reason}"));
+        format!("  run {} {}{}\n", run.seq, run.status, reason.unwrap_or_default())
+    });
+    said.chain(ran).collect()
+}
