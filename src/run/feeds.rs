@@ -104,7 +104,7 @@ pub(super) async fn look_first(engine: &AiEngine, feed: &Arc<Feed>) -> Result<()
 }
 
 /// Asks the database about these conversations.
-async fn look(engine: &AiEngine, feeds: &[Arc<Feed>]) -> Result<()> {
+pub(super) async fn look(engine: &AiEngine, feeds: &[Arc<Feed>]) -> Result<()> {
     let _alone = engine.feeds().looking.lock().await;
     answer(engine, feeds).await
 }

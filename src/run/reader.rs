@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::feed::{Feed, Place, Turn, gone};
-use super::feeds::{Feeds, look_first};
+use super::feeds::{Feeds, look, look_first};
 use super::live::LiveRun;
 use super::told::{Change, Told};
 use crate::engine::AiEngine;
@@ -135,6 +135,7 @@ impl Reader {
         let mut wanted = self.cursor.wanted();
         let feed = Arc::clone(self.feed.get_or_insert_with(|| Feeds::join(&self.engine, of)));
         let mut changes = feed.changes();
+        let mut looked = false;
         loop {
             while let Some(turn) = self.stored.pop_front() {
                 if turn.seq() >= wanted {
@@ -159,6 +160,10 @@ impl Reader {
                 Place::Unknown => look_first(&self.engine, &feed).await?,
                 Place::Gone | Place::Later => {
                     return Err(self.only.map_or_else(|| gone(of), |only| Error::RunGone(only.id)));
+                }
+                // The cursor may be newer than the last look.
+                Place::Beyond if !std::mem::replace(&mut looked, true) => {
+                    look(&self.engine, std::slice::from_ref(&feed)).await?;
                 }
                 Place::Beyond => {
                     let reason = "is ahead of its conversation: it is from another database, or an earlier state of this one was restored";

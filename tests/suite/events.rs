@@ -30,6 +30,7 @@ on_each_database!(
     a_long_thread_is_told_from_its_beginning,
     chats_have_events_too,
     a_cursor_of_elsewhere_is_refused_by_name,
+    a_cursor_newer_than_the_last_look_is_none_of_elsewhere,
     the_end_of_a_thread_ends_its_events,
 );
 
@@ -544,6 +545,24 @@ async fn a_cursor_of_elsewhere_is_refused_by_name<D: TestDatabase>(db: D) {
     let refused = events.next().await.unwrap().unwrap_err();
     assert!(refused.to_string().contains("is ahead of its conversation"), "{refused}");
     assert!(events.next().await.is_none(), "an error is the last item");
+}
+
+async fn a_cursor_newer_than_the_last_look_is_none_of_elsewhere<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let other = engine(&host.db, &host.fake, &Hub::default(), |builder| builder);
+    host.teller.ai_engine_run(&host.engine, &thread, "one").await.unwrap();
+    // A reader there: what that process knows is as old as its last look.
+    let mut early = thread.events(&other);
+    until(&mut early, settled).await;
+    let mut here = thread.events(&host.engine);
+    until(&mut here, settled).await;
+    host.teller.ai_engine_run(&host.engine, &thread, "two").await.unwrap();
+    let cursor = until(&mut here, settled).await.pop().unwrap().cursor;
+    let mut late = thread.events(&other).after(cursor);
+    let third = ask(&host, &thread, "three").await;
+    let next = late.next().await.unwrap().unwrap();
+    assert!(matches!(&next.kind, EventKind::RunQueued { run } if run.id == third.id), "{next:?}");
 }
 
 async fn the_end_of_a_thread_ends_its_events<D: TestDatabase>(db: D) {
