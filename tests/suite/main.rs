@@ -21,6 +21,7 @@
 mod support;
 
 mod conversation;
+mod database_faults;
 mod deletion;
 mod faults;
 mod hooks;
