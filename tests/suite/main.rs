@@ -20,6 +20,7 @@
 #[macro_use]
 mod support;
 
+mod bad_input;
 mod conversation;
 mod database_faults;
 mod deletion;
