@@ -1,6 +1,6 @@
 //! One error type; each case says what happened and what to do about it.
 
-use std::fmt::{Debug, Display};
+use std::fmt::{Debug, Display, Write};
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
@@ -19,7 +19,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The database refused a statement.
-    #[error("the database refused a statement")]
+    #[error("the database refused a statement: {0}{advice}", advice = advice(.0))]
     Database(#[source] DieselError),
     /// The tables are not there.
     #[error(
@@ -121,20 +121,115 @@ impl Error {
         value: impl Debug,
         reason: impl Into<String>,
     ) -> Self {
-        Self::Invalid { field, value: shortened(&format!("{value:?}")), reason: reason.into() }
+        let mut start = Start::default();
+        // It cannot fail: nothing that writes to text does.
+        let _ = write!(start, "{value:?}");
+        Self::Invalid { field, value: start.finish(), reason: reason.into() }
     }
 
     pub(crate) fn not_found(what: &'static str, id: impl Display) -> Self {
         Self::NotFound { what, id: id.to_string() }
     }
+
+    /// Whether the same work may succeed a moment later: the database is away, locked, full or not to be written to. What
+    /// is wrong with the work itself stays wrong.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Connection(_) => true,
+            Self::Database(error) => match error {
+                DieselError::DatabaseError(kind, info) => match kind {
+                    DatabaseErrorKind::ClosedConnection
+                    | DatabaseErrorKind::UnableToSendCommand
+                    | DatabaseErrorKind::SerializationFailure
+                    | DatabaseErrorKind::ReadOnlyTransaction => true,
+                    DatabaseErrorKind::Unknown => {
+                        let message = info.message();
+                        !["no such ", "does not exist", "syntax error"]
+                            .iter()
+                            .any(|wrong| message.contains(wrong))
+                    }
+                    _ => false,
+                },
+                DieselError::RollbackErrorOnCommit { .. }
+                | DieselError::BrokenTransactionManager => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether the connection was lost, so that nobody can say whether a commit under way was made.
+    pub(crate) fn lost_connection(&self) -> bool {
+        let closed = |error: &DieselError| {
+            matches!(error, DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _))
+        };
+        match self {
+            Self::Database(DieselError::RollbackErrorOnCommit { commit_error, .. }) => {
+                closed(commit_error)
+            }
+            Self::Database(error) => closed(error),
+            _ => false,
+        }
+    }
+}
+
+/// What to do about a database's refusal, where its own words do not say.
+fn advice(error: &DieselError) -> &'static str {
+    const ADVICE: [(&[&str], &str); 4] = [
+        (
+            &["readonly", "read-only"],
+            "; make it writable (the file and its folder, or `default_transaction_read_only`)",
+        ),
+        (&["disk is full", "disk full", "No space left"], "; free some space on its disk"),
+        (
+            &["is locked", "lock timeout"],
+            "; another transaction holds it for longer than the timeout: end that one, or raise `busy_timeout` or `lock_timeout`",
+        ),
+        (
+            &["closed the connection", "terminating connection"],
+            "; the connection was lost: see that the server is up",
+        ),
+    ];
+    let text = error.to_string();
+    let found = ADVICE.iter().find(|(words, _)| words.iter().any(|word| text.contains(word)));
+    found.map_or("", |(_, advice)| advice)
 }
 
 /// The start of a value: enough to find it, not enough to flood a log.
 pub(crate) fn shortened(text: &str) -> String {
+    let mut start = Start::default();
+    let _ = start.write_str(text);
+    start.finish()
+}
+
+/// Keeps the start of what is written and counts the rest, which may be large.
+#[derive(Default)]
+struct Start {
+    text: String,
+    chars: usize,
+    bytes: usize,
+}
+
+impl Start {
     const CHARS: usize = 120;
-    match text.char_indices().nth(CHARS) {
-        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
-        None => text.to_owned(),
+
+    fn finish(self) -> String {
+        if self.text.len() == self.bytes {
+            self.text
+        } else {
+            format!("{}… ({} bytes)", self.text, self.bytes)
+        }
+    }
+}
+
+impl Write for Start {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.bytes += text.len();
+        for char in text.chars().take(Self::CHARS - self.chars) {
+            self.text.push(char);
+            self.chars += 1;
+        }
+        Ok(())
     }
 }
 

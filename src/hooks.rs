@@ -31,7 +31,16 @@ use crate::record::Record;
 /// * A hook that fails or panics is logged and changes nothing. One that takes longer than the engine's hook
 ///   timeout (10 s unless set) is dropped at its next await point, and the run goes on.
 ///
+/// # What a hook may do
+///
+/// Whatever the engine offers. When the last two steps are called the thread is free, so they may start the next run on
+/// it, and wait for its answer (within the hook timeout). A hook may cancel its own run: the call returns once the end is
+/// stored. It may destroy its own thread: the run stops, and the hook with it, at its next await point.
+///
 /// # Caveats
+///
+/// A hook that waits for the answer of its own run waits for itself, since an answer comes when the run's hooks are
+/// through: it is dropped at the hook timeout.
 ///
 /// A hook that blocks its thread blocks one of the runtime's: that is the host's to avoid, as in all async code.
 #[diagnostic::on_unimplemented(

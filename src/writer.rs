@@ -29,7 +29,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     running: AtomicBool,
-    /// The last flush failed, perhaps after it was committed.
+    /// A flush is under way, or the last one failed, perhaps after it was committed.
     doubtful: AtomicBool,
     /// A first output waits for its row, or a reader for room.
     early: Notify,
@@ -90,19 +90,15 @@ impl Writer {
         self.early.notify_one();
     }
 
-    /// Waits for a flush under way and keeps the run out of later ones.
-    pub(crate) async fn release(&self, engine: &AiEngine, live: &LiveRun) {
+    /// Waits for a flush under way and keeps the run out of later ones. An error says that it is not known what of the
+    /// run is stored, without which it cannot be settled.
+    pub(crate) async fn release(&self, engine: &AiEngine, live: &LiveRun) -> Result<()> {
         let _flushing = self.flushing.lock().await;
         live.state().settling = true;
-        if self.doubtful.load(Ordering::SeqCst)
-            && let Err(error) = look_again(engine, live).await
-        {
-            tracing::warn!(
-                run = live.id,
-                error = with_causes(&error),
-                "could not look for stored text"
-            );
+        if self.doubtful.load(Ordering::SeqCst) {
+            look_again(engine, live).await?;
         }
+        Ok(())
     }
 
     /// Writes what has arrived; with `all` false only what cannot wait for the tick.
@@ -125,7 +121,9 @@ impl Writer {
         }
         let gains = Arc::new(gains);
         let written = Arc::clone(&gains);
+        self.doubtful.store(true, Ordering::SeqCst);
         let stored = engine.store().write(move |session| append(session, &written)).await?;
+        self.doubtful.store(false, Ordering::SeqCst);
         for ((run, gain), stored) in runs.iter().zip(gains.iter()).zip(stored) {
             match stored {
                 Stored::Later => {}
@@ -297,7 +295,6 @@ async fn write(engine: AiEngine) {
                 error,
                 "streamed text could not be stored; it stays in memory until the next try"
             );
-            engine.writer().doubtful.store(true, Ordering::SeqCst);
             // Early wakes must not turn a database that is away into a busy loop.
             ticks.tick().await;
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use diesel::OptionalExtension;
 use tokio::runtime::Handle;
 
 use super::{AiEngine, History, Inner, Loader, Options, Remote};
@@ -67,7 +68,7 @@ impl<D: Database> EngineBuilder<D> {
     /// How to load an owner whose hooks are to be called. Needed for each type that has threads or chats; it is called
     /// once per run, on a connection of the engine.
     ///
-    /// `Ok(None)` (the owner is gone) or an error skips the hooks; the answer is kept.
+    /// `Ok(None)` or Diesel's `NotFound` (the owner is gone) or an error skips the hooks; the answer is kept.
     #[must_use]
     pub fn owner<O: MessageHooks>(
         mut self,
@@ -90,7 +91,8 @@ impl<D: Database> EngineBuilder<D> {
             let conn = conn
                 .downcast_mut::<D::Connection>()
                 .ok_or_else(|| Error::Connection("of another database".to_owned()))?;
-            Ok(load(conn, parsed)?.map(|owner| Arc::new(owner) as LoadedOwner))
+            let loaded = load(conn, parsed).optional()?.flatten();
+            Ok(loaded.map(|owner| Arc::new(owner) as LoadedOwner))
         };
         self.loaders.insert(O::TYPE, Arc::new(loader));
         self

@@ -1,3 +1,4 @@
+use super::without_nul;
 use crate::error::{Error, Result, shortened};
 
 /// What a user says: text today, images and files later.
@@ -27,13 +28,7 @@ impl Content {
                 format!("has {} bytes; at most {} are allowed", text.len(), Self::MAX_BYTES);
             return Err(Error::invalid("content", shortened(&text), reason));
         }
-        if text.contains('\0') {
-            return Err(Error::invalid(
-                "content",
-                shortened(&text),
-                "must not contain a NUL character; remove it",
-            ));
-        }
+        without_nul("content", &text)?;
         Ok(text)
     }
 }

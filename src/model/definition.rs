@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Assistant;
-use crate::error::{Error, Result};
+use super::{Assistant, Content};
+use crate::error::{Error, Result, shortened};
 
 /// What an assistant is: model, instructions and how to sample.
 ///
@@ -154,12 +154,22 @@ impl AssistantDefinition {
             ("instructions", self.instructions.as_ref()),
         ];
         for (field, text) in texts {
-            text.iter().try_for_each(|text| without_nul(field, text))?;
+            let Some(text) = text else { continue };
+            if text.len() > Content::MAX_BYTES {
+                let reason =
+                    format!("has {} bytes; at most {} are allowed", text.len(), Content::MAX_BYTES);
+                return Err(Error::invalid(field, shortened(text), reason));
+            }
+            without_nul(field, text)?;
         }
         within("temperature", self.temperature, 0.0, 2.0)?;
         within("top_p", self.top_p, 0.0, 1.0)?;
         at_least("max_output_tokens", self.max_output_tokens, Assistant::MIN_COMPLETION_TOKENS)?;
         at_least("max_prompt_tokens", self.max_prompt_tokens, Assistant::MIN_PROMPT_TOKENS)?;
+        if let Some(reasoning) = self.reasoning.as_ref().filter(|reasoning| !reasoning.is_object())
+        {
+            return Err(Error::invalid("reasoning", reasoning, "must be an object"));
+        }
         self.validate_metadata()?;
         for tool in &self.tools {
             if !tool.get("type").is_some_and(Value::is_string) {
@@ -240,7 +250,7 @@ impl AssistantDefinition {
 }
 
 /// PostgreSQL cannot store NUL, in text or in JSON.
-fn without_nul(field: &'static str, text: &str) -> Result<()> {
+pub(crate) fn without_nul(field: &'static str, text: &str) -> Result<()> {
     if text.contains('\0') {
         return Err(Error::invalid(field, text, "must not contain a NUL character; remove it"));
     }

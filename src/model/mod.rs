@@ -24,6 +24,7 @@ pub use run::{Run, RunStatus};
 pub use thread::{AssistantThread, Chat};
 pub use usage::Usage;
 
+pub(crate) use definition::without_nul;
 pub(crate) use message::MessageRow;
 pub(crate) use queryable::queryable_as;
 pub(crate) use run::RunRow;

@@ -2,7 +2,7 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use super::events::RunEvents;
-use super::{drive, submit};
+use super::submit;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::model::{Answer, AssistantDefinition, Content, Messageable, Run};
@@ -71,15 +71,8 @@ impl<'e> RunRequest<'e> {
         let engine = self.engine.clone();
         let prepared = submit::prepare(&engine, self)?;
         // A task of its own: once it runs, a caller that goes away cannot come between the commit and the driving.
-        let submitting = tokio::spawn(async move {
-            let submitter = engine.clone();
-            let run = engine
-                .store()
-                .write(move |session| submit::submit(session, &submitter, &prepared))
-                .await?;
-            drive(&engine, &run);
-            Ok(run)
-        });
+        let submitting =
+            tokio::spawn(async move { submit::submit_and_drive(&engine, prepared).await });
         submitting.await.map_err(|error| Error::Panicked(error.to_string()))?
     }
 

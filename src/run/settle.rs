@@ -1,7 +1,7 @@
 //! Settling: the end of a run in one transaction. Final texts, usage, statuses, what the provider holds.
 
 use super::call::claim_of;
-use super::drive::persist;
+use super::drive::{persist, persistently};
 use super::finals::{Final, close_calls, final_messages, other_items};
 use super::live::{CallRow, LiveMessage, LiveRun, Stop};
 use super::outcome::Outcome;
@@ -40,7 +40,7 @@ pub(super) async fn settle(
     live: &LiveRun,
     outcome: Outcome,
 ) -> Result<std::result::Result<(), Stop>> {
-    engine.writer().release(engine, live).await;
+    persistently(engine, || engine.writer().release(engine, live)).await?;
     let settlement = plan(live, outcome)?;
     let slots: Vec<(i64, bool)> =
         settlement.messages.iter().map(|message| (message.slot, message.replaced)).collect();
@@ -137,6 +137,9 @@ type Written = std::result::Result<(Run, Vec<Message>), Fence>;
 fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
     match runs::fence(session, &[plan.claim], Locked::Wait)?.first() {
         Some(Fence::Held { .. }) => {}
+        Some(Fence::Lost) if let Some(written) = written_already(session, plan)? => {
+            return Ok(Ok(written));
+        }
         Some(fence) => return Ok(Err(*fence)),
         None => return Ok(Err(Fence::Gone)),
     }
@@ -173,6 +176,20 @@ fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
     Ok(runs::end(session, plan.claim.run_id, &plan.end, usage)?
         .map(|run| (run, rows))
         .ok_or(Fence::Lost))
+}
+
+/// What an earlier try wrote, if it was committed without our hearing of it. A run that somebody else ended ended otherwise.
+fn written_already(
+    session: &mut dyn Session,
+    plan: &Settlement,
+) -> Result<Option<(Run, Vec<Message>)>> {
+    let ours = runs::find(session, plan.claim.run_id)?.filter(|row| {
+        row.fencing_token == plan.claim.token
+            && (row.status, &row.reason) == (plan.end.status, &plan.end.reason)
+    });
+    let Some(row) = ours else { return Ok(None) };
+    let said = messages::of_run(session, row.id)?;
+    Ok(Some((row.into(), said.into_iter().filter(Message::is_assistant).collect())))
 }
 
 fn write_message(

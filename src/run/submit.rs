@@ -1,12 +1,13 @@
 //! Submitting: one transaction, ours or the host's. Nothing remote happens here.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::drive;
+use super::drive::{drive, persist};
 use super::request::{RunRequest, Who};
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
-use crate::model::{AssistantDefinition, Messageable, Role, Run};
+use crate::model::{AssistantDefinition, Messageable, Role, Run, without_nul};
 use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
 use crate::store::session::Session;
@@ -39,13 +40,7 @@ pub(super) fn prepare(engine: &AiEngine, request: RunRequest<'_>) -> Result<Prep
                 format!("must have 1 to {KEY_CHARS} characters"),
             ));
         }
-        if key.contains('\0') {
-            return Err(Error::invalid(
-                "idempotency_key",
-                key,
-                "must not contain a NUL character; remove it",
-            ));
-        }
+        without_nul("idempotency_key", key)?;
     }
     Ok(Prepared {
         who: request.who,
@@ -88,6 +83,36 @@ pub(super) fn submit(
         &NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content),
     )?;
     Ok(run)
+}
+
+/// Submits in a transaction of ours, and drives the run.
+pub(super) async fn submit_and_drive(engine: &AiEngine, request: Prepared) -> Result<Run> {
+    let (told, parent) = (engine.clone(), request.parent);
+    let inserted = Arc::new(OnceLock::new());
+    let note = Arc::clone(&inserted);
+    let submitted = engine.store().write(move |session| {
+        let run = submit(session, &told, &request)?;
+        note.get_or_init(|| run.id);
+        Ok(run)
+    });
+    let run = match (submitted.await, inserted.get()) {
+        (Err(error), Some(id)) if error.lost_connection() => {
+            committed(engine, parent, *id).await.ok_or(error)?
+        }
+        (submitted, _) => submitted?,
+    };
+    drive(engine, &run);
+    Ok(run)
+}
+
+/// The run whose commit was not answered, if it was made: it must not be left to nobody.
+async fn committed(engine: &AiEngine, parent: Messageable, id: i64) -> Option<Run> {
+    let looked = persist(engine, move |session| {
+        // The lock waits for that commit, in case the server is still at it.
+        threads::lock(session, parent)?;
+        runs::find(session, id)
+    });
+    looked.await.ok().flatten().map(Run::from)
 }
 
 fn new_run(

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::session::{Session, on};
 use crate::error::{Error, Result};
-use crate::model::{Assistant, AssistantDefinition, utc_now};
+use crate::model::{Assistant, AssistantDefinition, utc_now, without_nul};
 use crate::schema::ai_engine_assistants::{self, dsl as assistants};
 
 /// The columns that a definition sets. `None` is written as NULL.
@@ -94,6 +94,7 @@ pub(crate) fn save(
 }
 
 pub(crate) fn find(session: &mut dyn Session, kind: &str, id: &str) -> Result<Option<Assistant>> {
+    without_nul("assistable_id", id)?;
     Ok(on!(session, |conn| assistants::ai_engine_assistants
         .filter(assistants::assistable_type.eq(kind))
         .filter(assistants::assistable_id.eq(id))

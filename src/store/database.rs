@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use diesel::Connection;
 use diesel::connection::{TransactionManager, TransactionManagerStatus};
-use diesel::r2d2::{ConnectionManager, Pool, R2D2Connection};
+use diesel::r2d2::{ConnectionManager, Pool, PoolError, R2D2Connection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -124,24 +124,56 @@ impl<C: R2D2Connection + Send + 'static> Pooled<C> {
         Self { pool }
     }
 
-    /// Runs `work` on a blocking thread. The permits are held until it is done, not until the caller
+    /// Has `begin` run `job` on a blocking thread. The permits are held until it is done, not until the caller
     /// stops waiting.
+    ///
+    /// A connection that was lost while it was idle is found out when `begin` fails before it took the job; then the next
+    /// one is tried.
     pub(crate) async fn run(
         &self,
         permits: Vec<OwnedSemaphorePermit>,
-        work: impl FnOnce(&mut C) -> Result<()> + Send + 'static,
+        job: Job,
+        begin: impl Fn(&mut C, &mut Option<Job>) -> Result<()> + Send + 'static,
     ) -> Result<()> {
         let pool = self.pool.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _permits = permits;
-            let mut conn = pool.get().map_err(|error| Error::Connection(error.to_string()))?;
-            guarded(&mut *conn, work)
+            let (mut job, mut others) = (Some(job), pool.max_size());
+            loop {
+                let mut conn = pool.get().map_err(|error| no_connection(&pool, &error))?;
+                match guarded(&mut *conn, |conn| begin(conn, &mut job)) {
+                    Err(error) if error.lost_connection() && job.is_some() && others > 0 => {
+                        others -= 1;
+                    }
+                    result => return result,
+                }
+            }
         });
         match task.await {
             Ok(result) => result,
             Err(error) => Err(Error::Panicked(error.to_string())),
         }
     }
+}
+
+/// The job, once.
+pub(crate) fn take(job: &mut Option<Job>, session: &mut dyn Session) -> Result<()> {
+    job.take().map_or(Ok(()), |job| job(session))
+}
+
+/// Why the pool gave none, and what to do.
+fn no_connection<C: R2D2Connection + 'static>(
+    pool: &Pool<ConnectionManager<C>>,
+    error: &PoolError,
+) -> Error {
+    let (state, size) = (pool.state(), pool.max_size());
+    Error::Connection(if state.connections >= size && state.idle_connections == 0 {
+        format!(
+            "{error}; all {size} of the pool are in use: give them back sooner, or make the pool larger"
+        )
+    } else {
+        format!("{error}; see that the database is there and lets you in")
+    })
 }
 
 /// Runs `work`; a panic rolls back and becomes an error, a lost connection leaves the pool.
@@ -155,7 +187,8 @@ fn guarded<C: R2D2Connection>(conn: &mut C, work: impl FnOnce(&mut C) -> Result<
         Err(Error::Panicked(panic_text(&*panic)))
     });
     if let Err(Error::Database(DieselError::DatabaseError(
-        DatabaseErrorKind::ClosedConnection,
+        // PostgreSQL tells a session once whether it may write: a new one may be told otherwise.
+        DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::ReadOnlyTransaction,
         _,
     ))) = &result
     {

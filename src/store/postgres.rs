@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use diesel::PgConnection;
 use diesel::r2d2::{ConnectionManager, Pool};
-use diesel::{Connection, PgConnection};
 use tokio::sync::Semaphore;
 
-use super::database::{Access, Connections, Database, Job, Pooled, permit, run};
-use super::session::{Conn, Session};
+use super::database::{Access, Connections, Database, Job, Pooled, permit, run, take};
+use super::session::{Conn, Session, transaction};
 use crate::error::{Error, Result};
 
 /// A PostgreSQL database: a pool of the engine's own, or the host's.
@@ -85,9 +85,11 @@ impl Connections for PgDatabase {
             Access::Read | Access::Write => vec![permit(&self.connections).await?],
         };
         match access {
-            Access::Read => self.pooled.run(permits, move |conn| job(conn)).await,
+            Access::Read => self.pooled.run(permits, job, |conn, job| take(job, conn)).await,
             Access::Write | Access::Heartbeat => {
-                self.pooled.run(permits, move |conn| conn.transaction(|conn| job(conn))).await
+                self.pooled
+                    .run(permits, job, |conn, job| transaction(conn, |session| take(job, session)))
+                    .await
             }
         }
     }

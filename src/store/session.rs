@@ -3,7 +3,7 @@
 //! Statements are ordinary functions over `&mut dyn Session`; the [`on!`] macro compiles each once per
 //! database. So they run on the engine's connections and, unchanged, inside a transaction of the host.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 #[cfg(feature = "postgres")]
 use diesel::PgConnection;
 #[cfg(feature = "sqlite")]
@@ -85,7 +85,14 @@ pub(crate) fn transaction<T>(
     work: impl FnOnce(&mut dyn Session) -> Result<T>,
 ) -> Result<T> {
     use diesel::Connection;
-    match session.conn() {
+    // The error of the work is the one to tell. A rollback that fails, too, would hide it: SQLite rolls back by itself
+    // when its disk is full, and Diesel then has nothing to roll back.
+    let mut cause = None;
+    let mut noted = |error: Error| {
+        cause = Some(error);
+        Error::from(diesel::result::Error::RollbackTransaction)
+    };
+    let result = match session.conn() {
         #[cfg(feature = "sqlite")]
         Conn::Sqlite(conn) => {
             use diesel::connection::TransactionManager;
@@ -94,12 +101,13 @@ pub(crate) fn transaction<T>(
             let outermost = status.transaction_depth().is_ok_and(|depth| depth.is_none());
             if outermost {
                 // A transaction that reads first and writes later gets "database is locked" at once.
-                conn.immediate_transaction(|conn| work(conn))
+                conn.immediate_transaction(|conn| work(conn).map_err(&mut noted))
             } else {
-                conn.transaction(|conn| work(conn))
+                conn.transaction(|conn| work(conn).map_err(&mut noted))
             }
         }
         #[cfg(feature = "postgres")]
-        Conn::Pg(conn) => conn.transaction(|conn| work(conn)),
-    }
+        Conn::Pg(conn) => conn.transaction(|conn| work(conn).map_err(&mut noted)),
+    };
+    result.map_err(|error| cause.unwrap_or(error))
 }

@@ -10,8 +10,8 @@ use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::{Connection, SqliteConnection};
 use tokio::sync::Semaphore;
 
-use super::database::{Access, Connections, Database, Job, Pooled, permit, run};
-use super::session::{Conn, Session};
+use super::database::{Access, Connections, Database, Job, Pooled, permit, run, take};
+use super::session::{Conn, Session, transaction};
 use crate::error::{Error, Result};
 
 /// A SQLite database: a file of the engine's own opening, or the host's pool.
@@ -81,8 +81,13 @@ impl SqliteDatabase {
 
     fn build(path: &str, size: u32) -> Result<Self> {
         // A first connection by hand: its error says what is wrong; the pool's would be a timeout.
+        let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
+        let advice = match folder.filter(|folder| !folder.is_dir()) {
+            Some(folder) => format!("; there is no folder {}: create it", folder.display()),
+            None => String::new(),
+        };
         let connect = |error: &dyn std::fmt::Display| {
-            Error::Connection(format!("SQLite database {path:?}: {error}"))
+            Error::Connection(format!("SQLite database {path:?}: {error}{advice}"))
         };
         let mut first = SqliteConnection::establish(path).map_err(|error| connect(&error))?;
         prepare(&mut first).map_err(|error| connect(&error))?;
@@ -141,12 +146,14 @@ impl Connections for SqliteDatabase {
     async fn run(&self, access: Access, job: Job) -> Result<()> {
         if access == Access::Read {
             let permits = vec![permit(&self.readers).await?];
-            return self.pooled.run(permits, move |conn| job(conn)).await;
+            return self.pooled.run(permits, job, |conn, job| take(job, conn)).await;
         }
         // The gate first: whoever waits for it must not hold a connection that its holder needs.
         let gate = permit(&self.writer).await?;
         let permits = vec![gate, permit(&self.readers).await?];
-        self.pooled.run(permits, move |conn| conn.immediate_transaction(|conn| job(conn))).await
+        self.pooled
+            .run(permits, job, |conn, job| transaction(conn, |session| take(job, session)))
+            .await
     }
 }
 

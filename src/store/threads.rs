@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use super::session::{Session, on};
 use super::{deletions, runs};
 use crate::error::{Error, Result};
-use crate::model::{AssistantThread, Chat, Messageable, Page, utc_now};
+use crate::model::{AssistantThread, Chat, Messageable, Page, utc_now, without_nul};
 use crate::schema::{ai_engine_assistant_threads, ai_engine_chats};
 
 /// A locked thread or chat.
@@ -30,6 +30,7 @@ macro_rules! conversations {
                 owner_type: &str,
                 owner_id: &str,
             ) -> Result<$row> {
+                without_nul(stringify!($owner_id), owner_id)?;
                 let now = utc_now();
                 let row = (
                     t::$owner_type.eq(owner_type),
@@ -49,6 +50,7 @@ macro_rules! conversations {
                 owner_id: &str,
                 id: i64,
             ) -> Result<$row> {
+                without_nul(stringify!($owner_id), owner_id)?;
                 on!(session, |conn| t::$table
                     .filter(t::id.eq(id))
                     .filter(t::$owner_type.eq(owner_type))
@@ -66,6 +68,7 @@ macro_rules! conversations {
                 owner_id: &str,
                 page: Page,
             ) -> Result<Vec<$row>> {
+                without_nul(stringify!($owner_id), owner_id)?;
                 let before = page.before.unwrap_or(i64::MAX);
                 Ok(on!(session, |conn| t::$table
                     .filter(t::$owner_type.eq(owner_type))
@@ -82,6 +85,7 @@ macro_rules! conversations {
                 owner_type: &str,
                 owner_id: &str,
             ) -> Result<Vec<i64>> {
+                without_nul(stringify!($owner_id), owner_id)?;
                 Ok(on!(session, |conn| t::$table
                     .filter(t::$owner_type.eq(owner_type))
                     .filter(t::$owner_id.eq(owner_id))

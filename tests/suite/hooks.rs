@@ -1,18 +1,21 @@
 //! G6: hooks are called after the commit, in order, coalesced; none can harm a run.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ai_engine::testing::{Gate, Reply};
-use ai_engine::{Error, MessageStatus, Page, Role, RunStatus, prelude::*};
+use ai_engine::{Error, Message, MessageStatus, Messageable, Page, Role, RunStatus, prelude::*};
 use tokio::sync::Notify;
 
 use crate::support::*;
 
 on_each_database!(
-    a_failing_hook_loses_nothing,
-    a_panicking_hook_loses_nothing,
-    a_hanging_hook_is_dropped_and_the_answer_kept,
+    no_manner_of_hook_harms_any_of_many_runs,
+    a_hook_starts_the_next_run_when_its_own_has_ended,
+    a_hook_asks_on_another_thread,
+    a_hook_destroys_its_thread_in_mid_stream,
+    a_hook_cancels_its_own_run,
+    a_hook_that_waits_for_its_own_run_is_dropped,
     a_slow_hook_hears_coalesced_text,
     a_message_is_heard_of_after_its_commit,
     a_host_message_is_heard_of,
@@ -21,39 +24,46 @@ on_each_database!(
     a_replaced_text_is_told_as_such,
 );
 
-async fn completes_in_spite_of<D: TestDatabase>(db: D, manner: Manner) {
-    let host = Host::new(db).await;
-    host.hub.behave(manner);
-    let thread = host.thread().await;
-    host.fake.reply(Reply::text("Once upon a time."));
-    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
-    assert_eq!(
-        (answer.run.status, answer.text().as_str()),
-        (RunStatus::Completed, "Once upon a time.")
-    );
-    assert_eq!(host.hub.settled(), answer.messages, "the last update was still delivered");
-    assert_eq!(
-        host.db.number("SELECT count(*) FROM ai_engine_runs WHERE announced_at IS NOT NULL"),
-        1
-    );
-}
-
-async fn a_failing_hook_loses_nothing<D: TestDatabase>(db: D) {
-    completes_in_spite_of(db, Manner::Fail).await;
-}
-
-async fn a_panicking_hook_loses_nothing<D: TestDatabase>(db: D) {
-    completes_in_spite_of(db, Manner::Panic).await;
-}
-
-async fn a_hanging_hook_is_dropped_and_the_answer_kept<D: TestDatabase>(db: D) {
-    let host = Host::with(db, |builder| builder.hook_timeout(Duration::from_millis(20))).await;
-    host.hub.behave(Manner::Hang);
-    let thread = host.thread().await;
-    host.fake.reply(Reply::text("Once upon a time."));
-    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
-    assert_eq!(answer.text(), "Once upon a time.");
-    assert_eq!(host.hub.settled(), answer.messages, "the last update was still delivered");
+/// Each manner, for many runs at once: all complete, each owner hears of each end, no text is lost, and a slow hook is
+/// not queued for.
+async fn no_manner_of_hook_harms_any_of_many_runs<D: TestDatabase>(db: D) {
+    const RUNS: usize = 20;
+    const DELTAS: usize = 100;
+    let host = Host::with(db, |builder| builder.hook_timeout(Duration::from_millis(500))).await;
+    let words: Vec<String> = (0..DELTAS).map(|n| format!("{n} ")).collect();
+    let text = words.concat();
+    host.fake.reply_always(Reply::deltas(words));
+    for (manner, most_updates) in [
+        (Manner::Listen, DELTAS + 1),
+        (Manner::Fail, DELTAS + 1),
+        (Manner::Panic, DELTAS + 1),
+        (Manner::Slow(Duration::from_millis(200)), DELTAS / 4),
+        (Manner::Hang, DELTAS / 4),
+    ] {
+        host.hub.forget();
+        host.hub.behave(manner);
+        let runs = (0..RUNS).map(async |_| {
+            let thread = host.thread().await;
+            host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap()
+        });
+        for answer in futures_util::future::join_all(runs).await {
+            assert_eq!((answer.run.status, answer.text()), (RunStatus::Completed, text.clone()));
+            let heard = host.hub.of_run(answer.run.id);
+            let updates: Vec<(&Message, &str)> = heard
+                .iter()
+                .filter_map(|heard| match heard {
+                    Heard::Updated { message, appended, .. } => Some((message, appended.as_str())),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(updates.iter().map(|(_, appended)| *appended).collect::<String>(), text);
+            assert!(updates.len() <= most_updates, "{} calls", updates.len());
+            assert_eq!(updates.last().map(|(message, _)| *message), answer.message());
+            assert!(matches!(heard.last(), Some(Heard::Run(run)) if *run == answer.run));
+        }
+    }
+    let unannounced = "SELECT count(*) FROM ai_engine_runs WHERE announced_at IS NULL";
+    assert_eq!(host.db.number(unannounced), 0);
 }
 
 async fn a_slow_hook_hears_coalesced_text<D: TestDatabase>(db: D) {
@@ -165,4 +175,118 @@ async fn a_replaced_text_is_told_as_such<D: TestDatabase>(db: D) {
     let Some(Heard::Updated { message, appended, replaced }) = last else { panic!("no update") };
     assert_eq!((message.content.as_str(), message.status), ("Once upon", MessageStatus::Completed));
     assert!(replaced && appended.is_empty());
+}
+
+/// The thread is free when the last hooks are called, and they may wait for the next answer.
+async fn a_hook_starts_the_next_run_when_its_own_has_ended<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let (teller, asked) = (host.teller.clone(), thread.clone());
+    host.hub.behave(Manner::deed(move |engine, heard| {
+        let (teller, thread) = (teller.clone(), asked.clone());
+        async move {
+            match heard {
+                Heard::Run(run) if run.status.is_terminal() && run.seq < 3 => {
+                    teller.ai_engine_run(&engine, &thread, "And then?").await?;
+                }
+                _ => {}
+            }
+            Ok(())
+        }
+    }));
+    host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    let runs = thread.runs(&host.engine, Page::default()).await.unwrap();
+    let ended: Vec<_> = runs.iter().map(|run| (run.seq, run.status)).collect();
+    let completed = RunStatus::Completed;
+    assert_eq!(ended, [(3, completed), (2, completed), (1, completed)]);
+    assert_eq!(host.hub.settled().len(), 3);
+}
+
+async fn a_hook_asks_on_another_thread<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let (thread, other) = (host.thread().await, host.thread().await);
+    let (teller, asked) = (host.teller.clone(), other.clone());
+    host.hub.behave(Manner::deed(move |engine, heard| {
+        let (teller, other) = (teller.clone(), asked.clone());
+        async move {
+            // The first update of the first run.
+            let Heard::Updated { message, appended, .. } = heard else { return Ok(()) };
+            if message.messageable != Messageable::AssistantThread(other.id)
+                && message.content == appended
+            {
+                teller.ai_engine_run(&engine, &other, "What is this?").await?;
+            }
+            Ok(())
+        }
+    }));
+    host.fake.reply(Reply::text("Once upon a time."));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!(answer.text(), "Once upon a time.");
+    let runs = other.runs(&host.engine, Page::default()).await.unwrap();
+    assert_eq!(runs.iter().map(|run| run.status).collect::<Vec<_>>(), [RunStatus::Completed]);
+}
+
+async fn a_hook_destroys_its_thread_in_mid_stream<D: Raw>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let (user, id) = (host.user.clone(), thread.id);
+    host.hub.behave(Manner::deed(move |engine, heard| {
+        let user = user.clone();
+        async move {
+            if matches!(heard, Heard::Updated { .. }) {
+                user.assistant_threads(&engine).destroy(id).await?;
+            }
+            Ok(())
+        }
+    }));
+    host.fake.reply(Reply::text("Once upon a time.").stall_at(6));
+    let asked = host.teller.ai_engine_run(&host.engine, &thread, "Tell me");
+    let gone = asked.await.unwrap_err();
+    assert!(matches!(gone, Error::RunGone(_)), "{gone}");
+    host.fake.disconnected(1).await;
+    assert_eq!(host.db.ours(), ["ai_engine_assistants: 1", "ai_engine_workers: 1"]);
+    host.hub.behave(Manner::Listen);
+    let next = host.thread().await;
+    host.teller.ai_engine_run(&host.engine, &next, "Tell me").await.unwrap();
+}
+
+async fn a_hook_cancels_its_own_run<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let (stopped, seen) = (thread.clone(), Arc::new(Mutex::new(Vec::new())));
+    let note = Arc::clone(&seen);
+    host.hub.behave(Manner::deed(move |engine, heard| {
+        let (thread, note) = (stopped.clone(), Arc::clone(&note));
+        async move {
+            if matches!(heard, Heard::Updated { .. }) {
+                let run = thread.cancel(&engine).await?;
+                note.lock().unwrap().push(run.map(|run| run.status));
+            }
+            Ok(())
+        }
+    }));
+    host.fake.reply(Reply::text("Once upon a time.").stall_at(6));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!((answer.run.status, answer.text().as_str()), (RunStatus::Cancelled, "Once upon "));
+    assert_eq!(host.hub.settled(), answer.messages);
+    // Its own call came back with the end; in the later ones there was nothing left to stop.
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen[0], Some(RunStatus::Cancelled), "{seen:?}");
+    assert!(seen[1..].iter().all(Option::is_none), "{seen:?}");
+}
+
+/// An answer is there when its hooks are through, so this one would wait for itself.
+async fn a_hook_that_waits_for_its_own_run_is_dropped<D: TestDatabase>(db: D) {
+    let host = Host::with(db, |builder| builder.hook_timeout(Duration::from_millis(50))).await;
+    let thread = host.thread().await;
+    host.hub.behave(Manner::deed(|engine, heard| async move {
+        if let Heard::Updated { message, .. } = heard {
+            engine.answer(message.run_id.unwrap()).await?;
+        }
+        Ok(())
+    }));
+    host.fake.reply(Reply::text("Once upon a time."));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!(answer.text(), "Once upon a time.");
+    assert_eq!(host.hub.settled(), answer.messages);
 }

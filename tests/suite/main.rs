@@ -20,7 +20,9 @@
 #[macro_use]
 mod support;
 
+mod bad_input;
 mod conversation;
+mod database_faults;
 mod deletion;
 mod events;
 mod faults;

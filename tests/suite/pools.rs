@@ -260,20 +260,16 @@ mod on_postgres {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn an_ended_connection_costs_one_write_at_most() {
+    async fn an_ended_connection_costs_no_write() {
         let Some(db) = Postgres::fresh() else { return };
         let host = Host::new(db).await;
         open_connections(&host).await;
         let ended = end_connections(&host);
         assert_eq!(ended, i64::from(AT_ONCE));
         let threads = host.user.assistant_threads(&host.engine);
-        let mut errors = 0;
-        for _ in 0..10 {
-            errors += i64::from(threads.create().await.is_err());
+        for _ in 0..ended {
+            threads.create().await.unwrap();
         }
-        assert!(errors <= ended, "{errors} errors");
-        let stored = host.db.number("SELECT count(*) FROM ai_engine_assistant_threads");
-        assert_eq!(stored, 10 - errors);
     }
 
     /// Ended in the middle: the error reaches the host, who may be doing anything with it.

@@ -13,6 +13,7 @@ on_each_database!(
     a_quick_restart_looks_a_second_time,
     a_queued_run_that_nobody_drives_is_driven,
     last_hooks_that_were_not_delivered_are,
+    a_kill_between_the_end_and_its_hooks_loses_none,
     a_process_that_lost_its_run_changes_nothing,
     a_second_active_run_is_impossible,
     an_engine_without_a_provider_leaves_queued_runs_alone,
@@ -30,6 +31,7 @@ fn another_process<D: TestDatabase>(host: &Host<D>, thread: i64) -> Killed {
         .env("CHILD_PROVIDER", host.fake.base_url())
         .env("CHILD_THREAD", thread.to_string())
         .env("CHILD_HISTORY", if host.conversing { "conversation" } else { "local" })
+        .env("CHILD_HOOKS", if host.hub.hangs() { "hang" } else { "listen" })
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
@@ -81,7 +83,11 @@ fn engine_of_the_child<D: TestDatabase>(
     history: ai_engine::History,
 ) -> AiEngine {
     let builder = D::owners(AiEngine::builder(database)).openai(client).history(history);
-    builder.state(Hub::default()).build().unwrap()
+    let hub = Hub::default();
+    if std::env::var("CHILD_HOOKS").unwrap() == "hang" {
+        hub.behave(Manner::Hang);
+    }
+    builder.state(hub).build().unwrap()
 }
 
 async fn drive(engine: AiEngine) {
@@ -185,6 +191,27 @@ async fn last_hooks_that_were_not_delivered_are<D: TestDatabase>(db: D) {
     assert_eq!(host.engine.recover().await.unwrap().announced, 1);
     assert_eq!(host.hub.story(), ["message completed", "run completed"]);
     assert_eq!(host.hub.settled(), answer.messages);
+}
+
+/// The process sits in a hook when the end is committed, and is killed there.
+async fn a_kill_between_the_end_and_its_hooks_loses_none<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    host.fake.reply(Reply::text("Once upon a time."));
+    host.hub.behave(Manner::Hang);
+    let mut process = another_process(&host, thread.id);
+    host.hub.behave(Manner::Listen);
+    while host.db.texts("SELECT status AS line FROM ai_engine_runs") != ["completed"] {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    process.kill();
+    assert_eq!(host.db.number("SELECT count(announced_at) FROM ai_engine_runs"), 0);
+    host.db.execute(END_LEASES);
+    let recovered = host.engine.recover().await.unwrap();
+    assert_eq!((recovered.settled, recovered.announced), (0, 1));
+    assert_eq!(host.hub.story(), ["message completed", "run completed"]);
+    assert_eq!(host.hub.settled()[0].content, "Once upon a time.");
+    assert_eq!(host.engine.recover().await.unwrap(), ai_engine::Recovered::default(), "once");
 }
 
 async fn a_process_that_lost_its_run_changes_nothing<D: TestDatabase>(db: D) {

@@ -39,7 +39,7 @@ impl MessageHooks for User {
         message: &Message,
         cx: &HookContext<'_>,
     ) -> HookResult {
-        cx.state::<Hub>()?.hear(self.id, Heard::Created(message.clone())).await
+        cx.state::<Hub>()?.hear(self.id, Heard::Created(message.clone()), cx.engine).await
     }
 
     async fn ai_engine_on_message_update(
@@ -52,11 +52,11 @@ impl MessageHooks for User {
             appended: cx.appended().to_owned(),
             replaced: cx.is_replaced(),
         };
-        cx.state::<Hub>()?.hear(self.id, heard).await
+        cx.state::<Hub>()?.hear(self.id, heard, cx.engine).await
     }
 
     async fn ai_engine_on_run_update(&self, run: &Run, cx: &HookContext<'_>) -> HookResult {
-        cx.state::<Hub>()?.hear(self.id, Heard::Run(run.clone())).await
+        cx.state::<Hub>()?.hear(self.id, Heard::Run(run.clone()), cx.engine).await
     }
 }
 

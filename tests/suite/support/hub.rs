@@ -1,8 +1,10 @@
 //! What the hooks heard.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use ai_engine::{HookResult, Message, MessageStatus, Role, Run};
+use ai_engine::{AiEngine, HookResult, Message, MessageStatus, Role, Run};
+use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 
 /// One call of a hook.
@@ -26,6 +28,21 @@ pub enum Manner {
     Hang,
     /// Wait in each update until told to go on.
     Wait(Arc<Notify>),
+    /// Take so long for each update.
+    Slow(Duration),
+    /// Do something with the engine after hearing each call.
+    Do(Deed),
+}
+
+/// What a hook does with the engine that calls it.
+pub type Deed = Arc<dyn Fn(AiEngine, Heard) -> BoxFuture<'static, HookResult> + Send + Sync>;
+
+impl Manner {
+    pub fn deed<F: Future<Output = HookResult> + Send + 'static>(
+        deed: impl Fn(AiEngine, Heard) -> F + Send + Sync + 'static,
+    ) -> Self {
+        Self::Do(Arc::new(move |engine, heard| Box::pin(deed(engine, heard))))
+    }
 }
 
 /// Hears the hooks of all owners; the host's state in the engine.
@@ -41,11 +58,16 @@ impl Hub {
         *self.manner.lock().unwrap() = manner;
     }
 
-    pub async fn hear(&self, owner: i32, heard: Heard) -> HookResult {
+    /// Whether its hooks never return.
+    pub fn hangs(&self) -> bool {
+        matches!(*self.manner.lock().unwrap(), Manner::Hang)
+    }
+
+    pub async fn hear(&self, owner: i32, heard: Heard, engine: &AiEngine) -> HookResult {
         let update = matches!(heard, Heard::Updated { .. });
         let count = {
             let mut all = self.heard.lock().unwrap();
-            all.push((owner, heard));
+            all.push((owner, heard.clone()));
             all.len()
         };
         self.count.send_replace(count);
@@ -58,12 +80,27 @@ impl Hub {
                 go.notified().await;
                 Ok(())
             }
-            Manner::Listen | Manner::Hang | Manner::Wait(_) => Ok(()),
+            Manner::Slow(pace) if update => {
+                tokio::time::sleep(pace).await;
+                Ok(())
+            }
+            Manner::Do(deed) => deed(engine.clone(), heard).await,
+            Manner::Listen | Manner::Hang | Manner::Wait(_) | Manner::Slow(_) => Ok(()),
         }
     }
 
     pub fn all(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().iter().map(|(_, heard)| heard.clone()).collect()
+    }
+
+    /// What was heard of one run.
+    pub fn of_run(&self, id: i64) -> Vec<Heard> {
+        let all = self.all().into_iter();
+        all.filter(|heard| match heard {
+            Heard::Created(message) | Heard::Updated { message, .. } => message.run_id == Some(id),
+            Heard::Run(run) => run.id == id,
+        })
+        .collect()
     }
 
     pub fn forget(&self) {

@@ -1,13 +1,19 @@
 //! A host app for the tests: its tables, its structs, what its hooks heard; on either database.
 
 mod database;
+mod faults;
 mod host;
 mod hub;
+#[cfg(feature = "postgres")]
+mod proxy;
 mod raw;
 
 pub use database::*;
+pub use faults::*;
 pub use host::*;
 pub use hub::*;
+#[cfg(feature = "postgres")]
+pub use proxy::*;
 pub use raw::*;
 
 /// A test that hangs fails instead of holding up all others.
