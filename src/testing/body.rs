@@ -16,7 +16,7 @@ use super::{
 /// Where the events come from.
 pub(super) enum Source {
     /// A response that lives as long as its connection.
-    Run(Run),
+    Run(Box<Run>),
     /// A background response.
     Tape(Playback),
 }

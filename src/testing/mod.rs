@@ -69,6 +69,7 @@
 mod body;
 mod conversations;
 mod demo;
+mod ending;
 mod error;
 mod events;
 mod fake;

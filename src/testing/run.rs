@@ -7,11 +7,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    events,
+    ending, events,
     fake::Shared,
     frame::{Event, Framer, Mangle},
-    items,
-    reply::{Ending, ErrorEvent, Reply, Step},
+    reply::{Ending, Reply, Step},
     snapshot,
     wire::Flushes,
 };
@@ -247,43 +246,11 @@ impl Run {
 
     /// Brings the response to its terminal form and returns the events that say so.
     fn close(&mut self) -> Vec<Value> {
-        let response = mem::take(&mut self.job.response);
-        let scripted = self.reply.usage.map(|(i, o)| snapshot::usage(i, o));
-        if let Ending::Failed { code, message } = &self.reply.ending {
-            let usage = scripted.unwrap_or_default();
-            self.job.response = snapshot::failed(response, code, message, usage);
-            let error = events::error(self.reply.error_event, code, message);
-            return match self.reply.error_event {
-                ErrorEvent::Nested => vec![error, events::terminal(&self.job.response)],
-                ErrorEvent::Flat | ErrorEvent::Untyped => vec![error],
-            };
-        }
-
-        let text = match &self.reply.final_text {
-            Some(text) => text.clone(),
-            None => self.reply.deltas.concat(),
-        };
-        let (status, reason) = match &self.reply.ending {
-            Ending::Incomplete(reason) => ("incomplete", Some(reason)),
-            _ => ("completed", None),
-        };
-        let mut output = self.reply.items.clone();
-        let mut closing = Vec::new();
-        if Self::has_message(&self.reply) {
-            let message = events::message_item(&self.job.message_id, status, Some(&text));
-            closing = events::closing(output.len(), &message, &text);
-            output.push(message);
-        }
-        let usage = scripted.unwrap_or_else(|| {
-            let said: String = output.iter().map(items::text_of).collect();
-            snapshot::usage(self.job.input_tokens, snapshot::tokens(&said))
-        });
-        self.job.response = match reason {
-            Some(reason) => snapshot::incomplete(response, reason, &output, usage),
-            None => snapshot::completed(response, &output, usage),
-        };
-        closing.push(events::terminal(&self.job.response));
-        closing
+        let message = Self::has_message(&self.reply).then_some(self.job.message_id.as_str());
+        let begun = mem::take(&mut self.job.response);
+        let (response, events) = ending::of(begun, &self.reply, message, self.job.input_tokens);
+        self.job.response = response;
+        events
     }
 
     /// Stores the outcome and lets the conversation go.

@@ -127,7 +127,7 @@ async fn handle(
         Ok(Answer::Scripted(reply)) => scripted(builder, reply).await,
         Ok(Answer::Stream(mut run, comment_every)) => {
             let (headers, framer) = (run.take_headers(), run.framer());
-            let body = Body::new(Source::Run(run), framer, comment_every, flushes);
+            let body = Body::new(Source::Run(Box::new(run)), framer, comment_every, flushes);
             stream(builder, &headers, body)
         }
         Ok(Answer::Playback(headers, playback)) => {
