@@ -9,7 +9,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use super::lenient::Object;
+use super::lenient::{self, Object};
 use super::{ApiError, ApiKey, Error, Result, config::Limits};
 
 /// Most bytes read of an error's body; the message kept of it is shorter still.
@@ -58,7 +58,7 @@ impl Answer {
     pub(super) fn request_id(&self) -> Option<String> {
         let id = self.response.headers().get("x-request-id")?.to_str().ok()?;
         let id = self.key.as_ref().map_or_else(|| id.into(), |key| key.redact(id));
-        Some(super::lenient::bounded(&id, 256))
+        Some(lenient::bounded(&id, 256))
     }
 
     pub(super) fn content_type(&self) -> String {
@@ -108,15 +108,13 @@ impl Answer {
     /// The body as a JSON object.
     pub(super) async fn into_object(mut self) -> Result<Object> {
         let body = self.body().await?;
+        let body = String::from_utf8_lossy(&body);
         let malformed = |message: String| {
-            let text = String::from_utf8_lossy(&body);
-            let text = self
-                .key
-                .as_ref()
-                .map_or_else(|| text.clone(), |key| key.redact(&text).into_owned().into());
+            let key = self.key.as_ref();
+            let text = key.map_or_else(|| body.as_ref().into(), |key| key.redact(&body));
             Error::malformed("the answer", message, &text)
         };
-        match serde_json::from_slice(&body) {
+        match lenient::parse(&body) {
             // Some gateways report errors with status 200. A response has an `error` too, but then
             // an id as well.
             Ok(Value::Object(object)) if is_error(&object) => {

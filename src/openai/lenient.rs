@@ -7,6 +7,24 @@ use serde_json::{Map, Value};
 
 pub(super) type Object = Map<String, Value>;
 
+/// Reads JSON. NUL becomes U+FFFD in every text: models and gateways do send it, PostgreSQL stores
+/// it nowhere.
+pub(super) fn parse(json: &str) -> serde_json::Result<Value> {
+    let value = serde_json::from_str(json)?;
+    Ok(if json.contains("\\u0000") { without_nul(value) } else { value })
+}
+
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('\0', "\u{fffd}")),
+        Value::Array(values) => values.into_iter().map(without_nul).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, without_nul(value))).collect()
+        }
+        other => other,
+    }
+}
+
 pub(super) fn text<'v>(object: &'v Object, key: &str) -> Option<&'v str> {
     object.get(key).and_then(Value::as_str)
 }
@@ -63,6 +81,12 @@ mod tests {
         assert_eq!(index(map, "missing"), None);
         assert_eq!(text(map, "s"), None);
         assert_eq!(take_object(map, "o"), None);
+    }
+
+    #[test]
+    fn nul_is_replaced_in_every_text() {
+        let value = parse(r#"{"a": ["x\u0000", {"b": "\u0000y"}], "c": "\\u0000"}"#).unwrap();
+        assert_eq!(value, json!({"a": ["x\u{fffd}", {"b": "\u{fffd}y"}], "c": "\\u0000"}));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! blank and no key is stored, the provider is asked as often as it should be, and the thread can be used again.
 
 mod case;
+mod long_lines;
 
 use std::time::Duration;
 
@@ -16,7 +17,6 @@ on_each_database!(
     streams_that_break_before_output_are_asked_for_again,
     streams_that_break_after_output_keep_it,
     what_can_be_read_is_read,
-    a_long_line_is_refused_unless_the_limit_allows_it,
     refusals_are_final,
     passing_troubles_are_tried_again,
     the_server_decides_whether_and_when_to_try_again,
@@ -133,53 +133,6 @@ async fn what_can_be_read_is_read<D: TestDatabase>(db: D) {
         Case::new("comments", deltas().comment_at(2).comment_at(6), End::Answered(TEXT)),
     ]);
     check_all(db, cases).await;
-}
-
-const LINE: usize = 64 << 20;
-
-async fn a_long_line_is_refused_unless_the_limit_allows_it<D: TestDatabase>(db: D) {
-    let cases = [
-        Case::new("before output", story().padded_at(FIRST, LINE), End::Failed("too_large")),
-        Case::new(
-            "after output",
-            story().padded_at(AFTER, LINE),
-            End::Kept("too_large", "Once upon"),
-        ),
-        Case::new("allowed", story().padded_at(AFTER, LINE), End::Answered("Once upon"))
-            .client(|client| client.max_event_bytes(LINE + 1)),
-    ];
-    check_all(db, cases).await;
-}
-
-/// The limit bounds memory, whatever the server sends: this test alone in a process, whose peak the system tells.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_line_without_end_takes_no_more_memory_than_its_limit() {
-    let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "network::read_a_line_without_end", "--ignored", "--nocapture"])
-        .output()
-        .unwrap();
-    let told = String::from_utf8_lossy(&child.stderr);
-    assert!(child.status.success(), "{told}");
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-#[ignore = "the process of the test before"]
-async fn read_a_line_without_end() {
-    let peak = || {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
-    };
-    check_all(Sqlite::fresh(), [Case::new("warm up", story(), End::Answered("Once upon"))]).await;
-    let before = peak();
-    let endless = story().padded_at(AFTER, 64 * LINE);
-    let kept = End::Kept("too_large", "Once upon");
-    check_all(Sqlite::fresh(), [Case::new("4 GiB", endless, kept)]).await;
-    // The default limit is 32 MiB; a buffer that grows holds half as much again for a moment.
-    let grown = peak() - before;
-    assert!(grown < LINE, "{grown} bytes");
 }
 
 fn error(code: &str) -> Value {
