@@ -161,7 +161,8 @@ impl ApiError {
     /// a cut.
     pub(super) fn finish(mut self, key: Option<&ApiKey>) -> Self {
         let clean = |text: &str, max| {
-            bounded(&key.map_or_else(|| text.into(), |key| key.redact(text)), max)
+            let text = key.map_or_else(|| text.into(), |key| key.redact(text));
+            bounded(&text.replace('\0', "\u{fffd}"), max)
         };
         self.message = clean(&self.message, MAX_MESSAGE);
         for field in [&mut self.kind, &mut self.code, &mut self.param, &mut self.request_id] {

@@ -84,7 +84,7 @@ pub enum StreamEventKind {
     Cancelled(Response),
     /// The provider reports an error. `Failed` may follow, or nothing.
     Error(ApiError),
-    /// A sign of life.
+    /// A sign of life; also `[DONE]`, which some servers send about the end and which tells nothing.
     Keepalive,
     /// An event this crate does not know. It is safe to ignore.
     #[non_exhaustive]
@@ -127,35 +127,26 @@ impl StreamEvent {
     /// to.
     pub(super) fn from_response(response: Response) -> Self {
         let kind = match response.status.as_deref() {
-            Some("failed") => StreamEventKind::Failed(response),
-            Some("incomplete") => StreamEventKind::Incomplete(response),
-            Some("cancelled" | "canceled") => StreamEventKind::Cancelled(response),
             Some("queued") => StreamEventKind::Queued(response),
             Some("in_progress") => StreamEventKind::InProgress(response),
-            _ => StreamEventKind::Completed(response),
+            _ => completed(response),
         };
         Self { sequence_number: None, kind }
     }
 }
 
 /// Reads a server-sent event. The key is removed from the errors it carries.
-///
-/// `None` stands for `[DONE]`: some servers send it after the last event, OpenAI does not. It tells
-/// nothing about success.
-pub(super) fn decode(sse: &SseEvent, key: Option<&ApiKey>) -> Result<Option<StreamEvent>> {
+pub(super) fn decode(sse: &SseEvent, key: Option<&ApiKey>) -> Result<StreamEvent> {
     let data = sse.data.trim();
-    if data == "[DONE]" {
-        return Ok(None);
-    }
-    if data.is_empty() {
-        return Ok(Some(StreamEvent { sequence_number: None, kind: StreamEventKind::Keepalive }));
+    if matches!(data, "" | "[DONE]") {
+        return Ok(StreamEvent { sequence_number: None, kind: StreamEventKind::Keepalive });
     }
     let malformed = |message: String| {
         let data = key.map_or_else(|| data.into(), |key| key.redact(data));
         Error::malformed("an event of the stream", message, &data)
     };
     match lenient::parse(data.as_bytes()) {
-        Ok(Value::Object(object)) => Ok(Some(event(object, &sse.event, key))),
+        Ok(Value::Object(object)) => Ok(event(object, &sse.event, key)),
         Ok(_) => Err(malformed("its data is no JSON object".to_owned())),
         Err(error) => Err(malformed(error.to_string())),
     }
@@ -217,7 +208,7 @@ fn known(kind: String, mut data: Object, key: Option<&ApiKey>) -> StreamEventKin
         "response.created" => Kind::Created(response(data, key)),
         "response.queued" => Kind::Queued(response(data, key)),
         "response.in_progress" => Kind::InProgress(response(data, key)),
-        "response.completed" => Kind::Completed(response(data, key)),
+        "response.completed" => completed(response(data, key)),
         "response.failed" => Kind::Failed(response(data, key)),
         "response.incomplete" => Kind::Incomplete(response(data, key)),
         "response.cancelled" | "response.canceled" => Kind::Cancelled(response(data, key)),
@@ -227,6 +218,18 @@ fn known(kind: String, mut data: Object, key: Option<&ApiKey>) -> StreamEventKin
             raw.insert("type".to_owned(), Value::String(kind.clone()));
             Kind::Other { kind, raw }
         }
+    }
+}
+
+/// The end of a response that is called completed: some servers call every end so, and only the
+/// response itself says more.
+fn completed(response: Response) -> StreamEventKind {
+    match response.status.as_deref() {
+        Some("failed") => StreamEventKind::Failed(response),
+        Some("cancelled" | "canceled") => StreamEventKind::Cancelled(response),
+        Some("incomplete") => StreamEventKind::Incomplete(response),
+        _ if response.incomplete_reason.is_some() => StreamEventKind::Incomplete(response),
+        _ => StreamEventKind::Completed(response),
     }
 }
 

@@ -11,10 +11,7 @@ fn read(data: &Value) -> StreamEvent {
 }
 
 fn named(name: &str, data: &str) -> StreamEvent {
-    match decode(&sse(name, data), Some(&ApiKey::new("sk-key"))) {
-        Ok(Some(event)) => event,
-        other => panic!("no event: {other:?}"),
-    }
+    decode(&sse(name, data), Some(&ApiKey::new("sk-key"))).unwrap()
 }
 
 #[test]
@@ -130,6 +127,20 @@ fn the_event_line_names_data_without_a_type() {
 }
 
 #[test]
+fn a_completed_event_is_what_its_response_says() {
+    use StreamEventKind as Kind;
+    let completed =
+        |response: Value| read(&json!({"type": "response.completed", "response": response})).kind;
+    assert!(matches!(completed(json!({"status": "completed"})), Kind::Completed(_)));
+    assert!(matches!(completed(json!({"status": "odd"})), Kind::Completed(_)));
+    assert!(matches!(completed(json!({"status": "incomplete"})), Kind::Incomplete(_)));
+    assert!(matches!(completed(json!({"status": "failed"})), Kind::Failed(_)));
+    assert!(matches!(completed(json!({"status": "cancelled"})), Kind::Cancelled(_)));
+    let cut = json!({"status": "completed", "incomplete_details": {"reason": "length"}});
+    assert!(matches!(completed(cut), Kind::Incomplete(_)));
+}
+
+#[test]
 fn signs_of_life_are_no_events_of_the_response() {
     let event = read(&json!({"type": "keepalive", "sequence_number": 9}));
     assert_eq!((event.sequence_number, event.kind), (Some(9), StreamEventKind::Keepalive));
@@ -137,8 +148,8 @@ fn signs_of_life_are_no_events_of_the_response() {
 }
 
 #[test]
-fn done_is_a_mark_and_other_text_is_malformed() {
-    assert_eq!(decode(&sse("message", " [DONE]"), None).unwrap(), None);
+fn done_tells_nothing_and_other_text_is_malformed() {
+    assert_eq!(named("message", " [DONE]").kind, StreamEventKind::Keepalive);
     for data in ["oops", "[1]", "7", "{\"type\":"] {
         let error = decode(&sse("message", data), None).unwrap_err();
         assert!(matches!(&error, Error::Malformed { excerpt, .. } if excerpt == data), "{error}");

@@ -10,7 +10,10 @@ pub(super) type Object = Map<String, Value>;
 /// Reads JSON. NUL becomes U+FFFD: nobody can read it, and not every database can store it.
 pub(super) fn parse(json: &[u8]) -> serde_json::Result<Value> {
     let mut value = serde_json::from_slice(json)?;
-    replace_nul(&mut value);
+    // JSON has no other form of it.
+    if json.windows(6).any(|bytes| bytes == br"\u0000") {
+        replace_nul(&mut value);
+    }
     Ok(value)
 }
 

@@ -99,8 +99,7 @@ impl ResponseStream {
     fn read(&mut self, item: Option<Result<SseEvent>>) -> Option<Result<StreamEvent>> {
         let result = match item {
             Some(Ok(sse)) => match decode(&sse, self.key.as_ref()) {
-                Ok(Some(event)) => Ok(event),
-                Ok(None) => Err(ended()),
+                Ok(event) => Ok(event),
                 // Half an event is a lost connection, not a server that writes nonsense.
                 Err(_) if !sse.complete => Err(ended()),
                 Err(error) => Err(error),

@@ -71,6 +71,12 @@ pub(super) fn refused(error: &openai::Error, has_output: bool) -> Outcome {
 /// A word for the run's `reason`.
 fn reason_of(error: &openai::Error) -> String {
     match error {
+        // What the body says, if anything, is about a page that was to be read by people.
+        openai::Error::Api(api)
+            if api.status.is_some_and(|status| (300..400).contains(&status)) =>
+        {
+            "redirected".to_owned()
+        }
         openai::Error::Api(api) => api
             .code
             .clone()

@@ -52,10 +52,6 @@ impl ApiError {
         .code("conversation_locked")
     }
 
-    pub(super) fn unsupported(what: &str) -> Self {
-        Self::bad_request(format!("{what} is not supported by this fake server."))
-    }
-
     pub(super) fn param(mut self, param: impl Into<String>) -> Self {
         self.param = Some(param.into());
         self

@@ -4,12 +4,24 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What comes before the text: the response, finished items, the opening of the message.
-pub(super) fn opening(response: &Value, items: &[Value], message: Option<&str>) -> Vec<Value> {
-    let mut events = vec![
-        json!({"type": "response.created", "response": response}),
-        json!({"type": "response.in_progress", "response": response}),
-    ];
+use super::{reply::ErrorEvent, snapshot};
+
+/// What comes before the text: the response, finished items, the opening of the message. In the
+/// background the response waits for its turn first.
+pub(super) fn opening(
+    response: &Value,
+    background: bool,
+    items: &[Value],
+    message: Option<&str>,
+) -> Vec<Value> {
+    let about = |kind: &str, response: &Value| json!({"type": kind, "response": response});
+    let mut events = if background {
+        let queued = snapshot::queued(response);
+        vec![about("response.created", &queued), about("response.queued", &queued)]
+    } else {
+        vec![about("response.created", response)]
+    };
+    events.push(about("response.in_progress", response));
     for (index, item) in items.iter().enumerate() {
         events.extend(item_events(index, item));
     }
@@ -47,12 +59,15 @@ pub(super) fn terminal(response: &Value) -> Value {
     json!({"type": format!("response.{status}"), "response": response})
 }
 
-/// The error event in the shape that is really seen, not in the documented flat one.
-pub(super) fn error(code: &str, message: &str) -> Value {
-    json!({
-        "type": "error",
-        "error": {"type": code, "code": code, "message": message, "param": null},
-    })
+pub(super) fn error(shape: ErrorEvent, code: &str, message: &str) -> Value {
+    let error = json!({"type": code, "code": code, "message": message, "param": null});
+    match shape {
+        ErrorEvent::Nested => json!({"type": "error", "error": error}),
+        ErrorEvent::Flat => {
+            json!({"type": "error", "code": code, "message": message, "param": null})
+        }
+        ErrorEvent::Untyped => json!({"error": error}),
+    }
 }
 
 pub(super) fn keepalive() -> Value {
@@ -164,9 +179,11 @@ struct Numbered<'a, T> {
     event: T,
 }
 
-/// One event as it goes over the wire.
+/// One event as it goes over the wire. One without a type has no number either.
 pub(super) fn frame(number: usize, obfuscate: bool, mut event: Value) -> Bytes {
-    let kind = event["type"].as_str().unwrap_or_default().to_owned();
+    let Some(kind) = event["type"].as_str().map(str::to_owned) else {
+        return Bytes::from(format!("data: {event}\n\n"));
+    };
     if let Some(fields) = event.as_object_mut() {
         fields.remove("type");
     }

@@ -11,9 +11,16 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::{net::TcpListener, sync::watch, task::AbortHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{
+        mpsc::{UnboundedSender, unbounded_channel},
+        watch,
+    },
+    task::AbortHandle,
+};
 
-use super::{Reply, Request, script::Script, server, state::State};
+use super::{Reply, Request, run::Run, script::Script, server, state::State, tape::Tape};
 use crate::openai::{self, OpenAi};
 
 /// A key for tests. The fake server accepts any key but the empty one.
@@ -43,6 +50,8 @@ pub(super) struct Shared {
     hooks: Mutex<Vec<Hook>>,
     /// Responses whose client left, in order.
     left: watch::Sender<Vec<String>>,
+    /// To the server's task, which carries them out.
+    background: UnboundedSender<(Tape, Run)>,
     closing: AtomicBool,
 }
 
@@ -57,15 +66,18 @@ impl FakeOpenAi {
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
+        let (background, to_run) = unbounded_channel();
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new()),
             script: Mutex::new(Script::new()),
             requests: Mutex::new(Vec::new()),
             hooks: Mutex::new(Vec::new()),
             left: watch::Sender::new(Vec::new()),
+            background,
             closing: AtomicBool::new(false),
         });
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared))).abort_handle();
+        let server = server::serve(listener, to_run, Arc::clone(&shared));
+        let server = tokio::spawn(server).abort_handle();
         Ok(Self { handle: Arc::new(Handle { address, shared, server }) })
     }
 
@@ -145,7 +157,8 @@ impl FakeOpenAi {
         lock(&self.shared().hooks).push(Arc::new(hook));
     }
 
-    /// How many responses lost their client before their last event.
+    /// How many connections their client left before the last event. A response that runs in the
+    /// background goes on, and can be left more than once.
     #[must_use]
     pub fn disconnects(&self) -> usize {
         self.shared().left.borrow().len()
@@ -232,6 +245,11 @@ impl Shared {
             hook(request);
         }
         lock(&self.requests).push(Arc::clone(request));
+    }
+
+    pub(super) fn run_in_background(&self, tape: Tape, run: Run) {
+        // It fails only once the server is stopped.
+        let _ = self.background.send((tape, run));
     }
 
     pub(super) fn client_left(&self, response_id: &str) {

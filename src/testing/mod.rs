@@ -43,18 +43,38 @@
 //! The steps of a [`Reply`] (`hold_at`, `disconnect_at`, `raw_event_at`, …) name these numbers.
 //! Number 8+d is the end of the body.
 //!
+//! # In the background
+//!
+//! A response with `background: true` is a task of the server: it goes through `queued` and
+//! `in_progress` to its end, whether or not a client is there. `response.queued` is its event 1,
+//! and all others move up by one. Of the steps of its reply,
+//!
+//! * gates, delays, `keepalive_at` and `keepalive_every` concern the response: all who wait for it
+//!   wait, and a keepalive has its number in every stream of it;
+//! * cuts, stalls, raw bytes, malformed and padded events concern connections: each happens once,
+//!   to the first connection (of the creation or a resumption) that comes to that number, and when
+//!   that event is there to be sent. The response runs on. So `disconnect_at(5).disconnect_at(8)`
+//!   cuts the first stream and its first resumption. Without a stream, a cut at 0 loses the answer
+//!   to the creation, and the other steps do nothing;
+//! * the shape (`chunks_of`, `crlf`, `comment_every`, …) is that of every connection.
+//!
 //! # Where the real service is not documented
 //!
 //! The fake had to choose: a response that fails, or whose client leaves, adds nothing to its
-//! conversation; neither does one with `store: false`. Items of a deleted conversation are still
+//! conversation; neither does one with `store: false`. A cancelled response keeps no output, and
+//! its streams end without an event that says so. Items of a deleted conversation are still
 //! held ([`FakeOpenAi::items`]) but no longer reachable over HTTP. A conversation may be deleted
 //! while a response runs on it; that response then has nowhere to put its items.
 
+mod body;
 mod conversations;
 mod demo;
+mod ending;
 mod error;
 mod events;
 mod fake;
+mod faults;
+mod frame;
 mod gate;
 mod items;
 mod reply;
@@ -66,6 +86,7 @@ mod script;
 mod server;
 mod snapshot;
 mod state;
+mod tape;
 mod wire;
 
 #[cfg(test)]
@@ -73,5 +94,5 @@ mod tests;
 
 pub use fake::{API_KEY, FakeOpenAi};
 pub use gate::Gate;
-pub use reply::Reply;
+pub use reply::{ErrorEvent, Reply};
 pub use request::Request;

@@ -2,14 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use serde_json::Value;
 
-use super::Gate;
+use super::{
+    Gate,
+    frame::{Mangle, Shape},
+};
 
 /// One scripted answer to `POST /responses`.
 ///
-/// Build it from [`Reply::text`], [`Reply::deltas`], [`Reply::status`] or [`Reply::hang_up`] and
-/// refine it; everything combines. A request that does not stream gets the same answer as one JSON
+/// Build it from [`Reply::text`], [`Reply::deltas`], [`Reply::status`], [`Reply::redirect`] or
+/// [`Reply::hang_up`] and refine it; everything combines. A request that does not stream gets the same answer as one JSON
 /// object: gates and delays hold it back as they would the stream, and a cut leaves it without any
 /// answer.
 ///
@@ -28,7 +32,11 @@ pub struct Reply {
     pub(super) pace: Duration,
     pub(super) first_token_after: Duration,
     pub(super) ending: Ending,
+    pub(super) error_event: ErrorEvent,
     pub(super) finish_unseen: bool,
+    pub(super) keepalive_every: Option<Duration>,
+    pub(super) comment_every: Option<Duration>,
+    pub(super) shape: Shape,
     pub(super) steps: Vec<(usize, Step)>,
 }
 
@@ -48,11 +56,26 @@ pub(super) enum Ending {
     Failed { code: String, message: String },
 }
 
+/// The shapes in which an error comes inside a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorEvent {
+    /// What the real service was seen to send: `{"type":"error","error":{…}}`, followed by
+    /// `response.failed`.
+    #[default]
+    Nested,
+    /// What its description says: `{"type":"error","code":…,"message":…}`. Nothing follows.
+    Flat,
+    /// What gateways send: `data: {"error":{…}}` without type, name and number. Nothing follows.
+    Untyped,
+}
+
 /// Something that happens on the way to event number n.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Hold(Gate),
-    Raw(String),
+    Raw(Bytes),
+    Mangle(Mangle),
     Keepalive,
     Disconnect,
     End,
@@ -73,7 +96,11 @@ impl Reply {
             pace: Duration::ZERO,
             first_token_after: Duration::ZERO,
             ending: Ending::Completed,
+            error_event: ErrorEvent::Nested,
             finish_unseen: false,
+            keepalive_every: None,
+            comment_every: None,
+            shape: Shape::default(),
             steps: Vec::new(),
         }
     }
@@ -163,11 +190,18 @@ impl Reply {
         self
     }
 
-    /// Fails after the deltas, on HTTP 200: an `error` event of the nested shape, then
-    /// `response.failed`. Without any delta no message is begun.
+    /// Fails after the deltas, on HTTP 200: an error event, then `response.failed`. Without any
+    /// delta no message is begun.
     #[must_use]
     pub fn failed(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
         self.ending = Ending::Failed { code: code.into(), message: message.into() };
+        self
+    }
+
+    /// The shape of the error event of a reply that [failed](Self::failed).
+    #[must_use]
+    pub fn error_event(mut self, shape: ErrorEvent) -> Self {
+        self.error_event = shape;
         self
     }
 
@@ -176,55 +210,6 @@ impl Reply {
     #[must_use]
     pub fn finish_unseen(mut self) -> Self {
         self.finish_unseen = true;
-        self
-    }
-
-    /// Adds a header to the HTTP answer.
-    #[must_use]
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), value.into()));
-        self
-    }
-
-    /// Waits for the gate before event `n`.
-    #[must_use]
-    pub fn hold_at(self, n: usize, gate: Gate) -> Self {
-        self.step(n, Step::Hold(gate))
-    }
-
-    /// Cuts the connection instead of sending event `n`: the client sees a broken body, after
-    /// having been sent all earlier events.
-    #[must_use]
-    pub fn disconnect_at(self, n: usize) -> Self {
-        self.step(n, Step::Disconnect)
-    }
-
-    /// Ends the body, cleanly, instead of sending event `n`.
-    #[must_use]
-    pub fn end_at(self, n: usize) -> Self {
-        self.step(n, Step::End)
-    }
-
-    /// Sends neither event `n` nor anything after it, until the client leaves.
-    #[must_use]
-    pub fn stall_at(self, n: usize) -> Self {
-        self.step(n, Step::Stall)
-    }
-
-    /// Makes event `n` a `keepalive`; the others move up by one.
-    #[must_use]
-    pub fn keepalive_at(self, n: usize) -> Self {
-        self.step(n, Step::Keepalive)
-    }
-
-    /// Writes these bytes, as they are, before event `n`. They have no number.
-    #[must_use]
-    pub fn raw_event_at(self, n: usize, raw: impl Into<String>) -> Self {
-        self.step(n, Step::Raw(raw.into()))
-    }
-
-    fn step(mut self, n: usize, step: Step) -> Self {
-        self.steps.push((n, step));
         self
     }
 }

@@ -14,6 +14,7 @@ use super::{
     server::Answer,
     snapshot,
     state::{State, StoredResponse},
+    tape::Tape,
 };
 
 /// Checks the request, finds its reply, and begins the response. All in one hold of the state, so
@@ -25,6 +26,7 @@ pub(super) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
     let previous = body["previous_response_id"].as_str();
     let store = body["store"] != json!(false);
     let streamed = body["stream"] == json!(true);
+    let background = body["background"] == json!(true);
 
     let mut state = shared.state();
     let context = context(&state, conversation, previous)?;
@@ -49,14 +51,12 @@ pub(super) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
         None => body["model"].clone(),
     };
     let response = snapshot::begun(&id, body, &model, conversation);
-    if store {
-        let stored = StoredResponse {
-            object: response.clone(),
-            input: input.clone(),
-            previous: previous.map(str::to_owned),
-        };
-        state.store_response(&id, stored);
-    }
+    let mut stored = StoredResponse {
+        object: response.clone(),
+        input: input.clone(),
+        previous: previous.map(str::to_owned),
+        tape: None,
+    };
 
     let seen: String = context.iter().chain(&input).map(items::text_of).collect();
     let instructions = body["instructions"].as_str().unwrap_or_default();
@@ -67,12 +67,32 @@ pub(super) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
         conversation: conversation.map(str::to_owned),
         store,
         obfuscate: body["stream_options"]["include_obfuscation"] != json!(false),
+        background,
         input,
     };
     let reply = fill_in_items(reply, &mut state);
+    let comment_every = reply.comment_every;
+    let mut run = Run::new(Arc::clone(shared), job, reply);
+    if background {
+        let headers = run.take_headers();
+        let tape = Tape::new(&mut run, comment_every, streamed);
+        stored.object = snapshot::queued(&stored.object);
+        stored.tape = Some(tape.clone());
+        let queued = stored.object.clone();
+        state.store_response(&id, stored);
+        drop(state);
+        shared.run_in_background(tape.clone(), run);
+        return match streamed {
+            true => Ok(Answer::Playback(headers, tape.play(0, shared, &id))),
+            false if tape.loses_its_answer() => Ok(Answer::Scripted(Reply::hang_up())),
+            false => Ok(Answer::Json(headers, queued)),
+        };
+    }
+    if store {
+        state.store_response(&id, stored);
+    }
     drop(state);
-    let run = Run::new(Arc::clone(shared), job, reply);
-    Ok(if streamed { Answer::Stream(run) } else { Answer::Object(run) })
+    Ok(if streamed { Answer::Stream(run, comment_every) } else { Answer::Object(run) })
 }
 
 fn check_parameters(body: &Value) -> Result<(), ApiError> {
@@ -82,8 +102,9 @@ fn check_parameters(body: &Value) -> Result<(), ApiError> {
     if body["model"].as_str().is_none_or(str::is_empty) {
         return Err(ApiError::missing("model"));
     }
-    if body["background"] == json!(true) {
-        return Err(ApiError::unsupported("Background mode").param("background"));
+    if body["background"] == json!(true) && body["store"] == json!(false) {
+        let message = "Background mode requires 'store' to be true.";
+        return Err(ApiError::invalid_value("background", message));
     }
     check_number(body, "max_output_tokens", "integer", 16.0, f64::MAX)?;
     check_number(body, "temperature", "decimal", 0.0, 2.0)?;
@@ -221,22 +242,29 @@ fn fill_in_items(mut reply: Reply, state: &mut State) -> Reply {
     reply
 }
 
-pub(super) fn get(state: &State, id: &str, request: &Request) -> Result<Value, ApiError> {
-    if request.query_value("stream") == Some("true") {
-        return Err(ApiError::unsupported("Resuming a stream").param("stream"));
+/// The response as it is now, or, as a stream, what it says after the event `starting_after`.
+pub(super) fn get(shared: &Arc<Shared>, id: &str, request: &Request) -> Result<Answer, ApiError> {
+    let state = shared.state();
+    let response = state.response(id)?;
+    if request.query_value("stream") != Some("true") {
+        return Ok(Answer::Json(Vec::new(), response.object.clone()));
     }
-    Ok(state.response(id)?.object.clone())
+    let Some(tape) = response.tape.as_ref().filter(|tape| tape.streamed) else {
+        let message = "Only a background response that was created with 'stream' set to true can \
+                       be streamed.";
+        return Err(ApiError::invalid_value("stream", message));
+    };
+    let from = match request.query_value("starting_after").map(str::parse::<usize>) {
+        None => 0,
+        Some(Ok(number)) => number.saturating_add(1),
+        Some(Err(_)) => return Err(ApiError::wrong_type("starting_after", "an integer")),
+    };
+    Ok(Answer::Playback(Vec::new(), tape.play(from, shared, id)))
 }
 
 pub(super) fn delete(state: &mut State, id: &str) -> Result<Value, ApiError> {
     state.delete_response(id)?;
     Ok(json!({"id": id, "object": "response", "deleted": true}))
-}
-
-/// There are no background responses here, and no others can be cancelled.
-pub(super) fn cancel(state: &State, id: &str) -> Result<Value, ApiError> {
-    state.response(id)?;
-    Err(ApiError::bad_request("Cannot cancel a synchronous response."))
 }
 
 pub(super) fn inputs(state: &State, id: &str, request: &Request) -> Result<Value, ApiError> {

@@ -15,9 +15,9 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
 
     let value = match (request.method.as_str(), segments.as_slice()) {
         ("POST", ["responses"]) => return responses::create(shared, request),
-        ("GET", ["responses", id]) => responses::get(&state(), id, request),
+        ("GET", ["responses", id]) => return responses::get(shared, id, request),
         ("DELETE", ["responses", id]) => responses::delete(&mut state(), id),
-        ("POST", ["responses", id, "cancel"]) => responses::cancel(&state(), id),
+        ("POST", ["responses", id, "cancel"]) => state().cancel_response(id),
         ("GET", ["responses", id, "input_items"]) => responses::inputs(&state(), id, request),
 
         ("POST", ["conversations"]) => conversations::create(&mut state(), request),
@@ -36,5 +36,5 @@ pub(super) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
         }
         _ => Err(unknown()),
     };
-    value.map(Answer::Json)
+    value.map(|value| Answer::Json(Vec::new(), value))
 }

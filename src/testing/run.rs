@@ -1,15 +1,15 @@
 //! One response in the making: yields its events one by one and settles the state at the end.
 
-use std::{collections::VecDeque, future, io, mem, sync::Arc};
+use std::{collections::VecDeque, future, mem, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::stream::{self, Stream};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::{
-    events::{self, TextDelta},
+    ending, events,
     fake::Shared,
-    items,
+    frame::{Event, Framer, Mangle},
     reply::{Ending, Reply, Step},
     snapshot,
     wire::Flushes,
@@ -26,6 +26,7 @@ pub(super) struct Job {
     /// Whether the items go to the conversation, if there is one.
     pub(super) store: bool,
     pub(super) obfuscate: bool,
+    pub(super) background: bool,
 }
 
 pub(super) struct Run {
@@ -39,16 +40,23 @@ pub(super) struct Run {
     number: usize,
     /// Where there is a body whose earlier events can be flushed.
     flushes: Option<Flushes>,
+    /// What the next event waits for. It is kept here so that [`Self::next`] can be dropped.
+    waiting: Option<Wait>,
+    /// How many of the delays have passed.
+    delays_passed: usize,
+    stalled: bool,
     settled: bool,
     cut_by_server: bool,
 }
 
+type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What comes next in the body.
-enum Next {
-    Raw(String),
-    Event(Value),
-    /// The text delta of this index.
-    Delta(usize),
+pub(super) enum Next {
+    Raw(Bytes),
+    /// What to do to the event that follows.
+    Mangle(Mangle),
+    Event(usize, Event),
     End,
     Broken,
 }
@@ -56,7 +64,7 @@ enum Next {
 impl Run {
     pub(super) fn new(shared: Arc<Shared>, job: Job, reply: Reply) -> Self {
         let message = Self::has_message(&reply).then_some(job.message_id.as_str());
-        let opening = events::opening(&job.response, &reply.items, message);
+        let opening = events::opening(&job.response, job.background, &reply.items, message);
         Self {
             shared,
             opening: opening.into(),
@@ -66,6 +74,9 @@ impl Run {
             closing: None,
             number: 0,
             flushes: None,
+            waiting: None,
+            delays_passed: 0,
+            stalled: false,
             settled: false,
             cut_by_server: false,
         }
@@ -77,71 +88,96 @@ impl Run {
         reply.with_message && !(failed && reply.deltas.is_empty())
     }
 
+    /// How its events are written.
+    pub(super) fn framer(&self) -> Framer {
+        Framer {
+            message_id: self.job.message_id.clone(),
+            output_index: self.reply.items.len(),
+            deltas: Arc::clone(&self.reply.deltas),
+            obfuscate: self.job.obfuscate,
+            shape: self.reply.shape,
+        }
+    }
+
     /// The headers that the script wants on the answer.
     pub(super) fn take_headers(&mut self) -> Vec<(String, String)> {
         mem::take(&mut self.reply.headers)
     }
 
-    /// Runs as a stream of server-sent events, made as the client takes them.
-    pub(super) fn into_body(
-        mut self,
-        flushes: Flushes,
-    ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    /// Leaves to the run what concerns the model; the rest is for the connections.
+    pub(super) fn take_connection_steps(&mut self) -> Vec<(usize, Step)> {
+        let of_run = |(_, step): &(usize, Step)| matches!(step, Step::Hold(_) | Step::Keepalive);
+        let (of_run, others) = mem::take(&mut self.reply.steps).into_iter().partition(of_run);
+        self.reply.steps = of_run;
+        others
+    }
+
+    /// Whether its last event is out.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    pub(super) fn flush_with(&mut self, flushes: Flushes) {
         self.flushes = Some(flushes);
-        stream::unfold(Some(self), |run| async {
-            let mut run = run?;
-            match run.next().await {
-                Next::Raw(raw) => Some((Ok(Bytes::from(raw)), Some(run))),
-                Next::Event(event) => {
-                    let frame = events::frame(run.number, run.job.obfuscate, event);
-                    run.number += 1;
-                    Some((Ok(frame), Some(run)))
-                }
-                Next::Delta(index) => {
-                    let frame = run.delta_frame(index);
-                    run.number += 1;
-                    Some((Ok(frame), Some(run)))
-                }
-                Next::End => None,
-                Next::Broken => Some((Err(io::ErrorKind::ConnectionAborted.into()), None)),
-            }
-        })
     }
 
     /// Runs without a stream, to the final object; `None` where the reply was cut.
     pub(super) async fn into_object(mut self) -> Option<Value> {
         loop {
             match self.next().await {
-                Next::Raw(_) => {}
-                Next::Event(_) | Next::Delta(_) => self.number += 1,
+                Next::Raw(_) | Next::Mangle(_) | Next::Event(..) => {}
                 Next::End if self.settled => return Some(mem::take(&mut self.job.response)),
                 Next::End | Next::Broken => return None,
             }
         }
     }
 
-    async fn next(&mut self) -> Next {
-        while let Some(step) = self.take_step() {
+    /// What comes next. Dropping the future loses nothing.
+    pub(super) async fn next(&mut self) -> Next {
+        loop {
+            if self.stalled {
+                future::pending::<()>().await;
+            }
+            if let Some(sign_of_life) = self.wait().await {
+                return self.numbered(Event::Json(sign_of_life));
+            }
+            let Some(step) = self.take_step() else {
+                let Some(delay) = self.take_delay() else {
+                    return self.next_of_response();
+                };
+                self.waiting = Some(Box::pin(tokio::time::sleep(delay)));
+                continue;
+            };
             match step {
                 Step::Raw(raw) => return Next::Raw(raw),
-                Step::Keepalive => return Next::Event(events::keepalive()),
+                Step::Mangle(mangle) => return Next::Mangle(mangle),
+                Step::Keepalive => return self.numbered(Event::Json(events::keepalive())),
                 Step::Hold(gate) => {
-                    self.flush().await;
-                    gate.pass().await;
+                    let flushes = self.flushes.clone();
+                    self.waiting = Some(Box::pin(async move {
+                        if let Some(flushes) = flushes {
+                            flushes.flushed().await;
+                        }
+                        gate.pass().await;
+                    }));
                 }
-                Step::Stall => future::pending::<()>().await,
+                Step::Stall => self.stalled = true,
                 Step::End => {
                     self.cut_by_server = true;
                     return Next::End;
                 }
                 Step::Disconnect => {
-                    self.flush().await;
                     self.cut_by_server = true;
                     return Next::Broken;
                 }
             }
         }
-        self.next_of_response().await
+    }
+
+    fn numbered(&mut self, event: Event) -> Next {
+        let number = self.number;
+        self.number += 1;
+        Next::Event(number, event)
     }
 
     fn take_step(&mut self) -> Option<Step> {
@@ -150,24 +186,50 @@ impl Run {
         Some(self.reply.steps.remove(index).1)
     }
 
-    async fn flush(&self) {
-        if let Some(flushes) = &self.flushes {
-            flushes.flushed().await;
+    /// Waits for what is to be waited for; `Some` is the keepalive that is due meanwhile.
+    async fn wait(&mut self) -> Option<Value> {
+        let waiting = self.waiting.as_mut()?;
+        match self.reply.keepalive_every {
+            None => waiting.await,
+            Some(every) => {
+                if timeout(every, waiting).await.is_err() {
+                    return Some(events::keepalive());
+                }
+            }
         }
+        self.waiting = None;
+        None
     }
 
-    async fn next_of_response(&mut self) -> Next {
+    /// The first token takes its own time, also where there is none; later deltas keep the pace.
+    fn take_delay(&mut self) -> Option<Duration> {
+        if !self.opening.is_empty() || self.closing.is_some() {
+            return None;
+        }
+        if self.delays_passed > self.deltas_sent {
+            return None;
+        }
+        self.delays_passed = self.deltas_sent + 1;
+        let delay = match self.deltas_sent {
+            0 => self.reply.first_token_after,
+            n if n < self.reply.deltas.len() => self.reply.pace,
+            _ => Duration::ZERO,
+        };
+        (!delay.is_zero()).then_some(delay)
+    }
+
+    fn next_of_response(&mut self) -> Next {
         if let Some(event) = self.opening.pop_front() {
-            return Next::Event(event);
+            if self.job.background && event["type"] == "response.in_progress" {
+                let id = self.job.response["id"].as_str().unwrap_or_default();
+                self.shared.state().update_response(id, &self.job.response);
+            }
+            return self.numbered(Event::Json(event));
         }
         let index = self.deltas_sent;
-        let has_delta = index < self.reply.deltas.len() && Self::has_message(&self.reply);
-        if self.closing.is_none() {
-            self.wait(index).await;
-        }
-        if has_delta {
+        if index < self.reply.deltas.len() && Self::has_message(&self.reply) {
             self.deltas_sent += 1;
-            return Next::Delta(index);
+            return self.numbered(Event::Delta(index));
         }
         let mut closing = match self.closing.take() {
             Some(closing) => closing,
@@ -179,68 +241,16 @@ impl Run {
             self.settle();
         }
         self.closing = Some(closing);
-        event.map_or(Next::End, Next::Event)
-    }
-
-    /// The first token takes its own time, also where there is none; later deltas keep the pace.
-    async fn wait(&self, deltas_sent: usize) {
-        let delay = match deltas_sent {
-            0 => self.reply.first_token_after,
-            n if n < self.reply.deltas.len() => self.reply.pace,
-            _ => return,
-        };
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
-    }
-
-    fn delta_frame(&self, index: usize) -> Bytes {
-        let delta = TextDelta {
-            item_id: &self.job.message_id,
-            output_index: self.reply.items.len(),
-            content_index: 0,
-            delta: self.reply.deltas.get(index).map_or("", String::as_str),
-            logprobs: [],
-        };
-        events::delta_frame(self.number, self.job.obfuscate, delta)
+        event.map_or(Next::End, |event| self.numbered(Event::Json(event)))
     }
 
     /// Brings the response to its terminal form and returns the events that say so.
     fn close(&mut self) -> Vec<Value> {
-        let response = mem::take(&mut self.job.response);
-        let scripted = self.reply.usage.map(|(i, o)| snapshot::usage(i, o));
-        if let Ending::Failed { code, message } = &self.reply.ending {
-            let usage = scripted.unwrap_or_default();
-            self.job.response = snapshot::failed(response, code, message, usage);
-            let error = events::error(code, message);
-            return vec![error, events::terminal(&self.job.response)];
-        }
-
-        let text = match &self.reply.final_text {
-            Some(text) => text.clone(),
-            None => self.reply.deltas.concat(),
-        };
-        let (status, reason) = match &self.reply.ending {
-            Ending::Incomplete(reason) => ("incomplete", Some(reason)),
-            _ => ("completed", None),
-        };
-        let mut output = self.reply.items.clone();
-        let mut closing = Vec::new();
-        if Self::has_message(&self.reply) {
-            let message = events::message_item(&self.job.message_id, status, Some(&text));
-            closing = events::closing(output.len(), &message, &text);
-            output.push(message);
-        }
-        let usage = scripted.unwrap_or_else(|| {
-            let said: String = output.iter().map(items::text_of).collect();
-            snapshot::usage(self.job.input_tokens, snapshot::tokens(&said))
-        });
-        self.job.response = match reason {
-            Some(reason) => snapshot::incomplete(response, reason, &output, usage),
-            None => snapshot::completed(response, &output, usage),
-        };
-        closing.push(events::terminal(&self.job.response));
-        closing
+        let message = Self::has_message(&self.reply).then_some(self.job.message_id.as_str());
+        let begun = mem::take(&mut self.job.response);
+        let (response, events) = ending::of(begun, &self.reply, message, self.job.input_tokens);
+        self.job.response = response;
+        events
     }
 
     /// Stores the outcome and lets the conversation go.
@@ -250,6 +260,9 @@ impl Run {
         let id = response["id"].as_str().unwrap_or_default();
         let keep = matches!(response["status"].as_str(), Some("completed" | "incomplete"));
         let mut state = self.shared.state();
+        if state.is_cancelled(id) {
+            return;
+        }
         state.update_response(id, response);
         if let Some(conversation) = &self.job.conversation {
             if keep && self.job.store {
@@ -266,7 +279,8 @@ impl Run {
 /// Dropped before its end: the client left, or the script cut the stream.
 impl Drop for Run {
     fn drop(&mut self) {
-        if self.settled {
+        // What runs in the background has no client; it ends with the server or was cancelled.
+        if self.settled || self.job.background {
             return;
         }
         if self.reply.finish_unseen {

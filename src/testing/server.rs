@@ -14,46 +14,63 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::mpsc::UnboundedReceiver, task::JoinSet};
 
 use super::{
     Request,
+    body::{Body, Source},
     error::ApiError,
     fake::Shared,
     reply::{Kind, Reply, Step},
     route,
     run::Run,
+    tape::{Playback, Tape},
     wire::{Flushes, Wire},
 };
 
 /// Larger than anything the limits of the API allow.
 const MAX_BODY: usize = 128 * 1024 * 1024;
 
-type Body = UnsyncBoxBody<Bytes, io::Error>;
+type HttpBody = UnsyncBoxBody<Bytes, io::Error>;
+type Headers = Vec<(String, String)>;
 
 /// How a request is answered.
 pub(super) enum Answer {
-    Json(Value),
-    /// As server-sent events.
-    Stream(Run),
+    Json(Headers, Value),
+    /// As server-sent events, with a comment as often as the script says.
+    Stream(Run, Option<Duration>),
+    /// As server-sent events of a background response.
+    Playback(Headers, Playback),
     /// As one object, once it is done.
     Object(Run),
     /// As the script says, without the service.
     Scripted(Reply),
 }
 
-/// Accepts connections until the task is aborted, which cuts them all.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
+/// Accepts connections, and carries out what runs in the background, until the task is aborted,
+/// which cuts them all.
+pub(super) async fn serve(
+    listener: TcpListener,
+    mut background: UnboundedReceiver<(Tape, Run)>,
+    shared: Arc<Shared>,
+) {
+    let mut tasks = JoinSet::new();
     // Locals are dropped last to first: a client whose connection was cut finds no listener either.
     let listener = listener;
     loop {
-        let Ok((tcp, _)) = listener.accept().await else {
+        let accepted = tokio::select! {
+            Some((tape, run)) = background.recv() => {
+                tasks.spawn(tape.record(run));
+                continue;
+            }
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((tcp, _)) = accepted else {
             // Out of file descriptors: without a pause, this would spin until some are free.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
-        while connections.try_join_next().is_some() {}
+        while tasks.try_join_next().is_some() {}
         // Events are small and must not wait for each other.
         let _ = tcp.set_nodelay(true);
         let flushes = Flushes::new();
@@ -61,7 +78,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         let service =
             service_fn(move |request| handle(Arc::clone(&shared), flushes.clone(), request));
-        connections.spawn(async move {
+        tasks.spawn(async move {
             // An error means that the client left or that the script cut the connection.
             let _ = http1::Builder::new().serve_connection(wire, service).await;
         });
@@ -72,7 +89,7 @@ async fn handle(
     shared: Arc<Shared>,
     flushes: Flushes,
     incoming: hyper::Request<Incoming>,
-) -> io::Result<Response<Body>> {
+) -> io::Result<Response<HttpBody>> {
     let (head, body) = incoming.into_parts();
     let body = read(body).await?;
     let too_large = body.is_none();
@@ -98,19 +115,26 @@ async fn handle(
         None => route::answer(&shared, &request),
     };
 
-    let builder = Response::builder()
+    let mut builder = Response::builder()
         .header("x-request-id", &request.request_id)
         .header("openai-version", "2020-10-01")
         .header("openai-processing-ms", "0");
+    if let Some(organization) = request.headers.get("openai-organization") {
+        builder = builder.header("openai-organization", organization);
+    }
     match answer {
-        Ok(Answer::Json(value)) => respond(builder, 200, &[], &value),
+        Ok(Answer::Json(headers, value)) => respond(builder, 200, &headers, &value),
         Ok(Answer::Scripted(reply)) => scripted(builder, reply).await,
-        Ok(Answer::Stream(mut run)) => {
-            let builder = with_headers(builder, &run.take_headers())
-                .header("content-type", "text/event-stream; charset=utf-8")
-                .header("cache-control", "no-cache");
-            let frames = run.into_body(flushes).map_ok(Frame::data);
-            finish(builder, StreamBody::new(frames).boxed_unsync())
+        Ok(Answer::Stream(mut run, comment_every)) => {
+            let (headers, framer) = (run.take_headers(), run.framer());
+            let body = Body::new(Source::Run(Box::new(run)), framer, comment_every, flushes);
+            stream(builder, &headers, body)
+        }
+        Ok(Answer::Playback(headers, playback)) => {
+            let (framer, comment_every) =
+                (playback.tape.framer.clone(), playback.tape.comment_every);
+            let body = Body::new(Source::Tape(playback), framer, comment_every, flushes);
+            stream(builder, &headers, body)
         }
         Ok(Answer::Object(mut run)) => {
             let headers = run.take_headers();
@@ -159,14 +183,14 @@ fn has_key(request: &Request) -> bool {
 }
 
 /// An answer without the service: status and body, or none at all.
-async fn scripted(builder: Builder, reply: Reply) -> io::Result<Response<Body>> {
+async fn scripted(builder: Builder, reply: Reply) -> io::Result<Response<HttpBody>> {
     tokio::time::sleep(reply.first_token_after).await;
     for (_, step) in reply.steps {
         match step {
             Step::Hold(gate) => gate.pass().await,
             Step::Stall => std::future::pending().await,
             Step::Disconnect | Step::End => return Err(cut()),
-            Step::Raw(_) | Step::Keepalive => {}
+            Step::Raw(_) | Step::Mangle(_) | Step::Keepalive => {}
         }
     }
     match reply.kind {
@@ -175,12 +199,23 @@ async fn scripted(builder: Builder, reply: Reply) -> io::Result<Response<Body>> 
     }
 }
 
+fn stream(
+    builder: Builder,
+    headers: &[(String, String)],
+    body: Body,
+) -> io::Result<Response<HttpBody>> {
+    let builder = with_headers(builder, headers)
+        .header("content-type", "text/event-stream; charset=utf-8")
+        .header("cache-control", "no-cache");
+    finish(builder, StreamBody::new(body.into_stream().map_ok(Frame::data)).boxed_unsync())
+}
+
 fn respond(
     builder: Builder,
     status: u16,
     headers: &[(String, String)],
     body: &Value,
-) -> io::Result<Response<Body>> {
+) -> io::Result<Response<HttpBody>> {
     let builder =
         with_headers(builder, headers).status(status).header("content-type", "application/json");
     let bytes = Full::new(Bytes::from(body.to_string()));
@@ -195,7 +230,7 @@ fn with_headers(mut builder: Builder, headers: &[(String, String)]) -> Builder {
 }
 
 /// A script may have asked for a status or header that HTTP does not have: say so to the client.
-fn finish(builder: Builder, body: Body) -> io::Result<Response<Body>> {
+fn finish(builder: Builder, body: HttpBody) -> io::Result<Response<HttpBody>> {
     builder.body(body).or_else(|error| {
         let text = json!({"error": {
             "message": format!("The scripted reply is not valid HTTP: {error}"),

@@ -15,7 +15,7 @@ pub(super) fn begun(id: &str, request: &Value, model: &Value, conversation: Opti
         "object": "response",
         "created_at": unix_seconds(),
         "status": "in_progress",
-        "background": false,
+        "background": request["background"] == json!(true),
         "completed_at": null,
         "conversation": conversation.map(|id| json!({"id": id})),
         "error": null,
@@ -61,6 +61,13 @@ fn tools(given: &Value) -> Value {
         Value::Object(tool)
     };
     given.map(fill).collect()
+}
+
+/// A background response before its turn has come.
+pub(super) fn queued(begun: &Value) -> Value {
+    let mut object = begun.clone();
+    object["status"] = json!("queued");
+    object
 }
 
 pub(super) fn completed(mut object: Value, output: &[Value], usage: Value) -> Value {

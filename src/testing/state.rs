@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::error::ApiError;
+use super::{error::ApiError, snapshot, tape::Tape};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -34,6 +34,8 @@ pub(super) struct StoredResponse {
     pub(super) object: Value,
     pub(super) input: Vec<Value>,
     pub(super) previous: Option<String>,
+    /// Of a background response.
+    pub(super) tape: Option<Tape>,
 }
 
 impl State {
@@ -189,6 +191,28 @@ impl State {
         if let Some(response) = self.responses.get_mut(id) {
             response.object = object.clone();
         }
+    }
+
+    pub(super) fn is_cancelled(&self, id: &str) -> bool {
+        self.responses.get(id).is_some_and(|response| response.object["status"] == "cancelled")
+    }
+
+    /// Stops a background response, unless it is over, and returns it as it then is.
+    pub(super) fn cancel_response(&mut self, id: &str) -> Result<Value, ApiError> {
+        let unknown = || ApiError::unknown("Response", id);
+        let response = self.responses.get_mut(id).ok_or_else(unknown)?;
+        let Some(tape) = &response.tape else {
+            return Err(ApiError::bad_request("Cannot cancel a synchronous response."));
+        };
+        if matches!(response.object["status"].as_str(), Some("queued" | "in_progress")) {
+            response.object = snapshot::cancelled(response.object.take());
+            tape.end();
+        }
+        let object = response.object.clone();
+        if let Some(conversation) = object["conversation"]["id"].as_str() {
+            self.unlock(conversation, id);
+        }
+        Ok(object)
     }
 
     pub(super) fn delete_response(&mut self, id: &str) -> Result<(), ApiError> {

@@ -31,6 +31,7 @@ mod hooks;
 mod host_transaction;
 mod lifecycle;
 mod migrations;
+mod network;
 mod ownership;
 mod pools;
 mod recovery;

@@ -1,7 +1,10 @@
 //! What servers send in practice: other shapes, missing fields, unknown things. None of it is an error.
 
+mod values;
+
 use ai_engine::testing::Reply;
 use ai_engine::{Answer, Error, RunStatus, prelude::*};
+use serde_json::{Value, json};
 
 use crate::support::*;
 
@@ -30,6 +33,31 @@ fn events(data: &[&str]) -> String {
 /// `data:` lines alone.
 fn data_only(data: &[&str]) -> String {
     data.iter().map(|data| format!("data: {data}\n\n")).collect::<Vec<_>>().concat()
+}
+
+/// The stream as documented.
+fn documented() -> String {
+    events(&[CREATED, ADDED, ONCE, UPON, COMPLETED])
+}
+
+/// The stream with this before, between and after its events.
+fn everywhere(between: &str) -> String {
+    let documented = documented();
+    let parts: Vec<&str> = documented.split_inclusive("\n\n").collect();
+    format!("{between}{}{between}", parts.join(between))
+}
+
+/// The stream with these sequence numbers; null for none.
+fn numbered(number: impl Fn(usize) -> Value) -> String {
+    let data = [CREATED, ADDED, ONCE, UPON, COMPLETED].into_iter().enumerate().map(|(at, data)| {
+        let mut event: Value = serde_json::from_str(data).unwrap();
+        match number(at) {
+            Value::Null => {}
+            number => event["sequence_number"] = number,
+        }
+        event.to_string()
+    });
+    data_only(&data.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 const CREATED: &str =
@@ -65,8 +93,24 @@ async fn streams_of_every_shape_give_the_same_answer<D: TestDatabase>(db: D) {
         ("without the first events", data_only(&[ONCE, UPON, COMPLETED])),
         ("with unknown events", events(&[CREATED, unknown, ONCE, keepalive, UPON, COMPLETED])),
         ("with comments", format!(": ping\n\n{}: ping\n\n", events(&[ONCE, UPON, COMPLETED]))),
+        ("with comments everywhere", everywhere(": ping\n\n")),
+        ("with comments inside events", documented().replace("\ndata:", "\n: ping\ndata:")),
+        ("with keepalives everywhere", everywhere(&data_only(&[keepalive]))),
+        ("with bare pings everywhere", everywhere("event: ping\ndata: {}\n\n")),
+        ("with empty data everywhere", everywhere("data:\n\n")),
+        ("with [DONE] everywhere", everywhere("data: [DONE]\n\n")),
+        ("with an id and a retry time", documented().replace("event:", "id: 7\nretry: 9\nevent:")),
+        ("with numbers that repeat", numbered(|_| json!(3))),
+        ("with numbers that fall", numbered(|at| json!(9 - at))),
+        ("with gaps in the numbers", numbered(|at| json!(at * 1000))),
+        ("with numbers now and then", numbered(|at| if at == 1 { json!(1) } else { json!(null) })),
+        ("with odd numbers", numbered(|at| [json!("1"), json!(-1), json!(1e300)][at % 3].clone())),
         ("with [DONE] at the end", format!("{}data: [DONE]\n\n", events(&[ONCE, UPON, COMPLETED]))),
         ("without output in the end event", events(&[CREATED, ONCE, UPON, bare])),
+        (
+            "with another id in each event",
+            events(&[CREATED, &CREATED.replace("r1", "r0"), ONCE, UPON, other_id]),
+        ),
         ("with another id at the end", events(&[CREATED, ONCE, UPON, other_id])),
         ("without deltas", events(&[CREATED, COMPLETED])),
         ("with done instead of deltas", events(&[CREATED, ADDED, done, bare])),
@@ -144,12 +188,12 @@ async fn error_events_of_every_shape_are_typed<D: TestDatabase>(db: D) {
 async fn error_bodies_of_every_shape_are_typed<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let cases = [
-        serde_json::json!({"error": {"message": "Too hot.", "type": "invalid_request_error", "param": "temperature", "code": null}}),
-        serde_json::json!({"error": {"message": "Too hot.", "type": "invalid_request_error", "code": 400}}),
-        serde_json::json!({"error": "Too hot."}),
-        serde_json::json!({"detail": "Too hot."}),
-        serde_json::json!({"object": "error", "message": "Too hot."}),
-        serde_json::json!("Too hot."),
+        json!({"error": {"message": "Too hot.", "type": "invalid_request_error", "param": "temperature", "code": null}}),
+        json!({"error": {"message": "Too hot.", "type": "invalid_request_error", "code": 400}}),
+        json!({"error": "Too hot."}),
+        json!({"detail": "Too hot."}),
+        json!({"object": "error", "message": "Too hot."}),
+        json!("Too hot."),
     ];
     for body in cases {
         let error = ask(&host, Reply::status(400, body.clone())).await.unwrap_err();

@@ -3,6 +3,7 @@
 //! The description is the file that `AI_ENGINE_OPENAPI` names, else `../shared/openai-spec/openapi.json` where it is;
 //! without it those tests pass with a line that says so.
 
+mod background;
 mod openapi;
 mod raw;
 
@@ -293,6 +294,26 @@ async fn the_fakes_objects_follow_the_description() {
     }
 }
 
+/// Checks each event and returns their types.
+fn check_events(description: &Description, events: &[Value]) -> Vec<String> {
+    let mut kinds = Vec::new();
+    for event in events {
+        let kind = event["type"].as_str().unwrap().to_owned();
+        if kind == "keepalive" {
+            // Seen at the real service, but not described.
+            assert!(event["sequence_number"].is_u64());
+        } else {
+            let mut event = event.clone();
+            if event.get("response").is_some() {
+                event["response"] = as_described(event["response"].take());
+            }
+            description.check("ResponseStreamEvent", &as_described(event));
+        }
+        kinds.push(kind);
+    }
+    kinds
+}
+
 #[tokio::test]
 async fn the_fakes_streams_follow_the_description() {
     let Some(description) = Description::find() else {
@@ -307,22 +328,7 @@ async fn the_fakes_streams_follow_the_description() {
         });
         let answer = Raw::send(&fake, "POST", "/responses", Some(&body)).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        let mut kinds = Vec::new();
-        for event in answer.events() {
-            let kind = event["type"].as_str().unwrap().to_owned();
-            if kind == "keepalive" {
-                // Seen at the real service, but not described.
-                assert!(event["sequence_number"].is_u64());
-            } else {
-                let mut event = event;
-                if event.get("response").is_some() {
-                    event["response"] = as_described(event["response"].take());
-                }
-                description.check("ResponseStreamEvent", &as_described(event));
-            }
-            kinds.push(kind);
-        }
-        kinds
+        check_events(description, &answer.events())
     };
     let ends = |kinds: &[String], end: &str| assert_eq!(kinds.last().unwrap(), end);
 

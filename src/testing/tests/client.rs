@@ -62,9 +62,25 @@ impl Client {
     pub(super) async fn stream(&self, mut body: Value) -> EventStream {
         body["stream"] = json!(true);
         let sent = self.send("POST", "/responses", Some(&body)).await;
-        let response = sent.unwrap();
-        assert_eq!(response.status(), 200);
-        EventStream { response, buffer: String::new(), events: VecDeque::new() }
+        EventStream::of(sent.unwrap())
+    }
+
+    /// The same, of a server that sends no `event:` lines.
+    pub(super) async fn stream_unnamed(&self, body: Value) -> EventStream {
+        self.stream(body).await.unnamed()
+    }
+
+    /// Opens the stream of a background response after the event of this number.
+    pub(super) async fn resume(&self, id: &str, after: usize) -> EventStream {
+        let path = format!("/responses/{id}?stream=true&starting_after={after}");
+        EventStream::of(self.send("GET", &path, None).await.unwrap())
+    }
+
+    /// The body of a streamed answer, byte for byte.
+    pub(super) async fn streamed_bytes(&self, mut body: Value) -> Vec<u8> {
+        body["stream"] = json!(true);
+        let response = self.send("POST", "/responses", Some(&body)).await.unwrap();
+        response.bytes().await.unwrap().to_vec()
     }
 }
 
@@ -73,9 +89,21 @@ pub(super) struct EventStream {
     pub(super) response: reqwest::Response,
     buffer: String,
     events: VecDeque<Value>,
+    named: bool,
 }
 
 impl EventStream {
+    fn of(response: reqwest::Response) -> Self {
+        assert_eq!(response.status(), 200);
+        Self { response, buffer: String::new(), events: VecDeque::new(), named: true }
+    }
+
+    /// Expects no `event:` lines.
+    pub(super) fn unnamed(mut self) -> Self {
+        self.named = false;
+        self
+    }
+
     /// The next event; `Ok(None)` at a clean end.
     pub(super) async fn next(&mut self) -> reqwest::Result<Option<Value>> {
         while self.events.is_empty() {
@@ -85,7 +113,7 @@ impl EventStream {
             self.buffer += std::str::from_utf8(&chunk).unwrap();
             while let Some(end) = self.buffer.find("\n\n") {
                 let block: String = self.buffer.drain(..end + 2).collect();
-                self.events.extend(parse(&block));
+                self.events.extend(parse(&block, self.named));
             }
         }
         Ok(self.events.pop_front())
@@ -110,11 +138,11 @@ impl EventStream {
     }
 }
 
-fn parse(block: &str) -> Option<Value> {
+fn parse(block: &str, named: bool) -> Option<Value> {
     let data = block.lines().find_map(|line| line.strip_prefix("data: "))?;
     let event: Value = serde_json::from_str(data).unwrap();
     let name = block.lines().find_map(|line| line.strip_prefix("event: "));
-    assert_eq!(event["type"].as_str(), name);
+    assert_eq!(event["type"].as_str().filter(|_| named), name);
     Some(event)
 }
 

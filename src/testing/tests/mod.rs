@@ -1,8 +1,10 @@
 //! Tests of the fake server, through a real HTTP client. None of them sleeps.
 
+mod background;
 mod client;
 mod conversations;
 mod demo;
+mod faults;
 mod network;
 mod requests;
 mod responses;
@@ -10,4 +12,4 @@ mod streams;
 
 use client::{Client, error_of, story, text_of};
 
-use super::{API_KEY, FakeOpenAi, Gate, Reply, Request};
+use super::{API_KEY, ErrorEvent, FakeOpenAi, Gate, Reply, Request};

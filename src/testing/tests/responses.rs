@@ -69,7 +69,11 @@ async fn wrong_requests_are_refused() {
         (json!({"model": "m", "input": "x", "temperature": 2.1}), 400, "decimal_above_max_value"),
         (json!({"model": "m", "input": "x", "temperature": -1}), 400, "decimal_below_min_value"),
         (json!({"model": "m", "input": "x", "tools": [{}]}), 400, "missing_required_parameter"),
-        (json!({"model": "m", "input": "x", "background": true}), 400, ""),
+        (
+            json!({"model": "m", "input": "x", "background": true, "store": false}),
+            400,
+            "invalid_value",
+        ),
         (json!({"model": "m", "input": "x", "conversation": "conv_none"}), 404, ""),
         (
             json!({"model": "m", "input": "x", "previous_response_id": "resp_none"}),

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{Client, FakeOpenAi, Gate, Reply, story};
+use super::{Client, ErrorEvent, FakeOpenAi, Gate, Reply, story};
 
 fn types(events: &[Value]) -> Vec<&str> {
     events.iter().map(|e| e["type"].as_str().unwrap()).collect()
@@ -105,6 +105,17 @@ async fn endings_other_than_completed() {
     let events = streamed(Reply::text("some").failed("server_error", "Oh.")).await;
     assert_eq!(deltas(&events), "some");
     assert_eq!(types(&events)[5..], ["error", "response.failed"]);
+
+    let shaped = |shape| Reply::text("some").failed("server_error", "Oh.").error_event(shape);
+    let events = streamed(shaped(ErrorEvent::Flat)).await;
+    let error = json!({
+        "type": "error", "sequence_number": 5, "code": "server_error", "message": "Oh.", "param": null,
+    });
+    assert_eq!(events[5..], [error]);
+    let events = streamed(shaped(ErrorEvent::Untyped)).await;
+    let error =
+        json!({"code": "server_error", "type": "server_error", "message": "Oh.", "param": null});
+    assert_eq!(events[5..], [json!({"error": error})]);
 
     let events = streamed(Reply::text("strea med").final_text("final")).await;
     assert_eq!(deltas(&events), "strea med");
