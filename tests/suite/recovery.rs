@@ -311,8 +311,9 @@ async fn an_answer_the_provider_finished_after_the_kill_is_not_sent_again<D: Tes
     gate.reached().await;
     until_stored(&host, "Once ").await;
     process.kill();
-    gate.open();
+    // Held until the fake has seen it leave: a reply that gets through in time loses no client.
     host.fake.disconnected(1).await;
+    gate.open();
     host.db.execute(END_LEASES);
     assert_eq!(host.engine.recover().await.unwrap().settled, 1);
 
