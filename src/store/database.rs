@@ -3,12 +3,12 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use diesel::Connection;
 use diesel::connection::{TransactionManager, TransactionManagerStatus};
-use diesel::r2d2::{ConnectionManager, Pool, PoolError, R2D2Connection};
+use diesel::r2d2::{ConnectionManager, Pool, PooledConnection, R2D2Connection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -111,17 +111,19 @@ pub(crate) async fn run<T: Send + 'static>(
 /// A pool and the permits that keep its blocking waits off the runtime's threads.
 pub(crate) struct Pooled<C: R2D2Connection + 'static> {
     pool: Pool<ConnectionManager<C>>,
+    /// Why no connection could be made. The pool tells one of those who wait, and forgets it.
+    cause: Arc<Mutex<Option<String>>>,
 }
 
 impl<C: R2D2Connection + 'static> Clone for Pooled<C> {
     fn clone(&self) -> Self {
-        Self { pool: self.pool.clone() }
+        Self { pool: self.pool.clone(), cause: Arc::clone(&self.cause) }
     }
 }
 
 impl<C: R2D2Connection + Send + 'static> Pooled<C> {
-    pub(crate) const fn new(pool: Pool<ConnectionManager<C>>) -> Self {
-        Self { pool }
+    pub(crate) fn new(pool: Pool<ConnectionManager<C>>) -> Self {
+        Self { pool, cause: Arc::default() }
     }
 
     /// Has `begin` run `job` on a blocking thread. The permits are held until it is done, not until the caller
@@ -135,12 +137,12 @@ impl<C: R2D2Connection + Send + 'static> Pooled<C> {
         job: Job,
         begin: impl Fn(&mut C, &mut Option<Job>) -> Result<()> + Send + 'static,
     ) -> Result<()> {
-        let pool = self.pool.clone();
+        let pooled = self.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _permits = permits;
-            let (mut job, mut others) = (Some(job), pool.max_size());
+            let (mut job, mut others) = (Some(job), pooled.pool.max_size());
             loop {
-                let mut conn = pool.get().map_err(|error| no_connection(&pool, &error))?;
+                let mut conn = pooled.get()?;
                 match guarded(&mut *conn, |conn| begin(conn, &mut job)) {
                     Err(error) if error.lost_connection() && job.is_some() && others > 0 => {
                         others -= 1;
@@ -154,26 +156,36 @@ impl<C: R2D2Connection + Send + 'static> Pooled<C> {
             Err(error) => Err(Error::Panicked(error.to_string())),
         }
     }
+
+    /// A connection, or why there is none and what to do.
+    fn get(&self) -> Result<PooledConnection<ConnectionManager<C>>> {
+        let got = self.pool.get();
+        let mut known = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = match got {
+            Ok(conn) => {
+                *known = None;
+                return Ok(conn);
+            }
+            Err(error) => error.to_string(),
+        };
+        if error.contains(": ") {
+            *known = Some(error.clone());
+        }
+        let (state, size) = (self.pool.state(), self.pool.max_size());
+        Err(Error::Connection(if state.connections >= size && state.idle_connections == 0 {
+            format!(
+                "{error}; all {size} of the pool are in use: give them back sooner, or make the pool larger"
+            )
+        } else {
+            let error = known.as_ref().unwrap_or(&error);
+            format!("{error}; see that the database is there and lets you in")
+        }))
+    }
 }
 
 /// The job, once.
 pub(crate) fn take(job: &mut Option<Job>, session: &mut dyn Session) -> Result<()> {
     job.take().map_or(Ok(()), |job| job(session))
-}
-
-/// Why the pool gave none, and what to do.
-fn no_connection<C: R2D2Connection + 'static>(
-    pool: &Pool<ConnectionManager<C>>,
-    error: &PoolError,
-) -> Error {
-    let (state, size) = (pool.state(), pool.max_size());
-    Error::Connection(if state.connections >= size && state.idle_connections == 0 {
-        format!(
-            "{error}; all {size} of the pool are in use: give them back sooner, or make the pool larger"
-        )
-    } else {
-        format!("{error}; see that the database is there and lets you in")
-    })
 }
 
 /// Runs `work`; a panic rolls back and becomes an error, a lost connection leaves the pool.

@@ -200,8 +200,8 @@ async fn what_outlasts_the_lease_gives_the_run_up_and_recovery_settles_it<D: Fau
         let run = asked.submit().await.unwrap();
         world.until_stored("Once ").await;
         let end = world.begin(&fault);
-        last.open();
-        let given_up = world.engine.answer(run.id).await.unwrap_err();
+        let (given_up, ()) = tokio::join!(world.engine.answer(run.id), async { last.open() });
+        let given_up = given_up.unwrap_err();
         let Error::NotDriven { run_id, message } = &given_up else { panic!("{given_up}") };
         assert!(fault.says.iter().all(|said| message.contains(said)), "{message}");
         assert_eq!(*run_id, run.id);
@@ -235,8 +235,9 @@ async fn tables_that_are_gone_are_named_and_the_run_is_recovered_with_them<D: Fa
     let run = world.ask("Tell me").submit().await.unwrap();
     world.until_stored("Once ").await;
     host.db.execute(D::RENAME);
-    last.open();
-    let error = world.engine.answer(run.id).await.unwrap_err();
+    // Whoever waits hears why; who comes later finds no tables either.
+    let (error, ()) = tokio::join!(world.engine.answer(run.id), async { last.open() });
+    let error = error.unwrap_err();
     assert!(matches!(error, Error::NotDriven { .. }), "{error}");
     let refused = world.ask("And then?").await.unwrap_err();
     assert!(matches!(refused, Error::NotMigrated(_)), "{refused}");
@@ -317,9 +318,9 @@ mod on_postgres {
         world.until_stored("Once ").await;
         let name = host.db.name();
         Postgres::beside().execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
-        last.open();
         in_time(async {
-            let error = world.engine.answer(run.id).await.unwrap_err();
+            let (error, ()) = tokio::join!(world.engine.answer(run.id), async { last.open() });
+            let error = error.unwrap_err();
             let Error::NotDriven { message, .. } = &error else { panic!("{error}") };
             let missing = format!("database \"{name}\" does not exist");
             assert!(message.contains(&missing), "{message}");
