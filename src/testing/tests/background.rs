@@ -86,14 +86,17 @@ async fn a_dropped_stream_is_resumed_where_it_was() {
 async fn a_client_that_read_the_last_event_has_not_left_too_early() {
     let fake = FakeOpenAi::start().await.unwrap();
     let client = Client::of(&fake);
-    fake.reply_always(Reply::text("a"));
-    for _ in 0..20 {
-        let mut stream = client.stream(request(true)).await;
-        while stream.next().await.unwrap().unwrap()["type"] != "response.completed" {}
-        drop(stream);
-    }
-    client.new_conversation().await;
-    assert_eq!(fake.disconnects(), 0);
+    // Nothing follows its last event, number 9, not even the end of the body.
+    fake.reply(Reply::text("a").stall_at(10));
+    let mut stream = client.stream(request(true)).await;
+    while stream.next().await.unwrap().unwrap()["type"] != "response.completed" {}
+    drop(stream);
+    fake.reply(Reply::text("a").stall_at(9));
+    let mut stream = client.stream(request(true)).await;
+    let id = id_of(&stream.next().await.unwrap().unwrap()["response"]);
+    drop(stream);
+    fake.client_left(&id).await;
+    assert_eq!(fake.disconnects(), 1, "the second client alone");
 }
 
 #[tokio::test]
