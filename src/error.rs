@@ -83,6 +83,11 @@ pub enum Error {
     /// A remote call outside a run failed.
     #[error("the provider's call failed")]
     OpenAi(#[from] openai::Error),
+    /// The engine is being shut down and takes no new run. Nothing was stored.
+    #[error(
+        "the engine is being shut down and takes no new run; submit it to another process, or after the restart"
+    )]
+    ShuttingDown,
     /// The run ended without an answer. It is stored, with this text.
     #[error("run {run_id} failed ({reason}): {message}")]
     RunFailed {

@@ -96,7 +96,7 @@ pub use record::Record;
 // For fuzzing only.
 #[doc(hidden)]
 pub use run::fuzzing;
-pub use run::{Cursor, Event, EventKind, Events, Recovered, RunEvents, RunRequest};
+pub use run::{Busy, Cursor, Event, EventKind, Events, Recovered, RunEvents, RunRequest};
 pub use store::database::Database;
 pub use store::migrate::migrate;
 #[cfg(feature = "postgres")]

@@ -95,6 +95,7 @@ diesel::table! {
         fencing_token -> BigInt,
         cancel_requested_at -> Nullable<BigInt>,
         idempotency_key -> Nullable<Text>,
+        recovery -> Nullable<Text>,
         input_tokens -> BigInt,
         cached_input_tokens -> BigInt,
         cache_write_tokens -> BigInt,

@@ -102,7 +102,7 @@ impl Writer {
     }
 
     /// Writes what has arrived; with `all` false only what cannot wait for the tick.
-    async fn flush(&self, engine: &AiEngine, all: bool) -> Result<()> {
+    pub(crate) async fn flush(&self, engine: &AiEngine, all: bool) -> Result<()> {
         let flushing = self.flushing.lock().await;
         let most = engine.options().max_unflushed_bytes;
         let runs: Vec<Arc<LiveRun>> = engine.registry().all();
@@ -281,6 +281,7 @@ async fn look_again(engine: &AiEngine, run: &LiveRun) -> Result<()> {
 async fn write(engine: AiEngine) {
     let running = Running::new(&engine, |engine| &engine.writer().running);
     let _beating = AbortOnDrop(tokio::spawn(beat(engine.clone())).abort_handle());
+    let _cancelling = AbortOnDrop(tokio::spawn(notice_cancels(engine.clone())).abort_handle());
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
@@ -304,10 +305,26 @@ async fn write(engine: AiEngine) {
     }
 }
 
+/// Stops runs that somebody asked to be cancelled in another process, also those that wait for their first word.
+async fn notice_cancels(engine: AiEngine) {
+    let mut looks = tokio::time::interval(2 * TICK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let worker = engine.worker().to_owned();
+        // A database that is away is the flushes' matter.
+        if let Ok(runs) =
+            engine.store().read(move |session| runs::cancel_requests(session, &worker)).await
+        {
+            engine.registry().stop(&runs, Stop::Cancelled);
+        }
+    }
+}
+
 /// Extends the lease while there are runs. When it cannot be extended in time, the runs belong to whoever takes them.
 async fn beat(engine: AiEngine) {
     let lease = engine.options().lease;
-    let mut beats = tokio::time::interval(lease / 6);
+    let mut beats = tokio::time::interval(engine.options().beat());
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beats.tick().await;
     loop {

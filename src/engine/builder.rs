@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use diesel::OptionalExtension;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use super::{AiEngine, History, Inner, Loader, Options, Remote};
 use crate::error::{Error, Result};
 use crate::hooks::{LoadedOwner, MessageHooks};
+use crate::model::Recovery;
 use crate::openai::OpenAi;
 use crate::protocol::Responses;
 use crate::run::{Feeds, Registry};
@@ -106,6 +108,14 @@ impl<D: Database> EngineBuilder<D> {
         self
     }
 
+    /// What becomes of runs whose process died; default [`Recovery::Settle`]. A single run may say otherwise:
+    /// [`RunRequest::recovery`](crate::RunRequest::recovery).
+    #[must_use]
+    pub const fn recovery(mut self, recovery: Recovery) -> Self {
+        self.options.recovery = recovery;
+        self
+    }
+
     /// Longest time one call of a hook may take; default 10 s.
     #[must_use]
     pub const fn hook_timeout(mut self, limit: Duration) -> Self {
@@ -168,6 +178,7 @@ impl<D: Database> EngineBuilder<D> {
             lease_extended: Mutex::default(),
             outbox: tokio::sync::Mutex::default(),
             second_look: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
             runtime: Handle::try_current().ok(),
         };
         Ok(AiEngine { inner: Arc::new(inner) })

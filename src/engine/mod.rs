@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use builder::EngineBuilder;
@@ -54,6 +55,8 @@ struct Inner {
     outbox: tokio::sync::Mutex<()>,
     /// A second look of `recover` is due.
     second_look: AtomicBool,
+    /// The engine takes no new run.
+    closing: watch::Sender<bool>,
 }
 
 /// The provider and how its help with the history is used.
@@ -192,6 +195,15 @@ impl AiEngine {
 
     pub(crate) fn release_second_look(&self) {
         self.inner.second_look.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the engine is being shut down.
+    pub(crate) fn closing(&self) -> &watch::Sender<bool> {
+        &self.inner.closing
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.inner.closing.borrow()
     }
 
     pub(crate) fn worker(&self) -> &str {

@@ -2,6 +2,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::model::Recovery;
 
 /// Who keeps the history that the model sees. The local database always has all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,7 @@ impl FromStr for History {
 /// Limits of an engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
+    pub(crate) recovery: Recovery,
     pub(crate) lease: Duration,
     pub(crate) hook_timeout: Duration,
     pub(crate) max_message_bytes: usize,
@@ -40,9 +42,17 @@ pub(crate) struct Options {
     pub(crate) stream_retries: u32,
 }
 
+impl Options {
+    /// How often a process extends its lease.
+    pub(crate) fn beat(&self) -> Duration {
+        self.lease / 6
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
+            recovery: Recovery::Settle,
             lease: Duration::from_secs(30),
             hook_timeout: Duration::from_secs(10),
             max_message_bytes: 16 * 1024 * 1024,

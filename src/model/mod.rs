@@ -20,7 +20,7 @@ pub use content::Content;
 pub use definition::AssistantDefinition;
 pub use message::{Message, MessageStatus, Messageable, RemoteState, Role};
 pub use page::Page;
-pub use run::{Run, RunStatus};
+pub use run::{Recovery, Run, RunStatus};
 pub use thread::{AssistantThread, Chat};
 pub use usage::Usage;
 

@@ -25,6 +25,17 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// What becomes of a run whose process died, once its lease has ended.
+    pub enum Recovery {
+        /// It ends as `incomplete`, with the text that was stored.
+        Settle => "settle",
+        /// It is asked again, by whoever recovers it, if nothing of its answer was stored; otherwise it ends as with
+        /// `Settle`. The provider may have worked on the lost answer, and charge for both.
+        Retry => "retry",
+    }
+}
+
 impl RunStatus {
     /// Those that are not terminal.
     pub(crate) const ACTIVE: [Self; 3] = [Self::Queued, Self::InProgress, Self::RequiresAction];
@@ -39,7 +50,10 @@ impl RunStatus {
     pub(crate) const fn may_become(self, next: Self) -> bool {
         match self {
             Self::Queued => matches!(next, Self::InProgress | Self::Failed | Self::Cancelled),
-            Self::InProgress => next.is_terminal() || matches!(next, Self::RequiresAction),
+            // Queued again: its process died before anything of the answer was stored.
+            Self::InProgress => {
+                next.is_terminal() || matches!(next, Self::RequiresAction | Self::Queued)
+            }
             Self::RequiresAction => next.is_terminal() || matches!(next, Self::InProgress),
             Self::Completed | Self::Incomplete | Self::Failed | Self::Cancelled => false,
         }
@@ -124,6 +138,8 @@ pub struct RunRow {
     pub(crate) error: Option<String>,
     pub(crate) attempts: i64,
     pub(crate) fencing_token: i64,
+    pub(crate) cancel_requested_at: Option<i64>,
+    pub(crate) recovery: Option<Recovery>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) input_tokens: i64,
     pub(crate) cached_input_tokens: i64,

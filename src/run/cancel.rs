@@ -1,15 +1,17 @@
 //! Cancelling: the text so far is kept.
 
+use super::drive::drive_next;
 use super::events::RunEvents;
+use super::interrupt::cancel_queued;
 use super::live::Stop;
 use crate::engine::AiEngine;
 use crate::error::Result;
-use crate::model::{Messageable, Page, Run, RunStatus, Usage};
-use crate::store::runs::{self, End};
+use crate::model::{Messageable, Page, Run};
+use crate::store::runs;
 
 impl Run {
     /// Stops the run, keeping the text so far, and returns it as it then is: `cancelled`, or however it ended first. A
-    /// run driven by another process is asked to stop and returned as it is.
+    /// run driven by another process is asked to stop, which that notices in less than a second, and returned as it is.
     ///
     /// # Errors
     ///
@@ -42,18 +44,15 @@ impl AiEngine {
             }
         }
         let cancelled = self.store().write(move |session| {
-            let row = runs::lock(session, run)?;
-            if row.is_some_and(|row| row.status == RunStatus::Queued) {
-                // Nobody drives it, so nobody else can end it.
-                let end = End { status: RunStatus::Cancelled, reason: None, error: None };
-                let ended = runs::end(session, run, &end, Usage::default())?;
-                return Ok((runs::require(session, run)?, ended.is_some()));
+            if let Some(cancelled) = cancel_queued(session, run)? {
+                return Ok((cancelled, true));
             }
             runs::request_cancel(session, run)?;
             Ok((runs::require(session, run)?, false))
         });
         let (run, ended) = cancelled.await?;
         if ended {
+            drive_next(self, run.messageable).await;
             self.announce(run.clone()).await?;
         }
         Ok(run)

@@ -11,14 +11,14 @@ use super::outcome::Outcome;
 use super::{owner, settle};
 use crate::engine::AiEngine;
 use crate::error::{Error, Result, with_causes};
-use crate::model::{AssistantDefinition, RemoteState, Role, Run, RunRow, RunStatus};
+use crate::model::{AssistantDefinition, Messageable, RemoteState, Role, Run, RunRow, RunStatus};
 use crate::store::runs::{self, Claim};
 use crate::store::session::Session;
 use crate::store::{messages, workers};
 
 /// Drives a queued run, unless this process does already.
 pub(crate) fn drive(engine: &AiEngine, run: &Run) {
-    if run.status != RunStatus::Queued {
+    if run.status != RunStatus::Queued || engine.is_closing() {
         return;
     }
     let Some(runtime) = engine.runtime() else {
@@ -76,10 +76,15 @@ async fn life(engine: &AiEngine, live: &Arc<LiveRun>) -> Result<()> {
     let settled = match called {
         Ok(outcome) => settle::settle(engine, live, outcome).await,
         Err(Stop::Cancelled) => settle::settle(engine, live, Outcome::cancelled()).await,
+        Err(Stop::Released) => {
+            hooks.abort();
+            // What has arrived is for whoever goes on.
+            return engine.writer().flush(engine, true).await;
+        }
         Err(stop) => Ok(Err(stop)),
     };
     match settled {
-        Ok(Ok(())) => {}
+        Ok(Ok(())) => drive_next(engine, live.parent).await,
         Ok(Err(stop)) => {
             tracing::warn!(run = live.id, ?stop, "the run is not ours any more");
             hooks.abort();
@@ -90,12 +95,34 @@ async fn life(engine: &AiEngine, live: &Arc<LiveRun>) -> Result<()> {
             return Err(error);
         }
     }
-    // Each remaining call has its own time limit.
-    if matches!(hooks.await, Ok(true)) {
+    let mut hooks = hooks;
+    let delivered = tokio::select! {
+        // Each remaining call has its own time limit.
+        delivered = &mut hooks => matches!(delivered, Ok(true)),
+        () = live.released() => false,
+    };
+    hooks.abort();
+    if delivered {
         let id = live.id;
         persist(engine, move |session| runs::announced(session, id)).await?;
     }
     Ok(())
+}
+
+/// Drives the run whose turn it is now, if one waits.
+pub(super) async fn drive_next(engine: &AiEngine, parent: Messageable) {
+    if engine.is_closing() || engine.remote().is_none() {
+        return;
+    }
+    let waiting = persistently(engine, || {
+        engine.store().read(move |session| runs::first_in_line(session, Some(parent)))
+    });
+    match waiting.await {
+        Ok(waiting) => waiting.into_iter().for_each(|row| drive(engine, &row.into())),
+        Err(error) => {
+            tracing::warn!(%parent, error = with_causes(&error), "a waiting run is left to recovery");
+        }
+    }
 }
 
 /// Takes the run and this process's lease in one transaction.

@@ -19,6 +19,8 @@ pub(crate) enum Stop {
     Lost,
     /// The run was deleted.
     Gone,
+    /// The process shuts down: another one may go on.
+    Released,
 }
 
 /// A run that this process drives, or the mirror of one that another does.
@@ -32,6 +34,7 @@ pub(crate) struct LiveRun {
     state: Mutex<State>,
     changed: watch::Sender<()>,
     stop: watch::Sender<Option<Stop>>,
+    released: watch::Sender<bool>,
 }
 
 /// What is known of the run now.
@@ -126,6 +129,7 @@ impl LiveRun {
             }),
             changed: watch::Sender::new(()),
             stop: watch::Sender::new(None),
+            released: watch::Sender::new(false),
         }
     }
 
@@ -194,6 +198,20 @@ impl LiveRun {
             News::Text { .. } | News::Alive => Applied::Silently,
             News::Ended(ended) => Applied::Ended(ended),
         }
+    }
+
+    /// Waits until this process gives up what it drives, whatever the run was asked before.
+    pub(crate) async fn released(&self) {
+        let mut released = self.released.subscribe();
+        if released.wait_for(|released| *released).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Gives the run up: its last hooks too.
+    pub(crate) fn release(&self) {
+        self.stop(Stop::Released);
+        self.released.send_replace(true);
     }
 
     /// Appends text that arrived; creates its message if it is the first of its slot.

@@ -11,6 +11,7 @@ mod feeds;
 mod finals;
 pub mod fuzzing;
 mod history;
+mod interrupt;
 mod live;
 mod mirror;
 mod outbox;
@@ -23,14 +24,15 @@ mod request;
 mod settle;
 mod submit;
 mod told;
+mod work;
 
 pub use cursor::Cursor;
 pub use events::{Event, EventKind, Events, RunEvents};
 pub use recover::Recovered;
-pub use request::RunRequest;
+pub use request::{Busy, RunRequest};
 
 pub(crate) use conversation::create_conversation;
-use drive::drive;
+
 pub(crate) use feeds::Feeds;
 pub(crate) use live::{LiveRun, Stop};
 pub(crate) use outbox::delete_remotely;

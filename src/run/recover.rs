@@ -1,10 +1,11 @@
 //! What a dead process left behind.
 
+use super::delete_remotely;
+use super::drive::{drive, drive_next};
 use super::owner::deliver_end;
-use super::{delete_remotely, drive};
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
-use crate::model::{Message, MessageStatus, Role, Run, RunRow, RunStatus, utc_now};
+use crate::model::{Message, MessageStatus, Recovery, Role, Run, RunRow, RunStatus, utc_now};
 use crate::store::messages::{self, SettledMessage};
 use crate::store::runs::{self, End};
 use crate::store::session::Session;
@@ -17,8 +18,10 @@ const ENDED: [RunStatus; 4] =
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
-    /// Runs whose process died, now `incomplete` with the text that was stored.
+    /// Runs whose process died, now `incomplete` with the text that was stored (or `cancelled`, if that was asked for).
     pub settled: u64,
+    /// Runs whose process died before anything of the answer was stored, and that are asked again ([`Recovery::Retry`]).
+    pub retried: u64,
     /// Queued runs that nobody drove; this engine does now.
     pub driven: u64,
     /// Ended runs whose last hooks had not been delivered, and now are.
@@ -29,7 +32,7 @@ impl AiEngine {
     /// Looks after what a dead process left behind; call it at each start.
     ///
     /// Runs in progress whose lease has ended are settled as `incomplete`, reason `interrupted`, with the text that was
-    /// stored; queued runs are driven; last hooks that were not delivered are; remote deletions still open are tried.
+    /// stored, or asked again as [`EngineBuilder::recovery`](crate::EngineBuilder::recovery) says; queued runs are driven; last hooks that were not delivered are; remote deletions still open are tried.
     /// A process that died less than one lease ago (30 s unless set) still holds its runs: they are looked after by a
     /// second look in the background, one lease later.
     ///
@@ -42,19 +45,21 @@ impl AiEngine {
         Ok(recovered)
     }
 
-    async fn recover_now(&self) -> Result<Recovered> {
+    pub(super) async fn recover_now(&self) -> Result<Recovered> {
         let mut recovered = Recovered::default();
         for row in self.abandoned(&[RunStatus::InProgress, RunStatus::RequiresAction]).await? {
-            recovered.settled += u64::from(
-                self.store().write(move |session| settle_abandoned(session, &row)).await?,
-            );
+            let (of, policy) = (Run::from(row.clone()).messageable, self.options().recovery);
+            let taken = self.store().write(move |session| take_up(session, &row, policy)).await?;
+            match taken {
+                Taken::Nothing => continue,
+                Taken::Settled => recovered.settled += 1,
+                Taken::Queued => recovered.retried += 1,
+            }
+            drive_next(self, of).await;
         }
         // An engine without a provider could only fail them.
         if self.remote().is_some() {
-            for row in self.abandoned(&[RunStatus::Queued]).await? {
-                drive(self, &row.into());
-                recovered.driven += 1;
-            }
+            recovered.driven += self.drive_waiting().await?;
         }
         for row in self.abandoned(&ENDED).await? {
             recovered.announced += u64::from(self.announce(row.into()).await?);
@@ -62,6 +67,18 @@ impl AiEngine {
         self.store().write(workers::forget_ended).await?;
         delete_remotely(self).await?;
         Ok(recovered)
+    }
+
+    /// Drives what waits and that nobody drives.
+    pub(super) async fn drive_waiting(&self) -> Result<u64> {
+        let mut driven = 0;
+        for row in self.store().read(|session| runs::first_in_line(session, None)).await? {
+            if self.registry().get(row.id).is_none() {
+                drive(self, &row.into());
+                driven += 1;
+            }
+        }
+        Ok(driven)
     }
 
     /// Delivers the last hooks of an ended run, and notes that they were. `false`: they could not be.
@@ -106,15 +123,36 @@ impl AiEngine {
     }
 }
 
-/// Ends a run with what is stored of it. `false`: somebody else was faster.
-fn settle_abandoned(session: &mut dyn Session, found: &RunRow) -> Result<bool> {
+/// What became of a run of a dead process.
+enum Taken {
+    /// Somebody else was faster.
+    Nothing,
+    Settled,
+    Queued,
+}
+
+/// A run that took so many calls with it is not asked again: perhaps it is what kills the process.
+const MOST_ATTEMPTS: i64 = 3;
+
+/// Ends a run with what is stored of it, or queues it again.
+fn take_up(session: &mut dyn Session, found: &RunRow, policy: Recovery) -> Result<Taken> {
     let Some(row) = runs::lock(session, found.id)? else {
-        return Ok(false);
+        return Ok(Taken::Nothing);
     };
     if row.status != found.status || row.fencing_token != found.fencing_token {
-        return Ok(false);
+        return Ok(Taken::Nothing);
     }
     let said = messages::of_run(session, row.id)?;
+    let nothing_stored = !said.iter().any(Message::is_assistant);
+    if nothing_stored
+        && row.recovery.unwrap_or(policy) == Recovery::Retry
+        && row.cancel_requested_at.is_none()
+        && row.attempts < MOST_ATTEMPTS
+    {
+        responses::end_open(session, row.id)?;
+        let queued = runs::queue_again(session, row.id)?;
+        return Ok(queued.map_or(Taken::Nothing, |_| Taken::Queued));
+    }
     let streaming: Vec<&Message> = said
         .iter()
         .filter(|message| {
@@ -137,11 +175,15 @@ fn settle_abandoned(session: &mut dyn Session, found: &RunRow) -> Result<bool> {
     }
     deltas::fold(session, &streaming.iter().map(|message| message.id).collect::<Vec<_>>())?;
     responses::end_open(session, row.id)?;
-    let end = End {
-        status: RunStatus::Incomplete,
-        reason: Some("interrupted".to_owned()),
-        error: Some("the process that drove the run ended".to_owned()),
+    let end = match row.cancel_requested_at {
+        Some(_) => End { status: RunStatus::Cancelled, reason: None, error: None },
+        None => End {
+            status: RunStatus::Incomplete,
+            reason: Some("interrupted".to_owned()),
+            error: Some("the process that drove the run ended".to_owned()),
+        },
     };
     let usage = responses::usage_of_run(session, row.id)?;
-    Ok(runs::end(session, row.id, &end, usage)?.is_some())
+    let ended = runs::end(session, row.id, &end, usage)?;
+    Ok(ended.map_or(Taken::Nothing, |_| Taken::Settled))
 }

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use super::live::{LiveRun, Stop};
 use crate::model::Run;
 
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     live: Mutex<HashMap<i64, Arc<LiveRun>>>,
+    /// How many there are.
+    count: watch::Sender<usize>,
 }
 
 impl Registry {
@@ -28,15 +32,27 @@ impl Registry {
         }
         let entered = Arc::new(LiveRun::new(run));
         live.insert(entered.id, Arc::clone(&entered));
+        self.count.send_replace(live.len());
         (entered, true)
     }
 
     pub(crate) fn leave(&self, run: i64) {
-        self.lock().remove(&run);
+        let mut live = self.lock();
+        live.remove(&run);
+        self.count.send_replace(live.len());
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<LiveRun>> {
         self.lock().values().cloned().collect()
+    }
+
+    /// Waits until this process drives nothing.
+    pub(crate) async fn emptied(&self) {
+        let mut count = self.count.subscribe();
+        if count.wait_for(|count| *count == 0).await.is_err() {
+            // The sender lives in `self`, which we borrow.
+            std::future::pending::<()>().await;
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

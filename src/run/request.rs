@@ -5,7 +5,7 @@ use super::events::RunEvents;
 use super::submit;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
-use crate::model::{Answer, AssistantDefinition, Content, Messageable, Run};
+use crate::model::{Answer, AssistantDefinition, Content, Messageable, Recovery, Run};
 use crate::record::Owner;
 use crate::store::session::Session;
 
@@ -15,6 +15,19 @@ pub(crate) enum Who {
     Assistable(Owner, AssistantDefinition),
     Assistant(i64),
     Model(AssistantDefinition),
+}
+
+/// What to do when the thread or chat has a run that has not ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Busy {
+    /// Refuse, with [`Error::Busy`], which names the active run.
+    #[default]
+    Reject,
+    /// Store the message and the run; it is driven when all earlier ones have ended.
+    Queue,
+    /// Cancel the unended runs, keeping their texts, and be driven when they have ended.
+    Interrupt,
 }
 
 /// A question to an assistant or a model, and the ways to have it answered.
@@ -32,7 +45,8 @@ pub(crate) enum Who {
 /// # Errors
 ///
 /// [`Error::Invalid`] (content, idempotency key or definition), [`Error::NotFound`] (thread or assistant),
-/// [`Error::NoLoader`], [`Error::Busy`], [`Error::Configuration`] (no provider): nothing was stored or sent.
+/// [`Error::NoLoader`], [`Error::Busy`], [`Error::Configuration`] (no provider), [`Error::ShuttingDown`]: nothing was
+/// stored or sent.
 /// Awaiting adds [`Error::RunFailed`]: the run ended without an answer. A run that ended with part of one is `Ok`,
 /// and its status says so.
 #[must_use = "a run request does nothing until it is awaited, streamed or submitted"]
@@ -43,6 +57,8 @@ pub struct RunRequest<'e> {
     pub(super) parent: Messageable,
     pub(super) content: Content,
     pub(super) key: Option<String>,
+    pub(super) busy: Busy,
+    pub(super) recovery: Option<Recovery>,
 }
 
 impl<'e> RunRequest<'e> {
@@ -52,13 +68,27 @@ impl<'e> RunRequest<'e> {
         parent: Messageable,
         content: Content,
     ) -> Self {
-        Self { engine, who, parent, content, key: None }
+        Self { engine, who, parent, content, key: None, busy: Busy::Reject, recovery: None }
     }
 
     /// Makes submitting safe to repeat: a second request with this key on the same thread is the first run again.
     /// Up to 255 characters.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// What to do when the thread or chat is busy; [`Busy::Reject`] unless set. Messages keep the order in which they were
+    /// submitted.
+    pub const fn when_busy(mut self, busy: Busy) -> Self {
+        self.busy = busy;
+        self
+    }
+
+    /// What becomes of this run if its process dies; unless set, what the engine's
+    /// [`recovery`](crate::EngineBuilder::recovery) says.
+    pub const fn recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = Some(recovery);
         self
     }
 
@@ -87,11 +117,11 @@ impl<'e> RunRequest<'e> {
     pub fn submit_in(self, conn: &mut dyn Session) -> Result<Run> {
         let engine = self.engine.clone();
         let prepared = submit::prepare(&engine, self)?;
-        let run = crate::store::session::transaction(conn, |session| {
+        let submitted = crate::store::session::transaction(conn, |session| {
             submit::submit(session, &engine, &prepared)
         })?;
-        submit::drive_after_commit(&engine, run.id);
-        Ok(run)
+        submit::drive_after_commit(&engine, submitted.run.id, submitted.interrupted);
+        Ok(submitted.run)
     }
 
     /// Submits, and returns what happens to the run as a stream. Dropping the stream leaves the run going.

@@ -4,10 +4,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::drive::{drive, persist};
-use super::request::{RunRequest, Who};
+use super::interrupt::{self, Interrupted};
+use super::request::{Busy, RunRequest, Who};
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
-use crate::model::{AssistantDefinition, Messageable, Role, Run, without_nul};
+use crate::model::{AssistantDefinition, Messageable, Recovery, Role, Run, without_nul};
 use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
 use crate::store::session::Session;
@@ -23,10 +24,22 @@ pub(super) struct Prepared {
     parent: Messageable,
     content: String,
     key: Option<String>,
+    busy: Busy,
+    recovery: Option<Recovery>,
+}
+
+/// A stored run, and what became of others for its sake.
+#[derive(Debug)]
+pub(super) struct Submitted {
+    pub(super) run: Run,
+    pub(super) interrupted: Interrupted,
 }
 
 /// Checks what can be checked without the database.
 pub(super) fn prepare(engine: &AiEngine, request: RunRequest<'_>) -> Result<Prepared> {
+    if engine.is_closing() {
+        return Err(Error::ShuttingDown);
+    }
     engine.require_remote()?;
     match &request.who {
         Who::Assistable(_, definition) | Who::Model(definition) => definition.validate()?,
@@ -47,6 +60,8 @@ pub(super) fn prepare(engine: &AiEngine, request: RunRequest<'_>) -> Result<Prep
         parent: request.parent,
         content: request.content.checked()?,
         key: request.key,
+        busy: request.busy,
+        recovery: request.recovery,
     })
 }
 
@@ -55,15 +70,22 @@ pub(super) fn submit(
     session: &mut dyn Session,
     engine: &AiEngine,
     request: &Prepared,
-) -> Result<Run> {
+) -> Result<Submitted> {
     let locked = threads::lock(session, request.parent)?;
     engine.check_loader(&locked.owner_type)?;
     if let Some(key) = &request.key
         && let Some(run) = runs::find_by_key(session, request.parent, key)?
     {
-        return Ok(run);
+        return Ok(Submitted { run, interrupted: Interrupted::default() });
     }
-    refuse_busy(session, request.parent)?;
+    let interrupted = match request.busy {
+        Busy::Queue => Interrupted::default(),
+        Busy::Interrupt => interrupt::interrupt(session, request.parent)?,
+        Busy::Reject => {
+            refuse_busy(session, request.parent)?;
+            Interrupted::default()
+        }
+    };
     let (assistant_id, definition) = match &request.who {
         Who::Assistable(owner, definition) => {
             let assistant = assistants::save(session, &owner.kind, &owner.id, definition)?;
@@ -82,7 +104,7 @@ pub(super) fn submit(
         session,
         &NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content),
     )?;
-    Ok(run)
+    Ok(Submitted { run, interrupted })
 }
 
 /// Submits in a transaction of ours, and drives the run.
@@ -91,16 +113,19 @@ pub(super) async fn submit_and_drive(engine: &AiEngine, request: Prepared) -> Re
     let inserted = Arc::new(OnceLock::new());
     let note = Arc::clone(&inserted);
     let submitted = engine.store().write(move |session| {
-        let run = submit(session, &told, &request)?;
-        note.get_or_init(|| run.id);
-        Ok(run)
+        let submitted = submit(session, &told, &request)?;
+        note.get_or_init(|| submitted.run.id);
+        Ok(submitted)
     });
-    let run = match (submitted.await, inserted.get()) {
+    let Submitted { run, interrupted } = match (submitted.await, inserted.get()) {
         (Err(error), Some(id)) if error.lost_connection() => {
-            committed(engine, parent, *id).await.ok_or(error)?
+            let run = committed(engine, parent, *id).await.ok_or(error)?;
+            // What was interrupted hears of it from the database.
+            Submitted { run, interrupted: Interrupted::default() }
         }
         (submitted, _) => submitted?,
     };
+    interrupted.stop(engine);
     drive(engine, &run);
     Ok(run)
 }
@@ -129,6 +154,7 @@ fn new_run(
         definition: serde_json::to_value(definition).map_err(Error::host)?,
         seq,
         idempotency_key: request.key.clone(),
+        recovery: request.recovery,
     })
 }
 
@@ -156,7 +182,7 @@ const LOOKS: [Duration; 10] = [
 
 /// Drives a run once it is committed. Nobody tells us about the commit, so we look; a transaction that takes longer
 /// than our looking leaves its run to [`AiEngine::recover`].
-pub(super) fn drive_after_commit(engine: &AiEngine, id: i64) {
+pub(super) fn drive_after_commit(engine: &AiEngine, id: i64, interrupted: Interrupted) {
     let Some(runtime) = engine.runtime() else {
         return;
     };
@@ -166,6 +192,7 @@ pub(super) fn drive_after_commit(engine: &AiEngine, id: i64) {
             tokio::time::sleep(wait).await;
             match engine.store().read(move |session| runs::find(session, id)).await {
                 Ok(Some(row)) => {
+                    interrupted.stop(&engine);
                     drive(&engine, &row.into());
                     return;
                 }

@@ -24,6 +24,12 @@ pub(crate) fn beat(session: &mut dyn Session, worker: &str, lease: Duration) -> 
     Ok(())
 }
 
+/// Ends the lease of `worker`: others may take its runs at once.
+pub(crate) fn release(session: &mut dyn Session, worker: &str) -> Result<()> {
+    on!(session, |conn| diesel::delete(workers::ai_engine_workers.find(worker)).execute(conn))?;
+    Ok(())
+}
+
 /// The workers whose lease has not ended.
 pub(crate) fn alive(session: &mut dyn Session) -> Result<Vec<String>> {
     let now = now_ms(session)?;

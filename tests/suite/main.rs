@@ -21,6 +21,7 @@
 mod support;
 
 mod bad_input;
+mod busy;
 mod conversation;
 mod database_faults;
 mod deletion;
@@ -37,3 +38,4 @@ mod pools;
 mod recovery;
 mod tolerance;
 mod wire;
+mod work;
