@@ -10,7 +10,7 @@ use super::live::{LiveRun, Stop};
 use super::outcome::Outcome;
 use super::{owner, settle};
 use crate::engine::AiEngine;
-use crate::error::{Error, Result, with_causes};
+use crate::error::{Result, with_causes};
 use crate::model::{AssistantDefinition, Messageable, RemoteState, Role, Run, RunRow, RunStatus};
 use crate::store::runs::{self, Claim};
 use crate::store::session::Session;
@@ -40,6 +40,7 @@ pub(crate) fn drive(engine: &AiEngine, run: &Run) {
                 "a run could not be driven to its end; recovery will take it up"
             );
             leave.live.update(|state| state.failure = Some(error));
+            leave.engine.look_again_later();
         }
     });
 }
@@ -104,7 +105,14 @@ async fn life(engine: &AiEngine, live: &Arc<LiveRun>) -> Result<()> {
     hooks.abort();
     if delivered {
         let id = live.id;
-        persist(engine, move |session| runs::announced(session, id)).await?;
+        if let Err(error) = persist(engine, move |session| runs::announced(session, id)).await {
+            // The run has ended all the same; recovery repeats its last hooks.
+            tracing::warn!(
+                run = id,
+                error = with_causes(&error),
+                "could not note that the last hooks were called"
+            );
+        }
     }
     Ok(())
 }
@@ -188,9 +196,7 @@ pub(super) async fn persistently<T, F: Future<Output = Result<T>>>(
     let deadline = Instant::now() + engine.options().lease;
     loop {
         match work().await {
-            Err(error @ (Error::Database(_) | Error::Connection(_)))
-                if Instant::now() < deadline =>
-            {
+            Err(error) if error.may_pass() && Instant::now() < deadline => {
                 tracing::warn!(error = with_causes(&error), "the database refused; trying again");
                 tokio::time::sleep(STORE_RETRY).await;
             }

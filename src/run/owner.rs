@@ -91,13 +91,7 @@ pub(crate) async fn deliver_created(engine: &AiEngine, parent: Messageable, mess
 /// The owner; `None` when it is gone. Tried again while the database is away: one refused connection must not silence
 /// a whole run. What is wrong with the loader itself must not hold it up. The answer is kept all the same.
 async fn load(engine: &AiEngine, parent: Messageable) -> Result<Option<LoadedOwner>> {
-    let loaded = persistently(engine, || async {
-        match engine.load_owner(parent).await {
-            Err(error) if error.may_pass() => Err(error),
-            loaded => Ok(loaded),
-        }
-    });
-    let loaded = loaded.await.flatten();
+    let loaded = persistently(engine, || engine.load_owner(parent)).await;
     match &loaded {
         Ok(Some(_)) => {}
         Ok(None) => tracing::warn!(%parent, "the owner is gone; its hooks are skipped"),

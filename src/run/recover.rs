@@ -101,6 +101,18 @@ impl AiEngine {
         if !rows.iter().any(unfinished) || !self.claim_second_look() {
             return Ok(());
         }
+        self.spawn_second_look();
+        Ok(())
+    }
+
+    /// A run was given up here: nobody need wait for the next start.
+    pub(super) fn look_again_later(&self) {
+        if self.claim_second_look() {
+            self.spawn_second_look();
+        }
+    }
+
+    fn spawn_second_look(&self) {
         let engine = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(engine.options().lease).await;
@@ -112,7 +124,6 @@ impl AiEngine {
                 );
             }
         });
-        Ok(())
     }
 
     /// Runs nobody looks after, but for those that this process drives: a laptop's sleep ends every lease.
