@@ -1,0 +1,364 @@
+//! The checker: its own SQL over the whole database, after recovery. It knows what was told and what the provider said, and
+//! nothing of the library but its tables.
+
+use std::collections::{HashMap, HashSet};
+
+use ai_engine::testing::FakeOpenAi;
+
+use crate::database::Conn;
+use crate::host::GONE;
+use crate::provider::{Ending, Provider, Script, text_of};
+use crate::told::Told;
+
+/// What no row may be like, and the rows that are.
+const RULES: [(&str, &str); 17] = [
+    (
+        "a run has not ended",
+        "'run ' || id || ' ' || status FROM ai_engine_runs WHERE status NOT IN ('completed', 'incomplete', 'failed', 'cancelled')",
+    ),
+    (
+        "a run is not announced",
+        "'run ' || id || ' ' || status FROM ai_engine_runs WHERE announced_at IS NULL",
+    ),
+    (
+        "an ended run has no time of its end",
+        "'run ' || id FROM ai_engine_runs WHERE finished_at IS NULL",
+    ),
+    (
+        "a message has not settled",
+        "'message ' || id || ' ' || status FROM ai_engine_messages WHERE status NOT IN ('completed', 'incomplete')",
+    ),
+    ("a delta is left", "'message ' || message_id FROM ai_engine_message_deltas"),
+    (
+        "a call is left open",
+        "'response ' || id FROM ai_engine_responses WHERE finished_at IS NULL OR status = 'in_progress'",
+    ),
+    (
+        "a run is an orphan",
+        "'run ' || id FROM ai_engine_runs AS r WHERE NOT EXISTS (SELECT 1 FROM ai_engine_assistant_threads AS t WHERE t.id = r.assistant_thread_id) AND NOT EXISTS (SELECT 1 FROM ai_engine_chats AS c WHERE c.id = r.chat_id)",
+    ),
+    (
+        "a message is an orphan",
+        "'message ' || id FROM ai_engine_messages AS m WHERE NOT EXISTS (SELECT 1 FROM ai_engine_assistant_threads AS t WHERE t.id = m.assistant_thread_id) AND NOT EXISTS (SELECT 1 FROM ai_engine_chats AS c WHERE c.id = m.chat_id)",
+    ),
+    (
+        "a message's run is not its own",
+        "'message ' || m.id FROM ai_engine_messages AS m WHERE m.run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ai_engine_runs AS r WHERE r.id = m.run_id AND r.seq = m.seq AND (r.assistant_thread_id = m.assistant_thread_id OR r.chat_id = m.chat_id))",
+    ),
+    (
+        "an answer has no run",
+        "'message ' || id FROM ai_engine_messages WHERE run_id IS NULL AND role <> 'system'",
+    ),
+    (
+        "a response is an orphan",
+        "'response ' || id FROM ai_engine_responses AS o WHERE NOT EXISTS (SELECT 1 FROM ai_engine_runs AS r WHERE r.id = o.run_id)",
+    ),
+    (
+        "an item is an orphan",
+        "'item ' || id FROM ai_engine_run_items AS o WHERE NOT EXISTS (SELECT 1 FROM ai_engine_runs AS r WHERE r.id = o.run_id)",
+    ),
+    (
+        "two messages are at one place",
+        "min('message ' || id) FROM ai_engine_messages GROUP BY assistant_thread_id, chat_id, seq, position HAVING count(*) > 1",
+    ),
+    (
+        "a key has two runs",
+        "min('run ' || id) FROM ai_engine_runs WHERE idempotency_key IS NOT NULL GROUP BY assistant_thread_id, chat_id, idempotency_key HAVING count(*) > 1",
+    ),
+    (
+        "a later run is earlier in its conversation",
+        "'run ' || a.id || ' and ' || b.id FROM ai_engine_runs AS a JOIN ai_engine_runs AS b ON (a.assistant_thread_id = b.assistant_thread_id OR a.chat_id = b.chat_id) AND a.seq < b.seq AND a.id > b.id",
+    ),
+    (
+        "usage is not that of the calls",
+        "'run ' || r.id FROM ai_engine_runs AS r WHERE (r.input_tokens, r.output_tokens) <> (SELECT coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0) FROM ai_engine_responses AS o WHERE o.run_id = r.id)",
+    ),
+    (
+        "usage is not that of the messages",
+        "'run ' || r.id FROM ai_engine_runs AS r JOIN (SELECT run_id, sum(output_tokens) AS said FROM ai_engine_messages WHERE role = 'assistant' GROUP BY run_id) AS m ON m.run_id = r.id WHERE m.said <> r.output_tokens",
+    ),
+];
+
+/// G4, at any moment: one run of a conversation is driven, and none before its turn.
+pub const ONE_AT_A_TIME: &str = "SELECT 'run ' || a.id || ' is driven and run ' || b.id || ' is ' || b.status AS line \
+     FROM ai_engine_runs AS a JOIN ai_engine_runs AS b ON (a.assistant_thread_id = b.assistant_thread_id OR a.chat_id = b.chat_id) \
+     WHERE a.status IN ('in_progress', 'requires_action') AND a.id <> b.id \
+     AND (b.status IN ('in_progress', 'requires_action') OR (b.status = 'queued' AND b.seq < a.seq))";
+
+struct Run {
+    id: i64,
+    conversation: String,
+    owner: i64,
+    seq: i64,
+    status: String,
+    attempts: usize,
+    usage: (u64, u64),
+    finished: i64,
+    asked: Vec<String>,
+    /// Id, status, text.
+    said: Vec<(i64, String, String)>,
+}
+
+/// All that is broken, one line each.
+pub fn check(conn: &mut Conn, told: &Told, provider: &Provider) -> Vec<String> {
+    let mut broken = told.errors.clone();
+    for (name, rule) in RULES {
+        let lines = conn.lines(&format!(
+            "SELECT CAST({} AS TEXT) AS line FROM {}",
+            split(rule).0,
+            split(rule).1
+        ));
+        broken.extend(lines.into_iter().map(|line| format!("{name}: {line}")));
+    }
+    broken.extend(conn.lines(ONE_AT_A_TIME));
+    let runs = runs(conn);
+    for run in &runs {
+        answer(run, &mut broken);
+        hooks(run, told, &mut broken);
+    }
+    submits(conn, &runs, told, &mut broken);
+    turns(&runs, provider, &mut broken);
+    held(conn, &runs, &provider.fake, &mut broken);
+    broken
+}
+
+fn split(rule: &str) -> (&str, &str) {
+    rule.split_once(" FROM ").unwrap()
+}
+
+fn runs(conn: &mut Conn) -> Vec<Run> {
+    let columns = [
+        "r.id",
+        "coalesce('t' || r.assistant_thread_id, 'c' || r.chat_id)",
+        "coalesce(t.threadable_id, c.chattable_id)",
+        "r.seq",
+        "r.status",
+        "r.attempts",
+        "r.input_tokens",
+        "r.output_tokens",
+        "r.finished_at",
+    ];
+    let rest = "FROM ai_engine_runs AS r LEFT JOIN ai_engine_assistant_threads AS t ON t.id = r.assistant_thread_id \
+         LEFT JOIN ai_engine_chats AS c ON c.id = r.chat_id ORDER BY r.assistant_thread_id, r.chat_id, r.seq";
+    let number = |text: &String| text.parse::<i64>().unwrap_or_default();
+    let mut runs: Vec<Run> = Vec::new();
+    for row in conn.rows(&columns, rest) {
+        runs.push(Run {
+            id: number(&row[0]),
+            conversation: row[1].clone(),
+            owner: number(&row[2]),
+            seq: number(&row[3]),
+            status: row[4].clone(),
+            attempts: row[5].parse().unwrap(),
+            usage: (row[6].parse().unwrap(), row[7].parse().unwrap()),
+            finished: micros(&row[8]),
+            asked: Vec::new(),
+            said: Vec::new(),
+        });
+    }
+    let places: HashMap<i64, usize> =
+        runs.iter().enumerate().map(|(index, run)| (run.id, index)).collect();
+    let columns = ["run_id", "id", "role", "status", "content"];
+    let rest = "FROM ai_engine_messages WHERE run_id IS NOT NULL ORDER BY run_id, position";
+    for row in conn.rows(&columns, rest) {
+        let Some(run) = places.get(&number(&row[0])).and_then(|index| runs.get_mut(*index)) else {
+            continue;
+        };
+        if row[2] == "user" {
+            run.asked.push(row[4].clone());
+        } else {
+            run.said.push((number(&row[1]), row[3].clone(), row[4].clone()));
+        }
+    }
+    runs
+}
+
+fn micros(time: &str) -> i64 {
+    let time = chrono::NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S%.f");
+    time.map_or(i64::MAX, |time| time.and_utc().timestamp_micros())
+}
+
+/// The texts and usage of a run are what the provider said, and no more.
+fn answer(run: &Run, broken: &mut Vec<String>) {
+    let mut wrong = |what: String| broken.push(format!("run {} ({}): {what}", run.id, run.status));
+    let [question] = run.asked.as_slice() else {
+        return wrong(format!("{} user messages", run.asked.len()));
+    };
+    let script = Script::of(question);
+    let whole = script.text();
+    if run.said.len() > 1 {
+        wrong(format!("{} answers", run.said.len()));
+    }
+    for (id, status, text) in &run.said {
+        if text.trim().is_empty() {
+            wrong(format!("message {id} is blank"));
+        }
+        if !whole.starts_with(text.as_str()) {
+            wrong(format!("message {id} says {text:?}, the provider said {whole:?}"));
+        }
+        if (status == "completed") != (run.status == "completed") {
+            wrong(format!("message {id} is {status}"));
+        }
+    }
+    let ends_so = match run.status.as_str() {
+        "completed" => {
+            script.ending == Ending::Completed && run.said.iter().any(|said| said.2 == whole)
+        }
+        "failed" => {
+            matches!(script.ending, Ending::Refused | Ending::Failed) && run.said.is_empty()
+        }
+        _ => true,
+    };
+    if !ends_so {
+        wrong(format!(
+            "the provider's answer to {question} was {:?} {whole:?}, stored is {:?}",
+            script.ending, run.said
+        ));
+    }
+    let counted = run.usage == script.usage;
+    if !(counted || run.status != "completed" && run.usage == (0, 0)) {
+        wrong(format!("usage {:?}, the provider counted {:?}", run.usage, script.usage));
+    }
+}
+
+/// G6: the last hooks of each run and message were heard as they ended, if there was anybody to hear.
+fn hooks(run: &Run, told: &Told, broken: &mut Vec<String>) {
+    if run.owner == GONE {
+        return;
+    }
+    let heard = told.heard.get(&run.id).is_some_and(|heard| heard.contains(&run.status));
+    if !heard {
+        broken.push(format!(
+            "run {} is {}, its owner heard {:?}",
+            run.id,
+            run.status,
+            told.heard.get(&run.id)
+        ));
+    }
+    for (id, _, text) in &run.said {
+        let heard = told.messages.get(id);
+        if !heard.is_some_and(|heard| heard.contains(&text.len())) {
+            broken
+                .push(format!("message {id} has {} bytes, its owner heard {heard:?}", text.len()));
+        }
+    }
+}
+
+/// G3: what was acknowledged is there once, what was rolled back or refused is not, and the order is that of submitting.
+fn submits(conn: &mut Conn, runs: &[Run], told: &Told, broken: &mut Vec<String>) {
+    let by_id: HashMap<i64, &Run> = runs.iter().map(|run| (run.id, run)).collect();
+    let notes: HashSet<String> =
+        conn.lines("SELECT question AS line FROM notes").into_iter().collect();
+    let mut seen: HashMap<&str, i64> = HashMap::new();
+    for run in runs {
+        for question in &run.asked {
+            if let Some(other) = seen.insert(question, run.id) {
+                broken.push(format!("{question} is asked in run {other} and {}", run.id));
+            }
+            match told.asked.get(question) {
+                Some(asked) if asked.conversation != run.conversation => {
+                    broken.push(format!(
+                        "{question} is in {}, not {}",
+                        run.conversation, asked.conversation
+                    ));
+                }
+                Some(asked) if asked.never => {
+                    broken.push(format!("{question} was rolled back or refused: run {}", run.id))
+                }
+                Some(asked) if asked.noted != notes.contains(question) => {
+                    broken.push(format!("{question} without its note: run {}", run.id))
+                }
+                Some(_) => {}
+                None => broken.push(format!("{question} was never asked: run {}", run.id)),
+            }
+        }
+    }
+    for (question, asked) in &told.asked {
+        let stored = seen.get(question.as_str()).copied();
+        let lost = asked.run.is_some() || notes.contains(question);
+        if lost && stored.is_none() && !told.is_doomed(&asked.conversation) {
+            broken.push(format!(
+                "{question}, run {:?} of {}, is lost",
+                asked.run, asked.conversation
+            ));
+        }
+        if asked.run.is_some() && stored.is_some() && asked.run != stored {
+            broken.push(format!("{question} is run {stored:?}, told was {:?}", asked.run));
+        }
+        let turn = |id: Option<i64>| id.and_then(|id| by_id.get(&id)).map(|run| run.seq);
+        if let (Some(before), Some(own)) = (turn(asked.after), turn(stored))
+            && before >= own
+        {
+            broken.push(format!(
+                "{question} has turn {own}, after run {:?} with turn {before}",
+                asked.after
+            ));
+        }
+    }
+}
+
+/// G4, as the provider saw it: a run is asked after all before it have ended.
+fn turns(runs: &[Run], provider: &Provider, broken: &mut Vec<String>) {
+    let mut ended: HashMap<&str, (i64, i64)> = HashMap::new();
+    for run in runs {
+        let asked = run.asked.first().map(|question| provider.asked(question)).unwrap_or_default();
+        let before = ended.get(run.conversation.as_str()).copied();
+        if let (Some(first), Some((end, id))) = (asked.first(), before)
+            && *first < end
+        {
+            broken.push(format!(
+                "run {} was asked {} µs before run {id} ended",
+                run.id,
+                end - first
+            ));
+        }
+        if run.finished >= before.map_or(i64::MIN, |before| before.0) {
+            ended.insert(&run.conversation, (run.finished, run.id));
+        }
+    }
+}
+
+/// The provider's conversations hold nothing twice, in the order of ours.
+fn held(conn: &mut Conn, runs: &[Run], fake: &FakeOpenAi, broken: &mut Vec<String>) {
+    let mut turns: HashMap<&str, &Run> = HashMap::new();
+    for run in runs {
+        turns.extend(run.asked.first().map(|question| (question.as_str(), run)));
+    }
+    let threads = conn
+        .rows(&["id", "remote_id"], "FROM ai_engine_assistant_threads WHERE remote_id IS NOT NULL");
+    for thread in threads {
+        let Some(items) = fake.conversation_items(&thread[1]) else { continue };
+        let mut wrong =
+            |what: String| broken.push(format!("thread {} at the provider: {what}", thread[0]));
+        let mut ids = HashSet::new();
+        let mut last: Option<&Run> = None;
+        let mut answers = 0;
+        for item in &items {
+            if !ids.insert(item["id"].as_str().unwrap_or_default()) {
+                wrong(format!("{} twice", item["id"]));
+            }
+            let text = text_of(item);
+            match item["role"].as_str() {
+                Some("user") => match turns.get(text.as_str()) {
+                    Some(run) if last.is_none_or(|last| last.seq < run.seq) => {
+                        (last, answers) = (Some(*run), 0)
+                    }
+                    _ => wrong(format!("{text:?} again, out of turn, or of no run")),
+                },
+                Some("assistant") => {
+                    let whole = last
+                        .and_then(|run| run.asked.first())
+                        .map(|question| Script::of(question).text());
+                    answers += 1;
+                    if !whole.is_some_and(|whole| whole.starts_with(&text)) {
+                        wrong(format!("{text:?} is no answer to what came before"));
+                    }
+                    if answers > last.map_or(1, |run| run.attempts) {
+                        wrong(format!("{text:?} is answered again"));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The host app of the killed processes: owners whose hooks tell what they heard, and its own row beside a run.
+
+use std::io::Write;
+use std::time::Duration;
+
+use ai_engine::{
+    AiEngine, AssistantDefinition, AssistantThread, Chat, Database, Error, HookContext, HookResult,
+    Message, MessageStatus, Result, Run, RunRequest, Session, SqliteDatabase, prelude::*,
+};
+use diesel::prelude::*;
+
+/// Whoever has this number is gone: the loader does not find it.
+pub const GONE: i64 = 0;
+
+#[derive(Debug)]
+pub struct Owner {
+    pub id: i64,
+}
+
+struct Teller {
+    id: i64,
+}
+
+ai_engine::record! { Owner { id: i64 } as "Owner", Teller { id: i64 } as "Teller" }
+
+impl Assistable for Teller {
+    fn ai_engine_assistant(&self) -> AssistantDefinition {
+        AssistantDefinition::new("model").instructions("Answer.")
+    }
+}
+
+impl MessageHooks for Owner {
+    async fn ai_engine_on_message_update(
+        &self,
+        message: &Message,
+        _: &HookContext<'_>,
+    ) -> HookResult {
+        be_slow(message.run_id).await;
+        if message.status != MessageStatus::Streaming {
+            tell(&format!("message\t{}\t{}", message.id, message.content.len()));
+        }
+        Ok(())
+    }
+
+    async fn ai_engine_on_run_update(&self, run: &Run, _: &HookContext<'_>) -> HookResult {
+        be_slow(Some(run.id)).await;
+        if run.status.is_terminal() {
+            tell(&format!("heard\t{}\t{}", run.id, run.status));
+        }
+        Ok(())
+    }
+}
+impl Threadable for Owner {}
+impl Chattable for Owner {}
+
+/// Some hooks take their time, so that kills fall into them.
+async fn be_slow(run: Option<i64>) {
+    if run.is_some_and(|run| run % 4 == 0) {
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+}
+
+/// One write, of a whole line: what the kill finds written stays.
+pub fn tell(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(format!("{line}\n").as_bytes());
+    let _ = out.flush();
+}
+
+/// Where something is asked.
+#[derive(Debug, Clone)]
+pub enum Place {
+    Thread(AssistantThread),
+    Chat(Chat),
+}
+
+impl Place {
+    /// `t12` or `c5`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Thread(thread) => format!("t{}", thread.id),
+            Self::Chat(chat) => format!("c{}", chat.id),
+        }
+    }
+
+    pub async fn create(engine: &AiEngine, owner: i64, thread: bool) -> Result<Self> {
+        let owner = Owner { id: owner };
+        Ok(if thread {
+            Self::Thread(owner.assistant_threads(engine).create().await?)
+        } else {
+            Self::Chat(owner.chats(engine).create().await?)
+        })
+    }
+
+    pub async fn find(engine: &AiEngine, owner: i64, name: &str) -> Result<Self> {
+        let (owner, id) = (Owner { id: owner }, name[1..].parse().unwrap());
+        Ok(if name.starts_with('t') {
+            Self::Thread(owner.assistant_threads(engine).find(id).await?)
+        } else {
+            Self::Chat(owner.chats(engine).find(id).await?)
+        })
+    }
+
+    pub async fn destroy(&self, engine: &AiEngine) -> Result<()> {
+        match self {
+            Self::Thread(thread) => {
+                let owner = Owner { id: thread.threadable_id.parse().unwrap() };
+                owner.assistant_threads(engine).destroy(thread.id).await
+            }
+            Self::Chat(chat) => {
+                let owner = Owner { id: chat.chattable_id.parse().unwrap() };
+                owner.chats(engine).destroy(chat.id).await
+            }
+        }
+    }
+
+    pub async fn cancel(&self, engine: &AiEngine) -> Result<Option<Run>> {
+        match self {
+            Self::Thread(thread) => thread.cancel(engine).await,
+            Self::Chat(chat) => chat.cancel(engine).await,
+        }
+    }
+
+    pub fn ask<'e>(&self, engine: &'e AiEngine, question: &str) -> RunRequest<'e> {
+        match self {
+            Self::Thread(thread) => Teller { id: 1 }.ai_engine_run(engine, thread, question),
+            Self::Chat(chat) => chat.run(engine, "model", question),
+        }
+    }
+}
+
+/// A database with the host's own transactions.
+pub trait HostDatabase: Database + Clone {
+    /// The host's row about a question and the run that answers it, or neither.
+    fn submit_with_note(
+        &self,
+        question: String,
+        commit: bool,
+        submit: impl FnOnce(&mut dyn Session) -> Result<Run> + Send + 'static,
+    ) -> impl Future<Output = Result<Run>> + Send;
+}
+
+macro_rules! host_database {
+    ($database:ty) => {
+        impl HostDatabase for $database {
+            async fn submit_with_note(
+                &self,
+                question: String,
+                commit: bool,
+                submit: impl FnOnce(&mut dyn Session) -> Result<Run> + Send + 'static,
+            ) -> Result<Run> {
+                self.transaction(move |conn| {
+                    let note = format!("INSERT INTO notes (question) VALUES ('{question}')");
+                    diesel::sql_query(note).execute(conn)?;
+                    let run = submit(conn)?;
+                    if commit { Ok(run) } else { Err(Error::host("the host changed its mind")) }
+                })
+                .await
+            }
+        }
+    };
+}
+host_database!(SqliteDatabase);
+#[cfg(feature = "postgres")]
+host_database!(ai_engine::PgDatabase);

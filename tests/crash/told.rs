@@ -1,0 +1,135 @@
+//! What the killed processes told before they went on: lines through a pipe, which a kill cannot take back.
+
+use std::collections::{BTreeMap, HashMap};
+
+/// A thread (`t12`) or chat (`c5`).
+pub type Conversation = String;
+
+#[derive(Debug, Default)]
+pub struct Told {
+    pub conversations: BTreeMap<Conversation, Known>,
+    /// By what was asked, which is never the same twice.
+    pub asked: HashMap<String, Asked>,
+    /// The last hooks of runs: status.
+    pub heard: HashMap<i64, Vec<String>>,
+    /// The last hooks of messages: bytes of their text.
+    pub messages: HashMap<i64, Vec<usize>>,
+    pub errors: Vec<String>,
+    /// Everything, for a look after a failure.
+    pub all: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+pub struct Known {
+    pub owner: i64,
+    /// It was to be destroyed: perhaps it is.
+    pub doomed: bool,
+    /// How many runs were submitted.
+    pub runs: usize,
+    /// The newest run that was acknowledged in a life that has ended, and those by the processes that live.
+    before: Option<i64>,
+    newest: BTreeMap<usize, i64>,
+}
+
+#[derive(Debug, Default)]
+pub struct Asked {
+    pub conversation: Conversation,
+    pub key: Option<String>,
+    /// With a row of the host in the same transaction.
+    pub noted: bool,
+    /// The transaction was to be rolled back, or the request was refused.
+    pub never: bool,
+    /// The run, once the submit had returned.
+    pub run: Option<i64>,
+    /// A run of the conversation that was acknowledged before this was asked.
+    pub after: Option<i64>,
+}
+
+impl Told {
+    /// One line of the process of this number.
+    pub fn hear(&mut self, process: usize, line: &str) {
+        self.all.push(format!("{process} {line}"));
+        let fields: Vec<&str> = line.split('\t').collect();
+        match fields.as_slice() {
+            ["conversation", id, owner] => {
+                let owner = owner.parse().unwrap();
+                self.conversations.insert((*id).to_owned(), Known { owner, ..Known::default() });
+            }
+            ["told"] => {}
+            ["destroy", id] => self.known(id).doomed = true,
+            ["ask", id, question, key, noted] => {
+                let known = self.known(id);
+                let after = known.newest.get(&process).copied().max(known.before);
+                // Asked again, with its key.
+                let asked = self.asked.entry((*question).to_owned()).or_insert_with(|| Asked {
+                    conversation: (*id).to_owned(),
+                    key: (!key.is_empty()).then(|| (*key).to_owned()),
+                    noted: *noted == "noted",
+                    after,
+                    ..Asked::default()
+                });
+                asked.never = *noted == "never";
+            }
+            ["refused", question] => self.question(question).never = true,
+            ["ack", question, run] => {
+                let run: i64 = run.parse().unwrap();
+                let asked = self.question(question);
+                if let Some(before) = asked.run.replace(run).filter(|before| *before != run) {
+                    self.errors.push(format!("{question} is run {before} and then run {run}"));
+                    return;
+                }
+                let id = asked.conversation.clone();
+                let known = self.known(&id);
+                known.runs += 1;
+                let newest = known.newest.entry(process).or_default();
+                *newest = run.max(*newest);
+            }
+            ["heard", run, status] => {
+                self.heard.entry(run.parse().unwrap()).or_default().push((*status).to_owned());
+            }
+            ["message", id, bytes] => {
+                let bytes = bytes.parse().unwrap();
+                self.messages.entry(id.parse().unwrap()).or_default().push(bytes);
+            }
+            _ => self.errors.push(format!("process {process}: {line}")),
+        }
+    }
+
+    /// No process of this life lives any more: what they were told came before what the next one asks.
+    pub fn life_over(&mut self) {
+        for known in self.conversations.values_mut() {
+            let newest = std::mem::take(&mut known.newest).into_values().max();
+            known.before = known.before.max(newest);
+        }
+    }
+
+    /// Conversations to go on with, and full ones.
+    pub fn open(&self) -> (Vec<(&Conversation, &Known)>, Vec<&Conversation>) {
+        const FULL: usize = 20;
+        let alive = || self.conversations.iter().filter(|(_, known)| !known.doomed);
+        let open = alive().filter(|(_, known)| known.runs < FULL).collect();
+        // Some stay for good.
+        let full = alive().filter(|(id, known)| known.runs >= FULL && !id.ends_with('7'));
+        (open, full.map(|(id, _)| id).collect())
+    }
+
+    /// Questions with a key whose fate is not known: a host would ask again.
+    pub fn unanswered(&self) -> Vec<(&String, &Asked)> {
+        let open = |asked: &Asked| asked.key.is_some() && asked.run.is_none() && !asked.never;
+        let alive =
+            |asked: &Asked| self.conversations.get(&asked.conversation).is_some_and(|c| !c.doomed);
+        self.asked.iter().filter(|(_, asked)| open(asked) && alive(asked)).collect()
+    }
+
+    pub fn is_doomed(&self, id: &str) -> bool {
+        self.conversations.get(id).is_none_or(|known| known.doomed)
+    }
+
+    fn known(&mut self, id: &str) -> &mut Known {
+        self.conversations.entry(id.to_owned()).or_default()
+    }
+
+    fn question(&mut self, question: &str) -> &mut Asked {
+        self.asked.entry(question.to_owned()).or_default()
+    }
+}
