@@ -120,7 +120,7 @@ impl<'e> RunRequest<'e> {
         let submitted = crate::store::session::transaction(conn, |session| {
             submit::submit(session, &engine, &prepared)
         })?;
-        submit::drive_after_commit(&engine, submitted.run.id, submitted.interrupted);
+        submit::drive_after_commit(&engine, submitted.run.clone(), submitted.interrupted);
         Ok(submitted.run)
     }
 

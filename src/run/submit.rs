@@ -182,20 +182,24 @@ const LOOKS: [Duration; 10] = [
 
 /// Drives a run once it is committed. Nobody tells us about the commit, so we look; a transaction that takes longer
 /// than our looking leaves its run to [`AiEngine::recover`].
-pub(super) fn drive_after_commit(engine: &AiEngine, id: i64, interrupted: Interrupted) {
+///
+/// After a rollback SQLite gives the id to another run, on which nothing of ours may be done.
+pub(super) fn drive_after_commit(engine: &AiEngine, run: Run, interrupted: Interrupted) {
     let Some(runtime) = engine.runtime() else {
         return;
     };
-    let engine = engine.clone();
+    let (engine, id) = (engine.clone(), run.id);
     runtime.spawn(async move {
         for wait in LOOKS {
             tokio::time::sleep(wait).await;
-            match engine.store().read(move |session| runs::find(session, id)).await {
-                Ok(Some(row)) => {
+            let found = engine.store().read(move |session| runs::find(session, id)).await;
+            match found.map(|row| row.map(Run::from)) {
+                Ok(Some(found)) if is_same(&found, &run) => {
                     interrupted.stop(&engine);
-                    drive(&engine, &row.into());
+                    drive(&engine, &found);
                     return;
                 }
+                Ok(Some(_)) => return,
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(run = id, %error, "could not look for a submitted run")
@@ -203,4 +207,9 @@ pub(super) fn drive_after_commit(engine: &AiEngine, id: i64, interrupted: Interr
             }
         }
     });
+}
+
+fn is_same(found: &Run, submitted: &Run) -> bool {
+    let identity = |run: &Run| (run.messageable, run.seq, run.created_at);
+    identity(found) == identity(submitted)
 }

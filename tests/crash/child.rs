@@ -236,11 +236,9 @@ impl<D: HostDatabase> App<D> {
             tell(&format!("ack\t{question}\t{}", run.id));
             if random.percent(40) {
                 // Failed runs and destroyed ones are no surprise here.
-                match self.engine.answer(run.id).await {
-                    Err(error @ (Error::NotDriven { .. } | Error::Database(_))) => {
-                        told("answer", Err::<(), _>(error));
-                    }
-                    _ => {}
+                let answered = self.engine.answer(run.id).await;
+                if let Err(error @ (Error::NotDriven { .. } | Error::Database(_))) = answered {
+                    told("answer", Err::<(), _>(error));
                 }
             } else if random.percent(30) {
                 let mut events = run.events(&self.engine);

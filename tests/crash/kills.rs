@@ -34,7 +34,7 @@ pub fn kill(place: Place, count: u64, seed: u64) -> bool {
     let mut broken = Vec::new();
     while killed < count && broken.is_empty() {
         killed += world.life(&mut broken);
-        if world.lives % 100 == 0 {
+        if world.lives.is_multiple_of(100) {
             println!("{killed} killed after {:.0} s", start.elapsed().as_secs_f64());
         }
     }

@@ -11,7 +11,9 @@ pub fn run(tests: &[Test<'_>]) -> ExitCode {
     let (chosen, others): (Vec<&Test<'_>>, Vec<_>) =
         tests.iter().partition(|(name, _)| asked.wants(name));
     if asked.list {
-        chosen.iter().for_each(|(name, _)| println!("{name}: test"));
+        for (name, _) in &chosen {
+            println!("{name}: test");
+        }
         return ExitCode::SUCCESS;
     }
     let start = Instant::now();
