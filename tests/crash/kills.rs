@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::check::{ONE_AT_A_TIME, check};
+use crate::check::check;
 use crate::child::Setting;
 use crate::database::{Conn, Place};
 use crate::life::Process;
 use crate::provider::Provider;
 use crate::random::Random;
+use crate::rules::ONE_AT_A_TIME;
 use crate::told::Told;
 
 /// How long a recovery may take, with all that waits driven to its end.
@@ -100,6 +101,12 @@ impl World {
         let killed = 1 + u64::from(other.is_some());
         if let Some(other) = other {
             self.work(&process, broken);
+            // A laptop's sleep: the lease of a process that lives ends, the other takes its runs, and it must notice. Where
+            // the provider keeps conversations it would go on with an answer that is recovered already.
+            if history == "local" {
+                self.end_lease(process.id());
+                self.work(&process, broken);
+            }
             other.hear(&mut self.told, Duration::ZERO, None);
             self.bury(other);
         }
@@ -148,12 +155,15 @@ impl World {
 
     fn end_leases(&mut self) {
         // On PostgreSQL what a dead process sent last may be carried out only now.
-        for id in self.dead.iter().rev().take(4) {
-            let ended = format!(
-                "UPDATE ai_engine_workers SET lease_ends_at = 0 WHERE lease_ends_at > 0 AND id LIKE '{id}-%'"
-            );
-            self.conn.execute(&ended);
+        for id in self.dead.iter().rev().take(4).copied().collect::<Vec<u32>>() {
+            self.end_lease(id);
         }
+    }
+
+    fn end_lease(&mut self, process: u32) {
+        self.conn.execute(&format!(
+            "UPDATE ai_engine_workers SET lease_ends_at = 0 WHERE lease_ends_at > 0 AND id LIKE '{process}-%'"
+        ));
     }
 
     /// Waits until the new process has recovered what the dead left, and checks everything.

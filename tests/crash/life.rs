@@ -38,6 +38,10 @@ impl Process {
         Self { child, orders, lines, number }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn order(&mut self, line: &str) {
         let _ = writeln!(self.orders, "{line}");
     }

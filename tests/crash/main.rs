@@ -17,6 +17,7 @@ mod libtest;
 mod life;
 mod provider;
 mod random;
+mod rules;
 mod told;
 
 use std::process::ExitCode;
