@@ -28,6 +28,8 @@ struct Run {
 /// All that is broken, one line each.
 pub fn check(conn: &mut Conn, told: &Told, provider: &Provider) -> Vec<String> {
     let mut broken = told.errors.clone();
+    let lost = told.missing.iter().filter(|id| !told.is_doomed(id));
+    broken.extend(lost.map(|id| format!("{id} is lost")));
     for (name, rule) in RULES {
         let lines = conn.lines(&format!(
             "SELECT CAST({} AS TEXT) AS line FROM {}",

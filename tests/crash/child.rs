@@ -151,6 +151,7 @@ impl<D: HostDatabase> App<D> {
             match Place::find(&self.engine, fields[1].parse().unwrap(), fields[0]).await {
                 Ok(place) if word.starts_with('-') => self.full.lock().unwrap().push(place),
                 Ok(place) => self.places.lock().unwrap().push(place),
+                Err(Error::NotFound { .. }) => tell(&format!("missing\t{}", fields[0])),
                 Err(error) => tell(&format!("find {}: {error}", fields[0])),
             }
         }

@@ -14,6 +14,8 @@ pub struct Told {
     pub heard: HashMap<i64, Vec<String>>,
     /// The last hooks of messages: bytes of their text.
     pub messages: HashMap<i64, Vec<usize>>,
+    /// Conversations that were not found: another process had destroyed them, or they are lost.
+    pub missing: Vec<Conversation>,
     pub errors: Vec<String>,
     /// Everything, for a look after a failure.
     pub all: Vec<String>,
@@ -56,6 +58,7 @@ impl Told {
                 self.conversations.insert((*id).to_owned(), Known { owner, ..Known::default() });
             }
             ["told"] => {}
+            ["missing", id] => self.missing.push((*id).to_owned()),
             ["destroy", id] => self.known(id).doomed = true,
             ["ask", id, question, key, noted] => {
                 let known = self.known(id);
