@@ -1,5 +1,6 @@
 use std::future::Future;
 
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::model::{Assistant, AssistantDefinition, AssistantThread, Content};
@@ -53,9 +54,12 @@ pub trait Assistable: Record + Sized {
             engine
                 .store()
                 .write(move |session| {
-                    assistants::save(session, &owner.kind, &owner.id, &definition)
+                    let saved = assistants::save(session, &owner.kind, &owner.id, &definition)?;
+                    crash::point!("assistant.committing");
+                    Ok(saved)
                 })
                 .await
+                .inspect(|_| crash::point!("assistant.committed"))
         }
     }
 
@@ -76,8 +80,13 @@ pub trait Assistable: Record + Sized {
         async move {
             engine
                 .store()
-                .write(move |session| assistants::delete(session, &owner.kind, &owner.id))
+                .write(move |session| {
+                    assistants::delete(session, &owner.kind, &owner.id)?;
+                    crash::point!("assistant_deletion.committing");
+                    Ok(())
+                })
                 .await
+                .inspect(|()| crash::point!("assistant_deletion.committed"))
         }
     }
 

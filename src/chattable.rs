@@ -1,3 +1,4 @@
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::handle::Messages;
@@ -37,8 +38,13 @@ impl Chats<'_> {
         let owner = self.owner.clone();
         self.engine
             .store()
-            .write(move |session| chats::insert(session, &owner.kind, &owner.id))
+            .write(move |session| {
+                let chat = chats::insert(session, &owner.kind, &owner.id)?;
+                crash::point!("chat.committing");
+                Ok(chat)
+            })
             .await
+            .inspect(|_| crash::point!("chat.committed"))
     }
 
     /// Creates a chat in your transaction.
@@ -88,9 +94,13 @@ impl Chats<'_> {
         let destroying = tokio::spawn(async move {
             let runs = engine.store().write(move |session| {
                 chats::find(session, &owner.kind, &owner.id, id)?;
-                chats::destroy(session, id)
+                let runs = chats::destroy(session, id)?;
+                crash::point!("chat_destroy.committing");
+                Ok(runs)
             });
-            engine.runs_destroyed(&runs.await?);
+            let runs = runs.await?;
+            crash::point!("chat_destroy.committed");
+            engine.runs_destroyed(&runs);
             Ok(())
         });
         destroying.await.map_err(|error| Error::Panicked(error.to_string()))?

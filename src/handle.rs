@@ -1,5 +1,6 @@
 //! The messages of one thread or chat.
 
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::model::{Content, Message, Messageable, Page, Role};
@@ -39,6 +40,7 @@ impl Messages<'_> {
         let (of, text) = (self.of, content.into().checked()?);
         let message =
             self.engine.store().write(move |session| create_in(session, of, role, text)).await?;
+        crash::point!("message.committed");
         self.engine.feeds().nudge();
         deliver_created(self.engine, self.of, &message).await;
         Ok(message)
@@ -69,6 +71,9 @@ fn create_in(
     transaction(session, |session| {
         let parent = threads::lock(session, of)?;
         crate::run::refuse_busy(session, of)?;
-        messages::insert(session, &NewMessage::local(of, None, parent.seq, 0, role, text))
+        let said =
+            messages::insert(session, &NewMessage::local(of, None, parent.seq, 0, role, text))?;
+        crash::point!("message.committing");
+        Ok(said)
     })
 }

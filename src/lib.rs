@@ -67,6 +67,7 @@ compile_error!(
 
 mod assistable;
 mod chattable;
+mod crash;
 mod engine;
 mod error;
 mod handle;
@@ -93,6 +94,10 @@ pub use hooks::{HookContext, MessageHooks};
 pub use model::*;
 pub use openai::OpenAi;
 pub use record::Record;
+// For tests that have a process die.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub use crash::POINTS as CRASH_POINTS;
 // For fuzzing only.
 #[doc(hidden)]
 pub use run::fuzzing;

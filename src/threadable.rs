@@ -1,3 +1,4 @@
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::handle::Messages;
@@ -39,8 +40,13 @@ impl AssistantThreads<'_> {
         let mut thread = self
             .engine
             .store()
-            .write(move |session| threads::insert(session, &owner.kind, &owner.id))
+            .write(move |session| {
+                let thread = threads::insert(session, &owner.kind, &owner.id)?;
+                crash::point!("thread.committing");
+                Ok(thread)
+            })
             .await?;
+        crash::point!("thread.committed");
         if let Some(remote) = self.engine.remote().filter(|remote| remote.keeps_conversations()) {
             match crate::run::create_conversation(self.engine, remote, thread.id).await {
                 Ok(remote_id) => {
@@ -104,9 +110,13 @@ impl AssistantThreads<'_> {
         let destroying = tokio::spawn(async move {
             let runs = engine.store().write(move |session| {
                 threads::find(session, &owner.kind, &owner.id, id)?;
-                threads::destroy(session, id)
+                let runs = threads::destroy(session, id)?;
+                crash::point!("destroy.committing");
+                Ok(runs)
             });
-            engine.runs_destroyed(&runs.await?);
+            let runs = runs.await?;
+            crash::point!("destroy.committed");
+            engine.runs_destroyed(&runs);
             Ok(())
         });
         destroying.await.map_err(|error| Error::Panicked(error.to_string()))?

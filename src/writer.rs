@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
 use crate::model::{Message, MessageStatus, RemoteState, Role};
@@ -225,7 +226,10 @@ fn append(session: &mut dyn Session, gains: &[Gain]) -> Result<Vec<Stored>> {
         let mut rows = Vec::with_capacity(gain.messages.len());
         for message in &gain.messages {
             match &message.row {
-                Row::New(row) => rows.push(Some(messages::insert(session, row)?)),
+                Row::New(row) => {
+                    rows.push(Some(messages::insert(session, row)?));
+                    crash::point!("row.committing");
+                }
                 Row::Stored(id) => {
                     rows.push(None);
                     new.push(NewDelta {
@@ -252,7 +256,10 @@ fn note(run: &LiveRun, gain: &Gain, rows: Vec<Option<Message>>) {
         for (gained, row) in gain.messages.iter().zip(rows) {
             for message in state.messages.iter_mut().filter(|message| message.slot == gained.slot) {
                 message.stored = gained.offset + gained.text.len();
-                if row.is_some() {
+                if row.is_none() {
+                    crash::point!("deltas.committed");
+                } else {
+                    crash::point!("row.committed");
                     message.row.clone_from(&row);
                 }
             }
@@ -330,8 +337,16 @@ async fn beat(engine: AiEngine) {
     loop {
         beats.tick().await;
         let worker = engine.worker().to_owned();
-        match engine.store().beat(move |session| workers::beat(session, &worker, lease)).await {
-            Ok(()) => engine.lease_extended(),
+        let beaten = engine.store().beat(move |session| {
+            workers::beat(session, &worker, lease)?;
+            crash::point!("beat.committing");
+            Ok(())
+        });
+        match beaten.await {
+            Ok(()) => {
+                crash::point!("beat.committed");
+                engine.lease_extended();
+            }
             Err(error) => {
                 tracing::warn!(error = with_causes(&error), "the lease could not be extended");
             }

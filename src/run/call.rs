@@ -5,6 +5,7 @@ use futures_util::StreamExt;
 use super::live::{Applied, CallRow, LiveRun, Stop};
 use super::outcome::{Broken, Outcome, refused};
 use super::{conversation, history};
+use crate::crash;
 use crate::engine::{AiEngine, Remote};
 use crate::error::{Error, Result, with_causes};
 use crate::model::{AssistantDefinition, RemoteState};
@@ -107,15 +108,20 @@ async fn once(
         // With a conversation the client has not repeated what may have been done; we can look.
         if careful && !error.did_nothing() { Broken::Stream(error) } else { Broken::Refused(error) }
     })?;
+    crash::point!("call.answered");
     drop(call);
     while let Some(progress) = stream.next().await {
         match live.apply(progress.map_err(Broken::Stream)?) {
             Applied::Silently => {}
             Applied::Text => {
+                crash::point!("output.arrived");
                 engine.writer().wake_for(live);
                 respect_limits(engine, live).await?;
             }
-            Applied::Ended(ended) => return Ok(*ended),
+            Applied::Ended(ended) => {
+                crash::point!("end.arrived");
+                return Ok(*ended);
+            }
         }
     }
     // The client ends a stream with its end event or an error.
@@ -206,11 +212,13 @@ async fn begin(
         }
         call.id =
             responses::begin(session, claim.run_id, &endpoint, protocol, conversation.is_some())?;
+        crash::point!("call.committing");
         Ok(Ok((call, input)))
     })
     .await?;
     match begun {
         Ok((call, input)) => {
+            crash::point!("call.committed");
             live.state().call = Some(call);
             Ok(input)
         }

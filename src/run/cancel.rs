@@ -4,6 +4,7 @@ use super::drive::drive_next;
 use super::events::RunEvents;
 use super::interrupt::cancel_queued;
 use super::live::Stop;
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::model::{Messageable, Page, Run};
@@ -45,15 +46,21 @@ impl AiEngine {
         }
         let cancelled = self.store().write(move |session| {
             if let Some(cancelled) = cancel_queued(session, run)? {
+                crash::point!("cancel_waiting.committing");
                 return Ok((cancelled, true));
             }
             runs::request_cancel(session, run)?;
-            Ok((runs::require(session, run)?, false))
+            let asked = runs::require(session, run)?;
+            crash::point!("cancel_request.committing");
+            Ok((asked, false))
         });
         let (run, ended) = cancelled.await?;
         if ended {
+            crash::point!("cancel_waiting.committed");
             drive_next(self, run.messageable).await;
             self.announce(run.clone()).await?;
+        } else {
+            crash::point!("cancel_request.committed");
         }
         Ok(run)
     }

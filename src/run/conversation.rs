@@ -1,5 +1,6 @@
 //! The provider's conversation of a thread: made once, and asked what it holds when we cannot know.
 
+use crate::crash;
 use crate::engine::{AiEngine, Remote};
 use crate::error::Result;
 use crate::model::{Messageable, RemoteState};
@@ -15,11 +16,17 @@ pub(crate) async fn create_conversation(
     thread: i64,
 ) -> Result<Option<String>> {
     let remote_id = remote.protocol.create_conversation().await?;
+    crash::point!("conversation.created");
     let (endpoint, protocol) = (remote.protocol.endpoint().to_owned(), remote.protocol.name());
     let noted = engine.store().write(move |session| {
-        threads::set_remote_conversation(session, thread, &remote_id, &endpoint, protocol)
+        let used =
+            threads::set_remote_conversation(session, thread, &remote_id, &endpoint, protocol)?;
+        crash::point!("conversation.committing");
+        Ok(used)
     });
-    noted.await
+    let used = noted.await?;
+    crash::point!("conversation.committed");
+    Ok(used)
 }
 
 /// The conversation a run continues: the thread's own at this endpoint, or a new one. Before it is used again, what
@@ -79,8 +86,13 @@ pub(super) async fn recreate(
 ) -> Result<Option<String>> {
     engine
         .store()
-        .write(move |session| threads::forget_remote_conversation(session, thread))
+        .write(move |session| {
+            threads::forget_remote_conversation(session, thread)?;
+            crash::point!("lost_conversation.committing");
+            Ok(())
+        })
         .await?;
+    crash::point!("lost_conversation.committed");
     create_conversation(engine, remote, thread).await
 }
 
@@ -132,9 +144,13 @@ async fn reconcile(
                 &endpoint,
                 protocol,
             )?;
-            items::set_remote_state(session, &absent.1, RemoteState::Absent, &endpoint, protocol)
+            items::set_remote_state(session, &absent.1, RemoteState::Absent, &endpoint, protocol)?;
+            crash::point!("reconcile.committing");
+            Ok(())
         })
-        .await
+        .await?;
+    crash::point!("reconcile.committed");
+    Ok(())
 }
 
 /// Whether the provider's item is ours: by its id, if we know it. What we sent got an id that we never saw, so it goes by

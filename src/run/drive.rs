@@ -9,6 +9,7 @@ use super::call;
 use super::live::{LiveRun, Stop};
 use super::outcome::Outcome;
 use super::{owner, settle};
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
 use crate::model::{AssistantDefinition, Messageable, RemoteState, Role, Run, RunRow, RunStatus};
@@ -105,7 +106,12 @@ async fn life(engine: &AiEngine, live: &Arc<LiveRun>) -> Result<()> {
     hooks.abort();
     if delivered {
         let id = live.id;
-        if let Err(error) = persist(engine, move |session| runs::announced(session, id)).await {
+        let noted = persist(engine, move |session| {
+            runs::announced(session, id)?;
+            crash::point!("announce.committing");
+            Ok(())
+        });
+        if let Err(error) = noted.await {
             // The run has ended all the same; recovery repeats its last hooks.
             tracing::warn!(
                 run = id,
@@ -113,6 +119,7 @@ async fn life(engine: &AiEngine, live: &Arc<LiveRun>) -> Result<()> {
                 "could not note that the last hooks were called"
             );
         }
+        crash::point!("announce.committed");
     }
     Ok(())
 }
@@ -143,11 +150,13 @@ async fn claim(engine: &AiEngine, live: &LiveRun) -> Result<Option<RunRow>> {
         };
         let said =
             messages::of_run(session, id)?.into_iter().find(|message| message.role == Role::User);
+        crash::point!("claim.committing");
         Ok(Some((row, said)))
     });
     let Some((row, said)) = claimed.await? else {
         return Ok(None);
     };
+    crash::point!("claim.committed");
     engine.lease_extended();
     live.update(|state| {
         state.claim = Some(Claim { run_id: row.id, token: row.fencing_token });

@@ -1,6 +1,7 @@
 //! Making room for a run: the unended ones before it are cancelled, keeping their texts.
 
 use super::live::Stop;
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
 use crate::model::{Messageable, Run, RunStatus, Usage};
@@ -29,6 +30,7 @@ pub(super) fn interrupt(session: &mut dyn Session, of: Messageable) -> Result<In
             interrupted.asked.push(id);
         }
     }
+    crash::point!("interrupt.committing");
     Ok(interrupted)
 }
 
@@ -47,6 +49,7 @@ impl Interrupted {
     pub(super) fn stop(self, engine: &AiEngine) {
         engine.registry().stop(&self.asked, Stop::Cancelled);
         for run in self.cancelled {
+            crash::point!("interrupt.committed");
             let engine = engine.clone();
             tokio::spawn(async move {
                 if let Err(error) = engine.announce(run).await {

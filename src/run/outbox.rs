@@ -1,5 +1,6 @@
 //! Remote deletions: worked off after the local ones, until the provider has none of it.
 
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::store::deletions::{self, RemoteKind};
@@ -29,14 +30,28 @@ pub(crate) async fn delete_remotely(engine: &AiEngine) -> Result<()> {
             };
             let id = deletion.id;
             match deleted {
-                Ok(()) => engine.store().write(move |session| deletions::done(session, id)).await?,
+                Ok(()) => {
+                    crash::point!("deletion.carried_out");
+                    let noted = engine.store().write(move |session| {
+                        deletions::done(session, id)?;
+                        crash::point!("deletion.committing");
+                        Ok(())
+                    });
+                    noted.await?;
+                    crash::point!("deletion.committed");
+                }
                 Err(error) => {
                     tracing::warn!(kind = %deletion.kind, id = deletion.remote_id, %error, "a remote deletion failed; it stays open");
                     let error = error.to_string();
                     engine
                         .store()
-                        .write(move |session| deletions::failed(session, id, &error))
+                        .write(move |session| {
+                            deletions::failed(session, id, &error)?;
+                            crash::point!("deletion_failure.committing");
+                            Ok(())
+                        })
                         .await?;
+                    crash::point!("deletion_failure.committed");
                 }
             }
         }

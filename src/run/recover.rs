@@ -3,6 +3,7 @@
 use super::delete_remotely;
 use super::drive::{drive, drive_next};
 use super::owner::deliver_end;
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
 use crate::model::{Message, MessageStatus, Recovery, Role, Run, RunRow, RunStatus, utc_now};
@@ -52,8 +53,14 @@ impl AiEngine {
             let taken = self.store().write(move |session| take_up(session, &row, policy)).await?;
             match taken {
                 Taken::Nothing => continue,
-                Taken::Settled => recovered.settled += 1,
-                Taken::Queued => recovered.retried += 1,
+                Taken::Settled => {
+                    crash::point!("recover_settle.committed");
+                    recovered.settled += 1;
+                }
+                Taken::Queued => {
+                    crash::point!("recover_retry.committed");
+                    recovered.retried += 1;
+                }
             }
             drive_next(self, of).await;
         }
@@ -64,7 +71,13 @@ impl AiEngine {
         for row in self.abandoned(&ENDED).await? {
             recovered.announced += u64::from(self.announce(row.into()).await?);
         }
-        self.store().write(workers::forget_ended).await?;
+        let forgotten = self.store().write(|session| {
+            workers::forget_ended(session)?;
+            crash::point!("forget_workers.committing");
+            Ok(())
+        });
+        forgotten.await?;
+        crash::point!("forget_workers.committed");
         delete_remotely(self).await?;
         Ok(recovered)
     }
@@ -89,7 +102,13 @@ impl AiEngine {
         if !deliver_end(self, run, said).await {
             return Ok(false);
         }
-        self.store().write(move |session| runs::announced(session, id)).await?;
+        let noted = self.store().write(move |session| {
+            runs::announced(session, id)?;
+            crash::point!("late_announce.committing");
+            Ok(())
+        });
+        noted.await?;
+        crash::point!("late_announce.committed");
         Ok(true)
     }
 
@@ -162,6 +181,7 @@ fn take_up(session: &mut dyn Session, found: &RunRow, policy: Recovery) -> Resul
     {
         responses::end_open(session, row.id)?;
         let queued = runs::queue_again(session, row.id)?;
+        crash::point!("recover_retry.committing");
         return Ok(queued.map_or(Taken::Nothing, |_| Taken::Queued));
     }
     let streaming: Vec<&Message> = said
@@ -196,5 +216,6 @@ fn take_up(session: &mut dyn Session, found: &RunRow, policy: Recovery) -> Resul
     };
     let usage = responses::usage_of_run(session, row.id)?;
     let ended = runs::end(session, row.id, &end, usage)?;
+    crash::point!("recover_settle.committing");
     Ok(ended.map_or(Taken::Nothing, |_| Taken::Settled))
 }

@@ -5,6 +5,7 @@ use super::drive::{persist, persistently};
 use super::finals::{Final, close_calls, final_messages, other_items};
 use super::live::{CallRow, LiveMessage, LiveRun, Stop};
 use super::outcome::Outcome;
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::model::{
@@ -47,6 +48,7 @@ pub(super) async fn settle(
     let written = persist(engine, move |session| write(session, &settlement)).await?;
     match written {
         Ok((run, rows)) => {
+            crash::point!("settle.committed");
             live.update(|state| {
                 state.run = run;
                 // In the order of `slots`, which is that of `rows`.
@@ -173,9 +175,9 @@ fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
         items::insert(session, plan.claim.run_id, item, &plan.endpoint, plan.protocol)?;
     }
     let usage = responses::usage_of_run(session, plan.claim.run_id)?;
-    Ok(runs::end(session, plan.claim.run_id, &plan.end, usage)?
-        .map(|run| (run, rows))
-        .ok_or(Fence::Lost))
+    let ended = runs::end(session, plan.claim.run_id, &plan.end, usage)?;
+    crash::point!("settle.committing");
+    Ok(ended.map(|run| (run, rows)).ok_or(Fence::Lost))
 }
 
 /// What an earlier try wrote, if it was committed without our hearing of it. A run that somebody else ended ended otherwise.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::drive::{drive, persist};
 use super::interrupt::{self, Interrupted};
 use super::request::{Busy, RunRequest, Who};
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::model::{AssistantDefinition, Messageable, Recovery, Role, Run, without_nul};
@@ -104,6 +105,7 @@ pub(super) fn submit(
         session,
         &NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content),
     )?;
+    crash::point!("submit.committing");
     Ok(Submitted { run, interrupted })
 }
 
@@ -125,6 +127,7 @@ pub(super) async fn submit_and_drive(engine: &AiEngine, request: Prepared) -> Re
         }
         (submitted, _) => submitted?,
     };
+    crash::point!("submit.committed");
     interrupted.stop(engine);
     drive(engine, &run);
     Ok(run)

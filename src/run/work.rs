@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
 use crate::store::workers;
@@ -71,6 +72,11 @@ impl AiEngine {
             }
         }
         let worker = self.worker().to_owned();
-        self.store().write(move |session| workers::release(session, &worker)).await
+        let released = self.store().write(move |session| {
+            workers::release(session, &worker)?;
+            crash::point!("release.committing");
+            Ok(())
+        });
+        released.await.inspect(|()| crash::point!("release.committed"))
     }
 }
