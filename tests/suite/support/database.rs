@@ -24,6 +24,9 @@ pub trait TestDatabase: Clone + Send + Sync + 'static {
     /// Work on a connection of its own, outside the engine's pool.
     fn with<T>(&self, work: impl FnOnce(&mut dyn HostConnection) -> T) -> T;
 
+    /// One more, empty but for the host's tables.
+    fn another(&self) -> Self;
+
     /// Where another process finds it: a path or a URL.
     fn url(&self) -> &str;
 
@@ -40,6 +43,9 @@ pub trait TestDatabase: Clone + Send + Sync + 'static {
     fn execute(&self, sql: &str) {
         self.with(|conn| conn.execute(sql));
     }
+
+    /// The rows of a table as text, all columns of each.
+    fn rows(&self, table: &str) -> Vec<String>;
 }
 
 /// A connection as the host uses it.
@@ -166,6 +172,19 @@ impl TestDatabase for Sqlite {
         self.database.clone()
     }
 
+    fn another(&self) -> Self {
+        Self::fresh()
+    }
+
+    fn rows(&self, table: &str) -> Vec<String> {
+        let columns = format!(
+            "SELECT group_concat('coalesce(quote(\"' || name || '\"), '''')', ' || '' '' || ') AS line \
+             FROM pragma_table_info('{table}')"
+        );
+        let columns = self.texts(&columns).remove(0);
+        self.texts(&format!("SELECT {columns} AS line FROM {table} ORDER BY id"))
+    }
+
     fn url(&self) -> &str {
         &self.path
     }
@@ -258,6 +277,14 @@ mod pg {
 
         fn database(&self) -> PgDatabase {
             self.database.clone()
+        }
+
+        fn another(&self) -> Self {
+            Self::fresh().unwrap()
+        }
+
+        fn rows(&self, table: &str) -> Vec<String> {
+            self.texts(&format!("SELECT CAST(t AS TEXT) AS line FROM {table} AS t ORDER BY id"))
         }
 
         fn url(&self) -> &str {

@@ -4,6 +4,7 @@ mod database;
 mod faults;
 mod host;
 mod hub;
+mod process;
 #[cfg(feature = "postgres")]
 mod proxy;
 mod raw;
@@ -12,6 +13,7 @@ pub use database::*;
 pub use faults::*;
 pub use host::*;
 pub use hub::*;
+pub use process::*;
 #[cfg(feature = "postgres")]
 pub use proxy::*;
 pub use raw::*;

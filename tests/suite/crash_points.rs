@@ -1,0 +1,144 @@
+//! G2, G3: a process dies at each named point of the engine's work, and recovery makes good what it left.
+//!
+//! Each case: a child process does one thing and dies at its point; then its lease ends, a fresh engine recovers, and the
+//! database, the provider and the next run show what is left. `docs/CRASHES.md` says the same in words.
+
+mod after;
+mod scene;
+
+use std::collections::BTreeSet;
+
+use ai_engine::CRASH_POINTS;
+
+use crate::support::*;
+use after::Left::{self, *};
+use scene::Scene::{self, *};
+
+on_each_database!(
+    a_crash_while_a_host_is_served_leaves_all_or_nothing,
+    a_crash_in_a_run_of_local_history_is_made_good,
+    a_crash_in_a_run_of_a_conversation_is_made_good,
+    a_crash_around_a_conversation_costs_nothing_but_an_empty_one,
+    a_crash_of_recovery_is_made_good,
+);
+
+type Case = (&'static str, Scene, Left);
+
+/// What a host asks for: one transaction each.
+const SERVED: &[Case] = &[
+    ("thread.committing", CreateThread, Rows("assistant_threads", 1)),
+    ("thread.committed", CreateThread, Rows("assistant_threads", 2)),
+    ("chat.committing", CreateChat, Rows("chats", 0)),
+    ("chat.committed", CreateChat, Rows("chats", 1)),
+    ("chat_destroy.committing", DestroyChat, Rows("chats", 1)),
+    ("chat_destroy.committed", DestroyChat, Rows("chats", 0)),
+    ("assistant.committing", CreateAssistant, Rows("assistants", 0)),
+    ("assistant.committed", CreateAssistant, Rows("assistants", 1)),
+    ("assistant_deletion.committing", DeleteAssistant, Rows("assistants", 1)),
+    ("assistant_deletion.committed", DeleteAssistant, Rows("assistants", 0)),
+    ("message.committing", Say, Rows("messages", 0)),
+    ("message.committed", Say, Rows("messages", 1)),
+    ("interrupt.committing", Interrupt, Rows("runs", 1)),
+    ("interrupt.committed", Interrupt, Rows("runs", 2)),
+    ("cancel_waiting.committing", CancelWaiting, Completed),
+    ("cancel_waiting.committed", CancelWaiting, Cancelled("")),
+    ("cancel_request.committing", CancelDriven, Completed),
+    ("cancel_request.committed", CancelDriven, Cancelled("Once ")),
+];
+
+/// The life of a run, whoever keeps its history.
+const RUN: &[Case] = &[
+    ("submit.committing", Ask, Nothing),
+    ("submit.committed", Ask, Completed),
+    ("claim.committing", Ask, Completed),
+    ("claim.committed", Ask, Interrupted("")),
+    ("call.committing", Ask, Interrupted("")),
+    ("call.committed", Ask, Interrupted("")),
+    ("call.answered", Ask, Interrupted("")),
+    ("output.arrived", Ask, Interrupted("")),
+    ("row.committing", AskStalling, Interrupted("")),
+    ("row.committed", AskStalling, Interrupted("Once ")),
+    ("deltas.committing", AskStalling, Interrupted("Once ")),
+    ("deltas.committed", AskStalling, Interrupted("Once upon ")),
+    ("end.arrived", Ask, InterruptedSomewhere),
+    ("settle.committing", Ask, InterruptedSomewhere),
+    ("settle.committed", Ask, Completed),
+    ("last_hooks.between", Ask, Completed),
+    ("announce.committing", Ask, Completed),
+    ("announce.committed", Ask, Completed),
+    ("beat.committing", AskStalling, InterruptedSomewhere),
+    ("beat.committed", AskStalling, InterruptedSomewhere),
+    ("release.committing", Leave, Interrupted("Once ")),
+    ("release.committed", Leave, Interrupted("Once ")),
+];
+
+/// What only a conversation has.
+const CONVERSATION: &[Case] = &[
+    ("conversation.created", AskFirst, Interrupted("")),
+    ("conversation.committing", AskFirst, Interrupted("")),
+    ("conversation.committed", AskFirst, Interrupted("")),
+    ("lost_conversation.committing", AskLost, Interrupted("")),
+    ("lost_conversation.committed", AskLost, Interrupted("")),
+    ("reconcile.committing", AskInDoubt, Interrupted("")),
+    ("reconcile.committed", AskInDoubt, Interrupted("")),
+    ("destroy.committing", DestroyThread, Completed),
+    ("destroy.committed", DestroyThread, Destroyed),
+    ("deletion.carried_out", DestroyThread, Destroyed),
+    ("deletion.committing", DestroyThread, Destroyed),
+    ("deletion.committed", DestroyThread, Destroyed),
+    ("deletion_failure.committing", DestroyThreadRefused, Destroyed),
+    ("deletion_failure.committed", DestroyThreadRefused, Destroyed),
+];
+
+const RECOVERY: &[Case] = &[
+    ("recover_settle.committing", Recover, Interrupted("Once ")),
+    ("recover_settle.committed", Recover, Interrupted("Once ")),
+    ("late_hooks.between", Recover, Interrupted("Once ")),
+    ("late_announce.committing", Recover, Interrupted("Once ")),
+    ("late_announce.committed", Recover, Interrupted("Once ")),
+    ("forget_workers.committing", Recover, Interrupted("Once ")),
+    ("forget_workers.committed", Recover, Interrupted("Once ")),
+    ("recover_retry.committing", RecoverByRetry, Completed),
+    ("recover_retry.committed", RecoverByRetry, Completed),
+];
+
+#[test]
+fn every_point_has_a_case_and_a_line_in_the_table() {
+    let table = include_str!("../../docs/CRASHES.md");
+    let tried: BTreeSet<&str> =
+        [SERVED, RUN, CONVERSATION, RECOVERY].concat().iter().map(|case| case.0).collect();
+    assert_eq!(tried, CRASH_POINTS.iter().copied().collect::<BTreeSet<_>>());
+    for point in CRASH_POINTS {
+        assert!(table.contains(&format!("| `{point}` |")), "{point} is not in docs/CRASHES.md");
+    }
+}
+
+async fn each<D: TestDatabase>(db: D, cases: &[Case], conversing: bool) {
+    for (point, scene, left) in cases {
+        let db = db.another();
+        let host = if conversing { Host::conversing(db).await } else { Host::new(db).await };
+        let stage = scene::play(&host, *scene, point).await;
+        after::check(&host, &stage, point, *left).await;
+    }
+}
+
+async fn a_crash_while_a_host_is_served_leaves_all_or_nothing<D: TestDatabase>(db: D) {
+    each(db, SERVED, false).await;
+}
+
+async fn a_crash_in_a_run_of_local_history_is_made_good<D: TestDatabase>(db: D) {
+    each(db, RUN, false).await;
+}
+
+async fn a_crash_in_a_run_of_a_conversation_is_made_good<D: TestDatabase>(db: D) {
+    each(db, RUN, true).await;
+}
+
+async fn a_crash_around_a_conversation_costs_nothing_but_an_empty_one<D: TestDatabase>(db: D) {
+    each(db, CONVERSATION, true).await;
+}
+
+async fn a_crash_of_recovery_is_made_good<D: TestDatabase>(db: D) {
+    each(db.clone(), RECOVERY, false).await;
+    each(db, RECOVERY, true).await;
+}

@@ -1,0 +1,235 @@
+//! What must hold once recovery has looked after what the child left.
+
+use ai_engine::testing::Reply;
+use ai_engine::{Answer, RunStatus, prelude::*};
+use serde_json::Value;
+
+use super::scene::{END_LEASES, Scene, Stage, USAGE, WORDS};
+use crate::support::*;
+
+/// What is left of the question, or of another thing that was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// No trace of it.
+    Nothing,
+    /// A complete answer.
+    Completed,
+    /// This much of one, ended by recovery.
+    Interrupted(&'static str),
+    /// As much as was stored by then, which varies.
+    InterruptedSomewhere,
+    Cancelled(&'static str),
+    /// The thread is gone, here and at the provider.
+    Destroyed,
+    /// So many rows of one of our tables.
+    Rows(&'static str, i64),
+}
+
+pub async fn check<D: TestDatabase>(host: &Host<D>, stage: &Stage, point: &str, left: Left) {
+    if stage.scene == Scene::CancelDriven {
+        // This process lives, and its run with it.
+        host.engine.answer(stage.earlier.as_ref().unwrap().id).await.unwrap();
+    }
+    host.db.execute(END_LEASES);
+    if let Left::Rows(table, count) = left {
+        assert_eq!(rows(host, table), count, "{point}");
+    }
+    let hub = Hub::default();
+    let engine = engine(&host.db, &host.fake, &hub, |builder| {
+        let history = if host.conversing { "conversation" } else { "local" };
+        builder.history(history.parse().unwrap())
+    });
+    engine.recover().await.unwrap();
+    let mut answers = Vec::new();
+    for run in host.db.with(|conn| conn.runs()) {
+        answers.push(engine.answer(run.id).await.unwrap());
+    }
+    // What was driven is announced by now, or will be by whoever looks next.
+    engine.recover().await.unwrap();
+
+    sound(host, point);
+    asked_once(host, point);
+    heard(&hub, stage, point, &answers);
+    if left == Left::Destroyed {
+        assert_eq!(rows(host, "assistant_threads"), 0, "{point}");
+        assert_eq!(rows(host, "remote_deletions"), 0, "{point}");
+        let kept = (host.fake.items(), host.fake.conversation_ids(), host.fake.response_ids());
+        assert_eq!(kept, (Vec::new(), Vec::new(), Vec::new()), "{point}");
+        return;
+    }
+    answered(host, stage, point, left, answers.first());
+    goes_on(host, &engine, stage, point).await;
+    sound(host, point);
+    asked_once(host, point);
+}
+
+fn rows<D: TestDatabase>(host: &Host<D>, table: &str) -> i64 {
+    host.db.number(&format!("SELECT count(*) FROM ai_engine_{table}"))
+}
+
+/// What must never be in the database when nothing is going on.
+fn sound<D: TestDatabase>(host: &Host<D>, point: &str) {
+    let never = [
+        "SELECT count(*) FROM ai_engine_runs WHERE status IN ('queued', 'in_progress', 'requires_action')",
+        "SELECT count(*) FROM ai_engine_runs WHERE announced_at IS NULL OR finished_at IS NULL",
+        "SELECT count(*) FROM ai_engine_responses WHERE status = 'in_progress' OR finished_at IS NULL",
+        "SELECT count(*) FROM ai_engine_messages WHERE content = '' OR status IN ('pending', 'streaming')",
+        "SELECT count(*) FROM ai_engine_message_deltas",
+        // Each run has its question, once and first, and at most one answer here.
+        "SELECT count(*) FROM ai_engine_runs AS run WHERE 1 <> (SELECT count(*) FROM ai_engine_messages AS said \
+         WHERE said.run_id = run.id AND said.seq = run.seq AND said.role = 'user' AND said.position = 0)",
+        "SELECT count(*) FROM ai_engine_runs AS run WHERE 1 < (SELECT count(*) FROM ai_engine_messages AS said \
+         WHERE said.run_id = run.id AND said.role = 'assistant')",
+        // Usage is what the calls cost, once.
+        "SELECT count(*) FROM ai_engine_runs AS run WHERE input_tokens + output_tokens <> \
+         (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM ai_engine_responses WHERE run_id = run.id)",
+        "SELECT count(*) FROM ai_engine_runs AS run WHERE input_tokens + output_tokens <> \
+         (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM ai_engine_messages WHERE run_id = run.id)",
+    ];
+    for sql in never {
+        assert_eq!(host.db.number(sql), 0, "{point}: {sql}");
+    }
+}
+
+/// An answer is paid for once.
+fn asked_once<D: TestDatabase>(host: &Host<D>, point: &str) {
+    let asked: Vec<String> = calls(host)
+        .iter()
+        .filter_map(|input| input.iter().rev().find(|(role, _)| role == "user"))
+        .map(|(_, text)| text.clone())
+        .collect();
+    for text in &asked {
+        let times = asked.iter().filter(|other| *other == text).count();
+        // A refused call, which cost nothing, is made again on a new conversation.
+        let allowed = if point.starts_with("lost_conversation.") { 2 } else { 1 };
+        assert!(times <= allowed, "{point}: asked {times} times: {text}");
+    }
+}
+
+/// The owner heard of each end; of those that the child told it of, there.
+fn heard(hub: &Hub, stage: &Stage, point: &str, answers: &[Answer]) {
+    let told_by_the_child = ["announce.committed", "late_announce.committed"].contains(&point)
+        || point.starts_with("forget_workers.");
+    let told_before = matches!(
+        stage.scene,
+        Scene::CancelDriven | Scene::DestroyThread | Scene::DestroyThreadRefused
+    );
+    for answer in answers.iter().skip(usize::from(stage.scene == Scene::AskInDoubt)) {
+        let ends = hub.all().into_iter().filter(|heard| {
+            matches!(heard, Heard::Run(run) if run.id == answer.run.id && run.status.is_terminal())
+        });
+        let expected = usize::from(!told_by_the_child && !told_before);
+        assert_eq!(ends.count(), expected, "{point}: ends heard of");
+    }
+}
+
+fn answered<D: TestDatabase>(
+    host: &Host<D>,
+    stage: &Stage,
+    point: &str,
+    left: Left,
+    answer: Option<&Answer>,
+) {
+    let Some(answer) = answer else {
+        assert!(matches!(left, Left::Nothing | Left::Rows(..)), "{point}: the run is lost");
+        if left == Left::Nothing {
+            assert_eq!(rows(host, "messages"), 0, "{point}: a message without its run");
+        }
+        return;
+    };
+    let whole = WORDS.concat();
+    let (status, reason) = (answer.run.status, answer.run.reason.as_deref());
+    let (text, cost) =
+        (answer.text(), answer.run.usage.input_tokens + answer.run.usage.output_tokens);
+    assert!(whole.starts_with(&text), "{point}: {text:?} is not what the provider said");
+    let interrupted = (RunStatus::Incomplete, Some("interrupted"));
+    match left {
+        Left::Completed => {
+            assert_eq!((status, text), (RunStatus::Completed, whole), "{point}");
+            assert_eq!(cost, i64::try_from(USAGE.0 + USAGE.1).unwrap(), "{point}");
+        }
+        Left::Interrupted(stored) => {
+            assert_eq!((status, reason), interrupted, "{point}");
+            assert_eq!(text, stored, "{point}");
+        }
+        Left::InterruptedSomewhere => assert_eq!((status, reason), interrupted, "{point}"),
+        Left::Cancelled(stored) => {
+            assert_eq!((status, text.as_str()), (RunStatus::Cancelled, stored), "{point}");
+        }
+        Left::Rows(..) => {
+            let cancelled = point == "interrupt.committed";
+            let expected = if cancelled { RunStatus::Cancelled } else { RunStatus::Completed };
+            assert_eq!(status, expected, "{point}");
+        }
+        Left::Nothing | Left::Destroyed => {
+            panic!("{point}: there is a run of {stage:?}", stage = stage.scene)
+        }
+    }
+}
+
+/// The next run works, and the model sees what was said.
+async fn goes_on<D: TestDatabase>(
+    host: &Host<D>,
+    engine: &ai_engine::AiEngine,
+    stage: &Stage,
+    point: &str,
+) {
+    host.fake.reply_to("Go on", Reply::text("And so on."));
+    let before = said_here(host);
+    let answer = host.teller.ai_engine_run(engine, &stage.thread, "Go on").await.unwrap();
+    assert_eq!(answer.text(), "And so on.", "{point}");
+    if !host.conversing {
+        let mut expected = before;
+        expected.push(("user".to_owned(), "Go on".to_owned()));
+        assert_eq!(calls(host).pop().unwrap(), expected, "{point}: what the model was sent");
+        return;
+    }
+    let thread = host.user.assistant_threads(engine).find(stage.thread.id).await.unwrap();
+    let items = host.fake.conversation_items(&thread.remote_id.unwrap()).unwrap();
+    let there: Vec<(String, String)> = items.iter().map(said).collect();
+    for item in &there {
+        let times = there.iter().filter(|other| *other == item).count();
+        assert_eq!(times, 1, "{point}: twice in the conversation: {item:?}");
+    }
+    // In order, and of a cut answer perhaps more than we have; an answer of which we have nothing may be there too.
+    let mut rest = there.iter();
+    for (role, text) in said_here(host) {
+        let found = rest.find(|item| {
+            let same = item.0 == role && item.1.starts_with(&text);
+            assert!(same || item.0 == "assistant", "{point}: {item:?} before {text:?}: {there:?}");
+            same
+        });
+        assert!(found.is_some(), "{point}: not in the conversation: {text:?}: {there:?}");
+    }
+    // A conversation that was made and not noted stays behind, empty.
+    let orphans = usize::from(["conversation.created", "conversation.committing"].contains(&point));
+    let used = host.fake.conversation_ids().len() - usize::from(stage.scene == Scene::AskFirst);
+    assert_eq!(used, 1 + orphans, "{point}: conversations at the provider");
+}
+
+/// The role and text of all that was said here, in order.
+fn said_here<D: TestDatabase>(host: &Host<D>) -> Vec<(String, String)> {
+    let sql = "SELECT role || ':' || content AS line FROM ai_engine_messages \
+        WHERE assistant_thread_id = 1 ORDER BY seq, position";
+    let split = |line: String| {
+        let (role, text) = line.split_once(':').unwrap();
+        (role.to_owned(), text.to_owned())
+    };
+    host.db.texts(sql).into_iter().map(split).collect()
+}
+
+/// What each call sent.
+fn calls<D: TestDatabase>(host: &Host<D>) -> Vec<Vec<(String, String)>> {
+    let requests = host.fake.requests().into_iter();
+    let posts =
+        requests.filter(|request| request.method == "POST" && request.path.ends_with("/responses"));
+    posts
+        .map(|post| post.body.unwrap()["input"].as_array().unwrap().iter().map(said).collect())
+        .collect()
+}
+
+fn said(item: &Value) -> (String, String) {
+    let content = &item["content"];
+    let text = content.as_str().or_else(|| content[0]["text"].as_str()).unwrap_or_default();
+    (item["role"].as_str().unwrap_or_default().to_owned(), text.to_owned())
+}

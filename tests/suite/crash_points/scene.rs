@@ -1,0 +1,200 @@
+//! What the child does on its way to the point, and what the test prepares for it.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use ai_engine::testing::{Gate, Reply};
+use ai_engine::{AssistantThread, Busy, Recovery, Role, Run, prelude::*};
+use serde_json::json;
+
+use crate::support::*;
+
+/// One thing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scene {
+    CreateThread,
+    CreateChat,
+    DestroyChat,
+    CreateAssistant,
+    DeleteAssistant,
+    Say,
+    /// Make room for a run where another waits.
+    Interrupt,
+    /// Cancel a run that waits.
+    CancelWaiting,
+    /// Cancel a run that another process drives.
+    CancelDriven,
+    DestroyThread,
+    /// The same, and the provider refuses.
+    DestroyThreadRefused,
+    Ask,
+    /// Ask on a thread that has no conversation yet.
+    AskFirst,
+    /// Ask on a thread whose conversation is gone.
+    AskLost,
+    /// Ask when nobody knows what the conversation holds.
+    AskInDoubt,
+    /// Ask; the answer stops after some words.
+    AskStalling,
+    /// Shut down in mid-answer.
+    Leave,
+    /// Recover a run that had some text.
+    Recover,
+    /// Recover a run that had none and is to be asked again.
+    RecoverByRetry,
+}
+
+/// What the child left.
+pub struct Stage {
+    pub scene: Scene,
+    pub thread: AssistantThread,
+    /// The run that was there before the child.
+    pub earlier: Option<Run>,
+}
+
+pub const QUESTION: &str = "Tell me";
+pub const WORDS: [&str; 4] = ["Once ", "upon ", "a ", "time"];
+pub const USAGE: (u64, u64) = (11, 7);
+pub const END_LEASES: &str = "UPDATE ai_engine_workers SET lease_ends_at = 0";
+
+/// Has a child die at `point`.
+pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) -> Stage {
+    let mut stage = Stage { scene, thread: host.thread().await, earlier: None };
+    let reply = Reply::deltas(WORDS).usage(USAGE.0, USAGE.1);
+    let gate = Gate::new();
+    let stalls = matches!(scene, Scene::AskStalling | Scene::Leave | Scene::Recover);
+    let reply = if stalls { reply.hold_at(5, gate.clone()).stall_at(6) } else { reply };
+    let reply = if scene == Scene::CancelDriven { reply.hold_at(5, gate.clone()) } else { reply };
+    host.fake.reply_to(QUESTION, reply);
+    match scene {
+        Scene::DestroyChat => drop(host.user.chats(&host.engine).create().await.unwrap()),
+        Scene::DeleteAssistant => {
+            host.teller.create_openai_assistant(&host.engine).await.unwrap();
+        }
+        Scene::Interrupt | Scene::CancelWaiting => {
+            stage.earlier = Some(submit_undriven(host, &stage.thread));
+        }
+        Scene::CancelDriven => {
+            let request = host.teller.ai_engine_run(&host.engine, &stage.thread, QUESTION);
+            stage.earlier = Some(request.submit().await.unwrap());
+            host.hub.until_text(WORDS[0]).await;
+        }
+        Scene::DestroyThread | Scene::DestroyThreadRefused => {
+            host.teller.ai_engine_run(&host.engine, &stage.thread, QUESTION).await.unwrap();
+            if scene == Scene::DestroyThreadRefused {
+                let error =
+                    json!({"error": {"message": "not now", "type": "invalid_request_error"}});
+                host.fake.intercept("DELETE", "/responses", Reply::status(400, error));
+            }
+        }
+        Scene::AskFirst => {
+            host.db.execute(
+                "UPDATE ai_engine_assistant_threads SET remote_id = NULL, endpoint = NULL, protocol = NULL",
+            );
+        }
+        Scene::AskLost => {
+            let lost = stage.thread.remote_id.clone().unwrap();
+            host.fake.openai().unwrap().conversations().delete(&lost).await.unwrap();
+        }
+        Scene::AskInDoubt => dies(host, Scene::Ask, &stage, "call.committed"),
+        Scene::Recover => dies(host, Scene::Ask, &stage, "row.committed"),
+        Scene::RecoverByRetry => dies(host, scene, &stage, "call.committed"),
+        _ => {}
+    }
+    if matches!(scene, Scene::Recover | Scene::RecoverByRetry) {
+        host.db.execute(END_LEASES);
+        dies(host, Scene::Recover, &stage, point);
+    } else if scene == Scene::AskInDoubt {
+        host.db.execute(END_LEASES);
+        host.engine.recover().await.unwrap();
+        dies(host, scene, &stage, point);
+    } else {
+        let mut child = start(host, scene, &stage, point);
+        if point.starts_with("deltas.") {
+            gate.reached().await;
+            let first = "SELECT count(*) FROM ai_engine_messages WHERE role = 'assistant'";
+            // The other process's write: nothing but the database can tell.
+            while host.db.number(first) == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            gate.open();
+        }
+        assert_died(&mut child, point);
+    }
+    if point == "cancel_request.committing" {
+        gate.open();
+    }
+    stage
+}
+
+fn start<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &str) -> Process {
+    Process::start(
+        host,
+        "crash_points::scene::the_process_that_dies",
+        &[
+            ("AI_ENGINE_CRASH_AT", point),
+            ("CHILD_SCENE", &format!("{scene:?}")),
+            ("CHILD_THREAD", &stage.thread.id.to_string()),
+            ("CHILD_RUN", &stage.earlier.as_ref().map_or(0, |run| run.id).to_string()),
+            // Its beat is a sixth of that.
+            ("CHILD_LEASE", if point.starts_with("beat.") { "1000" } else { "30000" }),
+        ],
+    )
+}
+
+fn dies<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &str) {
+    assert_died(&mut start(host, scene, stage, point), point);
+}
+
+fn assert_died(child: &mut Process, point: &str) {
+    const SIGABRT: i32 = 6;
+    let ended = child.ended();
+    assert_eq!(ended.signal(), Some(SIGABRT), "{point} was not reached: {ended}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "the process that dies in the tests here"]
+async fn the_process_that_dies() {
+    let hub = Hub::default();
+    let engine = engine_of_this_process(&hub);
+    let scene = setting("CHILD_SCENE");
+    let (thread, run) =
+        (setting("CHILD_THREAD").parse().unwrap(), setting("CHILD_RUN").parse().unwrap());
+    let deed = async {
+        let (user, teller) = (ada(), scheherazade());
+        let threads = user.assistant_threads(&engine);
+        let found = threads.find(thread).await.unwrap();
+        let ask = |text: &str| teller.ai_engine_run(&engine, &found, text);
+        match scene.as_str() {
+            "CreateThread" => drop(threads.create().await.unwrap()),
+            "CreateChat" => drop(user.chats(&engine).create().await.unwrap()),
+            "DestroyChat" => user.chats(&engine).destroy(1).await.unwrap(),
+            "CreateAssistant" => drop(teller.create_openai_assistant(&engine).await.unwrap()),
+            "DeleteAssistant" => teller.delete_openai_assistant(&engine).await.unwrap(),
+            "Say" => {
+                found.messages(&engine).create(Role::System, "Be brief").await.unwrap();
+            }
+            "Interrupt" => {
+                ask("Instead").when_busy(Busy::Interrupt).submit().await.unwrap();
+            }
+            "CancelWaiting" | "CancelDriven" => drop(engine.cancel(run).await.unwrap()),
+            "DestroyThread" | "DestroyThreadRefused" => threads.destroy(thread).await.unwrap(),
+            "AskInDoubt" => drop(ask("And then?").await.unwrap()),
+            "Leave" => {
+                ask(QUESTION).submit().await.unwrap();
+                hub.until_text(WORDS[0]).await;
+                engine.shutdown(Duration::ZERO).await.unwrap();
+            }
+            "Recover" => drop(engine.recover().await.unwrap()),
+            "RecoverByRetry" => {
+                ask(QUESTION).recovery(Recovery::Retry).submit().await.unwrap();
+            }
+            _ => {
+                ask(QUESTION).submit().await.unwrap();
+            }
+        }
+        // What goes on beside.
+        std::future::pending::<()>().await;
+    };
+    tokio::time::timeout(Duration::from_secs(15), deed).await.expect("it still lives");
+}

@@ -1,0 +1,5 @@
+//! Several processes on one database, really stopped, killed and raced.
+
+mod killed;
+mod raced;
+mod stopped;
