@@ -251,11 +251,16 @@ mod pg {
     impl Postgres {
         /// `None`, with a line that says so, when there is no server.
         pub fn fresh() -> Option<Self> {
-            static NUMBER: AtomicU32 = AtomicU32::new(0);
             let Ok(server) = std::env::var("AI_ENGINE_TEST_POSTGRES") else {
                 eprintln!("skipped on PostgreSQL: AI_ENGINE_TEST_POSTGRES is not set");
                 return None;
             };
+            Some(Self::on(server))
+        }
+
+        /// A database of its own on this server.
+        pub fn on(server: String) -> Self {
+            static NUMBER: AtomicU32 = AtomicU32::new(0);
             let name = format!(
                 "ai_engine_{}_{}",
                 std::process::id(),
@@ -268,7 +273,7 @@ mod pg {
             let database = PgDatabase::connect(url.clone()).unwrap();
             let fresh = Self { database, url, _drop: Arc::new(DropDatabase { server, name }) };
             fresh.execute(HOST_TABLES);
-            Some(fresh)
+            fresh
         }
     }
 
