@@ -139,7 +139,7 @@ impl OpenAi {
                     Ok(answer) => return Ok(answer),
                     Err(error) => error,
                 };
-                let may_repeat = !call.careful || error.did_nothing();
+                let may_repeat = !call.careful || error.may_be_repeated_as_it_is();
                 let delay = if attempt < self.inner.limits.max_retries && may_repeat {
                     backoff(attempt, &error)
                 } else {

@@ -134,6 +134,12 @@ impl Error {
             || self.api().and_then(|error| error.status).is_some_and(refused)
     }
 
+    /// Whether the same request may be sent again: the provider did nothing with it, and nobody else is adding to the
+    /// conversation that it continues.
+    pub(crate) fn may_be_repeated_as_it_is(&self) -> bool {
+        self.did_nothing() && !self.api().is_some_and(ApiError::is_conversation_locked)
+    }
+
     /// How long the provider asks to wait before the next try (`retry-after-ms`, else `retry-after`
     /// in seconds).
     #[must_use]

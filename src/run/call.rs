@@ -106,7 +106,11 @@ async fn once(
     let careful = call.conversation.is_some();
     let mut stream = remote.protocol.call(&call).await.map_err(|error| {
         // With a conversation the client has not repeated what may have been done; we can look.
-        if careful && !error.did_nothing() { Broken::Stream(error) } else { Broken::Refused(error) }
+        if careful && !error.may_be_repeated_as_it_is() {
+            Broken::Stream(error)
+        } else {
+            Broken::Refused(error)
+        }
     })?;
     crash::point!("call.answered");
     drop(call);

@@ -17,7 +17,7 @@ pub fn run(tests: &[Test<'_>]) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let start = Instant::now();
-    println!("\nrunning {} tests", chosen.len());
+    println!("\nrunning {} test{}", chosen.len(), if chosen.len() == 1 { "" } else { "s" });
     let mut failed = 0;
     for (name, test) in &chosen {
         let passed = test();

@@ -9,6 +9,7 @@ use crate::support::*;
 on_each_database!(
     doubtful_messages_are_looked_up_before_the_next_call,
     an_answer_that_was_completed_unseen_is_not_sent_again,
+    a_locked_conversation_is_looked_into_before_each_call,
     a_refused_message_travels_with_the_next_call,
     a_conversation_the_provider_lost_is_told_again,
     an_unknown_model_costs_no_conversation,
@@ -73,6 +74,22 @@ async fn an_answer_that_was_completed_unseen_is_not_sent_again<D: TestDatabase>(
     assert_eq!(sent(&host.fake), [said("user", "second")]);
     let conversation = thread.remote_id.unwrap();
     assert_eq!(host.fake.conversation_items(&conversation).unwrap().len(), 4, "nothing twice");
+}
+
+/// Whoever holds the lock may be about to add what we would send: the answer to a call that we broke off.
+async fn a_locked_conversation_is_looked_into_before_each_call<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    let thread = host.thread().await;
+    host.fake.reply(Reply::deltas(["Once ", "upon"]).disconnect_at(5));
+    let broken = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!(broken.run.status, RunStatus::Incomplete);
+    let before = host.fake.requests().len();
+    let locked = json!({"error": {"message": "Another response", "code": "conversation_locked"}});
+    host.fake.intercept("POST", "/responses", Reply::status(400, locked));
+    host.teller.ai_engine_run(&host.engine, &thread, "Go on").await.unwrap();
+    let asked: Vec<String> =
+        host.fake.requests().into_iter().skip(before).map(|request| request.method).collect();
+    assert_eq!(asked, ["GET", "POST", "GET", "POST"]);
 }
 
 async fn a_refused_message_travels_with_the_next_call<D: TestDatabase>(db: D) {
