@@ -48,8 +48,11 @@ async fn every_run_ends_once_whoever_is_killed<D: TestDatabase>(db: D) {
     let (threads, each, limit) = scale();
     let runs = i64::try_from(threads * each).unwrap();
     let host = Host::new(db).await;
-    host.fake
-        .reply_always(Reply::deltas(["Once ", "upon ", "a time"]).pace(Duration::from_millis(5)));
+    host.fake.reply_always(
+        Reply::deltas(["Once ", "upon ", "a time"])
+            .first_token_after(Duration::from_millis(50))
+            .pace(Duration::from_millis(20)),
+    );
     let mut ids = Vec::with_capacity(threads);
     for _ in 0..threads {
         ids.push(host.thread().await);
@@ -69,12 +72,12 @@ async fn every_run_ends_once_whoever_is_killed<D: TestDatabase>(db: D) {
     let all = "SELECT count(*) FROM ai_engine_runs";
     while host.db.number(all) < runs || host.db.number(open) > 0 {
         assert!(began.elapsed() < limit, "{} of {runs} are open", host.db.number(open));
-        tokio::time::sleep(Duration::from_millis(100 + random.below(400))).await;
+        tokio::time::sleep(Duration::from_millis(100 + random.below(200))).await;
         samples += 1;
         one_at_a_time(&host.db);
         stays_ended(&host.db, &mut ended);
         // Not all the time, so that there is an end.
-        if random.below(3) == 0 {
+        if random.below(2) == 0 {
             let victim = &mut workers[usize::try_from(random.below(2)).unwrap()];
             victim.kill();
             *victim = start();

@@ -23,7 +23,7 @@ struct Server {
 
 impl Server {
     /// `None`, with a line that says so, when the server of the tests is not one of this machine.
-    fn start(given: &Postgres) -> Option<Self> {
+    async fn start(given: &Postgres) -> Option<Self> {
         let asked = |sql: &str| PathBuf::from(given.texts(sql).remove(0));
         let bin = asked("SELECT setting AS line FROM pg_config WHERE name = 'BINDIR'");
         let data = asked("SELECT setting AS line FROM pg_settings WHERE name = 'data_directory'");
@@ -57,7 +57,7 @@ impl Server {
             .stdout(Stdio::null())
             .status();
         assert!(made.unwrap().success());
-        server.go_on();
+        server.go_on().await;
         Some(server)
     }
 
@@ -90,7 +90,7 @@ impl Server {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    fn go_on(&mut self) {
+    async fn go_on(&mut self) {
         let (port, folder) = (self.port.to_string(), self.folder.path().to_owned());
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let mut postgres = self.program("postgres");
@@ -100,7 +100,7 @@ impl Server {
         while PgConnection::establish(&self.url()).is_err() {
             let log = || std::fs::read_to_string(self.folder.path().join("log"));
             assert!(Instant::now() < deadline, "the server does not start: {:?}", log());
-            std::thread::sleep(Duration::from_millis(50));
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -122,7 +122,7 @@ impl Drop for Server {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_the_server_loses_no_text_and_no_run() {
     let Some(given) = Postgres::fresh() else { return };
-    let Some(mut server) = Server::start(&given) else { return };
+    let Some(mut server) = Server::start(&given).await else { return };
     let db = Postgres::on(server.url());
     in_time(async {
         let host = Host::new(db).await;
@@ -159,7 +159,7 @@ async fn an_outage_of_the_server_loses_no_text_and_no_run() {
         gates[3].open();
         host.hub.until_text("before during after").await;
         assert!(ask(&silent, "Lost").await.is_err(), "not acknowledged");
-        server.go_on();
+        server.go_on().await;
         gates[1].open();
         gates[2].open();
 
