@@ -17,6 +17,7 @@ use crate::error::{Result, with_causes};
 use crate::model::{Message, MessageStatus, RemoteState, Role};
 use crate::run::{LiveRun, Stop};
 use crate::store::deltas::{self, NewDelta};
+use crate::store::lines;
 use crate::store::messages::{self, NewMessage};
 use crate::store::responses;
 use crate::store::runs::{self, Claim, Fence, Locked};
@@ -321,7 +322,7 @@ async fn notice_cancels(engine: AiEngine) {
         let worker = engine.worker().to_owned();
         // A database that is away is the flushes' matter.
         if let Ok(runs) =
-            engine.store().read(move |session| runs::cancel_requests(session, &worker)).await
+            engine.store().read(move |session| lines::cancel_requests(session, &worker)).await
         {
             engine.registry().stop(&runs, Stop::Cancelled);
         }

@@ -179,6 +179,7 @@ impl<D: Database> EngineBuilder<D> {
             outbox: tokio::sync::Mutex::default(),
             second_look: AtomicBool::new(false),
             closing: watch::Sender::new(false),
+            submitting: tokio::sync::RwLock::default(),
             runtime: Handle::try_current().ok(),
         };
         Ok(AiEngine { inner: Arc::new(inner) })

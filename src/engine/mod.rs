@@ -57,6 +57,8 @@ struct Inner {
     second_look: AtomicBool,
     /// The engine takes no new run.
     closing: watch::Sender<bool>,
+    /// Read by whoever submits, until the run is driven.
+    submitting: tokio::sync::RwLock<()>,
 }
 
 /// The provider and how its help with the history is used.
@@ -200,6 +202,10 @@ impl AiEngine {
     /// Whether the engine is being shut down.
     pub(crate) fn closing(&self) -> &watch::Sender<bool> {
         &self.inner.closing
+    }
+
+    pub(crate) fn submitting(&self) -> &tokio::sync::RwLock<()> {
+        &self.inner.submitting
     }
 
     pub(crate) fn is_closing(&self) -> bool {

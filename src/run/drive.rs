@@ -15,11 +15,18 @@ use crate::error::{Result, with_causes};
 use crate::model::{AssistantDefinition, Messageable, RemoteState, Role, Run, RunRow, RunStatus};
 use crate::store::runs::{self, Claim};
 use crate::store::session::Session;
-use crate::store::{messages, workers};
+use crate::store::{lines, messages, workers};
 
-/// Drives a queued run, unless this process does already.
+/// Drives a queued run, unless this process does already, or is about to end.
 pub(crate) fn drive(engine: &AiEngine, run: &Run) {
-    if run.status != RunStatus::Queued || engine.is_closing() {
+    if !engine.is_closing() {
+        drive_to_its_end(engine, run);
+    }
+}
+
+/// Drives a run that was submitted here: shutdown waits for it.
+pub(super) fn drive_to_its_end(engine: &AiEngine, run: &Run) {
+    if run.status != RunStatus::Queued {
         return;
     }
     let Some(runtime) = engine.runtime() else {
@@ -130,7 +137,7 @@ pub(super) async fn drive_next(engine: &AiEngine, parent: Messageable) {
         return;
     }
     let waiting = persistently(engine, || {
-        engine.store().read(move |session| runs::first_in_line(session, Some(parent)))
+        engine.store().read(move |session| lines::first_in_line(session, Some(parent)))
     });
     match waiting.await {
         Ok(waiting) => waiting.into_iter().for_each(|row| drive(engine, &row.into())),

@@ -5,6 +5,7 @@ use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
 use crate::model::{Messageable, Run, RunStatus, Usage};
+use crate::store::lines;
 use crate::store::runs::{self, End};
 use crate::store::session::Session;
 
@@ -20,7 +21,7 @@ pub(super) struct Interrupted {
 /// Under the lock of the conversation, in the transaction that submits the run they make room for.
 pub(super) fn interrupt(session: &mut dyn Session, of: Messageable) -> Result<Interrupted> {
     let mut interrupted = Interrupted::default();
-    for (id, status) in runs::unended(session, of)? {
+    for (id, status) in lines::unended(session, of)? {
         if status == RunStatus::Queued
             && let Some(run) = cancel_queued(session, id)?
         {

@@ -10,7 +10,7 @@ use crate::model::{Message, MessageStatus, Recovery, Role, Run, RunRow, RunStatu
 use crate::store::messages::{self, SettledMessage};
 use crate::store::runs::{self, End};
 use crate::store::session::Session;
-use crate::store::{deltas, responses, workers};
+use crate::store::{deltas, lines, responses, workers};
 
 const ENDED: [RunStatus; 4] =
     [RunStatus::Completed, RunStatus::Incomplete, RunStatus::Failed, RunStatus::Cancelled];
@@ -85,7 +85,7 @@ impl AiEngine {
     /// Drives what waits and that nobody drives.
     pub(super) async fn drive_waiting(&self) -> Result<u64> {
         let mut driven = 0;
-        for row in self.store().read(|session| runs::first_in_line(session, None)).await? {
+        for row in self.store().read(|session| lines::first_in_line(session, None)).await? {
             if self.registry().get(row.id).is_none() {
                 drive(self, &row.into());
                 driven += 1;
@@ -116,7 +116,7 @@ impl AiEngine {
     /// it must have ended, or been extended by a process that lives.
     async fn look_again_after_the_lease(&self) -> Result<()> {
         let unfinished = |row: &RunRow| self.registry().get(row.id).is_none();
-        let rows = self.store().read(runs::in_progress).await?;
+        let rows = self.store().read(lines::in_progress).await?;
         if !rows.iter().any(unfinished) || !self.claim_second_look() {
             return Ok(());
         }
@@ -148,7 +148,7 @@ impl AiEngine {
     /// Runs nobody looks after, but for those that this process drives: a laptop's sleep ends every lease.
     async fn abandoned(&self, statuses: &'static [RunStatus]) -> Result<Vec<RunRow>> {
         let worker = self.worker().to_owned();
-        let rows = self.store().read(move |session| runs::abandoned(session, statuses, &worker));
+        let rows = self.store().read(move |session| lines::abandoned(session, statuses, &worker));
         Ok(rows.await?.into_iter().filter(|row| self.registry().get(row.id).is_none()).collect())
     }
 }
@@ -180,7 +180,7 @@ fn take_up(session: &mut dyn Session, found: &RunRow, policy: Recovery) -> Resul
         && row.attempts < MOST_ATTEMPTS
     {
         responses::end_open(session, row.id)?;
-        let queued = runs::queue_again(session, row.id)?;
+        let queued = lines::queue_again(session, row.id)?;
         crash::point!("recover_retry.committing");
         return Ok(queued.map_or(Taken::Nothing, |_| Taken::Queued));
     }

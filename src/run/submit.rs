@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::drive::{drive, persist};
+use super::drive::{drive, drive_to_its_end, persist};
 use super::interrupt::{self, Interrupted};
 use super::request::{Busy, RunRequest, Who};
 use crate::crash;
@@ -111,6 +111,11 @@ pub(super) fn submit(
 
 /// Submits in a transaction of ours, and drives the run.
 pub(super) async fn submit_and_drive(engine: &AiEngine, request: Prepared) -> Result<Run> {
+    // Shutdown waits for whoever came before it, and whoever comes after sees it.
+    let _submitting = engine.submitting().read().await;
+    if engine.is_closing() {
+        return Err(Error::ShuttingDown);
+    }
     let (told, parent) = (engine.clone(), request.parent);
     let inserted = Arc::new(OnceLock::new());
     let note = Arc::clone(&inserted);
@@ -129,7 +134,7 @@ pub(super) async fn submit_and_drive(engine: &AiEngine, request: Prepared) -> Re
     };
     crash::point!("submit.committed");
     interrupted.stop(engine);
-    drive(engine, &run);
+    drive_to_its_end(engine, &run);
     Ok(run)
 }
 

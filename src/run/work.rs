@@ -62,6 +62,7 @@ impl AiEngine {
     /// The database's: the leases then end by themselves.
     pub async fn shutdown(&self, deadline: Duration) -> Result<()> {
         self.closing().send_replace(true);
+        drop(self.submitting().write().await);
         if tokio::time::timeout(deadline, self.registry().emptied()).await.is_err() {
             for live in self.registry().all() {
                 live.release();

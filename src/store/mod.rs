@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod deletions;
 pub(crate) mod deltas;
 pub(crate) mod items;
+pub(crate) mod lines;
 pub(crate) mod messages;
 pub(crate) mod migrate;
 #[cfg(feature = "postgres")]

@@ -20,7 +20,7 @@ pub use raw::*;
 
 /// A test that hangs fails instead of holding up all others.
 pub async fn in_time(test: impl Future<Output = ()>) {
-    const LIMIT: std::time::Duration = std::time::Duration::from_mins(1);
+    const LIMIT: std::time::Duration = std::time::Duration::from_mins(3);
     tokio::time::timeout(LIMIT, test).await.expect("the test hangs");
 }
 
