@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use crate::crash;
 use crate::engine::AiEngine;
@@ -32,25 +32,13 @@ impl AiEngine {
     pub async fn work(&self) -> Result<()> {
         self.require_remote()?;
         let mut closing = self.closing().subscribe();
-        let mut looks = tokio::time::interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut recovered_at: Option<Instant> = None;
-        loop {
-            tokio::select! {
-                _ = closing.wait_for(|closing| *closing) => return Ok(()),
-                _ = looks.tick() => {}
-            }
-            let due = recovered_at.is_none_or(|at| at.elapsed() >= self.options().beat());
-            let looked = if due {
-                recovered_at = Some(Instant::now());
-                self.recover_now().await.map(|_| ())
-            } else {
-                self.drive_waiting().await.map(|_| ())
-            };
-            if let Err(error) = looked {
-                tracing::warn!(error = with_causes(&error), "could not look for runs to drive");
-            }
+        // Apart from each other: recovery waits for hooks and for the provider, which must not keep a run waiting.
+        tokio::select! {
+            _ = closing.wait_for(|closing| *closing) => {}
+            () = keep(LOOK, || self.drive_waiting()) => {}
+            () = keep(self.options().beat(), || self.recover_now()) => {}
         }
+        Ok(())
     }
 
     /// Ends the engine's work in good order: takes no new run ([`Error::ShuttingDown`](crate::Error::ShuttingDown)), lets
@@ -79,5 +67,17 @@ impl AiEngine {
             Ok(())
         });
         released.await.inspect(|()| crash::point!("release.committed"))
+    }
+}
+
+/// Does this at once and again and again. Troubles of the database are logged and waited out.
+async fn keep<T, F: Future<Output = Result<T>>>(pace: Duration, work: impl Fn() -> F) {
+    let mut times = tokio::time::interval(pace);
+    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        times.tick().await;
+        if let Err(error) = work().await {
+            tracing::warn!(error = with_causes(&error), "could not look for runs to drive");
+        }
     }
 }
