@@ -78,8 +78,7 @@ async fn tell(question: String) -> Result<(), BoxError> {
             .history(history.parse().map_err(|error| format!("AI_ENGINE_HISTORY: {error}"))?);
     }
     let engine = builder.build()?;
-    engine.migrate().await?;
-    engine.recover().await?;
+    engine.start().await?;
 
     let model = setting("OPENAI_MODEL").unwrap_or_else(|| "gpt-6-luna".to_owned());
     let (user, teller) = db.transaction(move |conn| Ok(host_rows(conn, model)?)).await?;

@@ -32,15 +32,11 @@ async fn work(database: impl Database) -> Result<(), BoxError> {
         .openai(openai)
         .owner::<User>(|_conn, id| Ok(Some(User { id })))
         .build()?;
-    engine.migrate().await?;
+    engine.start().await?;
     println!("working; Ctrl-C to end");
-    tokio::select! {
-        worked = engine.work() => worked?,
-        _ = tokio::signal::ctrl_c() => {
-            println!("letting the running answers end");
-            engine.shutdown(Duration::from_secs(10)).await?;
-        }
-    }
+    tokio::signal::ctrl_c().await?;
+    println!("letting the running answers end");
+    engine.shutdown(Duration::from_secs(10)).await?;
     Ok(())
 }
 

@@ -101,7 +101,7 @@ pub enum Error {
     /// The run is gone: its thread was deleted meanwhile.
     #[error("run {0} was deleted")]
     RunGone(i64),
-    /// This process had to give the run up; it is stored, and [`AiEngine::recover`](crate::AiEngine::recover) takes it up.
+    /// This process had to give the run up; it is stored, and a started engine ([`AiEngine::start`](crate::AiEngine::start)) takes it up.
     #[error("run {run_id} could not be driven to its end: {message}")]
     NotDriven {
         /// The run.

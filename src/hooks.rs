@@ -27,7 +27,7 @@ use crate::record::Record;
 ///
 /// * One call at a time per run. A slow hook is not queued for: its next call brings all text since the last.
 /// * The last two steps are delivered at least once, also across a crash (then by
-///   [`AiEngine::recover`]); after a crash the same update may come twice.
+///   any started engine, [`AiEngine::start`]); after a crash the same update may come twice.
 /// * A hook that fails or panics is logged and changes nothing. One that takes longer than the engine's hook
 ///   timeout (10 s unless set) is dropped at its next await point, and the run goes on.
 ///

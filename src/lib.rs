@@ -35,7 +35,7 @@
 //!     .openai(fake.openai()?)
 //!     .owner::<User>(|_conn, id| Ok(Some(User { id })))
 //!     .build()?;
-//! engine.migrate().await?;
+//! engine.start().await?;
 //!
 //! let thread = User { id: 1 }.assistant_threads(&engine).create().await?;
 //! let answer = Storyteller { id: 1 }.ai_engine_run(&engine, &thread, "Tell me a story").await?;

@@ -202,6 +202,7 @@ diesel::table! {
         attempts -> BigInt,
         last_error -> Nullable<Text>,
         created_at -> Timestamp,
+        next_attempt_at -> BigInt,
     }
 }
 

@@ -1,15 +1,37 @@
 //! Tasks that end with whoever started them, and tasks that run while there is something to do.
 
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 use crate::engine::AiEngine;
 
 /// Ends a task when dropped.
-pub(crate) struct AbortOnDrop(pub(crate) tokio::task::AbortHandle);
+pub(crate) struct AbortOnDrop(pub(crate) AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// A task that ends when this is dropped.
+pub(crate) struct Guarded<T> {
+    task: JoinHandle<T>,
+    _abort: AbortOnDrop,
+}
+
+impl<T: Send + 'static> Guarded<T> {
+    pub(crate) fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
+        let task = tokio::spawn(work);
+        let _abort = AbortOnDrop(task.abort_handle());
+        Self { task, _abort }
+    }
+
+    /// Its end. Dropping the future leaves the task going.
+    pub(crate) async fn ended(&mut self) -> Result<T, JoinError> {
+        (&mut self.task).await
     }
 }
 

@@ -99,7 +99,7 @@ impl AssistantThreads<'_> {
     }
 
     /// Deletes a thread with its runs and messages, here at once; what the provider keeps of it is deleted right
-    /// after, and again at [`AiEngine::recover`] until it is gone. An active run stops.
+    /// after, and again, at growing intervals, until it is gone ([`AiEngine::start`]). An active run stops.
     ///
     /// # Errors
     ///

@@ -9,21 +9,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use crate::crash;
 use crate::engine::AiEngine;
-use crate::error::{Result, with_causes};
+use crate::error::{Error, Result, with_causes};
 use crate::model::{Message, MessageStatus, RemoteState, Role};
-use crate::run::{LiveRun, Stop};
+use crate::run::{LiveRun, Stop, Verdict, verdict};
 use crate::store::deltas::{self, NewDelta};
-use crate::store::lines;
 use crate::store::messages::{self, NewMessage};
 use crate::store::responses;
 use crate::store::runs::{self, Claim, Fence, Locked};
 use crate::store::session::Session;
-use crate::store::workers;
-use crate::task::{AbortOnDrop, Running};
+use crate::task::Running;
 
 /// Longest time that text which arrived is not stored: what a crash may lose.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
@@ -65,7 +63,7 @@ enum Row {
 }
 
 impl Writer {
-    /// Runs the writer and the heartbeat while there are live runs.
+    /// Runs the writer while there are live runs.
     pub(crate) fn start(&self, engine: &AiEngine) {
         if self.running.swap(true, Ordering::SeqCst) {
             return;
@@ -121,10 +119,37 @@ impl Writer {
         if gains.is_empty() {
             return Ok(());
         }
+        match self.store(engine, &runs, gains).await {
+            Ok(()) => {}
+            Err((gains, error)) => {
+                if verdict(&error) == Verdict::Passing || !takes_writes(engine).await {
+                    return Err(error);
+                }
+                // One row must not keep the texts of all others from being stored.
+                self.store_each(engine, &runs, gains).await?;
+            }
+        }
+        drop(flushing);
+        Ok(())
+    }
+}
+
+impl Writer {
+    /// Writes what these runs gained in one transaction. The gains come back with the error.
+    async fn store(
+        &self,
+        engine: &AiEngine,
+        runs: &[Arc<LiveRun>],
+        gains: Vec<Gain>,
+    ) -> std::result::Result<(), (Vec<Gain>, Error)> {
         let gains = Arc::new(gains);
         let written = Arc::clone(&gains);
         self.doubtful.store(true, Ordering::SeqCst);
-        let stored = engine.store().write(move |session| append(session, &written)).await?;
+        let stored = engine.store().write(move |session| append(session, &written)).await;
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(error) => return Err((Arc::into_inner(gains).unwrap_or_default(), error)),
+        };
         self.doubtful.store(false, Ordering::SeqCst);
         for ((run, gain), stored) in runs.iter().zip(gains.iter()).zip(stored) {
             match stored {
@@ -139,9 +164,48 @@ impl Writer {
                 }
             }
         }
-        drop(flushing);
         Ok(())
     }
+
+    /// Writes what these runs gained one by one. A run whose own text is refused again and again is stopped.
+    async fn store_each(
+        &self,
+        engine: &AiEngine,
+        runs: &[Arc<LiveRun>],
+        gains: Vec<Gain>,
+    ) -> Result<()> {
+        for (run, gain) in runs.iter().zip(gains) {
+            let Err((_, error)) = self.store(engine, std::slice::from_ref(run), vec![gain]).await
+            else {
+                continue;
+            };
+            let verdict = verdict(&error);
+            if verdict == Verdict::Passing {
+                return Err(error);
+            }
+            // The database answered: nothing of it was stored.
+            self.doubtful.store(false, Ordering::SeqCst);
+            let refusals = {
+                let mut state = run.state();
+                state.refusals += 1;
+                state.refusal = Some(with_causes(&error));
+                state.refusals
+            };
+            if verdict == Verdict::OfTheRow || refusals >= REFUSALS {
+                run.stop(Stop::Unstorable);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How often the database may refuse the text of one run, for a reason that Diesel has no name for, while it takes other
+/// writes.
+const REFUSALS: u32 = 4;
+
+/// Whether the database takes a write of ours that has nothing to do with any run.
+async fn takes_writes(engine: &AiEngine) -> bool {
+    engine.lease().extend(engine).await.is_ok()
 }
 
 /// What a run gained, if it is worth a write.
@@ -251,6 +315,7 @@ fn append(session: &mut dyn Session, gains: &[Gain]) -> Result<Vec<Stored>> {
 /// Tells the accumulator what is committed.
 fn note(run: &LiveRun, gain: &Gain, rows: Vec<Option<Message>>) {
     run.update(|state| {
+        state.refusals = 0;
         if let (Some(call), Some(_)) = (&mut state.call, &gain.identify) {
             call.identified = true;
         }
@@ -288,8 +353,6 @@ async fn look_again(engine: &AiEngine, run: &LiveRun) -> Result<()> {
 
 async fn write(engine: AiEngine) {
     let running = Running::new(&engine, |engine| &engine.writer().running);
-    let _beating = AbortOnDrop(tokio::spawn(beat(engine.clone())).abort_handle());
-    let _cancelling = AbortOnDrop(tokio::spawn(notice_cancels(engine.clone())).abort_handle());
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
@@ -309,51 +372,6 @@ async fn write(engine: AiEngine) {
         }
         if engine.registry().is_empty() && engine.writer().retire(&engine) {
             return running.retire();
-        }
-    }
-}
-
-/// Stops runs that somebody asked to be cancelled in another process, also those that wait for their first word.
-async fn notice_cancels(engine: AiEngine) {
-    let mut looks = tokio::time::interval(2 * TICK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        looks.tick().await;
-        let worker = engine.worker().to_owned();
-        // A database that is away is the flushes' matter.
-        if let Ok(runs) =
-            engine.store().read(move |session| lines::cancel_requests(session, &worker)).await
-        {
-            engine.registry().stop(&runs, Stop::Cancelled);
-        }
-    }
-}
-
-/// Extends the lease while there are runs. When it cannot be extended in time, the runs belong to whoever takes them.
-async fn beat(engine: AiEngine) {
-    let lease = engine.options().lease;
-    let mut beats = tokio::time::interval(engine.options().beat());
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    beats.tick().await;
-    loop {
-        beats.tick().await;
-        let worker = engine.worker().to_owned();
-        let beaten = engine.store().beat(move |session| {
-            workers::beat(session, &worker, lease)?;
-            crash::point!("beat.committing");
-            Ok(())
-        });
-        match beaten.await {
-            Ok(()) => {
-                crash::point!("beat.committed");
-                engine.lease_extended();
-            }
-            Err(error) => {
-                tracing::warn!(error = with_causes(&error), "the lease could not be extended");
-            }
-        }
-        if Instant::now().saturating_duration_since(engine.lease_extended_at()) > lease {
-            tracing::error!("the lease ended; other processes may take this one's runs");
         }
     }
 }

@@ -2,8 +2,8 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use diesel::OptionalExtension;
@@ -16,7 +16,7 @@ use crate::hooks::{LoadedOwner, MessageHooks};
 use crate::model::Recovery;
 use crate::openai::OpenAi;
 use crate::protocol::Responses;
-use crate::run::{Feeds, Registry};
+use crate::run::{Announcements, Feeds, Lanes, Lease, Outbox, Registry, Troubles, Upkeep};
 use crate::store::database::{Database, Store};
 use crate::store::session::{Conn, Session};
 use crate::writer::Writer;
@@ -173,10 +173,14 @@ impl<D: Database> EngineBuilder<D> {
             options: self.options,
             worker: worker_id(),
             registry: Registry::default(),
+            lanes: Lanes::default(),
+            announcements: Announcements::default(),
             feeds: Feeds::default(),
             writer: Writer::default(),
-            lease_extended: Mutex::default(),
-            outbox: tokio::sync::Mutex::default(),
+            lease: Lease::default(),
+            outbox: Outbox::default(),
+            upkeep: Upkeep::default(),
+            troubles: Troubles::default(),
             second_look: AtomicBool::new(false),
             closing: watch::Sender::new(false),
             submitting: tokio::sync::RwLock::default(),

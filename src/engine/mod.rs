@@ -5,24 +5,21 @@ mod options;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 pub use builder::EngineBuilder;
 pub use options::History;
 pub(crate) use options::Options;
 
-use crate::error::{Error, Result, with_causes};
+use crate::error::{Error, Result};
 use crate::hooks::LoadedOwner;
 use crate::model::{Answer, Message, Messageable, Run, RunStatus};
 use crate::protocol::Protocol;
-use crate::run::{Feeds, Registry, delete_remotely};
+use crate::run::{Announcements, Feeds, Lanes, Lease, Outbox, Registry, Troubles, Upkeep};
 use crate::store::database::{Database, Store};
 use crate::store::session::Session;
 use crate::store::{messages, migrate, runs, threads};
@@ -47,12 +44,15 @@ struct Inner {
     /// This process among those of the database.
     worker: String,
     registry: Registry,
+    lanes: Lanes,
+    announcements: Announcements,
     feeds: Feeds,
     writer: Writer,
-    lease_extended: Mutex<Option<Instant>>,
+    lease: Lease,
     runtime: Option<Handle>,
-    /// Held by the one pass over the outbox at a time.
-    outbox: tokio::sync::Mutex<()>,
+    outbox: Outbox,
+    upkeep: Upkeep,
+    troubles: Troubles,
     /// A second look of `recover` is due.
     second_look: AtomicBool,
     /// The engine takes no new run.
@@ -185,9 +185,38 @@ impl AiEngine {
         &self.inner.writer
     }
 
-    /// Two passes at once would ask the provider everything twice.
-    pub(crate) fn outbox(&self) -> &tokio::sync::Mutex<()> {
+    pub(crate) fn lanes(&self) -> &Lanes {
+        &self.inner.lanes
+    }
+
+    pub(crate) fn announcements(&self) -> &Announcements {
+        &self.inner.announcements
+    }
+
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.inner.lease
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
         &self.inner.outbox
+    }
+
+    pub(crate) fn upkeep(&self) -> &Upkeep {
+        &self.inner.upkeep
+    }
+
+    pub(crate) fn troubles(&self) -> &Troubles {
+        &self.inner.troubles
+    }
+
+    /// Whether this process holds nothing for which it needs a lease.
+    pub(crate) fn holds_nothing(&self) -> bool {
+        self.inner.registry.is_empty() && self.inner.announcements.is_empty()
+    }
+
+    /// The types of owners that this engine can load.
+    pub(crate) fn owner_kinds(&self) -> Vec<&'static str> {
+        self.inner.loaders.keys().copied().collect()
     }
 
     /// Takes it upon the caller to look a second time, unless somebody will already.
@@ -221,19 +250,6 @@ impl AiEngine {
         Handle::try_current().ok().or_else(|| self.inner.runtime.clone())
     }
 
-    pub(crate) fn lease_extended(&self) {
-        *self.inner.lease_extended.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Instant::now());
-    }
-
-    pub(crate) fn lease_extended_at(&self) -> Instant {
-        self.inner
-            .lease_extended
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .unwrap_or_else(Instant::now)
-    }
-
     /// Fails for a type of owner whose hooks could not be called.
     pub(crate) fn check_loader(&self, kind: &str) -> Result<()> {
         if self.inner.loaders.contains_key(kind) {
@@ -263,26 +279,19 @@ impl AiEngine {
     pub(crate) fn runs_destroyed(&self, runs: &[i64]) {
         self.inner.registry.stop(runs, crate::run::Stop::Gone);
         self.inner.feeds.nudge();
-        self.delete_remotely_after(&[Duration::ZERO]);
+        self.work_outbox();
     }
 
     /// Something was noted for the provider to delete, in a transaction of the host that has not committed.
     pub(crate) fn remote_deletions_noted(&self) {
-        self.delete_remotely_after(&options::LOOKS_FOR_DELETIONS);
-    }
-
-    fn delete_remotely_after(&self, waits: &'static [Duration]) {
         let Some(runtime) = self.runtime().filter(|_| self.remote().is_some()) else {
             return;
         };
         let engine = self.clone();
         runtime.spawn(async move {
-            for wait in waits {
-                tokio::time::sleep(*wait).await;
-                if let Err(error) = delete_remotely(&engine).await {
-                    let error = with_causes(&error);
-                    tracing::warn!(error, "remote deletions wait for the next pass");
-                }
+            for wait in options::LOOKS_FOR_DELETIONS {
+                tokio::time::sleep(wait).await;
+                engine.work_outbox();
             }
         });
     }

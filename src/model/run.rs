@@ -137,6 +137,7 @@ pub struct RunRow {
     pub(crate) reason: Option<String>,
     pub(crate) error: Option<String>,
     pub(crate) attempts: i64,
+    pub(crate) lease_owner: Option<String>,
     pub(crate) fencing_token: i64,
     pub(crate) cancel_requested_at: Option<i64>,
     pub(crate) recovery: Option<Recovery>,

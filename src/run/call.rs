@@ -102,6 +102,7 @@ async fn once(
     let input = begin(engine, remote, live, definition, conversation.clone())
         .await
         .map_err(Broken::Store)?;
+    super::drive::look_before_sending(engine, live).await.map_err(Broken::Store)?;
     let call = Call { definition: definition.clone(), input, conversation };
     let careful = call.conversation.is_some();
     let mut stream = remote.protocol.call(&call).await.map_err(|error| {

@@ -1,8 +1,8 @@
 //! Cancelling: the text so far is kept.
 
-use super::drive::drive_next;
 use super::events::RunEvents;
-use super::interrupt::cancel_queued;
+use super::interrupt::{self, Cancelled};
+use super::lanes;
 use super::live::Stop;
 use crate::crash;
 use crate::engine::AiEngine;
@@ -12,7 +12,8 @@ use crate::store::runs;
 
 impl Run {
     /// Stops the run, keeping the text so far, and returns it as it then is: `cancelled`, or however it ended first. A
-    /// run driven by another process is asked to stop, which that notices in less than a second, and returned as it is.
+    /// run driven by another process is asked to stop, which that notices in less than a second, and returned as it is; if
+    /// that process has died, the run ends here.
     ///
     /// # Errors
     ///
@@ -35,6 +36,7 @@ impl AiEngine {
     ///
     /// As there.
     pub async fn cancel(&self, run: i64) -> Result<Run> {
+        self.keep_up();
         if let Some(live) = self.registry().get(run) {
             live.stop(Stop::Cancelled);
             let ended = live.wait(|state| {
@@ -44,21 +46,23 @@ impl AiEngine {
                 return Ok(run);
             }
         }
+        let engine = self.clone();
         let cancelled = self.store().write(move |session| {
-            if let Some(cancelled) = cancel_queued(session, run)? {
+            let cancelled = interrupt::cancel(session, &engine, run)?;
+            let run = runs::require(session, run)?;
+            let ended = cancelled == Cancelled::Ended;
+            if ended {
                 crash::point!("cancel_waiting.committing");
-                return Ok((cancelled, true));
+            } else {
+                crash::point!("cancel_request.committing");
             }
-            runs::request_cancel(session, run)?;
-            let asked = runs::require(session, run)?;
-            crash::point!("cancel_request.committing");
-            Ok((asked, false))
+            Ok((run, ended))
         });
         let (run, ended) = cancelled.await?;
         if ended {
             crash::point!("cancel_waiting.committed");
-            drive_next(self, run.messageable).await;
-            self.announce(run.clone()).await?;
+            lanes::wake(self, run.messageable);
+            self.announce_now(run.id).await;
         } else {
             crash::point!("cancel_request.committed");
         }

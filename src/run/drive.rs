@@ -1,65 +1,49 @@
-//! Driving a run: claim, call, settle, announce. A task of the engine's own, also when nobody waits for it.
+//! Driving a run that stands first in its conversation: claim, call, settle; its last hooks follow beside what comes next.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::call;
 use super::live::{LiveRun, Stop};
 use super::outcome::Outcome;
-use super::{owner, settle};
+use super::{announce, owner, settle};
 use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
-use crate::model::{AssistantDefinition, Messageable, RemoteState, Role, Run, RunRow, RunStatus};
-use crate::store::runs::{self, Claim};
-use crate::store::session::Session;
-use crate::store::{lines, messages, workers};
+use crate::model::{AssistantDefinition, RemoteState, Role, Run, RunRow};
+use crate::store::runs::{self, Claim, Fence, Locked, Locking};
+use crate::store::{messages, workers};
+use crate::task::Guarded;
 
-/// Drives a queued run, unless this process does already, or is about to end.
-pub(crate) fn drive(engine: &AiEngine, run: &Run) {
-    if !engine.is_closing() {
-        drive_to_its_end(engine, run);
-    }
-}
+use super::persist::STORE_RETRY;
+pub(super) use super::persist::{persist, persistently};
 
-/// Drives a run that was submitted here: shutdown waits for it.
-pub(super) fn drive_to_its_end(engine: &AiEngine, run: &Run) {
-    if run.status != RunStatus::Queued {
-        return;
-    }
-    let Some(runtime) = engine.runtime() else {
-        return;
-    };
-    let (live, new) = engine.registry().enter(run.clone());
-    if !new {
-        return;
-    }
-    engine.feeds().nudge();
-    let leave = Leave { engine: engine.clone(), live: Arc::clone(&live) };
-    runtime.spawn(async move {
-        let leave = leave;
-        if let Err(error) = life(&leave.engine, &leave.live).await {
-            let error = with_causes(&error);
-            tracing::error!(
-                run = leave.live.id,
-                error,
-                "a run could not be driven to its end; recovery will take it up"
-            );
-            leave.live.update(|state| state.failure = Some(error));
-            leave.engine.look_again_later();
-        }
-    });
-}
-
-/// Wakes whoever waits for the run, whatever became of its task.
-struct Leave {
+/// A run that this process drives, in its registry until this is dropped.
+#[derive(Debug)]
+pub(super) struct Driving {
     engine: AiEngine,
     live: Arc<LiveRun>,
 }
 
-impl Drop for Leave {
+impl Driving {
+    /// `None`: this process drives it already.
+    pub(super) fn enter(engine: &AiEngine, run: Run) -> Option<Self> {
+        let (live, new) = engine.registry().enter(run);
+        new.then(|| Self { engine: engine.clone(), live })
+    }
+
+    pub(super) fn engine(&self) -> &AiEngine {
+        &self.engine
+    }
+
+    pub(super) fn live(&self) -> &LiveRun {
+        &self.live
+    }
+}
+
+/// Wakes whoever waits for the run, whatever became of its task.
+impl Drop for Driving {
     fn drop(&mut self) {
         self.engine.registry().leave(self.live.id);
         self.live.update(|state| {
@@ -71,106 +55,103 @@ impl Drop for Leave {
     }
 }
 
-async fn life(engine: &AiEngine, live: &Arc<LiveRun>) -> Result<()> {
-    let Some(row) = claim(engine, live).await? else {
-        return Ok(());
-    };
-    engine.writer().start(engine);
-    let hooks = tokio::spawn(owner::deliver(engine.clone(), Arc::clone(live)));
-    let called = tokio::select! {
-        biased;
-        stop = live.stopped() => Err(stop),
-        outcome = answer(engine, live, row) => Ok(outcome),
-    };
-    let settled = match called {
-        Ok(outcome) => settle::settle(engine, live, outcome).await,
-        Err(Stop::Cancelled) => settle::settle(engine, live, Outcome::cancelled()).await,
-        Err(Stop::Released) => {
-            hooks.abort();
-            // What has arrived is for whoever goes on.
-            return engine.writer().flush(engine, true).await;
-        }
-        Err(stop) => Ok(Err(stop)),
-    };
-    match settled {
-        Ok(Ok(())) => drive_next(engine, live.parent).await,
-        Ok(Err(stop)) => {
-            tracing::warn!(run = live.id, ?stop, "the run is not ours any more");
-            hooks.abort();
-            return Ok(());
-        }
-        Err(error) => {
-            hooks.abort();
-            return Err(error);
-        }
-    }
-    let mut hooks = hooks;
-    let delivered = tokio::select! {
-        // Each remaining call has its own time limit.
-        delivered = &mut hooks => matches!(delivered, Ok(true)),
-        () = live.released() => false,
-    };
-    hooks.abort();
-    if delivered {
-        let id = live.id;
-        let noted = persist(engine, move |session| {
-            runs::announced(session, id)?;
-            crash::point!("announce.committing");
-            Ok(())
-        });
-        if let Err(error) = noted.await {
-            // The run has ended all the same; recovery repeats its last hooks.
-            tracing::warn!(
-                run = id,
-                error = with_causes(&error),
-                "could not note that the last hooks were called"
-            );
-        }
-        crash::point!("announce.committed");
-    }
-    Ok(())
-}
-
-/// Drives the run whose turn it is now, if one waits.
-pub(super) async fn drive_next(engine: &AiEngine, parent: Messageable) {
-    if engine.is_closing() || engine.remote().is_none() {
-        return;
-    }
-    let waiting = persistently(engine, || {
-        engine.store().read(move |session| lines::first_in_line(session, Some(parent)))
-    });
-    match waiting.await {
-        Ok(waiting) => waiting.into_iter().for_each(|row| drive(engine, &row.into())),
-        Err(error) => {
-            tracing::warn!(%parent, error = with_causes(&error), "a waiting run is left to recovery");
-        }
-    }
-}
-
-/// Takes the run and this process's lease in one transaction.
-async fn claim(engine: &AiEngine, live: &LiveRun) -> Result<Option<RunRow>> {
+/// Takes the run, and extends this process's lease, in one transaction.
+pub(super) async fn claim(engine: &AiEngine, live: &LiveRun) -> Result<Locking<RunRow>> {
     let (id, worker, lease) = (live.id, engine.worker().to_owned(), engine.options().lease);
+    let asked = Instant::now();
     let claimed = persist(engine, move |session| {
-        workers::beat(session, &worker, lease)?;
-        let Some(row) = runs::claim(session, id, &worker)? else {
-            return Ok(None);
+        let row = match runs::claim(session, id, &worker)? {
+            Locking::Got(row) => row,
+            Locking::Locked => return Ok(Locking::Locked),
+            Locking::Nothing => return Ok(Locking::Nothing),
         };
+        // Not before the run: whoever has that locked would hold up this process's heartbeats as well.
+        workers::beat(session, &worker, lease)?;
         let said =
             messages::of_run(session, id)?.into_iter().find(|message| message.role == Role::User);
         crash::point!("claim.committing");
-        Ok(Some((row, said)))
+        Ok(Locking::Got((row, said)))
     });
-    let Some((row, said)) = claimed.await? else {
-        return Ok(None);
+    let (row, said) = match claimed.await? {
+        Locking::Got(claimed) => claimed,
+        Locking::Locked => return Ok(Locking::Locked),
+        Locking::Nothing => return Ok(Locking::Nothing),
     };
     crash::point!("claim.committed");
-    engine.lease_extended();
+    engine.lease().extended(asked);
     live.update(|state| {
         state.claim = Some(Claim { run_id: row.id, token: row.fencing_token });
         state.run = row.clone().into();
         state.user_message = said;
     });
-    Ok(Some(row))
+    Ok(Locking::Got(row))
+}
+
+/// Drives a claimed run until its end is stored, or it is not ours to end any more.
+pub(super) async fn drive(driving: Driving, row: RunRow) {
+    let (engine, live) = (driving.engine.clone(), Arc::clone(&driving.live));
+    match life(&engine, &live, row).await {
+        Ok(Some(hooks)) => announce::finish(driving, hooks),
+        Ok(None) => {}
+        Err(error) => {
+            let error = with_causes(&error);
+            tracing::error!(
+                run = live.id,
+                error,
+                "a run could not be driven to its end; recovery will take it up"
+            );
+            live.update(|state| state.failure = Some(error));
+            engine.look_again_later();
+        }
+    }
+}
+
+/// The hooks that are still being called, when the end is stored.
+async fn life(
+    engine: &AiEngine,
+    live: &Arc<LiveRun>,
+    row: RunRow,
+) -> Result<Option<Guarded<bool>>> {
+    engine.writer().start(engine);
+    engine.lease().keep(engine);
+    let hooks = Guarded::spawn(owner::deliver(engine.clone(), Arc::clone(live)));
+    let called = tokio::select! {
+        biased;
+        stop = live.stopped() => Err(stop),
+        outcome = answer(engine, live, row) => Ok(outcome),
+    };
+    let outcome = match called {
+        Ok(outcome) => outcome,
+        Err(Stop::Cancelled) => Outcome::cancelled(),
+        Err(Stop::Unstorable) => unstorable(live),
+        Err(Stop::Released) => return give_up(engine, hooks).await,
+        Err(stop) => return Ok(not_ours(live, stop)),
+    };
+    let settled = tokio::select! {
+        settled = settle::settle(engine, live, outcome) => settled?,
+        () = live.released() => return give_up(engine, hooks).await,
+    };
+    match settled {
+        Ok(()) => Ok(Some(hooks)),
+        Err(stop) => Ok(not_ours(live, stop)),
+    }
+}
+
+/// What has arrived is for whoever goes on.
+async fn give_up<T>(engine: &AiEngine, hooks: Guarded<bool>) -> Result<Option<T>> {
+    drop(hooks);
+    engine.writer().flush(engine, true).await.map(|()| None)
+}
+
+fn not_ours<T>(live: &LiveRun, stop: Stop) -> Option<T> {
+    tracing::warn!(run = live.id, ?stop, "the run is not ours any more");
+    None
+}
+
+fn unstorable(live: &LiveRun) -> Outcome {
+    let state = live.state();
+    let refusal = state.refusal.clone().unwrap_or_default();
+    Outcome::broken("database", refusal, state.has_output(), RemoteState::Unknown)
 }
 
 async fn answer(engine: &AiEngine, live: &LiveRun, row: RunRow) -> Outcome {
@@ -188,35 +169,35 @@ async fn answer(engine: &AiEngine, live: &LiveRun, row: RunRow) -> Outcome {
     }
 }
 
-/// Between two tries of our own database.
-const STORE_RETRY: Duration = Duration::from_millis(250);
-
-/// One write transaction, tried again while the lease holds: a database that is away for some seconds costs no run.
-pub(super) async fn persist<T: Send + 'static>(
-    engine: &AiEngine,
-    work: impl Fn(&mut dyn Session) -> Result<T> + Send + Sync + 'static,
-) -> Result<T> {
-    let work = Arc::new(work);
-    persistently(engine, || {
-        let once = Arc::clone(&work);
-        engine.store().write(move |session| once(session))
-    })
-    .await
-}
-
-/// Work on the database, tried again for as long as a lease holds.
-pub(super) async fn persistently<T, F: Future<Output = Result<T>>>(
-    engine: &AiEngine,
-    work: impl Fn() -> F,
-) -> Result<T> {
-    let deadline = Instant::now() + engine.options().lease;
-    loop {
-        match work().await {
-            Err(error) if error.may_pass() && Instant::now() < deadline => {
-                tracing::warn!(error = with_causes(&error), "the database refused; trying again");
-                tokio::time::sleep(STORE_RETRY).await;
-            }
-            result => return result,
-        }
+/// Looks whether the run is still ours, right before it is sent: a process that slept (a laptop, a stopped container) may
+/// have lost it, and another one may be asking the same.
+pub(super) async fn look_before_sending(engine: &AiEngine, live: &LiveRun) -> Result<()> {
+    if engine.lease().is_fresh(engine.options().lease) {
+        return Ok(());
     }
+    let claim = call::claim_of(live)?;
+    let stop = loop {
+        let (worker, lease, asked) =
+            (engine.worker().to_owned(), engine.options().lease, Instant::now());
+        let held = persist(engine, move |session| {
+            let held = runs::fence(session, &[claim], Locked::Skip)?.first().copied();
+            if matches!(held, Some(Fence::Held { .. })) {
+                workers::beat(session, &worker, lease)?;
+            }
+            Ok(held.unwrap_or(Fence::Gone))
+        });
+        match held.await? {
+            Fence::Held { cancel: false } => {
+                engine.lease().extended(asked);
+                return Ok(());
+            }
+            Fence::Held { cancel: true } => break Stop::Cancelled,
+            Fence::Locked => tokio::time::sleep(STORE_RETRY).await,
+            Fence::Lost => break Stop::Lost,
+            Fence::Gone => break Stop::Gone,
+        }
+    };
+    live.stop(stop);
+    // Whoever selects on the stop drops this future.
+    std::future::pending().await
 }

@@ -34,6 +34,7 @@ impl Feeds {
 
     /// The feed of a conversation, kept while somebody holds it.
     pub(super) fn join(engine: &AiEngine, of: Messageable) -> Arc<Feed> {
+        engine.keep_up();
         let feeds = engine.feeds();
         let mut all = feeds.lock();
         let found = all.get(&of).and_then(Weak::upgrade);

@@ -1,12 +1,14 @@
 //! Making room for a run: the unended ones before it are cancelled, keeping their texts.
 
 use super::live::Stop;
+use super::recover::{self, Taken};
+use super::stored::Keep;
 use crate::crash;
 use crate::engine::AiEngine;
-use crate::error::{Result, with_causes};
-use crate::model::{Messageable, Run, RunStatus, Usage};
+use crate::error::Result;
+use crate::model::{Messageable, RunStatus, Usage};
 use crate::store::lines;
-use crate::store::runs::{self, End};
+use crate::store::runs::{self, End, Locking};
 use crate::store::session::Session;
 
 /// What became of the runs that were in the way.
@@ -14,50 +16,73 @@ use crate::store::session::Session;
 pub(super) struct Interrupted {
     /// Driven by some process, which was asked to stop.
     asked: Vec<i64>,
-    /// Waited for their turn, and are cancelled.
-    cancelled: Vec<Run>,
+    /// Ended in the same transaction: they waited for their turn, or their process had died.
+    pub(super) ended: Vec<i64>,
 }
 
 /// Under the lock of the conversation, in the transaction that submits the run they make room for.
-pub(super) fn interrupt(session: &mut dyn Session, of: Messageable) -> Result<Interrupted> {
+pub(super) fn interrupt(
+    session: &mut dyn Session,
+    engine: &AiEngine,
+    of: Messageable,
+) -> Result<Interrupted> {
     let mut interrupted = Interrupted::default();
-    for (id, status) in lines::unended(session, of)? {
-        if status == RunStatus::Queued
-            && let Some(run) = cancel_queued(session, id)?
-        {
-            interrupted.cancelled.push(run);
-        } else {
-            runs::request_cancel(session, id)?;
-            interrupted.asked.push(id);
+    for (id, _) in lines::unended(session, of)? {
+        match cancel(session, engine, id)? {
+            Cancelled::Ended => interrupted.ended.push(id),
+            Cancelled::Asked => interrupted.asked.push(id),
         }
     }
     crash::point!("interrupt.committing");
     Ok(interrupted)
 }
 
-/// Nobody drives a queued run, so nobody else can end it. `None`: somebody began to drive it.
-pub(super) fn cancel_queued(session: &mut dyn Session, id: i64) -> Result<Option<Run>> {
-    let row = runs::lock(session, id)?;
-    if row.is_none_or(|row| row.status != RunStatus::Queued) {
-        return Ok(None);
+/// What a cancellation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cancelled {
+    /// Nobody drove the run, or nobody does any more.
+    Ended,
+    /// Whoever drives it was asked to stop; or it had ended before.
+    Asked,
+}
+
+/// Ends a run that nobody drives, and asks whoever drives it to stop otherwise.
+pub(super) fn cancel(session: &mut dyn Session, engine: &AiEngine, id: i64) -> Result<Cancelled> {
+    let Some(row) = runs::lock(session, id)? else { return Ok(Cancelled::Asked) };
+    if row.status == RunStatus::Queued {
+        let end = End { status: RunStatus::Cancelled, reason: None, error: None };
+        let ended = runs::end(session, id, &end, Usage::default())?;
+        return Ok(ended.map_or(Cancelled::Asked, |_| Cancelled::Ended));
     }
-    let end = End { status: RunStatus::Cancelled, reason: None, error: None };
-    runs::end(session, id, &end, Usage::default())
+    runs::request_cancel(session, id)?;
+    let abandoned = match runs::try_lock(session, id)? {
+        Locking::Got(row) => row,
+        Locking::Locked | Locking::Nothing => return Ok(Cancelled::Asked),
+    };
+    let taken = crate::store::session::transaction(session, |session| {
+        recover::take_up(session, engine, &abandoned, Keep::Folded, None)
+    });
+    match taken {
+        Ok(Taken::Settled) => Ok(Cancelled::Ended),
+        Ok(Taken::Nothing | Taken::Queued) => Ok(Cancelled::Asked),
+        Err(error) if error.lost_connection() => Err(error),
+        // The sweeps end it with less.
+        Err(_) => Ok(Cancelled::Asked),
+    }
 }
 
 impl Interrupted {
-    /// After the commit: what this process drives stops at once, and the owners of what never began hear of it.
+    /// Runs that ended because their process had died.
+    pub(super) fn found_dead(ended: Vec<i64>) -> Self {
+        Self { asked: Vec::new(), ended }
+    }
+
+    /// After the commit: what this process drives stops at once, and the owners of what ended hear of it.
     pub(super) fn stop(self, engine: &AiEngine) {
         engine.registry().stop(&self.asked, Stop::Cancelled);
-        for run in self.cancelled {
+        for run in self.ended {
             crash::point!("interrupt.committed");
-            let engine = engine.clone();
-            tokio::spawn(async move {
-                if let Err(error) = engine.announce(run).await {
-                    let error = with_causes(&error);
-                    tracing::warn!(error, "the owner of a cancelled run is told by recovery");
-                }
-            });
+            engine.announce_later(run);
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) enum Stop {
     Gone,
     /// The process shuts down: another one may go on.
     Released,
+    /// The database refuses its text for good.
+    Unstorable,
 }
 
 /// A run that this process drives, or the mirror of one that another does.
@@ -54,6 +56,9 @@ pub(crate) struct State {
     pub(crate) call: Option<CallRow>,
     /// The writer must leave the run alone: its end is being written.
     pub(crate) settling: bool,
+    /// Why the database refused the run's own text last, and how often in a row it did.
+    pub(crate) refusal: Option<String>,
+    pub(crate) refusals: u32,
     /// The end is committed.
     pub(crate) ended: bool,
     /// Which accumulator this is: readers compare what another one told them.
@@ -122,6 +127,8 @@ impl LiveRun {
                 sequence_number: -1,
                 call: None,
                 settling: false,
+                refusal: None,
+                refusals: 0,
                 ended: false,
                 source: SOURCES.fetch_add(1, Ordering::Relaxed),
                 failure: None,

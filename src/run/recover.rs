@@ -1,17 +1,18 @@
-//! What a dead process left behind.
+//! Taking up what a dead process left: in the database alone. Hooks and the provider are called beside it.
 
-use super::delete_remotely;
-use super::drive::{drive, drive_next};
-use super::owner::deliver_end;
+use super::lanes;
+use super::persist::{Verdict, verdict};
+use super::stored::{self, Keep};
 use crate::crash;
 use crate::engine::AiEngine;
-use crate::error::{Result, with_causes};
-use crate::model::{Message, MessageStatus, Recovery, Role, Run, RunRow, RunStatus, utc_now};
-use crate::store::messages::{self, SettledMessage};
-use crate::store::runs::{self, End};
-use crate::store::session::Session;
-use crate::store::{deltas, lines, responses, workers};
+use crate::error::{Error, Result, with_causes};
+use crate::model::{Message, Messageable, Recovery, RunRow, RunStatus};
+use crate::store::lines::{self, Found};
+use crate::store::runs::{self, End, Locking};
+use crate::store::session::{Session, transaction};
+use crate::store::{messages, responses, workers};
 
+const DRIVEN: [RunStatus; 2] = [RunStatus::InProgress, RunStatus::RequiresAction];
 const ENDED: [RunStatus; 4] =
     [RunStatus::Completed, RunStatus::Incomplete, RunStatus::Failed, RunStatus::Cancelled];
 
@@ -19,124 +20,168 @@ const ENDED: [RunStatus; 4] =
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
-    /// Runs whose process died, now `incomplete` with the text that was stored (or `cancelled`, if that was asked for).
+    /// Runs whose process died, now `incomplete` with the text that was stored (or `cancelled`, if that was asked for, or
+    /// `failed`, if the database refuses to have them end otherwise).
     pub settled: u64,
     /// Runs whose process died before anything of the answer was stored, and that are asked again ([`Recovery::Retry`]).
     pub retried: u64,
-    /// Queued runs that nobody drove; this engine does now.
+    /// Queued runs that nobody drove; this engine begins to.
     pub driven: u64,
-    /// Ended runs whose last hooks had not been delivered, and now are.
+    /// Ended runs whose last hooks had not been delivered; this engine delivers them, in the background.
     pub announced: u64,
 }
 
 impl AiEngine {
-    /// Looks after what a dead process left behind; call it at each start.
+    /// Looks once after what dead processes left behind. [`start`](Self::start) does so, too, and goes on looking.
     ///
     /// Runs in progress whose lease has ended are settled as `incomplete`, reason `interrupted`, with the text that was
-    /// stored, or asked again as [`EngineBuilder::recovery`](crate::EngineBuilder::recovery) says; queued runs are driven; last hooks that were not delivered are; remote deletions still open are tried.
+    /// stored, or asked again as [`EngineBuilder::recovery`](crate::EngineBuilder::recovery) says. Beside that, in the
+    /// background, queued runs are driven, last hooks that were not delivered are, and remote deletions still open are
+    /// tried: this call waits neither for hooks nor for the provider. Runs are driven and announced for owners whose loader
+    /// the builder was given.
+    ///
     /// A process that died less than one lease ago (30 s unless set) still holds its runs: they are looked after by a
     /// second look in the background, one lease later.
     ///
+    /// One run that cannot be ended is logged, left alone for a while, and stops nobody else.
+    ///
+    /// # Cancellation
+    ///
+    /// What was recovered when the future is dropped stays so.
+    ///
     /// # Errors
     ///
-    /// The database's. What was recovered before it stays so.
+    /// The database's, when it cannot be read. What was recovered before it stays so.
     pub async fn recover(&self) -> Result<Recovered> {
-        let recovered = self.recover_now().await?;
+        let recovered = self.sweep().await?;
         self.look_again_after_the_lease().await?;
         Ok(recovered)
     }
 
-    pub(super) async fn recover_now(&self) -> Result<Recovered> {
+    /// One look after all that nobody looks after.
+    pub(super) async fn sweep(&self) -> Result<Recovered> {
         let mut recovered = Recovered::default();
-        for row in self.abandoned(&[RunStatus::InProgress, RunStatus::RequiresAction]).await? {
-            let (of, policy) = (Run::from(row.clone()).messageable, self.options().recovery);
-            let taken = self.store().write(move |session| take_up(session, &row, policy)).await?;
-            match taken {
-                Taken::Nothing => continue,
-                Taken::Settled => {
-                    crash::point!("recover_settle.committed");
-                    recovered.settled += 1;
-                }
-                Taken::Queued => {
-                    crash::point!("recover_retry.committed");
-                    recovered.retried += 1;
+        let (mut after, mut passing) = (0, None);
+        loop {
+            // Of every owner: it takes the database alone.
+            let page = self.abandoned(&DRIVEN, after, None).await?;
+            for found in &page {
+                match self.take_up_found(*found).await {
+                    Ok(Taken::Nothing) => {}
+                    Ok(Taken::Settled) => recovered.settled += 1,
+                    Ok(Taken::Queued) => recovered.retried += 1,
+                    Err(error) if error.lost_connection() => return Err(error),
+                    // What keeps one run from being ended for a moment may not keep the others.
+                    Err(error) => passing = Some(error),
                 }
             }
-            drive_next(self, of).await;
+            match page.last() {
+                Some(last) => after = last.id,
+                None => break,
+            }
         }
-        // An engine without a provider could only fail them.
-        if self.remote().is_some() {
-            recovered.driven += self.drive_waiting().await?;
+        recovered.driven = self.look_for_waiting(0).await?.driven;
+        recovered.announced = self.announce_abandoned().await?;
+        self.work_outbox();
+        passing.map_or(Ok(recovered), Err)
+    }
+
+    /// Has the last hooks delivered that nobody delivers, as many as there is room for.
+    async fn announce_abandoned(&self) -> Result<u64> {
+        let (mut taken_on, mut after) = (0, 0);
+        loop {
+            let page = self.abandoned(&ENDED, after, Some(self.owner_kinds())).await?;
+            let Some(last) = page.last() else { return Ok(taken_on) };
+            after = last.id;
+            taken_on +=
+                page.iter().map(|found| u64::from(self.announce_later(found.id))).sum::<u64>();
         }
-        for row in self.abandoned(&ENDED).await? {
-            recovered.announced += u64::from(self.announce(row.into()).await?);
-        }
+    }
+
+    /// Forgets processes that ended long ago.
+    pub(super) async fn forget_workers(&self) -> Result<()> {
         let forgotten = self.store().write(|session| {
             workers::forget_ended(session)?;
             crash::point!("forget_workers.committing");
             Ok(())
         });
-        forgotten.await?;
-        crash::point!("forget_workers.committed");
-        delete_remotely(self).await?;
-        Ok(recovered)
+        forgotten.await.inspect(|()| crash::point!("forget_workers.committed"))
     }
 
-    /// Drives what waits and that nobody drives.
-    pub(super) async fn drive_waiting(&self) -> Result<u64> {
-        let mut driven = 0;
-        for row in self.store().read(|session| lines::first_in_line(session, None)).await? {
-            if self.registry().get(row.id).is_none() {
-                drive(self, &row.into());
-                driven += 1;
+    async fn take_up_found(&self, found: Found) -> Result<Taken> {
+        if self.registry().get(found.id).is_some() || !self.troubles().may_try(found.id) {
+            return Ok(Taken::Nothing);
+        }
+        let taken = match self.take_up(found.id).await {
+            Ok(taken) => taken,
+            Err(error) if verdict(&error) == Verdict::Passing => return Err(error),
+            Err(error) => {
+                self.troubles().failed(found.id);
+                let error = with_causes(&error);
+                tracing::error!(
+                    run = found.id,
+                    error,
+                    "a run of a dead process cannot be ended; tried again later"
+                );
+                return Ok(Taken::Nothing);
+            }
+        };
+        if !matches!(taken, Taken::Nothing) {
+            lanes::wake(self, found.of);
+        }
+        Ok(taken)
+    }
+
+    /// Ends a run that nobody drives any more, or queues it again. What the database refuses for good is ended with less.
+    pub(super) async fn take_up(&self, id: i64) -> Result<Taken> {
+        let mut refused = None;
+        for keep in Keep::LESS_AND_LESS {
+            let (engine, refusal) =
+                (self.clone(), refused.as_ref().map(|error: &Error| with_causes(error)));
+            let taken = self.store().write(move |session| {
+                let Locking::Got(row) = runs::try_lock(session, id)? else {
+                    return Ok(Taken::Nothing);
+                };
+                take_up(session, &engine, &row, keep, refusal)
+            });
+            match taken.await {
+                Ok(taken) => {
+                    if let Taken::Settled = taken {
+                        crash::point!("recover_settle.committed");
+                        self.troubles().passed(id);
+                    }
+                    if let Taken::Queued = taken {
+                        crash::point!("recover_retry.committed");
+                    }
+                    return Ok(taken);
+                }
+                Err(error) if verdict(&error) == Verdict::Passing => return Err(error),
+                Err(error) => refused = Some(error),
             }
         }
-        Ok(driven)
-    }
-
-    /// Delivers the last hooks of an ended run, and notes that they were. `false`: they could not be.
-    pub(super) async fn announce(&self, run: Run) -> Result<bool> {
-        let id = run.id;
-        let said = self.store().read(move |session| messages::of_run(session, id)).await?;
-        let said = said.into_iter().filter(Message::is_assistant).collect();
-        if !deliver_end(self, run, said).await {
-            return Ok(false);
-        }
-        let noted = self.store().write(move |session| {
-            runs::announced(session, id)?;
-            crash::point!("late_announce.committing");
-            Ok(())
-        });
-        noted.await?;
-        crash::point!("late_announce.committed");
-        Ok(true)
+        Err(refused.unwrap_or(Error::RunGone(id)))
     }
 
     /// A process that was killed and started again finds its own runs under a lease that still holds: one more look when
     /// it must have ended, or been extended by a process that lives.
     async fn look_again_after_the_lease(&self) -> Result<()> {
-        let unfinished = |row: &RunRow| self.registry().get(row.id).is_none();
-        let rows = self.store().read(lines::in_progress).await?;
-        if !rows.iter().any(unfinished) || !self.claim_second_look() {
-            return Ok(());
+        let worker = self.worker().to_owned();
+        if self.store().read(move |session| lines::any_in_progress(session, &worker)).await? {
+            self.look_again_later();
         }
-        self.spawn_second_look();
         Ok(())
     }
 
     /// A run was given up here: nobody need wait for the next start.
     pub(super) fn look_again_later(&self) {
-        if self.claim_second_look() {
-            self.spawn_second_look();
+        if self.is_kept() || !self.claim_second_look() {
+            return;
         }
-    }
-
-    fn spawn_second_look(&self) {
         let engine = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(engine.options().lease).await;
             engine.release_second_look();
-            if let Err(error) = engine.recover_now().await {
+            if let Err(error) = engine.sweep().await {
                 tracing::warn!(
                     error = with_causes(&error),
                     "could not look for runs of a dead process"
@@ -145,37 +190,52 @@ impl AiEngine {
         });
     }
 
-    /// Runs nobody looks after, but for those that this process drives: a laptop's sleep ends every lease.
-    async fn abandoned(&self, statuses: &'static [RunStatus]) -> Result<Vec<RunRow>> {
+    async fn abandoned(
+        &self,
+        statuses: &'static [RunStatus],
+        after: i64,
+        kinds: Option<Vec<&'static str>>,
+    ) -> Result<Vec<Found>> {
         let worker = self.worker().to_owned();
-        let rows = self.store().read(move |session| lines::abandoned(session, statuses, &worker));
-        Ok(rows.await?.into_iter().filter(|row| self.registry().get(row.id).is_none()).collect())
+        let abandoned = self.store().read(move |session| {
+            lines::abandoned(session, kinds.as_deref(), statuses, &worker, after)
+        });
+        abandoned.await
     }
 }
 
 /// What became of a run of a dead process.
-enum Taken {
-    /// Somebody else was faster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Somebody else was faster, or has it locked.
     Nothing,
     Settled,
     Queued,
 }
 
-/// A run that took so many calls with it is not asked again: perhaps it is what kills the process.
+/// A run that took so many calls with it is not asked again: perhaps it is what kills the processes.
 const MOST_ATTEMPTS: i64 = 3;
 
-/// Ends a run with what is stored of it, or queues it again.
-fn take_up(session: &mut dyn Session, found: &RunRow, policy: Recovery) -> Result<Taken> {
-    let Some(row) = runs::lock(session, found.id)? else {
-        return Ok(Taken::Nothing);
-    };
-    if row.status != found.status || row.fencing_token != found.fencing_token {
+/// Ends a locked run that nobody drives with what is stored of it, or queues it again. `refusal`: why it could not be ended
+/// with more.
+pub(super) fn take_up(
+    session: &mut dyn Session,
+    engine: &AiEngine,
+    row: &RunRow,
+    keep: Keep,
+    refusal: Option<String>,
+) -> Result<Taken> {
+    // Runs that this process drives are not looked at by their lease: a laptop's sleep ends every one.
+    if !DRIVEN.contains(&row.status)
+        || engine.registry().get(row.id).is_some()
+        || !lines::is_abandoned(session, row, engine.worker())?
+    {
         return Ok(Taken::Nothing);
     }
-    let said = messages::of_run(session, row.id)?;
-    let nothing_stored = !said.iter().any(Message::is_assistant);
-    if nothing_stored
-        && row.recovery.unwrap_or(policy) == Recovery::Retry
+    let nothing_stored = !messages::of_run(session, row.id)?.iter().any(Message::is_assistant);
+    if refusal.is_none()
+        && nothing_stored
+        && row.recovery.unwrap_or(engine.options().recovery) == Recovery::Retry
         && row.cancel_requested_at.is_none()
         && row.attempts < MOST_ATTEMPTS
     {
@@ -184,38 +244,49 @@ fn take_up(session: &mut dyn Session, found: &RunRow, policy: Recovery) -> Resul
         crash::point!("recover_retry.committing");
         return Ok(queued.map_or(Taken::Nothing, |_| Taken::Queued));
     }
-    let streaming: Vec<&Message> = said
-        .iter()
-        .filter(|message| {
-            message.role == Role::Assistant && message.status == MessageStatus::Streaming
-        })
-        .collect();
-    for message in &streaming {
-        let settled = SettledMessage {
-            status: MessageStatus::Incomplete,
-            content: message.content.clone(),
-            model: message.model.clone(),
-            usage: message.usage,
-            remote_id: message.remote_id.clone(),
-            remote_state: message.remote_state,
-            endpoint: None,
-            protocol: None,
-            updated_at: utc_now(),
-        };
-        messages::settle(session, message.id, &settled)?;
-    }
-    deltas::fold(session, &streaming.iter().map(|message| message.id).collect::<Vec<_>>())?;
-    responses::end_open(session, row.id)?;
-    let end = match row.cancel_requested_at {
-        Some(_) => End { status: RunStatus::Cancelled, reason: None, error: None },
-        None => End {
+    let end = match (refusal, row.cancel_requested_at) {
+        (Some(refusal), _) => End::failed_in_the_database(refusal),
+        (None, Some(_)) => End { status: RunStatus::Cancelled, reason: None, error: None },
+        (None, None) => End {
             status: RunStatus::Incomplete,
             reason: Some("interrupted".to_owned()),
             error: Some("the process that drove the run ended".to_owned()),
         },
     };
-    let usage = responses::usage_of_run(session, row.id)?;
-    let ended = runs::end(session, row.id, &end, usage)?;
+    let ended = stored::end(session, row.id, &end, keep)?;
     crash::point!("recover_settle.committing");
     Ok(ended.map_or(Taken::Nothing, |_| Taken::Settled))
+}
+
+/// Takes up the runs that dead processes left in a conversation, in the transaction of whoever meets them. Returns those
+/// that have ended. What cannot be ended here is left to the sweeps, which try with less.
+pub(super) fn take_up_in(
+    session: &mut dyn Session,
+    engine: &AiEngine,
+    of: Messageable,
+) -> Result<Vec<i64>> {
+    let mut ended = Vec::new();
+    for (id, status) in lines::unended(session, of)? {
+        if status == RunStatus::Queued || engine.registry().get(id).is_some() {
+            continue;
+        }
+        let taken = transaction(session, |session| match runs::try_lock(session, id)? {
+            Locking::Got(row) => take_up(session, engine, &row, Keep::Folded, None),
+            Locking::Locked | Locking::Nothing => Ok(Taken::Nothing),
+        });
+        match taken {
+            Ok(Taken::Settled) => ended.push(id),
+            Ok(Taken::Nothing | Taken::Queued) => {}
+            Err(error) if error.lost_connection() => return Err(error),
+            Err(error) => {
+                let error = with_causes(&error);
+                tracing::warn!(
+                    run = id,
+                    error,
+                    "a run of a dead process could not be ended in passing"
+                );
+            }
+        }
+    }
+    Ok(ended)
 }

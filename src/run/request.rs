@@ -109,7 +109,7 @@ impl<'e> RunRequest<'e> {
     /// Stores the user's message and the run in your transaction. The engine drives the run once it is committed;
     /// after a rollback nothing is left.
     ///
-    /// Called outside of a tokio runtime, the run waits for [`AiEngine::recover`].
+    /// Called outside of a tokio runtime, the run waits for a started engine ([`AiEngine::start`]).
     ///
     /// # Errors
     ///

@@ -1,13 +1,18 @@
 //! Settling: the end of a run in one transaction. Final texts, usage, statuses, what the provider holds.
 
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
 use super::call::claim_of;
-use super::drive::{persist, persistently};
 use super::finals::{Final, close_calls, final_messages, other_items};
-use super::live::{CallRow, LiveMessage, LiveRun, Stop};
+use super::live::{CallRow, LiveRun, State, Stop};
 use super::outcome::Outcome;
+use super::persist::{STORE_RETRY, Verdict, persistently, verdict};
+use super::stored::{self, Keep};
 use crate::crash;
 use crate::engine::AiEngine;
-use crate::error::Result;
+use crate::error::{Error, Result, with_causes};
 use crate::model::{
     Message, MessageStatus, Messageable, RemoteState, Role, Run, RunStatus, Usage, utc_now,
 };
@@ -42,40 +47,115 @@ pub(super) async fn settle(
     outcome: Outcome,
 ) -> Result<std::result::Result<(), Stop>> {
     persistently(engine, || engine.writer().release(engine, live)).await?;
-    let settlement = plan(live, outcome)?;
-    let slots: Vec<(i64, bool)> =
-        settlement.messages.iter().map(|message| (message.slot, message.replaced)).collect();
-    let written = persist(engine, move |session| write(session, &settlement)).await?;
-    match written {
-        Ok((run, rows)) => {
-            crash::point!("settle.committed");
-            live.update(|state| {
-                state.run = run;
-                // In the order of `slots`, which is that of `rows`.
-                state
-                    .messages
-                    .retain(|message| slots.iter().any(|(slot, _)| *slot == message.slot));
-                for ((slot, replaced), row) in slots.iter().zip(rows) {
-                    if !state.messages.iter().any(|message| message.slot == *slot) {
-                        state.messages.push(LiveMessage::new(*slot));
-                    }
-                    for message in state.messages.iter_mut().filter(|message| message.slot == *slot)
-                    {
-                        message.text.clone_from(&row.content);
-                        message.stored = row.content.len();
-                        message.replaced = *replaced;
-                        message.settled = true;
-                        message.row = Some(row.clone());
-                    }
-                }
-                state.messages.sort_by_key(|message| message.slot);
-                state.ended = true;
-            });
-        }
+    let settlement = Arc::new(plan(live, outcome)?);
+    let (written, replaced) = match written(engine, settlement).await? {
+        Ok(written) => written,
         Err(Fence::Gone) => return Ok(Err(Stop::Gone)),
         Err(_) => return Ok(Err(Stop::Lost)),
-    }
+    };
+    crash::point!("settle.committed");
+    live.update(|state| show(state, written, &replaced));
     Ok(Ok(()))
+}
+
+/// Shows readers what was committed.
+fn show(state: &mut State, (run, rows): (Run, Vec<Message>), replaced: &[i64]) {
+    state.run = run;
+    state.messages.retain(|message| rows.iter().any(|row| row.position - 1 == message.slot));
+    for row in rows {
+        let message = state.message_at(row.position - 1);
+        // Also when less could be stored than was shown.
+        message.replaced =
+            replaced.contains(&message.slot) || !row.content.starts_with(&message.text);
+        message.text.clone_from(&row.content);
+        message.stored = row.content.len();
+        message.settled = true;
+        message.row = Some(row);
+    }
+    state.ended = true;
+}
+
+/// How often the database may refuse an end, for a reason that Diesel has no name for, until less of it is stored.
+const REFUSALS: u32 = 3;
+
+/// Writes the end, for as long as a lease holds; with less, when the database refuses the rest. Also returns the messages
+/// whose final text is not the one that was streamed.
+async fn written(
+    engine: &AiEngine,
+    settlement: Arc<Settlement>,
+) -> Result<std::result::Result<((Run, Vec<Message>), Vec<i64>), Fence>> {
+    let deadline = Instant::now() + engine.options().lease;
+    let mut refusals = 0;
+    loop {
+        let plan = Arc::clone(&settlement);
+        let error = match engine.store().write(move |session| write(session, &plan)).await {
+            Ok(Err(Fence::Locked)) => {
+                // Not waiting with a connection in hand, for whoever of the host's has the row.
+                tokio::time::sleep(STORE_RETRY).await;
+                continue;
+            }
+            Ok(Ok(written)) => return Ok(Ok((written, settlement.replaced()))),
+            Ok(Err(fence)) => return Ok(Err(fence)),
+            Err(error) => error,
+        };
+        refusals = match verdict(&error) {
+            Verdict::Passing => refusals,
+            Verdict::Unclear => refusals + 1,
+            Verdict::OfTheRow => REFUSALS,
+        };
+        if refusals >= REFUSALS
+            && let Some(written) = with_less(engine, settlement.claim, &error).await?
+        {
+            tracing::error!(
+                run = settlement.claim.run_id,
+                error = with_causes(&error),
+                "the database refuses the end of a run; it ends as failed"
+            );
+            return Ok(written.map(|written| (written, Vec::new())));
+        }
+        if !(error.may_pass() || refusals > 0) || Instant::now() >= deadline {
+            return Err(error);
+        }
+        tracing::warn!(error = with_causes(&error), "the database refused; trying again");
+        tokio::time::sleep(STORE_RETRY).await;
+    }
+}
+
+/// Ends a run as failed, with what is stored of it. `None`: the database refuses that, too, so it is not the run's fault.
+async fn with_less(
+    engine: &AiEngine,
+    claim: Claim,
+    refusal: &Error,
+) -> Result<Option<std::result::Result<(Run, Vec<Message>), Fence>>> {
+    for keep in [Keep::InPlace, Keep::RunOnly] {
+        let end = End::failed_in_the_database(with_causes(refusal));
+        let ended = engine.store().write(move |session| {
+            match runs::fence(session, &[claim], Locked::Skip)?.first() {
+                Some(Fence::Held { .. }) => {}
+                Some(fence) => return Ok(Err(*fence)),
+                None => return Ok(Err(Fence::Gone)),
+            }
+            let Some(run) = stored::end(session, claim.run_id, &end, keep)? else {
+                return Ok(Err(Fence::Lost));
+            };
+            let said = messages::of_run(session, claim.run_id)?;
+            Ok(Ok((run, said.into_iter().filter(Message::is_assistant).collect())))
+        });
+        match ended.await {
+            Ok(Err(Fence::Locked)) => return Ok(None),
+            Ok(ended) => return Ok(Some(ended)),
+            Err(error) if error.lost_connection() => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+impl Settlement {
+    fn replaced(&self) -> Vec<i64> {
+        let replaced = self.messages.iter().filter(|message| message.replaced);
+        replaced.map(|message| message.slot).collect()
+    }
 }
 
 fn plan(live: &LiveRun, outcome: Outcome) -> Result<Settlement> {
@@ -137,7 +217,7 @@ fn ended_call(
 type Written = std::result::Result<(Run, Vec<Message>), Fence>;
 
 fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
-    match runs::fence(session, &[plan.claim], Locked::Wait)?.first() {
+    match runs::fence(session, &[plan.claim], Locked::Skip)?.first() {
         Some(Fence::Held { .. }) => {}
         Some(Fence::Lost) if let Some(written) = written_already(session, plan)? => {
             return Ok(Ok(written));

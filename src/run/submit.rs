@@ -3,9 +3,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::drive::{drive, drive_to_its_end, persist};
 use super::interrupt::{self, Interrupted};
+use super::persist::persist;
 use super::request::{Busy, RunRequest, Who};
+use super::{lanes, recover};
 use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
@@ -42,6 +43,7 @@ pub(super) fn prepare(engine: &AiEngine, request: RunRequest<'_>) -> Result<Prep
         return Err(Error::ShuttingDown);
     }
     engine.require_remote()?;
+    engine.keep_up();
     match &request.who {
         Who::Assistable(_, definition) | Who::Model(definition) => definition.validate()?,
         Who::Assistant(_) => {}
@@ -80,12 +82,10 @@ pub(super) fn submit(
         return Ok(Submitted { run, interrupted: Interrupted::default() });
     }
     let interrupted = match request.busy {
+        // What stands before it is looked at when it is to be driven.
         Busy::Queue => Interrupted::default(),
-        Busy::Interrupt => interrupt::interrupt(session, request.parent)?,
-        Busy::Reject => {
-            refuse_busy(session, request.parent)?;
-            Interrupted::default()
-        }
+        Busy::Interrupt => interrupt::interrupt(session, engine, request.parent)?,
+        Busy::Reject => make_room(session, engine, request.parent)?,
     };
     let (assistant_id, definition) = match &request.who {
         Who::Assistable(owner, definition) => {
@@ -130,11 +130,18 @@ pub(super) async fn submit_and_drive(engine: &AiEngine, request: Prepared) -> Re
             // What was interrupted hears of it from the database.
             Submitted { run, interrupted: Interrupted::default() }
         }
-        (submitted, _) => submitted?,
+        (Err(error), _) => {
+            if let Error::Busy { on, .. } = error {
+                // It may be a dead process's that is to be asked again.
+                lanes::wake(engine, on);
+            }
+            return Err(error);
+        }
+        (Ok(submitted), _) => submitted,
     };
     crash::point!("submit.committed");
     interrupted.stop(engine);
-    drive_to_its_end(engine, &run);
+    lanes::wake_for(engine, &run);
     Ok(run)
 }
 
@@ -166,6 +173,16 @@ fn new_run(
     })
 }
 
+/// Refuses while a run is active; but one whose process has died is ended first.
+fn make_room(session: &mut dyn Session, engine: &AiEngine, on: Messageable) -> Result<Interrupted> {
+    if runs::active(session, on)?.is_none() {
+        return Ok(Interrupted::default());
+    }
+    let ended = recover::take_up_in(session, engine, on)?;
+    refuse_busy(session, on)?;
+    Ok(Interrupted::found_dead(ended))
+}
+
 /// One run at a time: its messages must stay together and in order.
 pub(crate) fn refuse_busy(session: &mut dyn Session, on: Messageable) -> Result<()> {
     match runs::active(session, on)? {
@@ -189,7 +206,7 @@ const LOOKS: [Duration; 10] = [
 ];
 
 /// Drives a run once it is committed. Nobody tells us about the commit, so we look; a transaction that takes longer
-/// than our looking leaves its run to [`AiEngine::recover`].
+/// than our looking leaves its run to the started engines.
 ///
 /// After a rollback SQLite gives the id to another run, on which nothing of ours may be done.
 pub(super) fn drive_after_commit(engine: &AiEngine, run: Run, interrupted: Interrupted) {
@@ -204,7 +221,7 @@ pub(super) fn drive_after_commit(engine: &AiEngine, run: Run, interrupted: Inter
             match found.map(|row| row.map(Run::from)) {
                 Ok(Some(found)) if is_same(&found, &run) => {
                     interrupted.stop(&engine);
-                    drive(&engine, &found);
+                    lanes::wake(&engine, found.messageable);
                     return;
                 }
                 Ok(Some(_)) => return,

@@ -3,7 +3,8 @@
 
 use diesel::prelude::*;
 
-use super::session::{Session, of, on};
+use super::clock;
+use super::session::{Conn, Session, of, on};
 use crate::error::Result;
 use crate::model::{Messageable, text_enum, utc_now};
 use crate::schema::ai_engine_remote_deletions::{self, dsl as deletions};
@@ -25,6 +26,8 @@ pub(crate) struct Deletion {
     pub(crate) id: i64,
     pub(crate) kind: RemoteKind,
     pub(crate) remote_id: String,
+    /// Tries so far, the one under way included.
+    pub(crate) attempts: i64,
 }
 
 /// Notes all that the provider keeps of a thread or chat.
@@ -98,15 +101,48 @@ fn insert(
     Ok(())
 }
 
-/// The oldest open deletions at `endpoint` after the row `after`.
-pub(crate) fn open(session: &mut dyn Session, endpoint: &str, after: i64) -> Result<Vec<Deletion>> {
-    Ok(on!(session, |conn| deletions::ai_engine_remote_deletions
+/// How long one try may take before another process may make its own, in milliseconds.
+pub(crate) const TRY_MS: i64 = 60_000;
+/// The wait after the first try that failed; it doubles with each further one.
+const FIRST_WAIT_MS: i64 = 1_000;
+/// The longest wait between two tries.
+const LONGEST_WAIT_MS: i64 = 60 * 60 * 1_000;
+
+/// Takes the oldest deletion at `endpoint` that is due: for [`TRY_MS`] nobody else is given it.
+pub(crate) fn take(session: &mut dyn Session, endpoint: &str) -> Result<Option<Deletion>> {
+    let now = clock::now_ms(session)?;
+    let due = deletions::ai_engine_remote_deletions
         .filter(deletions::endpoint.eq(endpoint))
-        .filter(deletions::id.gt(after))
-        .order(deletions::id)
-        .limit(100)
-        .select(Deletion::as_select())
-        .load(conn))?)
+        .filter(deletions::next_attempt_at.le(now))
+        .order((deletions::next_attempt_at, deletions::id))
+        .limit(1)
+        .select(deletions::id);
+    let due: Option<i64> = match session.conn() {
+        // Writers are alone on SQLite.
+        #[cfg(feature = "sqlite")]
+        Conn::Sqlite(conn) => due.first(conn).optional()?,
+        #[cfg(feature = "postgres")]
+        Conn::Pg(conn) => due.for_update().skip_locked().first(conn).optional()?,
+    };
+    let Some(id) = due else { return Ok(None) };
+    let change = (
+        deletions::next_attempt_at.eq(now.saturating_add(TRY_MS)),
+        deletions::attempts.eq(deletions::attempts + 1),
+    );
+    Ok(Some(on!(session, |conn| diesel::update(deletions::ai_engine_remote_deletions.find(id))
+        .set(change)
+        .returning(Deletion::as_returning())
+        .get_result(conn))?))
+}
+
+/// In how many milliseconds the next deletion at `endpoint` is due; `None`: there is none.
+pub(crate) fn next_due(session: &mut dyn Session, endpoint: &str) -> Result<Option<i64>> {
+    let now = clock::now_ms(session)?;
+    let next: Option<i64> = on!(session, |conn| deletions::ai_engine_remote_deletions
+        .filter(deletions::endpoint.eq(endpoint))
+        .select(diesel::dsl::min(deletions::next_attempt_at))
+        .first(conn))?;
+    Ok(next.map(|next| next.saturating_sub(now).max(0)))
 }
 
 pub(crate) fn done(session: &mut dyn Session, id: i64) -> Result<()> {
@@ -115,9 +151,15 @@ pub(crate) fn done(session: &mut dyn Session, id: i64) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn failed(session: &mut dyn Session, id: i64, error: &str) -> Result<()> {
-    let change = (deletions::attempts.eq(deletions::attempts + 1), deletions::last_error.eq(error));
-    on!(session, |conn| diesel::update(deletions::ai_engine_remote_deletions.find(id))
+/// Notes why a try failed, and when the next one may be made.
+pub(crate) fn failed(session: &mut dyn Session, deletion: &Deletion, error: &str) -> Result<()> {
+    let doublings = u32::try_from(deletion.attempts.saturating_sub(1)).unwrap_or(0).min(30);
+    let wait = FIRST_WAIT_MS.saturating_mul(1 << doublings).min(LONGEST_WAIT_MS);
+    let change = (
+        deletions::next_attempt_at.eq(clock::now_ms(session)?.saturating_add(wait)),
+        deletions::last_error.eq(error),
+    );
+    on!(session, |conn| diesel::update(deletions::ai_engine_remote_deletions.find(deletion.id))
         .set(change)
         .execute(conn))?;
     Ok(())

@@ -8,6 +8,8 @@ use super::session::{Session, of, on};
 use super::workers;
 use crate::error::Result;
 use crate::model::{Messageable, RunRow, RunStatus, utc_now};
+use crate::schema::ai_engine_assistant_threads::dsl as threads;
+use crate::schema::ai_engine_chats::dsl as chats;
 use crate::schema::ai_engine_runs::dsl as runs;
 
 /// Of the unended runs of its conversation the run is the first: earlier ones end before it begins, in every process.
@@ -17,24 +19,67 @@ pub(super) const FIRST_IN_LINE: &str = "NOT EXISTS (SELECT 1 FROM ai_engine_runs
      WHERE earlier.seq < ai_engine_runs.seq AND earlier.status IN ('queued', 'in_progress', 'requires_action') \
      AND (earlier.assistant_thread_id = ai_engine_runs.assistant_thread_id OR earlier.chat_id = ai_engine_runs.chat_id))";
 
-/// Queued runs that nothing stands before: of one conversation, or of all.
-pub(crate) fn first_in_line(
+/// The run of a conversation that stands first of those that have not ended.
+pub(crate) fn first_unended(
     session: &mut dyn Session,
-    of: Option<Messageable>,
-) -> Result<Vec<RunRow>> {
-    Ok(on!(session, |conn| {
-        let mut waiting = runs::ai_engine_runs
-            .filter(runs::status.eq(RunStatus::Queued))
-            .filter(runs::announced_at.is_null())
-            .filter(sql::<Bool>(FIRST_IN_LINE))
-            .order(runs::id)
-            .select(RunRow::as_select())
-            .into_boxed();
-        if let Some(parent) = of {
-            waiting = waiting.filter(of!(runs, parent));
-        }
-        waiting.load(conn)
-    })?)
+    of: Messageable,
+) -> Result<Option<(i64, RunStatus)>> {
+    Ok(on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, of))
+        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .order(runs::seq)
+        .select((runs::id, runs::status))
+        .first(conn)
+        .optional())?)
+}
+
+/// A run, told from its columns that every version can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) id: i64,
+    pub(crate) of: Messageable,
+}
+
+/// Rows of a statement that looks for work: what is more is found by the next one.
+pub(crate) const PAGE: i64 = 100;
+
+/// The unannounced runs that a condition holds for, a page of them behind the run `after`: of owners of these types, or of
+/// all. Only columns that every version can read: one strange row must not hide the others.
+macro_rules! find {
+    ($session:expr, $kinds:expr, $after:expr, $limit:expr, $condition:expr) => {{
+        let kinds: Option<&[&str]> = $kinds;
+        let rows: Vec<(i64, Option<i64>, Option<i64>)> = on!($session, |conn| {
+            let mut found = runs::ai_engine_runs
+                .left_join(threads::ai_engine_assistant_threads)
+                .left_join(chats::ai_engine_chats)
+                .filter(runs::announced_at.is_null())
+                .filter(runs::id.gt($after))
+                .filter($condition)
+                .order(runs::id)
+                .limit($limit)
+                .select((runs::id, runs::assistant_thread_id, runs::chat_id))
+                .into_boxed();
+            if let Some(kinds) = kinds {
+                let of_thread = threads::threadable_type.nullable().eq_any(kinds);
+                found = found.filter(of_thread.or(chats::chattable_type.nullable().eq_any(kinds)));
+            }
+            found.load(conn)
+        })?;
+        rows.into_iter()
+            .map(|(id, thread, chat)| Found { id, of: Messageable::of(thread, chat) })
+            .collect()
+    }};
+}
+
+/// Queued runs that nothing stands before.
+pub(crate) fn waiting(
+    session: &mut dyn Session,
+    kinds: &[&str],
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Found>> {
+    let waiting = || runs::status.eq(RunStatus::Queued).and(sql::<Bool>(FIRST_IN_LINE));
+    Ok(find!(session, Some(kinds), after, limit, waiting()))
 }
 
 /// Queues a run again whose process died; whoever held it holds it no more.
@@ -78,30 +123,37 @@ pub(crate) fn cancel_requests(session: &mut dyn Session, worker: &str) -> Result
         .load(conn))?)
 }
 
-/// Runs nobody looks after: unfinished or unannounced, and their worker's lease ended.
+/// Runs that nobody looks after: their worker's lease has ended, and they have not, or their last hooks were not
+/// delivered.
 ///
 /// The runs of `worker` itself count too: it knows which of them it still drives.
 pub(crate) fn abandoned(
     session: &mut dyn Session,
+    kinds: Option<&[&str]>,
     statuses: &[RunStatus],
     worker: &str,
-) -> Result<Vec<RunRow>> {
+    after: i64,
+) -> Result<Vec<Found>> {
     let alive: Vec<String> =
         workers::alive(session)?.into_iter().filter(|alive| alive != worker).collect();
-    Ok(on!(session, |conn| runs::ai_engine_runs
-        .filter(runs::announced_at.is_null())
-        .filter(runs::status.eq_any(statuses))
-        .filter(runs::lease_owner.is_null().or(runs::lease_owner.ne_all(alive)))
-        .order(runs::id)
-        .select(RunRow::as_select())
-        .load(conn))?)
+    let left = || runs::lease_owner.is_null().or(runs::lease_owner.ne_all(&alive));
+    Ok(find!(session, kinds, after, PAGE, runs::status.eq_any(statuses).and(left())))
 }
 
-/// The runs that somebody drives, or drove until it died.
-pub(crate) fn in_progress(session: &mut dyn Session) -> Result<Vec<RunRow>> {
-    Ok(on!(session, |conn| runs::ai_engine_runs
+/// Whether the lease of whoever drives or announces the run has ended. That of `worker` counts as ended: it knows which of
+/// its runs it still drives.
+pub(crate) fn is_abandoned(session: &mut dyn Session, run: &RunRow, worker: &str) -> Result<bool> {
+    match run.lease_owner.as_deref() {
+        Some(owner) if owner != worker => Ok(!workers::is_alive(session, owner)?),
+        _ => Ok(true),
+    }
+}
+
+/// Whether anybody drives a run, or drove one until it died.
+pub(crate) fn any_in_progress(session: &mut dyn Session, others_than: &str) -> Result<bool> {
+    let in_progress = runs::ai_engine_runs
         .filter(runs::announced_at.is_null())
         .filter(runs::status.eq_any([RunStatus::InProgress, RunStatus::RequiresAction]))
-        .select(RunRow::as_select())
-        .load(conn))?)
+        .filter(runs::lease_owner.ne(others_than));
+    Ok(on!(session, |conn| diesel::select(diesel::dsl::exists(in_progress)).get_result(conn))?)
 }

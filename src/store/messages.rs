@@ -103,6 +103,17 @@ pub(crate) fn settle(
     Ok(row.into())
 }
 
+/// Ends the growing messages of a run without touching their texts, which stay where they are.
+pub(crate) fn break_off(session: &mut dyn Session, run: i64) -> Result<()> {
+    let growing = messages::ai_engine_messages
+        .filter(messages::run_id.eq(run))
+        .filter(messages::status.eq(MessageStatus::Streaming));
+    on!(session, |conn| diesel::update(growing)
+        .set((messages::status.eq(MessageStatus::Incomplete), messages::updated_at.eq(utc_now()),))
+        .execute(conn))?;
+    Ok(())
+}
+
 /// Text after `content` that is still in deltas. In the order of writing, which is that of the text.
 #[cfg(feature = "sqlite")]
 const TAIL_SQLITE: &str = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \

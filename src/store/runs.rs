@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::lines::FIRST_IN_LINE;
 use super::session::{Conn, Session, of, on};
-use super::{clock, messages};
+use super::{clock, lines, messages};
 use crate::error::{Error, Result};
 use crate::model::{Messageable, Recovery, Run, RunRow, RunStatus, Usage, utc_now};
 use crate::schema::ai_engine_runs::dsl as runs;
@@ -101,16 +101,53 @@ pub(crate) fn page(
     Ok(found.into_iter().map(Run::from).collect())
 }
 
-/// Takes a queued run for `worker`: status, lease and a new fencing token. `None`: somebody else did, an earlier run has
-/// not ended, it was cancelled, or it is gone. Taking it again is allowed: the first time may have been committed without our knowing.
-pub(crate) fn claim(session: &mut dyn Session, id: i64, worker: &str) -> Result<Option<RunRow>> {
+/// A row that was asked for, without waiting for whoever has it locked.
+#[derive(Debug)]
+pub(crate) enum Locking<T> {
+    /// It is ours until this transaction ends.
+    Got(T),
+    /// Somebody else, such as a transaction of the host, has it locked.
+    Locked,
+    /// There is none, or not in the state asked for.
+    Nothing,
+}
+
+/// Locks a run, unless somebody else has it locked: whoever works for many runs must not wait for one of them.
+pub(crate) fn try_lock(session: &mut dyn Session, id: i64) -> Result<Locking<RunRow>> {
+    let row = runs::ai_engine_runs.find(id);
+    let found: Option<RunRow> = match session.conn() {
+        // Writers are alone on SQLite.
+        #[cfg(feature = "sqlite")]
+        Conn::Sqlite(conn) => row.select(RunRow::as_select()).first(conn).optional()?,
+        #[cfg(feature = "postgres")]
+        Conn::Pg(conn) => {
+            let row = row.select(RunRow::as_select()).for_no_key_update().skip_locked();
+            let locked = row.first(conn).optional()?;
+            let there = runs::ai_engine_runs.find(id).select(runs::id);
+            if locked.is_none() && there.first::<i64>(conn).optional()?.is_some() {
+                return Ok(Locking::Locked);
+            }
+            locked
+        }
+    };
+    Ok(found.map_or(Locking::Nothing, Locking::Got))
+}
+
+/// Takes a queued run for `worker`: status, lease and a new fencing token. `Nothing`: somebody else did, an earlier run
+/// has not ended, it was cancelled, or it was deleted. Taking it again is allowed: the first time may have been committed
+/// without our knowing.
+pub(crate) fn claim(session: &mut dyn Session, id: i64, worker: &str) -> Result<Locking<RunRow>> {
+    let row = match try_lock(session, id)? {
+        Locking::Got(row) => row,
+        other => return Ok(other),
+    };
+    let ours = row.status == RunStatus::InProgress && row.lease_owner.as_deref() == Some(worker);
+    if row.status != RunStatus::Queued && !ours {
+        return Ok(Locking::Nothing);
+    }
     let now = utc_now();
-    let ours = runs::status.eq(RunStatus::InProgress).and(runs::lease_owner.eq(worker));
-    let claimable = runs::ai_engine_runs
-        .find(id)
-        .filter(runs::status.nullable().eq(RunStatus::Queued).or(ours))
-        .filter(sql::<Bool>(FIRST_IN_LINE));
-    Ok(on!(session, |conn| diesel::update(claimable)
+    let claimable = runs::ai_engine_runs.find(id).filter(sql::<Bool>(FIRST_IN_LINE));
+    let claimed = on!(session, |conn| diesel::update(claimable)
         .set((
             runs::status.eq(RunStatus::InProgress),
             runs::lease_owner.eq(worker),
@@ -120,7 +157,31 @@ pub(crate) fn claim(session: &mut dyn Session, id: i64, worker: &str) -> Result<
         ))
         .returning(RunRow::as_returning())
         .get_result(conn)
-        .optional())?)
+        .optional())?;
+    Ok(claimed.map_or(Locking::Nothing, Locking::Got))
+}
+
+/// Takes it upon `worker` to deliver the last hooks of an ended run. `Nothing`: they were delivered, or somebody else, whose
+/// lease has not ended, does it.
+pub(crate) fn claim_announcement(
+    session: &mut dyn Session,
+    id: i64,
+    worker: &str,
+) -> Result<Locking<RunRow>> {
+    let row = match try_lock(session, id)? {
+        Locking::Got(row) => row,
+        other => return Ok(other),
+    };
+    if !row.status.is_terminal() || !lines::is_abandoned(session, &row, worker)? {
+        return Ok(Locking::Nothing);
+    }
+    let unannounced = runs::ai_engine_runs.find(id).filter(runs::announced_at.is_null());
+    let claimed = on!(session, |conn| diesel::update(unannounced)
+        .set((runs::lease_owner.eq(worker), runs::updated_at.eq(utc_now())))
+        .returning(RunRow::as_returning())
+        .get_result(conn)
+        .optional())?;
+    Ok(claimed.map_or(Locking::Nothing, Locking::Got))
 }
 
 /// Who claimed a run, and the token of that claim.
@@ -218,6 +279,17 @@ pub(crate) struct End {
     pub(crate) status: RunStatus,
     pub(crate) reason: Option<String>,
     pub(crate) error: Option<String>,
+}
+
+impl End {
+    /// The database refuses what was to be stored of the run.
+    pub(crate) fn failed_in_the_database(refusal: String) -> Self {
+        Self {
+            status: RunStatus::Failed,
+            reason: Some("database".to_owned()),
+            error: Some(refusal),
+        }
+    }
 }
 
 /// The one statement that ends a run. `None`: it may not end this way any more.

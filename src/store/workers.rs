@@ -39,6 +39,13 @@ pub(crate) fn alive(session: &mut dyn Session) -> Result<Vec<String>> {
         .load(conn))?)
 }
 
+/// Whether this worker's lease has not ended.
+pub(crate) fn is_alive(session: &mut dyn Session, worker: &str) -> Result<bool> {
+    let now = now_ms(session)?;
+    let alive = workers::ai_engine_workers.find(worker).filter(workers::lease_ends_at.gt(now));
+    Ok(on!(session, |conn| diesel::select(diesel::dsl::exists(alive)).get_result(conn))?)
+}
+
 /// Forgets workers that ended long ago; their runs have been recovered or belong to nobody.
 pub(crate) fn forget_ended(session: &mut dyn Session) -> Result<()> {
     const A_DAY_MS: i64 = 24 * 60 * 60 * 1000;

@@ -8,7 +8,7 @@ use crate::support::*;
 
 on_each_database!(
     a_destroyed_thread_is_gone_here_and_at_the_provider,
-    a_failed_remote_deletion_is_tried_again_at_recovery,
+    a_failed_remote_deletion_is_tried_again_by_itself,
     what_the_provider_does_not_know_counts_as_deleted,
     destroying_a_thread_stops_its_run,
     a_deleted_assistant_leaves_its_runs,
@@ -25,12 +25,6 @@ fn assert_empty<D: TestDatabase>(db: &D) {
     }
 }
 
-async fn until_deleted<D: TestDatabase>(host: &Host<D>) {
-    // `recover` works the outbox off in the call; the pass after a deletion runs beside it.
-    host.engine.recover().await.unwrap();
-    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_remote_deletions"), 0);
-}
-
 async fn a_destroyed_thread_is_gone_here_and_at_the_provider<D: TestDatabase>(db: D) {
     let host = Host::conversing(db).await;
     let thread = host.thread().await;
@@ -39,7 +33,7 @@ async fn a_destroyed_thread_is_gone_here_and_at_the_provider<D: TestDatabase>(db
 
     host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
     assert_empty(&host.db);
-    until_deleted(&host).await;
+    until_deleted(&host.db).await;
     assert!(
         host.fake.items().is_empty(),
         "items outlive their conversation unless they are deleted first"
@@ -48,7 +42,7 @@ async fn a_destroyed_thread_is_gone_here_and_at_the_provider<D: TestDatabase>(db
     assert!(host.fake.response_ids().is_empty());
 }
 
-async fn a_failed_remote_deletion_is_tried_again_at_recovery<D: TestDatabase>(db: D) {
+async fn a_failed_remote_deletion_is_tried_again_by_itself<D: TestDatabase>(db: D) {
     let host = Host::conversing(db).await;
     let thread = host.thread().await;
     let down = || {
@@ -57,16 +51,12 @@ async fn a_failed_remote_deletion_is_tried_again_at_recovery<D: TestDatabase>(db
             json!({"error": {"message": "not now", "type": "invalid_request_error"}}),
         )
     };
-    // As many as the passes after a deletion may take.
-    for _ in 0..3 {
-        host.fake.intercept("GET", "/items", down());
-    }
+    host.fake.intercept("GET", "/items", down());
     host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
-    for _ in 0..3 {
-        host.engine.recover().await.unwrap();
-    }
-    host.engine.recover().await.unwrap();
-    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_remote_deletions"), 0);
+    let failed =
+        "SELECT count(*) FROM ai_engine_remote_deletions WHERE last_error LIKE '%not now%'";
+    until(|| host.db.number(failed) == 1).await;
+    until_deleted(&host.db).await;
     assert!(host.fake.conversation_ids().is_empty());
 }
 
@@ -75,7 +65,7 @@ async fn what_the_provider_does_not_know_counts_as_deleted<D: TestDatabase>(db: 
     let thread = host.thread().await;
     host.db.execute("UPDATE ai_engine_assistant_threads SET remote_id = 'conv_unknown'");
     host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
-    until_deleted(&host).await;
+    until_deleted(&host.db).await;
 }
 
 async fn destroying_a_thread_stops_its_run<D: TestDatabase>(db: D) {
@@ -125,7 +115,7 @@ async fn an_owner_takes_all_its_threads_along<D: TestDatabase>(db: D) {
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_runs"), 0);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_chats"), 0);
     assert_eq!(host.db.number("SELECT id FROM ai_engine_assistant_threads"), kept.id);
-    until_deleted(&host).await;
+    until_deleted(&host.db).await;
     assert_eq!(host.fake.conversation_ids(), [kept.remote_id.unwrap()]);
     assert!(host.fake.items().is_empty());
 }

@@ -210,7 +210,7 @@ async fn no_transaction_is_open_during_a_call<D: TestDatabase>(db: D) {
     let thread = host.thread().await;
     host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
-    host.engine.recover().await.unwrap();
+    until_deleted(&host.db).await;
     let seen = seen.lock().unwrap().clone();
     assert!(seen.len() >= 6, "conversation, response, deletions: {seen:?}");
     assert!(seen.iter().all(|(_, free)| *free), "{seen:?}");

@@ -132,6 +132,7 @@ async fn a_killed_run_is_settled_with_the_text_it_stored<D: TestDatabase>(db: D)
     assert_eq!(answer.text(), "Once upon ");
     assert_eq!(answer.message().unwrap().status, MessageStatus::Incomplete);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_message_deltas"), 0);
+    until_announced(&host.db).await;
     assert_eq!(host.hub.settled(), answer.messages, "the owner hears of it");
     assert_eq!(host.engine.recover().await.unwrap(), ai_engine::Recovered::default(), "once");
     host.teller.ai_engine_run(&host.engine, &thread, "Go on").await.unwrap();
@@ -189,6 +190,7 @@ async fn last_hooks_that_were_not_delivered_are<D: TestDatabase>(db: D) {
     host.db.execute("UPDATE ai_engine_runs SET announced_at = NULL");
     host.db.execute(END_LEASES);
     assert_eq!(host.engine.recover().await.unwrap().announced, 1);
+    until_announced(&host.db).await;
     assert_eq!(host.hub.story(), ["message completed", "run completed"]);
     assert_eq!(host.hub.settled(), answer.messages);
 }
@@ -209,6 +211,7 @@ async fn a_kill_between_the_end_and_its_hooks_loses_none<D: TestDatabase>(db: D)
     host.db.execute(END_LEASES);
     let recovered = host.engine.recover().await.unwrap();
     assert_eq!((recovered.settled, recovered.announced), (0, 1));
+    until_announced(&host.db).await;
     assert_eq!(host.hub.story(), ["message completed", "run completed"]);
     assert_eq!(host.hub.settled()[0].content, "Once upon a time.");
     assert_eq!(host.engine.recover().await.unwrap(), ai_engine::Recovered::default(), "once");

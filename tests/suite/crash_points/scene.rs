@@ -55,7 +55,9 @@ pub struct Stage {
 pub const QUESTION: &str = "Tell me";
 pub const WORDS: [&str; 4] = ["Once ", "upon ", "a ", "time"];
 pub const USAGE: (u64, u64) = (11, 7);
-pub const END_LEASES: &str = "UPDATE ai_engine_workers SET lease_ends_at = 0";
+/// Those of processes, and those of deletions under way.
+pub const END_LEASES: &str = "UPDATE ai_engine_workers SET lease_ends_at = 0; \
+    UPDATE ai_engine_remote_deletions SET next_attempt_at = 0";
 
 /// Has a child die at `point`.
 pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) -> Stage {
@@ -185,7 +187,7 @@ async fn the_process_that_dies() {
                 hub.until_text(WORDS[0]).await;
                 engine.shutdown(Duration::ZERO).await.unwrap();
             }
-            "Recover" => drop(engine.recover().await.unwrap()),
+            "Recover" => drop(engine.start().await.unwrap()),
             "RecoverByRetry" => {
                 ask(QUESTION).recovery(Recovery::Retry).submit().await.unwrap();
             }

@@ -24,6 +24,24 @@ pub async fn in_time(test: impl Future<Output = ()>) {
     tokio::time::timeout(LIMIT, test).await.expect("the test hangs");
 }
 
+/// Waits for what only the database can tell.
+pub async fn until(mut so: impl FnMut() -> bool) {
+    while !so() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until the last hooks of all runs were delivered.
+pub async fn until_announced<D: TestDatabase>(db: &D) {
+    until(|| db.number("SELECT count(*) FROM ai_engine_runs WHERE announced_at IS NULL") == 0)
+        .await;
+}
+
+/// Waits until the provider was asked to delete all that is to be deleted there.
+pub async fn until_deleted<D: TestDatabase>(db: &D) {
+    until(|| db.number("SELECT count(*) FROM ai_engine_remote_deletions") == 0).await;
+}
+
 /// Runs each named test, an `async fn(impl TestDatabase)`, on each database.
 macro_rules! on_each_database {
     ($($name:ident),+ $(,)?) => {

@@ -1,0 +1,1 @@
+ALTER TABLE ai_engine_remote_deletions DROP COLUMN next_attempt_at;

@@ -1,0 +1,178 @@
+//! The last hooks of an ended run: delivered by one owner at a time, as a run is driven by one.
+//!
+//! Whoever ends a run owns its last hooks: the process that drives it, or the one that cancels it while it waits. The row
+//! says who that is (`lease_owner`); when its lease has ended, another process may claim them. Within a process a run is
+//! announced by one task at a time.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::drive::Driving;
+use super::owner::deliver_end;
+use super::persist::persist;
+use crate::crash;
+use crate::engine::AiEngine;
+use crate::error::{Result, with_causes};
+use crate::model::{Message, Run};
+use crate::store::runs::{self, Locking};
+use crate::store::{messages, workers};
+use crate::task::Guarded;
+
+/// Runs announced at once beside those that this process drives: hooks may hang for as long as they are allowed to.
+const AT_ONCE: usize = 8;
+/// Runs taken on at once, most of which wait for their turn. What is more is found by the next sweep.
+const TAKEN_ON: usize = 64;
+
+/// The runs whose last hooks this process delivers without having driven them.
+#[derive(Debug)]
+pub(crate) struct Announcements {
+    runs: Mutex<HashSet<i64>>,
+    turns: Arc<Semaphore>,
+}
+
+impl Default for Announcements {
+    fn default() -> Self {
+        Self { runs: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+impl Announcements {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+/// A run in the set, until this is dropped.
+struct Announcing {
+    engine: AiEngine,
+    run: i64,
+}
+
+impl Drop for Announcing {
+    fn drop(&mut self) {
+        let runs = &self.engine.announcements().runs;
+        runs.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.run);
+    }
+}
+
+impl AiEngine {
+    /// `None`: a task of this process announces the run already, or drives it, or there are too many.
+    fn take_on(&self, run: i64, most: usize) -> Option<Announcing> {
+        let mut runs = self.announcements().runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.len() >= most || self.registry().get(run).is_some() || !runs.insert(run) {
+            return None;
+        }
+        Some(Announcing { engine: self.clone(), run })
+    }
+
+    /// Delivers the last hooks of an ended run in the background. `false`: this process does so already, it failed a moment
+    /// ago, or there is too much to do.
+    pub(super) fn announce_later(&self, run: i64) -> bool {
+        let Some(runtime) = self.runtime().filter(|_| self.troubles().may_try(run)) else {
+            return false;
+        };
+        let Some(taken) = self.take_on(run, TAKEN_ON) else {
+            return false;
+        };
+        let mut closing = self.closing().subscribe();
+        runtime.spawn(async move {
+            let engine = taken.engine.clone();
+            // Shutdown leaves them to the next process.
+            tokio::select! {
+                _ = closing.wait_for(|closing| *closing) => {}
+                () = announce(&engine, taken) => {}
+            }
+        });
+        true
+    }
+
+    /// Delivers the last hooks of an ended run, unless somebody does already.
+    pub(super) async fn announce_now(&self, run: i64) {
+        if let Some(taken) = self.take_on(run, usize::MAX) {
+            announce(self, taken).await;
+        }
+    }
+}
+
+async fn announce(engine: &AiEngine, taken: Announcing) {
+    let run = taken.run;
+    let turns = Arc::clone(&engine.announcements().turns);
+    let Ok(_turn) = turns.acquire_owned().await else { return };
+    engine.lease().keep(engine);
+    match try_announce(engine, run).await {
+        Ok(true) => engine.troubles().passed(run),
+        // The owner could not be loaded, which was logged.
+        Ok(false) => engine.troubles().failed(run),
+        Err(error) => {
+            engine.troubles().failed(run);
+            let error = with_causes(&error);
+            tracing::warn!(
+                run,
+                error,
+                "the last hooks of a run could not be delivered; tried again later"
+            );
+        }
+    }
+}
+
+/// `false`: they are still to be delivered.
+async fn try_announce(engine: &AiEngine, id: i64) -> Result<bool> {
+    let (worker, lease, asked) =
+        (engine.worker().to_owned(), engine.options().lease, Instant::now());
+    let claimed = engine.store().write(move |session| {
+        let claimed = runs::claim_announcement(session, id, &worker)?;
+        let Locking::Got(row) = claimed else { return Ok(None) };
+        workers::beat(session, &worker, lease)?;
+        let said = messages::of_run(session, id)?;
+        Ok(Some((Run::from(row), said)))
+    });
+    // Delivered, somebody else's, or locked by a transaction of the host: then the next sweep finds it.
+    let Some((run, said)) = claimed.await? else { return Ok(true) };
+    engine.lease().extended(asked);
+    let said = said.into_iter().filter(Message::is_assistant).collect();
+    if !deliver_end(engine, run, said).await {
+        return Ok(false);
+    }
+    let noted = engine.store().write(move |session| {
+        runs::announced(session, id)?;
+        crash::point!("late_announce.committing");
+        Ok(())
+    });
+    noted.await?;
+    crash::point!("late_announce.committed");
+    Ok(true)
+}
+
+/// Waits for the hooks of a run that was driven here and has ended, beside whatever its conversation does next.
+pub(super) fn finish(driving: Driving, mut hooks: Guarded<bool>) {
+    tokio::spawn(async move {
+        let (engine, live) = (driving.engine(), driving.live());
+        let delivered = tokio::select! {
+            // Each remaining call has its own time limit.
+            delivered = hooks.ended() => matches!(delivered, Ok(true)),
+            () = live.released() => false,
+        };
+        drop(hooks);
+        if !delivered {
+            return;
+        }
+        let id = live.id;
+        let noted = persist(engine, move |session| {
+            runs::announced(session, id)?;
+            crash::point!("announce.committing");
+            Ok(())
+        });
+        if let Err(error) = noted.await {
+            // The run has ended all the same; recovery repeats its last hooks.
+            tracing::warn!(
+                run = id,
+                error = with_causes(&error),
+                "could not note that the last hooks were called"
+            );
+        }
+        crash::point!("announce.committed");
+    });
+}
