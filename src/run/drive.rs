@@ -12,7 +12,7 @@ use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
 use crate::model::{AssistantDefinition, RemoteState, Role, Run, RunRow};
-use crate::store::runs::{self, Claim, Fence, Locked, Locking};
+use crate::store::runs::{self, Claim, Fence, Locked, Locking, OF_THE_DATABASE};
 use crate::store::{messages, workers};
 use crate::task::Guarded;
 
@@ -149,9 +149,8 @@ fn not_ours<T>(live: &LiveRun, stop: Stop) -> Option<T> {
 }
 
 fn unstorable(live: &LiveRun) -> Outcome {
-    let state = live.state();
-    let refusal = state.refusal.clone().unwrap_or_default();
-    Outcome::broken("database", refusal, state.has_output(), RemoteState::Unknown)
+    let refusal = live.state().refusal.clone().unwrap_or_default();
+    Outcome::broken(OF_THE_DATABASE, refusal, false, RemoteState::Unknown)
 }
 
 async fn answer(engine: &AiEngine, live: &LiveRun, row: RunRow) -> Outcome {

@@ -110,7 +110,7 @@ impl AiEngine {
     /// Has runs driven that wait and that nobody drives: those behind the run `after`, a few at a time.
     pub(super) async fn look_for_waiting(&self, after: i64) -> Result<Waiting> {
         // An engine without a provider could only fail them.
-        if self.remote().is_none() {
+        if self.remote().is_none() || self.is_closing() {
             return Ok(Waiting::default());
         }
         let kinds = self.owner_kinds();

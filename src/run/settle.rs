@@ -21,7 +21,7 @@ use crate::store::deltas;
 use crate::store::items::{self, NewItem};
 use crate::store::messages::{self, NewMessage, SettledMessage};
 use crate::store::responses::{self, EndedCall};
-use crate::store::runs::{self, Claim, End, Fence, Locked};
+use crate::store::runs::{self, Claim, End, Fence, Locked, OF_THE_DATABASE};
 use crate::store::session::Session;
 
 /// All that the end of a run writes.
@@ -174,7 +174,9 @@ fn plan(live: &LiveRun, outcome: Outcome) -> Result<Settlement> {
         end.status = RunStatus::Incomplete;
         end.reason = Some("tool_calls".to_owned());
     }
-    if end.status == RunStatus::Failed && !messages.is_empty() {
+    // What the database refused is not only cut short: some of it may be nowhere.
+    let refused = end.reason.as_deref() == Some(OF_THE_DATABASE);
+    if end.status == RunStatus::Failed && !messages.is_empty() && !refused {
         end.status = RunStatus::Incomplete;
     }
     let ended_call = state

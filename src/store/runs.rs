@@ -273,6 +273,9 @@ pub(crate) fn count_attempt(session: &mut dyn Session, id: i64) -> Result<()> {
     Ok(())
 }
 
+/// The reason of a run that the database refuses.
+pub(crate) const OF_THE_DATABASE: &str = "database";
+
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
@@ -286,7 +289,7 @@ impl End {
     pub(crate) fn failed_in_the_database(refusal: String) -> Self {
         Self {
             status: RunStatus::Failed,
-            reason: Some("database".to_owned()),
+            reason: Some(OF_THE_DATABASE.to_owned()),
             error: Some(refusal),
         }
     }

@@ -39,5 +39,6 @@ mod pools;
 mod processes;
 mod recovery;
 mod tolerance;
+mod upkeep;
 mod wire;
 mod work;

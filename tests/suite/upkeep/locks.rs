@@ -1,0 +1,189 @@
+//! A host's transaction that has rows of ours locked holds up what it has locked, and nothing else. Row locks are
+//! PostgreSQL's; on SQLite a writer holds up every other one, for as long as the host lets it.
+#![cfg(feature = "postgres")]
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use ai_engine::testing::{Gate, Reply};
+use ai_engine::{Busy, Run, RunStatus, prelude::*};
+
+use super::{beside, status};
+use crate::support::*;
+
+/// A transaction of the host's that has locked what a statement returns, until this is dropped.
+struct Held {
+    release: Option<mpsc::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Held {
+    fn new(db: &Postgres, sql: String) -> Self {
+        let (release, wait) = mpsc::channel();
+        let (ready, begun) = mpsc::channel();
+        let db = db.clone();
+        let thread = std::thread::spawn(move || {
+            db.with(|conn| {
+                conn.transaction(&mut |conn| {
+                    conn.execute(&sql);
+                    ready.send(()).unwrap();
+                    let _ = wait.recv();
+                    Ok(())
+                })
+            })
+            .unwrap();
+        });
+        begun.recv().unwrap();
+        Self { release: Some(release), thread: Some(thread) }
+    }
+
+    fn runs(db: &Postgres, runs: &[Run]) -> Self {
+        let ids: Vec<String> = runs.iter().map(|run| run.id.to_string()).collect();
+        let ids = ids.join(", ");
+        Self::new(db, format!("SELECT id FROM ai_engine_runs WHERE id IN ({ids}) FOR UPDATE"))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.release.take();
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Postgres) -> F) {
+    if let Some(db) = Postgres::fresh() {
+        in_time(test(db)).await;
+    }
+}
+
+async fn waiting(host: &Host<Postgres>, count: usize) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for _ in 0..count {
+        runs.push(submit_undriven(host, &host.thread().await));
+    }
+    runs
+}
+
+/// A claim must not wait for the run while it holds what the heartbeat needs, nor keep a connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn locked_runs_hold_up_neither_the_lease_nor_other_runs() {
+    on_postgres(|db| async {
+        let lease = Duration::from_secs(1);
+        let host = Host::with(db, |builder| builder.lease(lease)).await;
+        // More than there are connections.
+        let locked = waiting(&host, 6).await;
+        let held = Held::runs(&host.db, &locked);
+        let gate = Gate::new();
+        host.fake.reply_to("Wait", Reply::text("waited").hold_at(5, gate.clone()));
+        let (long, short) = (host.thread().await, host.thread().await);
+        let long = host.teller.ai_engine_run(&host.engine, &long, "Wait").submit().await.unwrap();
+        gate.reached().await;
+
+        assert_eq!(host.engine.start().await.unwrap().driven, 6);
+        let answer = host.teller.ai_engine_run(&host.engine, &short, "Tell me").await.unwrap();
+        assert_eq!(answer.run.status, RunStatus::Completed);
+        let ends = || host.db.number("SELECT max(lease_ends_at) FROM ai_engine_workers");
+        let begun = ends();
+        until(|| ends() > begun + 2_500).await;
+        assert_eq!(beside(&host).recover().await.unwrap().settled, 0, "nobody's lease has ended");
+        for run in &locked {
+            assert_eq!(status(&host.db, run.id), "queued");
+        }
+
+        gate.open();
+        drop(held);
+        for run in locked.iter().chain([&long]) {
+            let answer = host.engine.answer(run.id).await.unwrap();
+            assert_eq!(answer.run.status, RunStatus::Completed);
+        }
+    })
+    .await;
+}
+
+/// What ends while it is locked waits without a connection in hand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_that_are_locked_when_they_end_hold_up_no_other() {
+    on_postgres(|db| async {
+        let host = Host::new(db).await;
+        let gate = Gate::new();
+        let mut runs = Vec::new();
+        for _ in 0..6 {
+            host.fake.reply(Reply::deltas(["Once ", "upon"]).hold_at(5, gate.clone()));
+            let thread = host.thread().await;
+            let request = host.teller.ai_engine_run(&host.engine, &thread, "Tell me");
+            runs.push(request.submit().await.unwrap());
+        }
+        gate.reached_by(6).await;
+        let stored = "SELECT count(*) FROM ai_engine_messages WHERE content = 'Once '";
+        until(|| host.db.number(stored) == 6).await;
+        let held = Held::runs(&host.db, &runs);
+        gate.open();
+        let thread = host.thread().await;
+        let answer = host.teller.ai_engine_run(&host.engine, &thread, "And me").await.unwrap();
+        assert_eq!(answer.run.status, RunStatus::Completed);
+        drop(held);
+        for run in runs {
+            assert_eq!(host.engine.answer(run.id).await.unwrap().text(), "Once upon");
+        }
+    })
+    .await;
+}
+
+/// The window in which a run was forgotten: it cannot be claimed yet while the one before it ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_is_locked_while_the_one_before_it_ends_is_driven() {
+    on_postgres(|db| async {
+        let host = Host::new(db).await;
+        let thread = host.thread().await;
+        let gate = Gate::new();
+        host.fake.reply_to("one", Reply::deltas(["1", "."]).hold_at(5, gate.clone()));
+        host.fake.reply_to("two", Reply::text("2"));
+        let first = host.teller.ai_engine_run(&host.engine, &thread, "one").submit().await.unwrap();
+        gate.reached().await;
+        let other = beside(&host);
+        let second = host.teller.ai_engine_run(&other, &thread, "two").when_busy(Busy::Queue);
+        let second = second.submit().await.unwrap();
+        let held = Held::runs(&host.db, std::slice::from_ref(&second));
+        // Both processes are asked for it.
+        other.recover().await.unwrap();
+        host.engine.recover().await.unwrap();
+        gate.open();
+        host.engine.answer(first.id).await.unwrap();
+        drop(held);
+        assert_eq!(other.answer(second.id).await.unwrap().text(), "2");
+    })
+    .await;
+}
+
+/// Each commit of an end takes as long as a slow disk; the next question comes meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_during_a_slow_commit_of_the_end_is_answered() {
+    on_postgres(|db| async {
+        let host = Host::new(db).await;
+        host.db.execute(
+            "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$; \
+             CREATE CONSTRAINT TRIGGER slowly AFTER UPDATE ON ai_engine_runs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW \
+             WHEN (NEW.status IN ('in_progress', 'completed') AND NEW.announced_at IS NULL) EXECUTE FUNCTION slowly();",
+        );
+        let other = beside(&host);
+        for engine in [&host.engine, &other] {
+            let thread = host.thread().await;
+            host.hub.forget();
+            host.fake.reply_to("one", Reply::text("the last words"));
+            let first =
+                host.teller.ai_engine_run(&host.engine, &thread, "one").submit().await.unwrap();
+            host.hub.until_text("the last words").await;
+            let mut behind = Vec::new();
+            for _ in 0..3 {
+                let request = host.teller.ai_engine_run(engine, &thread, "two");
+                behind.push(request.when_busy(Busy::Queue).submit().await.unwrap());
+            }
+            host.engine.answer(first.id).await.unwrap();
+            for run in behind {
+                assert_eq!(engine.answer(run.id).await.unwrap().run.status, RunStatus::Completed);
+            }
+        }
+    })
+    .await;
+}
