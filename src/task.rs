@@ -3,35 +3,27 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::task::{AbortHandle, JoinError, JoinHandle};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::engine::AiEngine;
 
-/// Ends a task when dropped.
-pub(crate) struct AbortOnDrop(pub(crate) AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// A task that ends when this is dropped.
-pub(crate) struct Guarded<T> {
-    task: JoinHandle<T>,
-    _abort: AbortOnDrop,
-}
+pub(crate) struct Guarded<T>(JoinHandle<T>);
 
 impl<T: Send + 'static> Guarded<T> {
     pub(crate) fn spawn(work: impl Future<Output = T> + Send + 'static) -> Self {
-        let task = tokio::spawn(work);
-        let _abort = AbortOnDrop(task.abort_handle());
-        Self { task, _abort }
+        Self(tokio::spawn(work))
     }
 
     /// Its end. Dropping the future leaves the task going.
     pub(crate) async fn ended(&mut self) -> Result<T, JoinError> {
-        (&mut self.task).await
+        (&mut self.0).await
+    }
+}
+
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -64,10 +64,9 @@ pub(super) fn cancel(session: &mut dyn Session, engine: &AiEngine, id: i64) -> R
     });
     match taken {
         Ok(Taken::Settled) => Ok(Cancelled::Ended),
-        Ok(Taken::Nothing | Taken::Queued) => Ok(Cancelled::Asked),
         Err(error) if error.lost_connection() => Err(error),
-        // The sweeps end it with less.
-        Err(_) => Ok(Cancelled::Asked),
+        // What cannot be ended here is ended by the sweeps, with less.
+        Ok(Taken::Nothing | Taken::Queued) | Err(_) => Ok(Cancelled::Asked),
     }
 }
 

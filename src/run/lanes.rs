@@ -36,7 +36,7 @@ pub(crate) struct Lanes {
 
 #[derive(Debug)]
 struct Lane {
-    task: u64,
+    number: u64,
     /// Somebody wants one more look.
     woken: bool,
 }
@@ -81,13 +81,13 @@ fn start(engine: &AiEngine, of: Messageable, submitted: Option<&Run>) {
         lane.woken = true;
         return;
     }
-    let task = lanes.tasks.fetch_add(1, Ordering::Relaxed);
-    awake.insert(of, Lane { task, woken: false });
+    let number = lanes.tasks.fetch_add(1, Ordering::Relaxed);
+    awake.insert(of, Lane { number, woken: false });
     // Readers find the run in this process from now on, and need not ask the database.
     let first = submitted.and_then(|run| Driving::enter(engine, run.clone()));
     drop(awake);
     engine.feeds().nudge();
-    let lane = Task { engine: engine.clone(), of, task };
+    let lane = Task { engine: engine.clone(), of, number };
     runtime.spawn(async move {
         let lane = lane;
         drive_all(&lane.engine, of, first).await;
@@ -98,13 +98,13 @@ fn start(engine: &AiEngine, of: Messageable, submitted: Option<&Run>) {
 struct Task {
     engine: AiEngine,
     of: Messageable,
-    task: u64,
+    number: u64,
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
         let mut awake = self.engine.lanes().lock();
-        if awake.get(&self.of).is_some_and(|lane| lane.task == self.task) {
+        if awake.get(&self.of).is_some_and(|lane| lane.number == self.number) {
             awake.remove(&self.of);
         }
     }

@@ -17,7 +17,7 @@ const ONE_TRY: Duration = Duration::from_millis(TRY_MS.unsigned_abs() * 3 / 4);
 /// The wait between two tries of our own database, and the shortest one between two looks.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait between two looks.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// The task that works the outbox.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use crate::engine::AiEngine;
 use crate::error::{HookResult, Result, with_causes};
 use crate::hooks::{Change, HookContext, LoadedOwner};
 use crate::model::{Message, Messageable, Run};
-use crate::task::AbortOnDrop;
+use crate::task::Guarded;
 
 /// Delivers what happens to a run until it has ended. `false`: its last hooks are still to be delivered.
 pub(super) async fn deliver(engine: AiEngine, live: Arc<LiveRun>) -> bool {
@@ -177,10 +177,9 @@ async fn guarded(
     call: impl Future<Output = HookResult> + Send + 'static,
 ) {
     let limit = engine.options().hook_timeout;
-    let task = tokio::spawn(call);
-    // Also when whoever waits here is dropped.
-    let _abort = AbortOnDrop(task.abort_handle());
-    match tokio::time::timeout(limit, task).await {
+    // It ends as well when whoever waits here is dropped.
+    let mut task = Guarded::spawn(call);
+    match tokio::time::timeout(limit, task.ended()).await {
         Ok(Ok(Ok(()))) => {}
         Ok(Ok(Err(error))) => tracing::warn!(run, hook, error = %error, "a hook failed"),
         Ok(Err(error)) => tracing::error!(run, hook, %error, "a hook panicked"),

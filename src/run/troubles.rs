@@ -82,7 +82,7 @@ mod tests {
         assert!(troubles.may_try(1));
         for wait in [1, 2, 4, 8] {
             troubles.failed(1);
-            tokio::time::advance(Duration::from_secs(wait) - Duration::from_millis(1)).await;
+            tokio::time::advance(Duration::from_millis(wait * 1_000 - 1)).await;
             assert!(!troubles.may_try(1), "{wait}");
             assert!(troubles.may_try(2));
             tokio::time::advance(Duration::from_millis(1)).await;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ai_engine::testing::Reply;
-use ai_engine::{OpenAi, RunStatus, prelude::*};
+use ai_engine::testing::{Gate, Reply};
+use ai_engine::{Busy, OpenAi, RunStatus, prelude::*};
 use tokio::sync::Semaphore;
 
 use super::beside;
@@ -11,79 +11,79 @@ use crate::support::*;
 
 on_each_database!(
     last_hooks_of_a_run_cancelled_while_it_waited_come_once,
+    last_hooks_that_several_look_for_come_once,
     recovery_waits_neither_for_hooks_nor_for_the_provider,
 );
 
-async fn last_hooks_of_a_run_cancelled_while_it_waited_come_once<D: TestDatabase>(db: D) {
-    let host = Host::new(db).await;
-    let go_on = Arc::new(Semaphore::new(0));
-    let others = [beside(&host), beside(&host)];
-    let waits = Arc::clone(&go_on);
-    host.hub.behave(Manner::deed(move |_, heard| {
+/// Hooks that wait until they are let go.
+fn hold<D>(host: &Host<D>) -> Arc<Semaphore> {
+    let let_go = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&let_go);
+    host.hub.behave(Manner::deed(move |_, _| {
         let waits = Arc::clone(&waits);
         async move {
-            if matches!(&heard, Heard::Run(run) if run.status == RunStatus::Cancelled) {
-                waits.acquire().await?.forget();
-            }
+            waits.acquire().await?.forget();
             Ok(())
         }
     }));
+    let_go
+}
+
+async fn last_hooks_of_a_run_cancelled_while_it_waited_come_once<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let others = [beside(&host), beside(&host)];
     for other in &others {
         other.start().await.unwrap();
     }
-    for _ in 0..5 {
-        // An engine nobody started: it alone knows of the run at first.
-        let thread = host.thread().await;
-        host.hub.forget();
-        let run = submit_undriven(&host, &thread);
-        let cancelled = run.cancel(&host.engine).await;
-        // One of the others may have begun to drive it.
-        let Ok(cancelled) = cancelled else { panic!("{cancelled:?}") };
-        if cancelled.status == RunStatus::Cancelled {
-            continue;
-        }
-        go_on.add_permits(1);
-        until_announced(&host.db).await;
-    }
-    go_on.add_permits(100);
-    until_announced(&host.db).await;
-
-    // The hooks of one run that hang, and everybody who looks meanwhile.
     let thread = host.thread().await;
-    let (begun, waits) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (began, wait) = (Arc::clone(&begun), Arc::clone(&waits));
-    host.hub.behave(Manner::deed(move |_, _| {
-        let (began, wait) = (Arc::clone(&began), Arc::clone(&wait));
-        async move {
-            began.add_permits(1);
-            wait.acquire().await?.forget();
-            Ok(())
-        }
-    }));
-    host.hub.forget();
-    let lonely = engine(&host.db, &host.fake, &host.hub, |builder| builder);
-    let gate = ai_engine::testing::Gate::new();
+    let gate = Gate::new();
     host.fake.reply(Reply::text("1").hold_at(0, gate.clone()));
-    let first = host.teller.ai_engine_run(&lonely, &thread, "one").submit().await.unwrap();
+    let first = host.teller.ai_engine_run(&host.engine, &thread, "one").submit().await.unwrap();
     gate.reached().await;
-    let second = host.teller.ai_engine_run(&lonely, &thread, "two");
-    let second = second.when_busy(ai_engine::Busy::Queue).submit().await.unwrap();
-    let cancelling = lonely.clone();
-    let cancelling = tokio::spawn(async move { cancelling.cancel(second.id).await });
-    // Those of the first run's beginning may be waiting as well.
-    until(|| host.hub.of_run(second.id).len() == 1).await;
-    for other in &others {
-        other.recover().await.unwrap();
-        other.recover().await.unwrap();
+    let second = host.teller.ai_engine_run(&host.engine, &thread, "two").when_busy(Busy::Queue);
+    let second = second.submit().await.unwrap();
+    let let_go = hold(&host);
+    let (engine, run) = (host.engine.clone(), second.clone());
+    let cancelling = tokio::spawn(async move { run.cancel(&engine).await });
+    until(|| !host.hub.of_run(second.id).is_empty()).await;
+    // Everybody looks meanwhile.
+    for engine in others.iter().chain([&host.engine]) {
+        engine.recover().await.unwrap();
+        engine.recover().await.unwrap();
     }
-    lonely.recover().await.unwrap();
-    waits.add_permits(1_000);
-    begun.acquire().await.unwrap().forget();
+    let_go.add_permits(1_000);
     assert_eq!(cancelling.await.unwrap().unwrap().status, RunStatus::Cancelled);
     gate.open();
-    lonely.answer(first.id).await.unwrap();
+    host.engine.answer(first.id).await.unwrap();
     until_announced(&host.db).await;
     assert_eq!(host.hub.of_run(second.id).len(), 1, "{:?}", host.hub.of_run(second.id));
+}
+
+async fn last_hooks_that_several_look_for_come_once<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    until_announced(&host.db).await;
+    host.hub.forget();
+    host.db.execute("UPDATE ai_engine_runs SET announced_at = NULL, lease_owner = 'dead'");
+    let let_go = hold(&host);
+    let engines = [beside(&host), beside(&host), beside(&host)];
+    let looks = engines.iter().flat_map(|engine| [engine.recover(), engine.recover()]);
+    for looked in futures_util::future::join_all(looks).await {
+        looked.unwrap();
+    }
+    until(|| !host.hub.all().is_empty()).await;
+    for engine in &engines {
+        engine.recover().await.unwrap();
+    }
+    let_go.add_permits(1_000);
+    until_announced(&host.db).await;
+    assert_eq!(
+        host.hub.of_run(answer.run.id).len(),
+        2,
+        "its message and its end: {:?}",
+        host.hub.all()
+    );
 }
 
 async fn recovery_waits_neither_for_hooks_nor_for_the_provider<D: TestDatabase>(db: D) {

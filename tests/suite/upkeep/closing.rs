@@ -47,7 +47,7 @@ async fn shutdown_does_not_wait_for_a_database_that_is_locked<D: TestDatabase>(d
     host.teller.ai_engine_run(&host.engine, &thread, "Tell me").submit().await.unwrap();
     host.hub.until_text("Once ").await;
     let (release, wait) = std::sync::mpsc::channel::<()>();
-    let (ready, begun) = std::sync::mpsc::channel();
+    let (ready, locked_now) = std::sync::mpsc::channel();
     let locked = host.db.clone();
     let holding = std::thread::spawn(move || {
         let tables = ["runs", "workers", "assistant_threads"];
@@ -65,7 +65,7 @@ async fn shutdown_does_not_wait_for_a_database_that_is_locked<D: TestDatabase>(d
             })
         })
     });
-    begun.recv().unwrap();
+    locked_now.recv().unwrap();
     // A submit that waits for the lock, too.
     let (engine, teller) = (host.engine.clone(), host.teller.clone());
     let submitting =

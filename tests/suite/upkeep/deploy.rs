@@ -79,7 +79,13 @@ async fn a_submit_in_the_hosts_transaction_does_so_too<D: TestDatabase>(db: D) {
     let submit = |conn: &mut dyn HostConnection| requests.pop().unwrap().submit_in(conn.session());
     let mut run = None;
     let mut submit = submit;
-    host.db.with(|conn| conn.transaction(&mut |conn| Ok(run = Some(submit(conn)?)))).unwrap();
+    let submitted = host.db.with(|conn| {
+        conn.transaction(&mut |conn| {
+            run = Some(submit(conn)?);
+            Ok(())
+        })
+    });
+    submitted.unwrap();
     let answer = host.engine.answer(run.unwrap().id).await.unwrap();
     assert_eq!(answer.run.status, RunStatus::Completed);
     assert_eq!(status(&host.db, lost.id), "incomplete interrupted");
