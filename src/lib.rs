@@ -74,6 +74,7 @@ mod handle;
 mod hooks;
 mod model;
 pub mod openai;
+mod owned_runs;
 mod protocol;
 mod record;
 mod run;
@@ -93,6 +94,7 @@ pub use handle::Messages;
 pub use hooks::{HookContext, MessageHooks};
 pub use model::*;
 pub use openai::OpenAi;
+pub use owned_runs::OwnedRuns;
 pub use record::Record;
 // For tests that have a process die.
 #[cfg(feature = "testing")]
@@ -119,5 +121,5 @@ pub struct Readme;
 
 /// The traits a host implements.
 pub mod prelude {
-    pub use crate::{Assistable, Chattable, MessageHooks, Record, Threadable};
+    pub use crate::{Assistable, Chattable, MessageHooks, OwnedRuns, Record, Threadable};
 }

@@ -77,15 +77,7 @@ impl Writer {
         engine.registry().is_empty() || self.running.swap(true, Ordering::SeqCst)
     }
 
-    /// Output arrived: its row is wanted at once if it is the first, so that hooks need not wait for a tick.
-    pub(crate) fn wake_for(&self, live: &LiveRun) {
-        let first = live.state().messages.iter().any(|message| message.row.is_none());
-        if first {
-            self.early.notify_one();
-        }
-    }
-
-    /// Flushes without waiting for the tick.
+    /// Flushes without waiting for the tick: a first output wants its row at once, so that hooks need not wait.
     pub(crate) fn hurry(&self) {
         self.early.notify_one();
     }
@@ -212,7 +204,7 @@ async fn takes_writes(engine: &AiEngine) -> bool {
 fn gain(run: &LiveRun, all: bool, most: usize) -> Option<Gain> {
     let state = run.state();
     let claim = state.claim.filter(|_| !state.settling)?;
-    let everything = all || state.unflushed() > most;
+    let everything = all || state.has_unflushed(most);
     let mut messages = Vec::new();
     for message in &state.messages {
         let row = match &message.row {
@@ -320,14 +312,19 @@ fn note(run: &LiveRun, gain: &Gain, rows: Vec<Option<Message>>) {
             call.identified = true;
         }
         for (gained, row) in gain.messages.iter().zip(rows) {
-            for message in state.messages.iter_mut().filter(|message| message.slot == gained.slot) {
-                message.stored = gained.offset + gained.text.len();
-                if row.is_none() {
-                    crash::point!("deltas.committed");
-                } else {
-                    crash::point!("row.committed");
-                    message.row.clone_from(&row);
-                }
+            let first = row.is_some();
+            if state.message(gained.slot).is_some() {
+                state.change(gained.slot, |message| {
+                    message.stored = gained.offset + gained.text.len();
+                    if first {
+                        message.row = row;
+                    }
+                });
+            }
+            if first {
+                crash::point!("row.committed");
+            } else {
+                crash::point!("deltas.committed");
             }
         }
     });
@@ -340,11 +337,11 @@ async fn look_again(engine: &AiEngine, run: &LiveRun) -> Result<()> {
     run.update(|state| {
         for row in stored.into_iter().filter(Message::is_assistant) {
             let slot = row.position - 1;
-            for message in state.messages.iter_mut().filter(|message| message.slot == slot) {
-                if message.text.starts_with(&row.content) {
+            if state.message(slot).is_some_and(|message| message.text.starts_with(&row.content)) {
+                state.change(slot, |message| {
                     message.stored = row.content.len();
-                    message.row.get_or_insert_with(|| row.clone());
-                }
+                    message.row.get_or_insert(row);
+                });
             }
         }
     });

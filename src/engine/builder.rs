@@ -183,6 +183,7 @@ impl<D: Database> EngineBuilder<D> {
             troubles: Troubles::default(),
             second_look: AtomicBool::new(false),
             closing: watch::Sender::new(false),
+            closed: watch::Sender::new(false),
             submitting: tokio::sync::RwLock::default(),
             runtime: Handle::try_current().ok(),
         };

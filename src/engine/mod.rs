@@ -57,6 +57,8 @@ struct Inner {
     second_look: AtomicBool,
     /// The engine takes no new run.
     closing: watch::Sender<bool>,
+    /// Its last words are stored: whoever reads here need not wait for more.
+    closed: watch::Sender<bool>,
     /// Read by whoever submits, until the run is driven.
     submitting: tokio::sync::RwLock<()>,
 }
@@ -90,7 +92,7 @@ impl AiEngine {
         self.inner.store.read(migrate::migrate).await
     }
 
-    /// The run with this id.
+    /// The run with this id. It checks nobody: for a run of a certain owner see [`OwnedRuns::run`](crate::OwnedRuns::run).
     ///
     /// # Errors
     ///
@@ -99,7 +101,7 @@ impl AiEngine {
         self.inner.store.read(move |session| runs::require(session, id)).await
     }
 
-    /// The messages of a run, in order: the user's and the model's.
+    /// The messages of a run, in order: the user's and the model's. It checks nobody: whoever has the run has them.
     ///
     /// # Errors
     ///
@@ -109,13 +111,23 @@ impl AiEngine {
         self.inner.store.read(move |session| messages::of_run(session, id)).await
     }
 
-    /// Waits for a run to end and returns its answer.
+    /// Waits for a run to end, whichever process drives it, and returns its answer. It checks nobody: any run of the
+    /// database is found by its id.
+    ///
+    /// A run that waits, or that nobody drives yet, is waited for; a started engine ([`start`](Self::start)) sees to it that
+    /// each comes to an end.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the run going.
     ///
     /// # Errors
     ///
     /// [`Error::RunFailed`] when it ended without an answer, [`Error::RunGone`] when it was deleted,
-    /// [`Error::NotDriven`] when this process had to give it up, or the database's.
+    /// [`Error::NotDriven`] when this process had to give it up, [`Error::ShuttingDown`] when the engine was shut down
+    /// before the run ended, or the database's.
     pub async fn answer(&self, run: i64) -> Result<Answer> {
+        self.keep_up();
         if let Some(live) = self.inner.registry.get(run) {
             let failure = live.wait(|state| state.finished.then(|| state.failure.clone())).await;
             if let Some(message) = failure {
@@ -142,8 +154,14 @@ impl AiEngine {
                 let messages = said.into_iter().filter(Message::is_assistant).collect();
                 return Ok(Answer { run: ended, messages });
             }
-            // Another process drives it.
-            tokio::time::sleep(crate::writer::TICK).await;
+            // Another process drives it, or nobody yet: one look into the database tells all who wait.
+            let mut events = ended.events(self);
+            while let Some(event) = events.next().await {
+                event?;
+            }
+            if *self.inner.closed.borrow() {
+                return Err(Error::ShuttingDown);
+            }
         }
     }
 
@@ -231,6 +249,11 @@ impl AiEngine {
     /// Whether the engine is being shut down.
     pub(crate) fn closing(&self) -> &watch::Sender<bool> {
         &self.inner.closing
+    }
+
+    /// Whether the engine was shut down.
+    pub(crate) fn closed(&self) -> &watch::Sender<bool> {
+        &self.inner.closed
     }
 
     pub(crate) fn submitting(&self) -> &tokio::sync::RwLock<()> {

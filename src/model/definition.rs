@@ -31,6 +31,20 @@ const METADATA_PAIRS: usize = 16;
 const METADATA_KEY_CHARS: usize = 64;
 const METADATA_VALUE_CHARS: usize = 512;
 
+/// Most levels of a JSON value: `serde_json` reads 128 back, of which some are around it.
+const DEEPEST: usize = 64;
+
+/// Whether a value has more levels of arrays and objects than this.
+fn is_deep(value: &Value, levels: usize) -> bool {
+    let inner = |value: &Value| is_deep(value, levels - 1);
+    match value {
+        Value::Array(_) | Value::Object(_) if levels == 0 => true,
+        Value::Array(values) => values.iter().any(inner),
+        Value::Object(fields) => fields.values().any(inner),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 /// Request fields that the engine or a setter of the definition owns.
 const OWNED_PARAMETERS: [&str; 15] = [
     "model",
@@ -144,6 +158,7 @@ impl AssistantDefinition {
     ///
     /// [`Error::Invalid`] for the first field that is out of its limits.
     pub fn validate(&self) -> Result<()> {
+        self.validate_depth()?;
         if self.model.trim().is_empty() {
             return Err(Error::invalid("model", &self.model, "must name a model of the provider"));
         }
@@ -198,6 +213,24 @@ impl AssistantDefinition {
         self.tools.iter().try_for_each(|tool| json_without_nul("tools", tool))?;
         self.reasoning.iter().try_for_each(|reasoning| json_without_nul("reasoning", reasoning))?;
         Ok(())
+    }
+
+    /// What is nested too deep could be stored and never be read again. First of all: other checks go down as far.
+    fn validate_depth(&self) -> Result<()> {
+        let nested = [
+            ("tools", self.tools.iter().any(|tool| is_deep(tool, DEEPEST))),
+            ("parameters", self.parameters.values().any(|value| is_deep(value, DEEPEST))),
+            ("metadata", self.metadata.values().any(|value| is_deep(value, DEEPEST))),
+            ("reasoning", self.reasoning.iter().any(|value| is_deep(value, DEEPEST))),
+        ];
+        match nested.into_iter().find(|(_, deep)| *deep) {
+            Some((field, _)) => {
+                let reason =
+                    format!("may be nested {DEEPEST} levels deep at most; make it flatter");
+                Err(Error::invalid(field, "deeper JSON", reason))
+            }
+            None => Ok(()),
+        }
     }
 
     fn validate_metadata(&self) -> Result<()> {
@@ -335,6 +368,24 @@ mod tests {
         );
         assert!(refused(&base().instructions("a\0b")).contains("NUL"));
         assert!(refused(&base().parameter("user", "a\0b")).contains("NUL"));
+    }
+
+    #[test]
+    fn json_that_could_not_be_read_back_is_refused_by_its_field() {
+        let nested = |levels: usize| (0..levels).fold(json!(1), |value, _| json!([value]));
+        let base = || AssistantDefinition::new("m");
+        base().parameter("x", nested(DEEPEST)).validate().unwrap();
+        let tool = json!({"type": "function", "x": nested(DEEPEST)});
+        for (field, definition) in [
+            ("parameters", base().parameter("x", nested(DEEPEST + 1))),
+            ("tools", base().tool(tool)),
+            ("reasoning", base().reasoning(json!({"x": nested(200)}))),
+        ] {
+            let error = refused(&definition);
+            assert!(error.starts_with(field) && error.contains("64 levels"), "{error}");
+        }
+        let stored = serde_json::to_string(&base().parameter("x", nested(DEEPEST))).unwrap();
+        serde_json::from_str::<AssistantDefinition>(&stored).unwrap();
     }
 
     #[test]

@@ -133,6 +133,27 @@ impl Message {
         self.role == Role::Assistant
     }
 
+    /// The message when it was stored first, before any of its text.
+    pub(crate) fn as_it_began(&self) -> Self {
+        // Not a copy of the text, which may be long.
+        Self {
+            id: self.id,
+            messageable: self.messageable,
+            run_id: self.run_id,
+            seq: self.seq,
+            position: self.position,
+            role: self.role,
+            status: MessageStatus::Streaming,
+            content: String::new(),
+            model: self.model.clone(),
+            usage: self.usage,
+            remote_id: self.remote_id.clone(),
+            remote_state: self.remote_state,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+
     /// Whether it belongs to a chat (and not to an assistant thread).
     #[must_use]
     pub fn in_chat(&self) -> bool {

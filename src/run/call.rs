@@ -118,10 +118,12 @@ async fn once(
     while let Some(progress) = stream.next().await {
         match live.apply(progress.map_err(Broken::Stream)?) {
             Applied::Silently => {}
-            Applied::Text => {
+            Applied::Text { first, bytes } => {
                 crash::point!("output.arrived");
-                engine.writer().wake_for(live);
-                respect_limits(engine, live).await?;
+                if first {
+                    engine.writer().hurry();
+                }
+                respect_limits(engine, live, bytes).await?;
             }
             Applied::Ended(ended) => {
                 crash::point!("end.arrived");
@@ -137,19 +139,19 @@ async fn once(
 }
 
 /// Stops an endless answer; waits for the database when it falls behind.
-async fn respect_limits(engine: &AiEngine, live: &LiveRun) -> std::result::Result<(), Broken> {
-    let (longest, unflushed) = {
-        let state = live.state();
-        (state.messages.iter().map(|message| message.text.len()).max(), state.unflushed())
-    };
+async fn respect_limits(
+    engine: &AiEngine,
+    live: &LiveRun,
+    bytes: usize,
+) -> std::result::Result<(), Broken> {
     let limit = engine.options().max_message_bytes;
-    if longest.is_some_and(|bytes| bytes > limit) {
+    if bytes > limit {
         return Err(Broken::TooLong(limit));
     }
     let most = engine.options().max_unflushed_bytes;
-    if unflushed > most {
+    if live.state().has_unflushed(most) {
         engine.writer().hurry();
-        live.wait(|state| (state.unflushed() <= most).then_some(())).await;
+        live.wait(|state| (!state.has_unflushed(most)).then_some(())).await;
     }
     Ok(())
 }

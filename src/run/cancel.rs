@@ -30,7 +30,8 @@ impl Run {
 }
 
 impl AiEngine {
-    /// Stops a run; see [`Run::cancel`].
+    /// Stops a run; see [`Run::cancel`]. It checks nobody: for a run of a certain owner see
+    /// [`OwnedRuns::cancel`](crate::OwnedRuns::cancel).
     ///
     /// # Errors
     ///

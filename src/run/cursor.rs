@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -28,44 +29,69 @@ pub struct Cursor {
     pub(super) of: Messageable,
     /// The turn that was told last.
     pub(super) seq: i64,
-    pub(super) told: Told,
+    /// Shared with the events that were told, which are rarely kept.
+    pub(super) told: Arc<Told>,
 }
+
+/// Longest text form, in bytes: it travels in a header.
+const MOST_BYTES: usize = 8 * 1024;
+/// Unfinished messages that a text form tells apart. Of a run that writes more at once it tells that the run has begun; a
+/// reader that comes back is then told that run again.
+const MOST_MESSAGES: usize = 128;
+/// Beyond any id, number or length that there can be: nothing that is computed from one overflows.
+const LARGEST: i64 = 1 << 53;
 
 impl Cursor {
     /// The beginning of a conversation.
     pub(super) fn start(of: Messageable) -> Self {
-        let mut start = Self::at(of, 0);
-        start.told.ended = true;
-        start
+        Self { of, seq: 0, told: Arc::new(Told::all()) }
     }
 
     /// The beginning of a turn.
     pub(super) fn at(of: Messageable, seq: i64) -> Self {
-        Self { of, seq, told: Told::default() }
+        Self { of, seq, told: Arc::default() }
     }
 
     /// Behind this message, as far as it goes: for a page that shows [`list`](crate::Messages::list)ed messages and
     /// then follows what happens after the last of them.
     #[must_use]
     pub fn after(message: &Message) -> Self {
-        let mut cursor = Self::at(message.messageable, message.seq);
+        let mut told = Told::default();
         if message.run_id.is_none() {
-            cursor.told.ended = true;
+            told.ended = true;
         } else if !message.is_assistant() {
-            cursor.told.opening = Opening::Asked;
+            told.opening = Opening::Asked;
         } else {
             let slot = message.position - 1;
             let settled = message.status != MessageStatus::Streaming;
-            cursor.told.opening = Opening::Begun;
-            cursor.told.passed = slot;
-            cursor.told.messages.push(Seen::of(slot, &message.content, settled));
+            told.opening = Opening::Begun;
+            told.passed = slot;
+            told.messages.push(Seen::of(slot, &message.content, settled));
         }
-        cursor
+        Self { of: message.messageable, seq: message.seq, told: Arc::new(told) }
+    }
+
+    /// Fails for the cursor of another conversation.
+    pub(super) fn check(&self, of: Messageable) -> Result<()> {
+        if self.of == of {
+            return Ok(());
+        }
+        let reason = format!(
+            "belongs to {}, not to {of}; give the cursor of one of its own events, or none",
+            self.of
+        );
+        Err(Error::invalid("cursor", self.to_string(), reason))
+    }
+
+    /// The error of a cursor that is ahead of its conversation.
+    pub(super) fn is_ahead(&self) -> Error {
+        let reason = "is ahead of its conversation: it is from another database, or an earlier state of this one was restored";
+        Error::invalid("cursor", self.to_string(), reason)
     }
 
     /// The first turn of which something is left to tell.
     pub(super) fn wanted(&self) -> i64 {
-        self.seq + i64::from(self.told.ended)
+        self.seq.saturating_add(i64::from(self.told.ended))
     }
 }
 
@@ -88,6 +114,9 @@ impl fmt::Display for Cursor {
         })?;
         if self.told.passed > 0 {
             write!(f, "{}", self.told.passed)?;
+        }
+        if self.told.messages.len() > MOST_MESSAGES {
+            return Ok(());
         }
         for seen in &self.told.messages {
             write!(f, ".{}", seen.slot)?;
@@ -114,6 +143,9 @@ impl FromStr for Cursor {
 }
 
 fn parse(text: &str) -> Option<Cursor> {
+    if text.len() > MOST_BYTES {
+        return None;
+    }
     let mut parts = text.split('.');
     let conversation = parts.next()?;
     let of = match conversation.split_at_checked(1)? {
@@ -123,9 +155,13 @@ fn parse(text: &str) -> Option<Cursor> {
     };
     let turn = parts.next()?;
     let digits = turn.find(|c: char| !c.is_ascii_digit()).unwrap_or(turn.len());
-    let mut cursor = Cursor::at(of, number(&turn[..digits])?);
-    let told = &mut cursor.told;
-    let (stage, passed) = turn[digits..].split_at_checked(1).unwrap_or_default();
+    let (seq, rest) = turn.split_at_checked(digits)?;
+    let (seq, mut told) = (number(seq)?, Told::default());
+    let (stage, passed) = rest.split_at_checked(1).unwrap_or_default();
+    // A character of several bytes is no stage of ours.
+    if stage.is_empty() && !rest.is_empty() {
+        return None;
+    }
     match stage {
         "" => told.ended = true,
         "n" => told.opening = Opening::Nothing,
@@ -140,6 +176,12 @@ fn parse(text: &str) -> Option<Cursor> {
     for part in parts {
         let mut fields = part.split(':');
         let slot = number(fields.next()?)?;
+        // By their places, each once, and no more than we write.
+        if told.messages.len() == MOST_MESSAGES
+            || told.messages.last().is_some_and(|last| last.slot >= slot)
+        {
+            return None;
+        }
         told.messages.push(match (fields.next(), fields.next(), fields.next()) {
             (None, _, _) => Seen::new(slot, 0, 0, true),
             (Some(bytes), Some(digest), None) => {
@@ -149,12 +191,14 @@ fn parse(text: &str) -> Option<Cursor> {
             _ => return None,
         });
     }
+    let cursor = Cursor { of, seq, told: Arc::new(told) };
     // Whatever reads otherwise was not written by us.
     (cursor.to_string() == text).then_some(cursor)
 }
 
 fn number(digits: &str) -> Option<i64> {
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok());
+    number.flatten().filter(|number| *number <= LARGEST)
 }
 
 impl Serialize for Cursor {
@@ -213,6 +257,20 @@ mod tests {
             "ü1.2",
             "t1.2.0",
             "t1.99999999999999999999",
+            "t1.9223372036854775807",
+            "t9223372036854775807.1",
+            "t1.9007199254740993",
+            "t1.2b.0:9223372036854775807:1",
+            "t1.2b9223372036854775807",
+            "t1.2b.9223372036854775807",
+            "t1.2b.1.1",
+            "t1.2b.1.0",
+            "t1.2é",
+            "t1.2bé",
+            "t1.2b.é",
+            "té.2",
+            &format!("t1.2b{}", ".1".repeat(10_000)),
+            &(0..200).fold("t1.2b".to_owned(), |text, slot| format!("{text}.{slot}")),
         ];
         for text in texts {
             let refused = text.parse::<Cursor>().unwrap_err().to_string();

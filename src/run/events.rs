@@ -9,11 +9,13 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use super::cursor::Cursor;
+use super::feed::gone;
 use super::reader::Reader;
 use super::told::Change;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::model::{Message, Messageable, Run};
+use crate::store::{runs, threads};
 
 /// One thing that happened, and the place after it.
 ///
@@ -116,7 +118,8 @@ impl From<Change> for EventKind {
 /// an end. Nothing is missing and nothing told twice, whenever and wherever the reader comes.
 ///
 /// Text comes coalesced: a slow reader gets larger pieces, not a queue. What this process drives is told as it arrives;
-/// what others drive once it is stored, within half a second, by one look into the database for all readers.
+/// what others drive once it is stored, within half a second, by one look into the database for all readers. When the engine
+/// is shut down the stream ends, after what was stored by then; the reader goes on in another process, with its last cursor.
 ///
 /// # Errors
 ///
@@ -157,9 +160,44 @@ impl Events {
         Self { inner: follow(reader), ..self }
     }
 
-    /// The next event. Dropping the future loses none.
+    /// Begins behind the place that a browser gives back as `Last-Event-ID`, or at the beginning where there is none. Looks
+    /// before the first event whether this can be: an answer can still say what is wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error::Invalid) for a text that is no cursor, that of another thread or chat, or one ahead
+    /// of everything there is (another database's); [`Error::NotFound`](crate::Error::NotFound) when the thread or chat was
+    /// deleted; or the database's.
+    pub async fn resume(self, last_event_id: Option<&str>) -> Result<Self> {
+        let cursor = checked(&self.engine, self.of, last_event_id).await?;
+        Ok(match cursor {
+            Some(cursor) => self.after(cursor),
+            None => self,
+        })
+    }
+
+    /// The next event; `None` when the engine is shut down. Dropping the future loses none.
     pub async fn next(&mut self) -> Option<Result<Event>> {
         self.inner.next().await
+    }
+}
+
+/// The cursor that a text is, if it is one of this conversation, which is there.
+async fn checked(
+    engine: &AiEngine,
+    of: Messageable,
+    last_event_id: Option<&str>,
+) -> Result<Option<Cursor>> {
+    let text = last_event_id.map(str::trim).filter(|text| !text.is_empty());
+    let cursor = text.map(str::parse::<Cursor>).transpose()?;
+    if let Some(cursor) = &cursor {
+        cursor.check(of)?;
+    }
+    let heads = engine.store().read(move |session| threads::heads(session, &[of])).await?;
+    let next = heads.get(&of).copied().ok_or_else(|| gone(of))?;
+    match cursor {
+        Some(cursor) if cursor.wanted() > next => Err(cursor.is_ahead()),
+        cursor => Ok(cursor),
     }
 }
 
@@ -182,20 +220,42 @@ impl RunEvents {
         Self { inner: follow(reader), ..self }
     }
 
-    /// The next event; `None` after the run's end. Dropping the future loses none.
+    /// Begins behind the place that a browser gives back as `Last-Event-ID`; as [`Events::resume`].
+    ///
+    /// # Errors
+    ///
+    /// As there; [`Error::NotFound`](crate::Error::NotFound) when the run was deleted.
+    pub async fn resume(self, last_event_id: Option<&str>) -> Result<Self> {
+        let (id, of) = (self.run.id, self.run.messageable);
+        let cursor = checked(&self.engine, of, last_event_id).await?;
+        self.engine.store().read(move |session| runs::require(session, id)).await?;
+        Ok(match cursor {
+            Some(cursor) => self.after(cursor),
+            None => self,
+        })
+    }
+
+    /// The next event; `None` after the run's end, or when the engine is shut down. Dropping the future loses none.
     pub async fn next(&mut self) -> Option<Result<Event>> {
         self.inner.next().await
     }
 }
 
-/// Reads until the end or the first error.
+/// Reads until the end, the first error, or the engine's shutdown: a web server that ends in good order waits for the
+/// answers that it streams.
 fn follow(reader: Reader) -> Inner {
-    Box::pin(stream::unfold(Some(reader), |reader| async {
-        let mut reader = reader?;
-        match reader.next().await {
+    let closed = reader.engine().closed().subscribe();
+    Box::pin(stream::unfold(Some((reader, closed)), |reading| async {
+        let (mut reader, mut closed) = reading?;
+        let next = tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => return None,
+            next = reader.next() => next,
+        };
+        match next {
             Ok(Some(change)) => {
                 let event = Event { cursor: reader.cursor.clone(), kind: change.into() };
-                Some((Ok(event), Some(reader)))
+                Some((Ok(event), Some((reader, closed))))
             }
             Ok(None) => None,
             Err(error) => Some((Err(error), None)),

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use super::feed::Feed;
+use super::persist::{Verdict, verdict};
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
 use crate::model::Messageable;
@@ -111,6 +112,22 @@ pub(super) async fn look(engine: &AiEngine, feeds: &[Arc<Feed>]) -> Result<()> {
 }
 
 async fn answer(engine: &AiEngine, feeds: &[Arc<Feed>]) -> Result<()> {
+    match answer_together(engine, feeds).await {
+        // A row that cannot be read must not blind the readers of other conversations.
+        Err(error) if feeds.len() > 1 && verdict(&error) == Verdict::OfTheRow => {
+            for feed in feeds {
+                if let Err(error) = answer_together(engine, std::slice::from_ref(feed)).await {
+                    let (of, error) = (feed.of, with_causes(&error));
+                    tracing::warn!(%of, error, "could not look for what happens; its readers wait");
+                }
+            }
+            Ok(())
+        }
+        answered => answered,
+    }
+}
+
+async fn answer_together(engine: &AiEngine, feeds: &[Arc<Feed>]) -> Result<()> {
     let questions: Vec<Question> = feeds.iter().map(|feed| feed.question()).collect();
     let answers = engine.store().read(move |session| turns::look(session, &questions)).await?;
     for (feed, answer) in feeds.iter().zip(answers) {

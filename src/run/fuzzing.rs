@@ -44,7 +44,7 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
                 ended = Some(*end);
                 break;
             }
-            Ok(Applied::Text | Applied::Silently) => {}
+            Ok(Applied::Text { .. } | Applied::Silently) => {}
             Err(error) => {
                 result = Err(error);
                 break;

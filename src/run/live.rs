@@ -1,6 +1,7 @@
 //! The one accumulator of a running run. The stream fills it; the writer, the hooks and the subscribers each pull
 //! from it at their own pace, so that nobody queues per token.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -50,6 +51,11 @@ pub(crate) struct State {
     pub(crate) user_message: Option<Message>,
     /// The model's messages in the order of their positions.
     pub(crate) messages: Vec<LiveMessage>,
+    /// Where each message changed last, by the number of the change: a reader looks at what it has not seen.
+    changes: BTreeMap<u64, i64>,
+    /// Bytes of all texts, and of those what is committed.
+    arrived: usize,
+    committed: usize,
     /// How far the stream was applied.
     pub(crate) sequence_number: i64,
     /// The call that is being made.
@@ -82,6 +88,8 @@ pub(crate) struct LiveMessage {
     /// The final text was another than the streamed one.
     pub(crate) replaced: bool,
     pub(crate) settled: bool,
+    /// The number of its last change.
+    version: u64,
 }
 
 /// What became of something the stream said.
@@ -90,7 +98,12 @@ pub(crate) enum Applied {
     /// There is nothing to write or to show.
     Silently,
     /// There is more text.
-    Text,
+    Text {
+        /// Of its message there is no row yet.
+        first: bool,
+        /// How long the message is now, in bytes.
+        bytes: usize,
+    },
     /// The call ended.
     Ended(Box<Ended>),
 }
@@ -124,6 +137,9 @@ impl LiveRun {
                 claim: None,
                 user_message: None,
                 messages: Vec::new(),
+                changes: BTreeMap::new(),
+                arrived: 0,
+                committed: 0,
                 sequence_number: -1,
                 call: None,
                 settling: false,
@@ -188,23 +204,31 @@ impl LiveRun {
 
     /// Takes in what the stream said. The end is the caller's to settle.
     pub(crate) fn apply(&self, progress: Progress) -> Applied {
-        if let Some(number) = progress.sequence_number {
-            self.state().sequence_number = number;
+        let Progress { sequence_number, news } = progress;
+        let is_text = matches!(&news, News::Text { delta, .. } if !delta.is_empty());
+        // The place in the stream and the text it stands for change together.
+        let mut state = self.state();
+        if let Some(number) = sequence_number {
+            state.sequence_number = number;
         }
-        match progress.news {
+        let applied = match news {
             News::Started { response_id } => {
-                if let Some(call) = &mut self.state().call {
+                if let Some(call) = &mut state.call {
                     call.remote_id = Some(response_id);
                 }
                 Applied::Silently
             }
-            News::Text { slot, remote_id, delta } if !delta.is_empty() => {
-                self.append(slot, remote_id, &delta);
-                Applied::Text
+            News::Text { slot, remote_id, delta } if is_text => {
+                state.append(slot, remote_id, &delta)
             }
             News::Text { .. } | News::Alive => Applied::Silently,
             News::Ended(ended) => Applied::Ended(ended),
+        };
+        drop(state);
+        if is_text {
+            self.changed.send_replace(());
         }
+        applied
     }
 
     /// Waits until this process gives up what it drives, whatever the run was asked before.
@@ -220,17 +244,6 @@ impl LiveRun {
         self.stop(Stop::Released);
         self.released.send_replace(true);
     }
-
-    /// Appends text that arrived; creates its message if it is the first of its slot.
-    pub(crate) fn append(&self, slot: i64, remote_id: Option<String>, delta: &str) {
-        self.update(|state| {
-            let message = state.message_at(slot);
-            if message.remote_id.is_none() {
-                message.remote_id = remote_id;
-            }
-            message.text.push_str(delta);
-        });
-    }
 }
 
 impl LiveMessage {
@@ -243,11 +256,10 @@ impl LiveMessage {
             stored: 0,
             replaced: false,
             settled: false,
+            version: 0,
         }
     }
-}
 
-impl LiveMessage {
     /// Whether not a word of it has arrived.
     pub(crate) fn is_blank(&self) -> bool {
         self.text.trim_start().is_empty()
@@ -257,20 +269,25 @@ impl LiveMessage {
 impl State {
     /// Forgets what a broken call left that said nothing, so that the next one begins clean.
     pub(crate) fn begin_again(&mut self) {
-        self.messages.retain(|message| message.row.is_some());
+        self.keep_messages(|message| message.row.is_some());
         self.sequence_number = -1;
     }
 
-    /// Bytes that arrived and are not committed. Blanks before the first word do not count: they cannot be committed,
-    /// since no blank row is, and are bounded by the limit of a message.
-    pub(crate) fn unflushed(&self) -> usize {
-        let waiting =
-            self.messages.iter().filter(|message| message.row.is_some() || !message.is_blank());
-        waiting.map(|message| message.text.len() - message.stored).sum()
+    /// Appends text that arrived; creates its message if it is the first of its slot.
+    fn append(&mut self, slot: i64, remote_id: Option<String>, delta: &str) -> Applied {
+        let (first, bytes) = self.change(slot, |message| {
+            if message.remote_id.is_none() {
+                message.remote_id = remote_id;
+            }
+            message.text.push_str(delta);
+            (message.row.is_none(), message.text.len())
+        });
+        Applied::Text { first, bytes }
     }
 
-    /// The message in this place, which is made if there is none.
-    pub(super) fn message_at(&mut self, slot: i64) -> &mut LiveMessage {
+    /// Changes the message in this place, which is made if there is none.
+    pub(crate) fn change<T>(&mut self, slot: i64, change: impl FnOnce(&mut LiveMessage) -> T) -> T {
+        let next = self.changes.last_key_value().map_or(1, |(version, _)| version + 1);
         let at = match self.messages.binary_search_by_key(&slot, |message| message.slot) {
             Ok(found) => found,
             Err(place) => {
@@ -278,7 +295,54 @@ impl State {
                 place
             }
         };
-        &mut self.messages[at]
+        let message = &mut self.messages[at];
+        let before = (message.text.len(), message.stored);
+        let changed = change(message);
+        self.arrived = self.arrived + message.text.len() - before.0;
+        self.committed = self.committed + message.stored - before.1;
+        self.changes.remove(&std::mem::replace(&mut message.version, next));
+        self.changes.insert(next, slot);
+        changed
+    }
+
+    /// Leaves the other messages out.
+    pub(crate) fn keep_messages(&mut self, mut keep: impl FnMut(&LiveMessage) -> bool) {
+        let Self { messages, changes, arrived, committed, .. } = self;
+        messages.retain(|message| {
+            let kept = keep(message);
+            if !kept {
+                changes.remove(&message.version);
+                *arrived -= message.text.len();
+                *committed -= message.stored;
+            }
+            kept
+        });
+    }
+
+    /// The messages that changed after this change, in the order of their last ones.
+    pub(super) fn changed_since(&self, version: u64) -> impl Iterator<Item = (u64, &LiveMessage)> {
+        let changes = self.changes.range(version.saturating_add(1)..);
+        changes.filter_map(|(version, slot)| Some((*version, self.message(*slot)?)))
+    }
+
+    /// The message in this place.
+    pub(crate) fn message(&self, slot: i64) -> Option<&LiveMessage> {
+        let at = self.messages.binary_search_by_key(&slot, |message| message.slot).ok()?;
+        self.messages.get(at)
+    }
+
+    /// Bytes that arrived and are not committed. Blanks before the first word do not count: they cannot be committed,
+    /// since no blank row is, and are bounded by the limit of a message.
+    /// Whether more than so many bytes arrived and are not committed; found out without a look at each message, unless it
+    /// may be so.
+    pub(crate) fn has_unflushed(&self, most: usize) -> bool {
+        self.arrived - self.committed > most && self.unflushed() > most
+    }
+
+    fn unflushed(&self) -> usize {
+        let waiting =
+            self.messages.iter().filter(|message| message.row.is_some() || !message.is_blank());
+        waiting.map(|message| message.text.len() - message.stored).sum()
     }
 
     /// Whether nothing more comes from here although the run has not ended: somebody else drives it, or nobody.

@@ -1,7 +1,9 @@
 //! A run that this process does not drive, as far as it is stored: an accumulator like that of a live run, so that its
 //! readers go by the same rules.
 
-use super::live::{LiveMessage, LiveRun, State};
+use std::collections::HashMap;
+
+use super::live::{LiveRun, State};
 use crate::model::{Message, MessageStatus, Run};
 use crate::store::runs::Claim;
 use crate::store::turns::{Followed, Progress};
@@ -27,15 +29,18 @@ impl LiveRun {
     pub(super) fn follow(&self, progress: Progress) -> bool {
         self.update(|state| {
             let Progress { run, messages, appended } = progress;
+            let rows = state.messages.iter().filter_map(|message| {
+                message.row.as_ref().map(|row| (row.id, (message.slot, message.text.len())))
+            });
+            let mut known: HashMap<i64, (i64, usize)> =
+                if appended.is_empty() { HashMap::new() } else { rows.collect() };
             for appended in appended {
-                let known = |message: &&mut LiveMessage| {
-                    message.row.as_ref().is_some_and(|row| row.id == appended.message_id)
-                };
-                let Some(message) = state.messages.iter_mut().find(known) else { continue };
-                if message.text.len() != appended.offset {
+                let Some((slot, bytes)) = known.get_mut(&appended.message_id) else { continue };
+                if *bytes != appended.offset {
                     return false;
                 }
-                message.text.push_str(&appended.text);
+                *bytes += appended.text.len();
+                state.change(*slot, |message| message.text.push_str(&appended.text));
             }
             state.take(run, messages);
             true
@@ -60,10 +65,12 @@ impl State {
     }
 
     fn take_message(&mut self, row: Message) {
-        let message = self.message_at(row.position - 1);
-        message.replaced = !row.content.starts_with(&message.text);
-        message.settled = row.status != MessageStatus::Streaming;
-        message.text.clone_from(&row.content);
-        message.row = Some(row);
+        self.change(row.position - 1, |message| {
+            // Once replaced it stays so: a reader may not have looked in between.
+            message.replaced |= !row.content.starts_with(&message.text);
+            message.settled = row.status != MessageStatus::Streaming;
+            message.text.clone_from(&row.content);
+            message.row = Some(row);
+        });
     }
 }

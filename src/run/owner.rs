@@ -44,7 +44,7 @@ pub(super) async fn deliver(engine: AiEngine, live: Arc<LiveRun>) -> bool {
                 caller.created(message).await;
             }
             News::Appended { message_id, text, .. } => {
-                if let Some(message) = seen.iter_mut().find(|message| message.id == message_id) {
+                if let Some(message) = seen.iter_mut().rfind(|message| message.id == message_id) {
                     // No copy, unless a hook that ran out of time still holds the last one.
                     Arc::make_mut(message).content.push_str(&text);
                     caller.appended(Arc::clone(message), text).await;

@@ -58,14 +58,14 @@ impl Reader {
         reader
     }
 
+    pub(super) fn engine(&self) -> &AiEngine {
+        &self.engine
+    }
+
     /// Begins behind `cursor`.
     pub(super) fn after(mut self, cursor: Cursor) -> Self {
-        if cursor.of != self.cursor.of {
-            let reason = format!(
-                "belongs to {}, not to {}; give the cursor of one of its own events, or none",
-                cursor.of, self.cursor.of
-            );
-            self.refused = Some(Error::invalid("cursor", cursor.to_string(), reason));
+        if let Err(refused) = cursor.check(self.cursor.of) {
+            self.refused = Some(refused);
         } else if self.only.is_none_or(|only| cursor.wanted() >= only.seq) {
             self.cursor = cursor;
         }
@@ -85,7 +85,7 @@ impl Reader {
                 match turn.clone() {
                     Turn::Said(message) => {
                         self.turn = None;
-                        self.cursor.told = Told::all();
+                        self.cursor.told = Arc::new(Told::all());
                         return Ok(Some(Change::Said(*message)));
                     }
                     Turn::Run(live) => match self.step(&live).await {
@@ -116,7 +116,8 @@ impl Reader {
 
     /// What the run has to tell next. `Err`: its accumulator says no more, perhaps for this reason.
     async fn step(&mut self, live: &LiveRun) -> std::result::Result<Change, Option<String>> {
-        let told = &mut self.cursor.told;
+        // Copied only while somebody keeps the last event.
+        let told = Arc::make_mut(&mut self.cursor.told);
         let step = live.wait(|state| match state.after(told) {
             Some(change) => Some(Ok(change)),
             None => state.is_left().then(|| Err(state.failure.clone())),
@@ -124,7 +125,7 @@ impl Reader {
         let step = step.await;
         if self.cursor.told.ended {
             self.turn = None;
-            self.cursor.told = Told::all();
+            self.cursor.told = Arc::new(Told::all());
         }
         step
     }
@@ -151,9 +152,13 @@ impl Reader {
                         .store()
                         .read(move |session| turns::between(session, of, from, to));
                     self.stored = stored.await?.into_iter().map(Turn::of).collect();
-                    // Refused requests with a known key leave numbers without a turn.
+                    // Refused requests with a known key leave numbers without a turn, however many.
                     if self.stored.is_empty() {
-                        wanted = to;
+                        let next = self
+                            .engine
+                            .store()
+                            .read(move |session| turns::next_after(session, of, to, end));
+                        wanted = next.await?.unwrap_or(end);
                     }
                 }
                 Place::Later if changes.changed().await.is_ok() => {}
@@ -165,10 +170,7 @@ impl Reader {
                 Place::Beyond if !std::mem::replace(&mut looked, true) => {
                     look(&self.engine, std::slice::from_ref(&feed)).await?;
                 }
-                Place::Beyond => {
-                    let reason = "is ahead of its conversation: it is from another database, or an earlier state of this one was restored";
-                    return Err(Error::invalid("cursor", self.cursor.to_string(), reason));
-                }
+                Place::Beyond => return Err(self.cursor.is_ahead()),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Settling: the end of a run in one transaction. Final texts, usage, statuses, what the provider holds.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -59,18 +60,20 @@ pub(super) async fn settle(
 }
 
 /// Shows readers what was committed.
-fn show(state: &mut State, (run, rows): (Run, Vec<Message>), replaced: &[i64]) {
+fn show(state: &mut State, (run, rows): (Run, Vec<Message>), replaced: &HashSet<i64>) {
     state.run = run;
-    state.messages.retain(|message| rows.iter().any(|row| row.position - 1 == message.slot));
+    let slots: HashSet<i64> = rows.iter().map(|row| row.position - 1).collect();
+    state.keep_messages(|message| slots.contains(&message.slot));
     for row in rows {
-        let message = state.message_at(row.position - 1);
-        // Also when less could be stored than was shown.
-        message.replaced =
-            replaced.contains(&message.slot) || !row.content.starts_with(&message.text);
-        message.text.clone_from(&row.content);
-        message.stored = row.content.len();
-        message.settled = true;
-        message.row = Some(row);
+        state.change(row.position - 1, |message| {
+            // Also when less could be stored than was shown.
+            message.replaced |=
+                replaced.contains(&message.slot) || !row.content.starts_with(&message.text);
+            message.text.clone_from(&row.content);
+            message.stored = row.content.len();
+            message.settled = true;
+            message.row = Some(row);
+        });
     }
     state.ended = true;
 }
@@ -83,7 +86,7 @@ const REFUSALS: u32 = 3;
 async fn written(
     engine: &AiEngine,
     settlement: Arc<Settlement>,
-) -> Result<std::result::Result<((Run, Vec<Message>), Vec<i64>), Fence>> {
+) -> Result<std::result::Result<((Run, Vec<Message>), HashSet<i64>), Fence>> {
     let deadline = Instant::now() + engine.options().lease;
     let mut refusals = 0;
     loop {
@@ -111,7 +114,7 @@ async fn written(
                 error = with_causes(&error),
                 "the database refuses the end of a run; it ends as failed"
             );
-            return Ok(written.map(|written| (written, Vec::new())));
+            return Ok(written.map(|written| (written, HashSet::new())));
         }
         if !(error.may_pass() || refusals > 0) || Instant::now() >= deadline {
             return Err(error);
@@ -152,7 +155,7 @@ async fn with_less(
 }
 
 impl Settlement {
-    fn replaced(&self) -> Vec<i64> {
+    fn replaced(&self) -> HashSet<i64> {
         let replaced = self.messages.iter().filter(|message| message.replaced);
         replaced.map(|message| message.slot).collect()
     }

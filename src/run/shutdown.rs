@@ -16,7 +16,8 @@ const SHORTEST: Duration = Duration::from_secs(1);
 impl AiEngine {
     /// Ends the engine's work in good order: takes no new run ([`Error::ShuttingDown`](crate::Error::ShuttingDown)), lets
     /// those that it drives end, and gives up the rest shortly before the `deadline` (a quarter of it, at most 2 s): their
-    /// texts are stored and their leases end at once, so that another process recovers them without waiting.
+    /// texts are stored and their leases end at once, so that another process recovers them without waiting. Then the streams
+    /// of [`Events`](crate::Events) end, so that a web server that waits for its answers to end can end as well.
     ///
     /// Returns by the deadline whatever waits: a database that is away, a hook that hangs, a lock of the host's. A deadline
     /// of less than one second is taken for one second.
@@ -48,9 +49,11 @@ impl AiEngine {
                 tracing::warn!(
                     "runs could not be given up in time; their leases end by themselves"
                 );
+                self.closed().send_replace(true);
                 return Ok(());
             }
         }
+        self.closed().send_replace(true);
         match timeout_at(end, self.lease().give_back(self)).await {
             Ok(given_back) => given_back,
             Err(_) => {

@@ -1,7 +1,7 @@
 //! What a reader of a run has not been told yet: one rule for hooks, subscribers and readers of the database.
 
 use super::live::{LiveMessage, State};
-use crate::model::{Message, MessageStatus, Run, RunStatus};
+use crate::model::{Message, Run, RunStatus};
 
 /// How much of one run a reader has been told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,14 +9,37 @@ pub(crate) struct Told {
     pub(super) opening: Opening,
     /// Messages in earlier places were told already, whatever they said.
     pub(super) passed: i64,
+    /// By their places.
     pub(super) messages: Vec<Seen>,
     pub(super) ended: bool,
+    looked: Looked,
 }
+
+/// Up to which change of an accumulator everything was told: so that a look costs what is new, and not what there is. No
+/// part of what was told.
+#[derive(Debug, Clone, Copy, Default)]
+struct Looked {
+    source: u64,
+    version: u64,
+}
+
+impl PartialEq for Looked {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Looked {}
 
 impl Told {
     /// All of the run.
     pub(super) fn all() -> Self {
         Self { ended: true, ..Self::default() }
+    }
+
+    /// The message in this place, or where it would be.
+    fn find(&self, slot: i64) -> Result<usize, usize> {
+        self.messages.binary_search_by_key(&slot, |seen| seen.slot)
     }
 }
 
@@ -38,8 +61,9 @@ pub(super) struct Seen {
     /// Of the text told: what a crash left may be another text.
     pub(super) digest: u64,
     pub(super) settled: bool,
-    /// The accumulator whose text is known to begin with what was told; 0 for none.
+    /// The accumulator whose text was compared with what was told, and whether it begins with that; 0 for none.
     source: u64,
+    goes_on: bool,
 }
 
 /// A source is no part of what was told.
@@ -63,7 +87,7 @@ const NOTHING: u64 = 0xcbf2_9ce4_8422_2325;
 
 impl Seen {
     pub(super) const fn new(slot: i64, bytes: usize, digest: u64, settled: bool) -> Self {
-        Self { slot, bytes, digest, settled, source: 0 }
+        Self { slot, bytes, digest, settled, source: 0, goes_on: false }
     }
 
     /// All of `text`.
@@ -72,20 +96,23 @@ impl Seen {
     }
 
     /// Whether the message goes on from what was told. Within one accumulator the text only grows, until it is
-    /// replaced; what another one told is compared.
+    /// replaced; what another one told is compared, once.
     fn goes_on_in(&mut self, message: &LiveMessage, source: u64) -> bool {
         if self.bytes == 0 {
-            self.source = source;
-        } else if self.source == source {
-            return !message.replaced;
-        } else {
-            let told = message.text.get(..self.bytes);
-            if told.is_none_or(|told| digest(NOTHING, told) != self.digest) {
-                return false;
-            }
-            self.source = source;
+            (self.source, self.goes_on) = (source, true);
+            return true;
         }
-        true
+        if self.source == source {
+            return self.goes_on && !message.replaced;
+        }
+        let goes_on = match message.text.get(..self.bytes) {
+            Some(told) => digest(NOTHING, told) == self.digest,
+            // It has not come as far; when it has, its text is compared.
+            None if !message.settled && message.text.len() < self.bytes => return false,
+            None => false,
+        };
+        (self.source, self.goes_on) = (source, goes_on);
+        goes_on
     }
 }
 
@@ -140,21 +167,27 @@ impl State {
                 return Some(Change::Begun(self.run.as_it_was(RunStatus::InProgress)));
             }
         }
-        let change = self.messages.iter().find_map(|message| self.of_message(message, told));
-        if change.is_none() && self.ended && !std::mem::replace(&mut told.ended, true) {
-            return Some(Change::Ended(self.run.clone()));
+        if told.looked.source != self.source {
+            told.looked = Looked { source: self.source, version: 0 };
         }
-        change
+        for (version, message) in self.changed_since(told.looked.version) {
+            if let Some(change) = self.of_message(message, told) {
+                return Some(change);
+            }
+            told.looked.version = version;
+        }
+        (self.ended && !std::mem::replace(&mut told.ended, true))
+            .then(|| Change::Ended(self.run.clone()))
     }
 
     fn of_message(&self, message: &LiveMessage, told: &mut Told) -> Option<Change> {
         let row = message.row.as_ref().filter(|_| message.slot >= told.passed)?;
-        let Some(seen) = told.messages.iter_mut().find(|seen| seen.slot == message.slot) else {
-            told.messages.push(Seen::new(message.slot, 0, NOTHING, false));
-            let mut created = row.clone();
-            created.content.clear();
-            created.status = MessageStatus::Streaming;
-            return Some(Change::Created(created));
+        let seen = match told.find(message.slot) {
+            Ok(at) => &mut told.messages[at],
+            Err(at) => {
+                told.messages.insert(at, Seen::new(message.slot, 0, NOTHING, false));
+                return Some(Change::Created(row.as_it_began()));
+            }
         };
         if seen.settled {
             return None;
@@ -163,8 +196,8 @@ impl State {
             seen.settled = message.settled;
             return message.settled.then(|| Change::Replaced(row.clone()));
         }
-        if seen.bytes < message.text.len() {
-            let (offset, text) = (seen.bytes, message.text[seen.bytes..].to_owned());
+        if let Some(text) = message.text.get(seen.bytes..).filter(|text| !text.is_empty()) {
+            let (offset, text) = (seen.bytes, text.to_owned());
             seen.bytes = message.text.len();
             seen.digest = digest(seen.digest, &text);
             return Some(Change::Appended { message_id: row.id, offset, text });
@@ -179,8 +212,11 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
-    use crate::model::{Messageable, RemoteState, Role, Usage};
+    use crate::model::{MessageStatus, Messageable, RemoteState, Role, Usage};
     use crate::run::LiveRun;
+    use crate::store::deltas::Appended;
+    use crate::store::runs::Claim;
+    use crate::store::turns::Progress;
 
     fn run(status: RunStatus) -> Run {
         let now = Utc::now();
@@ -251,6 +287,59 @@ mod tests {
         let end = said("Once upon", MessageStatus::Completed);
         assert_eq!(tell(&end, &mut told), ["5:upon", "settled", "ended"]);
         assert_eq!(tell(&end, &mut told), [""; 0]);
+    }
+
+    /// The final text came between two looks, and the row was looked at twice before the reader was.
+    #[test]
+    fn a_text_that_was_replaced_stays_so() {
+        let source = said("Ünce üpon ", MessageStatus::Streaming);
+        let mut told = Told::default();
+        assert_eq!(tell(&source, &mut told), ["0:Ünce üpon "]);
+        let end = said("x", MessageStatus::Completed);
+        let (run, row) = {
+            let state = end.state();
+            (state.run.clone(), state.messages[0].row.clone().unwrap())
+        };
+        for _ in 0..2 {
+            let progress =
+                Progress { run: run.clone(), messages: vec![row.clone()], appended: Vec::new() };
+            assert!(source.follow(progress));
+        }
+        assert_eq!(tell(&source, &mut told), ["replaced x", "ended"]);
+    }
+
+    /// Deltas that do not follow on what is known, whatever cut them.
+    #[test]
+    fn text_that_does_not_follow_on_ends_its_source() {
+        let source = said("é", MessageStatus::Streaming);
+        for offset in [0, 1, 3, usize::MAX] {
+            let appended = Appended { message_id: 9, offset, text: "x".to_owned() };
+            let run = source.state().run.clone();
+            let progress = Progress { run, messages: Vec::new(), appended: vec![appended] };
+            assert!(!source.follow(progress), "{offset}");
+        }
+    }
+
+    /// What a look costs does not grow with the messages of a run.
+    #[test]
+    fn a_look_sees_what_is_new_and_not_what_there_is() {
+        const MESSAGES: i64 = 8_000;
+        let source = LiveRun::new(run(RunStatus::InProgress));
+        let row = said("", MessageStatus::Streaming).state().messages[0].row.clone();
+        source.update(|state| state.claim = Some(Claim { run_id: 1, token: 1 }));
+        let mut told = Told::default();
+        tell(&source, &mut told);
+        for slot in 0..MESSAGES {
+            source.update(|state| {
+                state.change(slot, |message| {
+                    message.row.clone_from(&row);
+                    message.text.push('x');
+                });
+            });
+            assert_eq!(source.state().changed_since(told.looked.version).count(), 1);
+            assert_eq!(tell(&source, &mut told), ["0:x"]);
+            assert_eq!(source.state().changed_since(told.looked.version).count(), 0);
+        }
     }
 
     #[test]

@@ -243,6 +243,23 @@ pub(crate) fn between(
     .collect())
 }
 
+/// The number of the first turn from `from` up to, not including, `to`, that has a message.
+pub(crate) fn first_between(
+    session: &mut dyn Session,
+    parent: Messageable,
+    from: i64,
+    to: i64,
+) -> Result<Option<i64>> {
+    Ok(on!(session, |conn| messages::ai_engine_messages
+        .filter(of!(messages, parent))
+        .filter(messages::seq.ge(from))
+        .filter(messages::seq.lt(to))
+        .order(messages::seq)
+        .select(messages::seq)
+        .first(conn)
+        .optional())?)
+}
+
 /// Messages by their ids, in order.
 pub(crate) fn by_ids(session: &mut dyn Session, ids: &[i64]) -> Result<Vec<Message>> {
     if ids.is_empty() {

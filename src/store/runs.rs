@@ -11,7 +11,9 @@ use super::lines::FIRST_IN_LINE;
 use super::session::{Conn, Session, of, on};
 use super::{clock, lines, messages};
 use crate::error::{Error, Result};
-use crate::model::{Messageable, Recovery, Run, RunRow, RunStatus, Usage, utc_now};
+use crate::model::{Messageable, Recovery, Run, RunRow, RunStatus, Usage, utc_now, without_nul};
+use crate::schema::ai_engine_assistant_threads::dsl as threads;
+use crate::schema::ai_engine_chats::dsl as chats;
 use crate::schema::ai_engine_runs::dsl as runs;
 
 /// A run to queue.
@@ -56,6 +58,28 @@ pub(crate) fn find(session: &mut dyn Session, id: i64) -> Result<Option<RunRow>>
         .select(RunRow::as_select())
         .first(conn)
         .optional())?)
+}
+
+/// The run with this id, if it is on a thread or chat of this owner.
+pub(crate) fn find_of(
+    session: &mut dyn Session,
+    owner_type: &str,
+    owner_id: &str,
+    id: i64,
+) -> Result<Run> {
+    without_nul("owner id", owner_id)?;
+    let of_thread =
+        || threads::threadable_type.eq(owner_type).and(threads::threadable_id.eq(owner_id));
+    let of_chat = || chats::chattable_type.eq(owner_type).and(chats::chattable_id.eq(owner_id));
+    let found: Option<RunRow> = on!(session, |conn| runs::ai_engine_runs
+        .left_join(threads::ai_engine_assistant_threads)
+        .left_join(chats::ai_engine_chats)
+        .filter(runs::id.eq(id))
+        .filter(of_thread().nullable().or(of_chat().nullable()))
+        .select(RunRow::as_select())
+        .first(conn)
+        .optional())?;
+    found.map(Run::from).ok_or_else(|| Error::not_found("run", id))
 }
 
 /// The run already submitted under this key.

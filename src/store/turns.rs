@@ -123,6 +123,16 @@ pub(crate) fn between(
     Ok(turns.into_values().collect())
 }
 
+/// The number of the first turn from `from` up to, not including, `to`. Each turn begins with a message.
+pub(crate) fn next_after(
+    session: &mut dyn Session,
+    parent: Messageable,
+    from: i64,
+    to: i64,
+) -> Result<Option<i64>> {
+    messages::first_between(session, parent, from, to)
+}
+
 /// How the followed runs went on. The runs are read before their messages: those of a run that has ended are settled.
 fn follow(session: &mut dyn Session, questions: &[Question]) -> Result<HashMap<i64, Progress>> {
     let followed = || questions.iter().flat_map(|question| &question.followed);

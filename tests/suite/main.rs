@@ -37,6 +37,7 @@ mod network;
 mod ownership;
 mod pools;
 mod processes;
+mod readers;
 mod recovery;
 mod tolerance;
 mod upkeep;

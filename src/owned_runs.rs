@@ -1,0 +1,48 @@
+use std::future::Future;
+
+use crate::engine::AiEngine;
+use crate::error::Result;
+use crate::hooks::MessageHooks;
+use crate::model::Run;
+use crate::record::Owner;
+use crate::store::runs;
+
+/// The runs of whoever has threads or chats, by their ids: for handlers that are given an id by a browser.
+///
+/// Implemented for every owner. The verbs of [`AiEngine`] and [`Run`] that take an id alone ask nobody whose it is.
+pub trait OwnedRuns: MessageHooks {
+    /// The run with this id, on any thread or chat of this owner.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's run, or the database's.
+    fn run(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send;
+
+    /// Stops the run with this id, as [`Run::cancel`].
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the run asked to stop, or not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's run, or the database's.
+    fn cancel(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send;
+}
+
+impl<T: MessageHooks> OwnedRuns for T {
+    fn run(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send {
+        let owner = Owner::of(self);
+        async move {
+            let find = move |session: &mut dyn crate::Session| {
+                runs::find_of(session, &owner.kind, &owner.id, id)
+            };
+            engine.store().read(find).await
+        }
+    }
+
+    fn cancel(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send {
+        let found = self.run(engine, id);
+        async move { found.await?.cancel(engine).await }
+    }
+}
