@@ -36,6 +36,11 @@ fn server_sent_events() {
 }
 
 #[test]
+fn cursors() {
+    replay("cursor", properties::cursor::holds);
+}
+
+#[test]
 fn answers() {
     replay("event", properties::event::holds);
 }

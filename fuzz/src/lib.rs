@@ -1,8 +1,9 @@
-//! What must hold for whatever bytes a server sends.
+//! What must hold for whatever bytes a server sends, and for whatever a browser gives back.
 //!
 //! The fuzz targets call these properties with inputs of their own making, `tests/fuzz_corpus.rs` with those in
 //! `fuzz/corpus`, which are the ones that led the fuzzer somewhere.
 
+pub mod cursor;
 pub mod event;
 pub mod sse;
 

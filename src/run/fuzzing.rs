@@ -3,12 +3,17 @@
 use futures_util::StreamExt;
 use serde_json::Value;
 
+use super::cursor::Cursor;
+use super::events::{Event, EventKind};
 use super::finals::{close_calls, final_messages, other_items};
 use super::live::{Applied, LiveRun};
 use super::outcome::refused;
-use crate::model::{Messageable, RemoteState, Run, RunStatus, Usage, utc_now};
+use crate::model::{
+    Message, MessageStatus, Messageable, RemoteState, Role, Run, RunStatus, Usage, utc_now,
+};
 use crate::openai::{ResponseStream, Result};
 use crate::protocol::progress;
+use crate::store::runs::Claim;
 
 /// What a run makes of a stream.
 #[derive(Debug, PartialEq)]
@@ -79,6 +84,54 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
         usage: ended.map_or_else(Usage::default, |ended| ended.usage),
     };
     (accumulated, result)
+}
+
+/// What a reader with this cursor is told of a run in which the model said these texts: the names of the changes. `None`:
+/// it is no cursor.
+#[must_use]
+pub fn told(cursor: &str, texts: &[&str], settled: bool) -> Option<Vec<&'static str>> {
+    let cursor: Cursor = cursor.parse().ok()?;
+    assert_eq!(cursor.to_string().parse::<Cursor>().ok().as_ref(), Some(&cursor));
+    let live = LiveRun::new(run());
+    live.update(|state| {
+        state.claim = Some(Claim { run_id: 1, token: 1 });
+        for (slot, text) in (0..).zip(texts) {
+            state.change(slot, |message| {
+                (*text).clone_into(&mut message.text);
+                message.row = Some(said(slot, text));
+                message.settled = settled;
+            });
+        }
+        state.ended = settled;
+    });
+    let mut told = (*cursor.told).clone();
+    let mut names = Vec::new();
+    while let Some(change) = live.state().after(&mut told) {
+        let kind = EventKind::from(change);
+        names.push(Event { cursor: cursor.clone(), kind }.name());
+        assert!(names.len() <= 3 * texts.len() + 4, "it does not end: {names:?}");
+    }
+    Some(names)
+}
+
+fn said(slot: i64, text: &str) -> Message {
+    let now = utc_now().and_utc();
+    Message {
+        id: slot + 1,
+        messageable: Messageable::Chat(1),
+        run_id: Some(1),
+        seq: 1,
+        position: slot + 1,
+        role: Role::Assistant,
+        status: MessageStatus::Streaming,
+        content: text.to_owned(),
+        model: None,
+        usage: Usage::default(),
+        remote_id: None,
+        remote_state: RemoteState::Absent,
+        created_at: now,
+        updated_at: now,
+    }
 }
 
 fn run() -> Run {
