@@ -94,7 +94,7 @@ pub enum Error {
         /// The run.
         run_id: i64,
         /// Why, in a word; also in the run's `reason`.
-        reason: String,
+        reason: crate::Reason,
         /// Why, in a sentence; also in the run's `error`.
         message: String,
     },
@@ -134,6 +134,14 @@ impl Error {
 
     pub(crate) fn not_found(what: &'static str, id: impl Display) -> Self {
         Self::NotFound { what, id: id.to_string() }
+    }
+
+    /// The error for logs: what the provider says does not belong there.
+    pub(crate) fn brief(&self) -> String {
+        match self {
+            Self::OpenAi(error) => format!("{self}: {}", error.brief()),
+            other => with_causes(other),
+        }
     }
 
     /// Whether the same work may succeed a moment later: the database is away, locked, full or not to be written to. What

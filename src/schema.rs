@@ -106,6 +106,8 @@ diesel::table! {
         started_at -> Nullable<Timestamp>,
         finished_at -> Nullable<Timestamp>,
         updated_at -> Timestamp,
+        provider_reason -> Nullable<Text>,
+        notes -> Nullable<Text>,
     }
 }
 

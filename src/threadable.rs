@@ -55,7 +55,11 @@ impl AssistantThreads<'_> {
                     thread.protocol = Some(remote.protocol.name().to_owned());
                 }
                 Err(error) => {
-                    tracing::warn!(thread = thread.id, %error, "conversation not created yet; the first run will")
+                    tracing::warn!(
+                        thread = thread.id,
+                        error = error.brief(),
+                        "conversation not created yet; the first run will"
+                    )
                 }
             }
         }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Input;
 
 /// What the server may echo and nobody may print. It is in the dictionary.
-const KEY: &str = "sk-fuzz";
+const KEY: &str = "sk-fuzz1";
 const MAX_EVENT: usize = 2048;
 /// The longest texts of errors, each with the mark that it was cut.
 const MAX_EXCERPT: usize = 200 + "…".len();

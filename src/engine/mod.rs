@@ -17,7 +17,7 @@ pub(crate) use options::Options;
 
 use crate::error::{Error, Result};
 use crate::hooks::LoadedOwner;
-use crate::model::{Answer, Message, Messageable, Run, RunStatus};
+use crate::model::{Answer, Message, Messageable, Reason, Run, RunStatus};
 use crate::protocol::Protocol;
 use crate::run::{Announcements, Feeds, Lanes, Lease, Outbox, Registry, Troubles, Upkeep};
 use crate::store::database::{Database, Store};
@@ -143,7 +143,7 @@ impl AiEngine {
             });
             let (ended, said) = found.await?;
             if ended.status == RunStatus::Failed {
-                let reason = ended.reason.unwrap_or_default();
+                let reason = ended.reason.unwrap_or(Reason::ProviderError);
                 return Err(Error::RunFailed {
                     run_id: run,
                     reason,

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Messageable, Usage, UtcTimestamp, queryable_as, text_enum};
+use super::{Messageable, Reason, Usage, UtcTimestamp, queryable_as, text_enum};
 use crate::schema::ai_engine_runs;
 
 text_enum! {
@@ -83,11 +83,19 @@ pub struct Run {
     pub seq: i64,
     /// Where it is in its life.
     pub status: RunStatus,
-    /// Why it is incomplete or failed, in a word: `max_output_tokens`, `disconnected`, `interrupted` …
-    pub reason: Option<String>,
+    /// Why it is incomplete or failed, in a word that is the same on every server.
+    pub reason: Option<Reason>,
+    /// The provider's own word for it, where it gave one.
+    pub provider_reason: Option<String>,
     /// What went wrong, in a sentence.
     pub error: Option<String>,
-    /// Calls made to the provider.
+    /// What was out of the ordinary on the way, in a word each; empty as a rule.
+    ///
+    /// `history_windowed`: the history was too long for the model, so only its newest turns were sent.
+    /// `conversation_ignored`: the server does not keep the conversation that it took; the history is sent with each call from
+    /// now on. `conversation_retold`: the provider's conversation was lost, or could not be continued; a new one was told all.
+    pub notes: Vec<String>,
+    /// Requests sent to the provider for it.
     pub attempts: i64,
     /// The key the host submitted it under.
     pub idempotency_key: Option<String>,
@@ -107,7 +115,9 @@ impl Run {
         let mut earlier = Self {
             status,
             reason: None,
+            provider_reason: None,
             error: None,
+            notes: Vec::new(),
             finished_at: None,
             usage: Usage::default(),
             ..self.clone()
@@ -135,7 +145,9 @@ pub struct RunRow {
     pub(crate) seq: i64,
     pub(crate) status: RunStatus,
     pub(crate) reason: Option<String>,
+    pub(crate) provider_reason: Option<String>,
     pub(crate) error: Option<String>,
+    pub(crate) notes: Option<String>,
     pub(crate) attempts: i64,
     pub(crate) lease_owner: Option<String>,
     pub(crate) fencing_token: i64,
@@ -165,8 +177,14 @@ impl From<RunRow> for Run {
             model: row.model,
             seq: row.seq,
             status: row.status,
-            reason: row.reason,
+            reason: row.reason.map(Reason::from),
+            provider_reason: row.provider_reason,
             error: row.error,
+            // What a later version wrote may be something else.
+            notes: row
+                .notes
+                .and_then(|notes| serde_json::from_str(&notes).ok())
+                .unwrap_or_default(),
             attempts: row.attempts,
             idempotency_key: row.idempotency_key,
             usage: Usage {

@@ -33,6 +33,14 @@ pub(super) fn is_this_machine(url: &Url) -> bool {
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// The user name and password of a URL, as written.
+pub(super) fn user_info(url: &str) -> Option<&str> {
+    let start = url.find("//").map_or(0, |slashes| slashes + 2);
+    let rest = url.get(start..)?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    authority.rsplit_once('@').map(|(user_info, _)| user_info)
+}
+
 /// A URL without the user name and password it may hold. Works for texts that are no URL, too.
 pub(super) fn without_user_info(url: &str) -> String {
     let start = url.find("//").map_or(0, |slashes| slashes + 2);

@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::stream;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::CONTENT_ENCODING;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use super::lenient::{self, Object};
-use super::{ApiError, ApiKey, Error, Result, config::Limits};
+use super::secrets::Secrets;
+use super::{ApiError, Error, Result, config::Limits};
 
 /// Most bytes read of an error's body; the message kept of it is shorter still.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -51,22 +52,37 @@ pub(super) struct Answer {
     pub(super) response: reqwest::Response,
     pub(super) clock: Clock,
     pub(super) limits: Limits,
-    pub(super) key: Option<ApiKey>,
+    pub(super) secrets: Secrets,
+    /// The beginning of the body, which was looked at.
+    pub(super) begun: Option<Bytes>,
 }
 
 impl Answer {
     pub(super) fn request_id(&self) -> Option<String> {
         let id = self.response.headers().get("x-request-id")?.to_str().ok()?;
-        let id = self.key.as_ref().map_or_else(|| id.into(), |key| key.redact(id));
+        let id = self.secrets.redact(id);
         Some(lenient::bounded(&id, 256))
     }
 
-    pub(super) fn content_type(&self) -> String {
-        let value = self.response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        value.unwrap_or_default().to_ascii_lowercase()
+    /// The coding of the body, if it has one: none was asked for, and none is understood.
+    pub(super) fn coding(&self) -> Option<String> {
+        let value = self.response.headers().get(CONTENT_ENCODING)?.to_str().unwrap_or("unreadable");
+        let coding = value.trim().to_ascii_lowercase();
+        (!matches!(coding.as_str(), "" | "identity")).then(|| lenient::bounded(&coding, 64))
+    }
+
+    /// The error of an answer in a coding that was not asked for.
+    fn coded(coding: &str) -> Error {
+        let message = format!(
+            "its content-encoding is {coding:?}, though none was asked for; have the server or its gateway send it plain"
+        );
+        Error::malformed("the answer", message, "")
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        if let Some(begun) = self.begun.take() {
+            return Ok(Some(begun));
+        }
         let chunk = self
             .clock
             .limit("waiting for the next bytes of the answer", self.response.chunk())
@@ -107,28 +123,60 @@ impl Answer {
 
     /// The body as a JSON object.
     pub(super) async fn into_object(mut self) -> Result<Object> {
+        if let Some(coding) = self.coding() {
+            return Err(Self::coded(&coding));
+        }
         let body = self.body().await?;
-        object_of(&body, self.request_id(), self.key.as_ref())
+        object_of(&body, self.request_id(), &self.secrets)
+    }
+
+    /// What the body is, whatever it is called: found out from its first byte that is no white space.
+    pub(super) async fn look(&mut self) -> Result<Body> {
+        if let Some(coding) = self.coding() {
+            return Err(Self::coded(&coding));
+        }
+        let mut begun = Vec::new();
+        let first = loop {
+            let rest = begun.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&begun);
+            // Up to three bytes may be those of a mark of which the rest has not come.
+            let marked = begun.len() < 3 && b"\xEF\xBB\xBF".starts_with(&begun);
+            let first = rest.iter().find(|byte| !byte.is_ascii_whitespace());
+            if let Some(first) = first.filter(|_| !marked) {
+                break Some(*first);
+            }
+            if begun.len() > MAX_ERROR_BODY {
+                break None;
+            }
+            match self.chunk().await? {
+                Some(chunk) => begun.extend_from_slice(&chunk),
+                None => break first.copied(),
+            }
+        };
+        self.begun = Some(begun.into()).filter(|begun: &Bytes| !begun.is_empty());
+        Ok(match first {
+            Some(b'{' | b'[') => Body::Json,
+            // The fields of an event, and a comment.
+            Some(b'd' | b'e' | b'i' | b'r' | b':') => Body::Events,
+            _ => Body::Other,
+        })
     }
 
     /// The beginning of a body that cannot be used, as an error.
     pub(super) async fn into_malformed(mut self, message: String) -> Error {
         let text = self.beginning().await;
-        let text = self.key.as_ref().map_or_else(|| text.as_str().into(), |key| key.redact(&text));
+        let text = self.secrets.redact(&text);
         Error::malformed("the answer", message, &text)
     }
 
     /// The error a refused request amounts to. A body that breaks off or does not come still leaves
     /// the status.
     pub(super) async fn into_error(mut self) -> Error {
-        let body = self.beginning().await;
-        ApiError::from_answer(
-            self.response.status(),
-            self.response.headers(),
-            &body,
-            self.key.as_ref(),
-        )
-        .into()
+        let body = match self.coding() {
+            None => self.beginning().await,
+            Some(coding) => format!("its text cannot be read: its content-encoding is {coding:?}"),
+        };
+        ApiError::from_answer(self.response.status(), self.response.headers(), &body, &self.secrets)
+            .into()
     }
 
     async fn beginning(&mut self) -> String {
@@ -149,24 +197,40 @@ impl Answer {
     }
 }
 
+/// What a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    /// Server-sent events.
+    Events,
+    Json,
+    /// A page, a text, or nothing.
+    Other,
+}
+
 /// Reads a body as a JSON object.
 pub(super) fn object_of(
     body: &[u8],
     request_id: Option<String>,
-    key: Option<&ApiKey>,
+    secrets: &Secrets,
 ) -> Result<Object> {
     let malformed = |message: String| {
         let text = String::from_utf8_lossy(body);
-        let text = key.map_or_else(|| text.clone(), |key| key.redact(&text).into_owned().into());
+        let text = secrets.redact(&text);
         Error::malformed("the answer", message, &text)
     };
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     match lenient::parse(body) {
         // Some gateways report errors with status 200. A response has an `error` too, but then an
         // id as well.
         Ok(Value::Object(object)) if is_error(&object) => {
             let mut error = ApiError::from_object(&object);
             error.request_id = request_id;
-            Err(error.finish(key).into())
+            Err(error.finish(secrets).into())
+        }
+        Ok(Value::Object(object))
+            if object.contains_key("detail") && !object.contains_key("id") =>
+        {
+            Err(malformed("it is an error without the status of one".to_owned()))
         }
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(malformed("it is no JSON object".to_owned())),

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, NaiveDateTime, Utc};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::ApiKey;
 use super::lenient::{self, Object, bounded};
+use super::secrets::Secrets;
 
 /// Longest message kept, in bytes: an error page can be large, and the text goes into logs and
 /// tables.
@@ -25,14 +26,25 @@ const EXHAUSTED: [&str; 5] = [
     "project_spend_limit_exceeded",
     "organization_usage_limit_exceeded",
 ];
-/// `type` and `code` values that mean "later" when an error arrives without an HTTP status, inside
-/// a stream.
-const TRANSIENT: [&str; 5] = [
-    "server_error",
-    "rate_limit_exceeded",
-    "rate_limit_error",
-    "server_is_overloaded",
-    "slow_down",
+/// `type` and `code` values of an error inside a stream, which has no HTTP status, and the status that the same error has
+/// as an answer. Source: OpenAI's guide to error codes, and what compatible servers send.
+const STATUSES: [(&str, u16); 16] = [
+    ("invalid_api_key", 401),
+    ("authentication_error", 401),
+    ("permission_error", 403),
+    ("permission_denied", 403),
+    ("not_found_error", 404),
+    ("model_not_found", 404),
+    ("rate_limit_exceeded", 429),
+    ("rate_limit_error", 429),
+    ("insufficient_quota", 429),
+    ("slow_down", 503),
+    ("server_is_overloaded", 503),
+    ("overloaded_error", 503),
+    ("server_error", 500),
+    ("internal_server_error", 500),
+    ("api_error", 500),
+    ("invalid_request_error", 400),
 ];
 
 /// An error the provider sent: the answer to a request, or an event in a stream.
@@ -42,7 +54,8 @@ const TRANSIENT: [&str; 5] = [
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiError {
-    /// The HTTP status; `None` for an error inside a stream.
+    /// The HTTP status; inside a stream, the one that the error says it has, or that the same error has as an answer.
+    /// `None` when nothing tells.
     pub status: Option<u16>,
     /// The provider's text, at most 2 KiB. Never empty.
     pub message: String,
@@ -71,10 +84,10 @@ impl ApiError {
         if let Some(should_retry) = self.should_retry {
             return should_retry;
         }
-        match self.status {
+        match self.status.or_else(|| self.named_status()) {
             _ if self.is_conversation_locked() => true,
             Some(status) => matches!(status, 408 | 409 | 429) || status >= 500,
-            None => self.is_any_of(&TRANSIENT),
+            None => false,
         }
     }
 
@@ -92,6 +105,19 @@ impl ApiError {
         self.code.as_deref() == Some("conversation_locked")
     }
 
+    /// Whether nothing but the path can be meant: the server has no word of the API's own for it.
+    pub(crate) fn is_about_the_path(&self) -> bool {
+        let bare = ["", "not found", "method not allowed", "the provider gave no reason"];
+        let message = self.message.trim().trim_end_matches('.').to_ascii_lowercase();
+        let names_the_url = message.contains("invalid url") || message.contains("no route");
+        self.param.is_none()
+            && (bare.contains(&message.as_str())
+                || names_the_url
+                || message.starts_with("404") && message.len() < 40
+                || message.starts_with("cannot post")
+                || message.starts_with('<'))
+    }
+
     fn is_any_of(&self, names: &[&str]) -> bool {
         [&self.kind, &self.code].into_iter().flatten().any(|name| names.contains(&name.as_str()))
     }
@@ -101,7 +127,7 @@ impl ApiError {
         status: StatusCode,
         headers: &HeaderMap,
         body: &str,
-        key: Option<&ApiKey>,
+        secrets: &Secrets,
     ) -> Self {
         let mut error = match lenient::parse(body.as_bytes()) {
             Ok(Value::Object(object)) => Self::from_object(&object),
@@ -117,11 +143,12 @@ impl ApiError {
                 super::address::without_user_info(target)
             );
         }
+        // The answer's own, whatever its body says.
         error.status = Some(status.as_u16());
         error.request_id = header(headers, "x-request-id").map(str::to_owned);
         error.retry_after = retry_after(headers);
         error.should_retry = header(headers, "x-should-retry").and_then(|text| text.parse().ok());
-        error.finish(key)
+        error.finish(secrets)
     }
 
     /// Reads an error in any of its shapes: `{"error": {…}}`, `{"error": "text"}`, `{"detail": …}`,
@@ -151,17 +178,40 @@ impl ApiError {
                 Some(Value::String(code)) => Some(code.clone()),
                 Some(Value::Number(code)) => Some(code.to_string()),
                 _ => None,
-            },
+            }
+            .filter(|code| status_of(code).is_none()),
+            status: ["code", "status", "status_code"].into_iter().find_map(|name| {
+                [source.get(name), object.get(name)].into_iter().flatten().find_map(|value| {
+                    match value {
+                        Value::String(text) => status_of(text),
+                        Value::Number(number) => status_of(&number.to_string()),
+                        _ => None,
+                    }
+                })
+            }),
             param: lenient::owned_text(source, "param"),
             ..Self::default()
         }
     }
 
-    /// Redacts the key, then bounds every text; in this order, so that no half of a key is left at
+    /// An error inside a stream: it has the status that the same error has as an answer.
+    pub(super) fn in_stream(mut self) -> Self {
+        self.status = self.status.or_else(|| self.named_status());
+        self
+    }
+
+    /// The status that an error of this code, or else of this type, has as an answer.
+    fn named_status(&self) -> Option<u16> {
+        [&self.code, &self.kind].into_iter().flatten().find_map(|name| {
+            STATUSES.iter().find(|(known, _)| known == name).map(|(_, status)| *status)
+        })
+    }
+
+    /// Redacts the secrets, then bounds every text; in this order, so that no half of a key is left at
     /// a cut.
-    pub(super) fn finish(mut self, key: Option<&ApiKey>) -> Self {
+    pub(super) fn finish(mut self, secrets: &Secrets) -> Self {
         let clean = |text: &str, max| {
-            let text = key.map_or_else(|| text.into(), |key| key.redact(text));
+            let text = secrets.redact(text);
             bounded(&text.replace('\0', "\u{fffd}"), max)
         };
         self.message = clean(&self.message, MAX_MESSAGE);
@@ -180,6 +230,9 @@ impl ApiError {
             _ if self.is_quota_exhausted() => Some("raise the account's limit or add credit"),
             Some(401) => Some("check the API key"),
             Some(403) => Some("check what the key, project and country may use"),
+            Some(404 | 405) if self.is_about_the_path() => Some(
+                "the server does not have this address: check `base_url`, and that it speaks the Responses API",
+            ),
             _ => None,
         }
     }
@@ -211,12 +264,33 @@ fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Only delays are read: the date form of `retry-after` falls back to the usual backoff.
+/// The HTTP status of an error that a number is.
+fn status_of(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|status| (400..600).contains(status))
+}
+
+/// A delay, or the time until a date by the server's own clock, if it tells that, else by ours.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let number = |name| header(headers, name)?.trim().parse::<f64>().ok();
-    let seconds =
-        number("retry-after-ms").map(|millis| millis / 1000.0).or_else(|| number("retry-after"))?;
-    Duration::try_from_secs_f64(seconds).ok()
+    let seconds = number("retry-after-ms").map(|millis| millis / 1000.0);
+    if let Some(seconds) = seconds.or_else(|| number("retry-after")) {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = |name| header(headers, name).and_then(http_date);
+    let now = date("date").unwrap_or_else(Utc::now);
+    // What has passed is no wish to wait.
+    (date("retry-after")? - now).to_std().ok()
+}
+
+/// A date in any of the three forms of HTTP (RFC 9110, section 5.6.7).
+fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    if let Ok(date) = DateTime::parse_from_rfc2822(text) {
+        return Some(date.to_utc());
+    }
+    let old = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let read = |form| NaiveDateTime::parse_from_str(text, form).ok();
+    old.into_iter().find_map(read).map(|date| date.and_utc())
 }
 
 #[cfg(test)]

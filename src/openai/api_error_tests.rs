@@ -6,7 +6,7 @@ fn read(status: u16, body: &str) -> ApiError {
         StatusCode::from_u16(status).unwrap(),
         &HeaderMap::new(),
         body,
-        Some(&ApiKey::new("sk-key")),
+        &Secrets::new(["sk-key-1234".to_owned()]),
     )
 }
 
@@ -15,7 +15,7 @@ fn with_headers(status: u16, headers: &[(&'static str, &'static str)]) -> ApiErr
         .iter()
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect();
-    ApiError::from_answer(StatusCode::from_u16(status).unwrap(), &headers, "", None)
+    ApiError::from_answer(StatusCode::from_u16(status).unwrap(), &headers, "", &Secrets::default())
 }
 
 fn coded(status: Option<u16>, code: &str) -> ApiError {
@@ -67,12 +67,13 @@ fn the_text_names_status_code_and_what_to_do() {
 
 #[test]
 fn an_echoed_key_is_redacted_even_at_the_cut() {
-    let body = format!("{}sk-key", "x".repeat(MAX_MESSAGE - 3));
+    let body = format!("{}sk-key-1234", "x".repeat(MAX_MESSAGE - 3));
     let error = read(401, &body);
     assert!(!error.message.contains("sk-"), "{}", error.message);
     assert!(error.message.len() <= MAX_MESSAGE + 3);
-    let error = read(401, r#"{"error":{"message":"m","code":"sk-key","param":"sk-key"}}"#);
-    assert!(!format!("{error:?} {error}").contains("sk-key"));
+    let error =
+        read(401, r#"{"error":{"message":"m","code":"sk-key-1234","param":"sk-key-1234"}}"#);
+    assert!(!format!("{error:?} {error}").contains("sk-key-1234"));
 }
 
 #[test]
@@ -83,7 +84,18 @@ fn retry_headers_are_read_in_the_order_of_the_official_libraries() {
         delay(&[("retry-after", "7"), ("retry-after-ms", "250")]),
         Some(Duration::from_millis(250))
     );
-    assert_eq!(delay(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]), None);
+    // A date is read by the server's own clock, in any form that HTTP has.
+    let now = ("date", "Wed, 21 Oct 2026 07:28:00 GMT");
+    for later in [
+        "Wed, 21 Oct 2026 07:28:06 GMT",
+        "Wednesday, 21-Oct-26 07:28:06 GMT",
+        "Wed Oct 21 07:28:06 2026",
+    ] {
+        assert_eq!(delay(&[now, ("retry-after", later)]), Some(Duration::from_secs(6)), "{later}");
+    }
+    assert_eq!(delay(&[("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")]), None, "it has passed");
+    let far = delay(&[("retry-after", "Thu, 31 Dec 2099 23:59:59 GMT")]).unwrap();
+    assert!(far > Duration::from_hours(24), "without a date of the server's: {far:?}");
     assert_eq!(delay(&[("retry-after", "-1")]), None);
     assert_eq!(delay(&[("retry-after", "NaN")]), None);
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
 use reqwest::{Method, Url};
 use tracing::{Instrument, debug, debug_span};
 
@@ -12,6 +13,7 @@ use super::answer::{Answer, Clock};
 use super::config::Limits;
 use super::lenient::Object;
 use super::retry::backoff;
+use super::secrets::Secrets;
 use super::{ApiKey, Conversations, Error, OpenAiBuilder, Responses, Result};
 
 /// A client of OpenAI, or of a server that speaks its protocol.
@@ -32,6 +34,7 @@ pub(super) struct Inner {
     pub(super) organization: Option<String>,
     pub(super) project: Option<String>,
     pub(super) key: Option<ApiKey>,
+    pub(super) secrets: Secrets,
     pub(super) limits: Limits,
 }
 
@@ -109,8 +112,13 @@ impl OpenAi {
         &self.inner.endpoint
     }
 
+    #[cfg(test)]
     pub(super) fn key(&self) -> Option<&ApiKey> {
         self.inner.key.as_ref()
+    }
+
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.inner.secrets
     }
 
     /// A request to a path below the base URL. Each segment is percent-encoded, so an id cannot
@@ -125,7 +133,14 @@ impl OpenAi {
             .map_err(|()| Error::configuration("base_url", "it cannot have a path"))?
             .pop_if_empty()
             .extend(path);
-        Ok(Call { method, url, body: None, accept: "application/json", careful: false })
+        Ok(Call {
+            method,
+            url,
+            body: None,
+            accept: "application/json",
+            careful: false,
+            tries: Arc::default(),
+        })
     }
 
     /// Sends a request until the head of a good answer is there, with the retries the settings
@@ -164,16 +179,20 @@ impl OpenAi {
     }
 
     async fn attempt(&self, call: &Call, attempt: u32) -> Result<Answer> {
-        let Inner { http, limits, key, .. } = &*self.inner;
+        let Inner { http, limits, secrets, .. } = &*self.inner;
         let mut request =
             http.request(call.method.clone(), call.url.clone()).header(ACCEPT, call.accept);
+        // A compressed stream would come in lumps, and no decoder is on board.
+        request = request.header(ACCEPT_ENCODING, "identity");
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
+        call.tries.fetch_add(1, Ordering::Relaxed);
         let clock = Clock::start(limits);
         let sent = clock.limit("waiting for the head of the answer", request.send()).await?;
         let response = sent.map_err(|error| self.not_sent(error))?;
-        let answer = Answer { response, clock, limits: *limits, key: key.clone() };
+        let answer =
+            Answer { response, clock, limits: *limits, secrets: secrets.clone(), begun: None };
         let status = answer.response.status();
         debug!(attempt, status = status.as_u16(), request_id = answer.request_id(), "answered");
         if status.is_success() { Ok(answer) } else { Err(answer.into_error().await) }
@@ -218,6 +237,8 @@ pub(super) struct Call {
     accept: &'static str,
     /// Repeat it only when the provider surely did nothing with it.
     careful: bool,
+    /// Counts the requests.
+    tries: Arc<AtomicU32>,
 }
 
 impl Call {
@@ -234,8 +255,8 @@ impl Call {
         self
     }
 
-    pub(super) fn careful(mut self) -> Self {
-        self.careful = true;
+    pub(super) fn counted(mut self, careful: bool, tries: Arc<AtomicU32>) -> Self {
+        (self.careful, self.tries) = (careful, tries);
         self
     }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 
-use super::address::{DEFAULT_BASE_URL, is_this_machine, parse_base_url, without_user_info};
+use super::address::{self, DEFAULT_BASE_URL, is_this_machine, parse_base_url, without_user_info};
 use super::client::Inner;
+use super::secrets::Secrets;
 use super::{ApiKey, Error, OpenAi, Result};
 
 /// What bounds a call.
@@ -202,6 +203,7 @@ impl OpenAiBuilder {
             Some(project) => format!("{base_url}#{project}"),
             None => base_url.clone(),
         };
+        let secrets = self.secrets(&url);
         let Self { key, organization, project, limits, .. } = self;
         Ok(OpenAi::from_inner(Inner {
             http,
@@ -211,8 +213,26 @@ impl OpenAiBuilder {
             organization,
             project,
             key,
+            secrets,
             limits,
         }))
+    }
+
+    /// What of the settings must never be shown. A URL may hold its user name and password in another form.
+    fn secrets(&self, url: &reqwest::Url) -> Secrets {
+        let given = self.base_url.as_deref().and_then(address::user_info);
+        let of_url = [Some(url.username()), url.password(), given];
+        let key = self.key.iter().map(|key| key.expose().to_owned());
+        let headers = self.headers.iter().map(|(_, value)| value.clone());
+        let in_headers = self.headers.iter().filter_map(|(_, value)| value.split_once(' '));
+        let of_url = of_url.into_iter().flatten().flat_map(|text| {
+            let parts = text.split_once(':').map_or((text, ""), |parts| parts);
+            [text, parts.0, parts.1].map(str::to_owned)
+        });
+        // A header such as `Bearer …` is echoed without its scheme, too.
+        Secrets::new(
+            key.chain(headers).chain(in_headers.map(|(_, rest)| rest.to_owned())).chain(of_url),
+        )
     }
 
     fn check_limits(&self) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Everything that can go wrong in a call, and whether trying again makes sense.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::time::Duration;
 
 use super::ApiError;
@@ -162,7 +163,26 @@ impl Error {
         }
     }
 
-    /// A word for logs, where the provider's text does not belong: it may quote the request.
+    /// The error for logs, where the provider's text does not belong, since it may quote the request: its class, and of an
+    /// error of the provider's the status, code and request id.
+    #[must_use]
+    pub fn brief(&self) -> impl fmt::Display + '_ {
+        fmt::from_fn(|f| {
+            f.write_str(self.class())?;
+            let Some(api) = self.api() else { return Ok(()) };
+            if let Some(status) = api.status {
+                write!(f, " {status}")?;
+            }
+            for (name, value) in [("code", &api.code), ("request id", &api.request_id)] {
+                if let Some(value) = value {
+                    write!(f, ", {name} {value}")?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// A word for logs.
     pub(super) fn class(&self) -> &'static str {
         match self {
             Self::Configuration { .. } => "configuration",

@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use super::lenient::Halves;
 use super::lenient::{self, Object, take_text};
+use super::secrets::Secrets;
 use super::sse::SseEvent;
-use super::{ApiError, ApiKey, Error, Item, Response, Result};
+use super::{ApiError, Error, Item, Response, Result};
 
 /// One event of a streamed response. Source: OpenAI's API description, schema
 /// `ResponseStreamEvent`.
@@ -84,8 +86,12 @@ pub enum StreamEventKind {
     Cancelled(Response),
     /// The provider reports an error. `Failed` may follow, or nothing.
     Error(ApiError),
-    /// A sign of life; also `[DONE]`, which some servers send about the end and which tells nothing.
+    /// A sign of life.
     Keepalive,
+    /// `[DONE]`: the server says that nothing more comes. Some send the end of the response after it all the same.
+    Done,
+    /// An event that cannot be read, and says nothing; the end of the response may still come.
+    Unreadable,
     /// An event this crate does not know. It is safe to ignore.
     #[non_exhaustive]
     Other {
@@ -135,24 +141,44 @@ impl StreamEvent {
     }
 }
 
-/// Reads a server-sent event. The key is removed from the errors it carries.
-pub(super) fn decode(sse: &SseEvent, key: Option<&ApiKey>) -> Result<StreamEvent> {
+/// Reads a server-sent event, and the halves of characters at the ends of its text. Secrets are removed from the errors it
+/// carries.
+pub(super) fn decode(sse: &SseEvent, secrets: &Secrets) -> Result<(StreamEvent, Halves)> {
     let data = sse.data.trim();
-    if matches!(data, "" | "[DONE]") {
-        return Ok(StreamEvent { sequence_number: None, kind: StreamEventKind::Keepalive });
+    let nothing = |kind| Ok((StreamEvent { sequence_number: None, kind }, (None, None)));
+    match data {
+        "" => return nothing(StreamEventKind::Keepalive),
+        "[DONE]" => return nothing(StreamEventKind::Done),
+        _ => {}
     }
-    let malformed = |message: String| {
-        let data = key.map_or_else(|| data.into(), |key| key.redact(data));
-        Error::malformed("an event of the stream", message, &data)
-    };
-    match lenient::parse(data.as_bytes()) {
-        Ok(Value::Object(object)) => Ok(event(object, &sse.event, key)),
-        Ok(_) => Err(malformed("its data is no JSON object".to_owned())),
-        Err(error) => Err(malformed(error.to_string())),
+    let malformed =
+        |message: &str| Error::malformed("an event of the stream", message, &secrets.redact(data));
+    match lenient::parse_in_halves(data.as_bytes()) {
+        Ok((Value::Object(object), halves)) => {
+            let event = event(object, &sse.event, secrets);
+            if let StreamEventKind::Other { kind, raw } = &event.kind
+                && kind.is_empty()
+            {
+                if raw.get("choices").is_some_and(Value::is_array) {
+                    return Err(malformed(CHAT_COMPLETIONS));
+                }
+                if raw.get("object").and_then(Value::as_str) == Some("response") {
+                    let response = Response::from_object(raw.clone(), secrets);
+                    return Ok((StreamEvent::from_response(response), halves));
+                }
+            }
+            Ok((event, halves))
+        }
+        Ok(_) => Err(malformed("its data is no JSON object")),
+        Err(error) => Err(malformed(&error.to_string())),
     }
 }
 
-fn event(mut data: Object, name: &str, key: Option<&ApiKey>) -> StreamEvent {
+/// What another protocol's answer is.
+pub(super) const CHAT_COMPLETIONS: &str =
+    "it is an answer of the Chat Completions API, where one of the Responses API was asked for";
+
+fn event(mut data: Object, name: &str, secrets: &Secrets) -> StreamEvent {
     let sequence_number = lenient::integer(&data, "sequence_number");
     // `message` is what an event without a name is called.
     let type_name = take_text(&mut data, "type")
@@ -160,15 +186,16 @@ fn event(mut data: Object, name: &str, key: Option<&ApiKey>) -> StreamEvent {
     let kind = type_name.unwrap_or_default();
     // Gateways send errors without a type, or under one of their own.
     let has_error = data.get("error").is_some_and(|error| !error.is_null());
-    if kind == "error" || (has_error && !kind.starts_with("response.")) {
+    let is_error = matches!(kind.as_str(), "error" | "response.error");
+    if is_error || (has_error && !kind.starts_with("response.")) {
         data.remove("sequence_number");
-        let error = ApiError::from_object(&data).finish(key);
+        let error = ApiError::from_object(&data).in_stream().finish(secrets);
         return StreamEvent { sequence_number, kind: StreamEventKind::Error(error) };
     }
-    StreamEvent { sequence_number, kind: known(kind, data, key) }
+    StreamEvent { sequence_number, kind: known(kind, data, secrets) }
 }
 
-fn known(kind: String, mut data: Object, key: Option<&ApiKey>) -> StreamEventKind {
+fn known(kind: String, mut data: Object, secrets: &Secrets) -> StreamEventKind {
     use StreamEventKind as Kind;
     let output_index = lenient::index(&data, "output_index");
     let content_index = lenient::index(&data, "content_index");
@@ -205,13 +232,13 @@ fn known(kind: String, mut data: Object, key: Option<&ApiKey>) -> StreamEventKin
         }
         "response.output_item.added" => Kind::OutputItemAdded { output_index, item: item(data) },
         "response.output_item.done" => Kind::OutputItemDone { output_index, item: item(data) },
-        "response.created" => Kind::Created(response(data, key)),
-        "response.queued" => Kind::Queued(response(data, key)),
-        "response.in_progress" => Kind::InProgress(response(data, key)),
-        "response.completed" => completed(response(data, key)),
-        "response.failed" => Kind::Failed(response(data, key)),
-        "response.incomplete" => Kind::Incomplete(response(data, key)),
-        "response.cancelled" | "response.canceled" => Kind::Cancelled(response(data, key)),
+        "response.created" => Kind::Created(response(data, secrets)),
+        "response.queued" => Kind::Queued(response(data, secrets)),
+        "response.in_progress" => Kind::InProgress(response(data, secrets)),
+        "response.completed" => completed(response(data, secrets)),
+        "response.failed" => Kind::Failed(response(data, secrets)),
+        "response.incomplete" => Kind::Incomplete(response(data, secrets)),
+        "response.cancelled" | "response.canceled" => Kind::Cancelled(response(data, secrets)),
         "keepalive" | "ping" => Kind::Keepalive,
         _ => {
             let mut raw = std::mem::take(data);
@@ -241,8 +268,17 @@ fn item(data: &mut Object) -> Item {
     Item::from(lenient::take_object(data, "item").unwrap_or_default())
 }
 
-fn response(data: &mut Object, key: Option<&ApiKey>) -> Response {
-    Response::from_object(lenient::take_object(data, "response").unwrap_or_default(), key)
+fn response(data: &mut Object, secrets: &Secrets) -> Response {
+    let mut response = lenient::take_object(data, "response").unwrap_or_default();
+    // Some servers put the error, or the reason, beside the response.
+    for beside in ["error", "incomplete_details", "usage"] {
+        if response.get(beside).is_none_or(Value::is_null)
+            && let Some(value) = data.remove(beside)
+        {
+            response.insert(beside.to_owned(), value);
+        }
+    }
+    Response::from_object(response, secrets)
 }
 
 #[cfg(test)]

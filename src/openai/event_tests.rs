@@ -11,7 +11,7 @@ fn read(data: &Value) -> StreamEvent {
 }
 
 fn named(name: &str, data: &str) -> StreamEvent {
-    decode(&sse(name, data), Some(&ApiKey::new("sk-key"))).unwrap()
+    decode(&sse(name, data), &Secrets::new(["sk-key-1234".to_owned()])).unwrap().0
 }
 
 #[test]
@@ -88,20 +88,19 @@ fn items_refusals_and_function_calls_are_read() {
 
 #[test]
 fn errors_are_read_in_every_shape_without_the_key() {
-    let flat =
-        json!({"type": "error", "code": "server_error", "message": "bad sk-key", "param": null});
+    let flat = json!({"type": "error", "code": "server_error", "message": "bad sk-key-1234", "param": null});
     let nested = json!({"type": "error", "sequence_number": 2,
-        "error": {"type": "server_error", "code": "server_error", "message": "bad sk-key", "param": null}});
-    let untyped = json!({"error": {"message": "bad sk-key", "code": "server_error"}});
+        "error": {"type": "server_error", "code": "server_error", "message": "bad sk-key-1234", "param": null}});
+    let untyped = json!({"error": {"message": "bad sk-key-1234", "code": "server_error"}});
     let foreign =
-        json!({"type": "gateway", "error": {"message": "bad sk-key", "code": "server_error"}});
+        json!({"type": "gateway", "error": {"message": "bad sk-key-1234", "code": "server_error"}});
     for data in [flat, nested, untyped, foreign] {
         let StreamEventKind::Error(error) = read(&data).kind else { panic!("no error: {data}") };
         assert_eq!(
             (error.message.as_str(), error.code.as_deref()),
             ("bad [redacted]", Some("server_error"))
         );
-        assert!(error.is_retryable() && error.status.is_none());
+        assert!(error.is_retryable() && error.status == Some(500));
     }
     assert!(matches!(named("error", r#"{"message":"m"}"#).kind, StreamEventKind::Error(_)));
     assert!(
@@ -149,11 +148,12 @@ fn signs_of_life_are_no_events_of_the_response() {
 
 #[test]
 fn done_tells_nothing_and_other_text_is_malformed() {
-    assert_eq!(named("message", " [DONE]").kind, StreamEventKind::Keepalive);
+    assert_eq!(named("message", " [DONE]").kind, StreamEventKind::Done);
     for data in ["oops", "[1]", "7", "{\"type\":"] {
-        let error = decode(&sse("message", data), None).unwrap_err();
+        let error = decode(&sse("message", data), &Secrets::default()).unwrap_err();
         assert!(matches!(&error, Error::Malformed { excerpt, .. } if excerpt == data), "{error}");
     }
-    let error = decode(&sse("message", "sk-key"), Some(&ApiKey::new("sk-key"))).unwrap_err();
-    assert!(!format!("{error} {error:?}").contains("sk-key"));
+    let error = decode(&sse("message", "sk-key-1234"), &Secrets::new(["sk-key-1234".to_owned()]))
+        .unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("sk-key-1234"));
 }

@@ -5,6 +5,7 @@ use futures_core::Stream;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
+use super::secrets::Secrets;
 use super::{
     ApiError, ApiKey, Conversation, Item, ItemPage, Response, ResponseStream, Result, StreamEvent,
     answer,
@@ -16,7 +17,7 @@ pub fn stream(
     max_event_bytes: usize,
     key: Option<ApiKey>,
 ) -> ResponseStream {
-    ResponseStream::of_chunks(chunks, max_event_bytes, key)
+    ResponseStream::of_chunks(chunks, max_event_bytes, secrets(key.as_ref()))
 }
 
 /// What a body amounts to, by what was asked for.
@@ -39,9 +40,10 @@ pub struct Body {
 ///
 /// As the calls of the client.
 pub fn body(body: &[u8], key: Option<&ApiKey>) -> Result<Body> {
-    let object = answer::object_of(body, None, key)?;
+    let secrets = secrets(key);
+    let object = answer::object_of(body, None, &secrets)?;
     Ok(Body {
-        event: StreamEvent::from_response(Response::from_object(object.clone(), key)),
+        event: StreamEvent::from_response(Response::from_object(object.clone(), &secrets)),
         conversation: Conversation::from_object(object.clone()),
         page: ItemPage::from_object(object.clone()),
         item: object.into(),
@@ -56,5 +58,9 @@ pub fn refusal(
     body: &str,
     key: Option<&ApiKey>,
 ) -> ApiError {
-    ApiError::from_answer(status, headers, body, key)
+    ApiError::from_answer(status, headers, body, &secrets(key))
+}
+
+fn secrets(key: Option<&ApiKey>) -> Secrets {
+    Secrets::new(key.map(|key| key.expose().to_owned()))
 }

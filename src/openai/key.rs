@@ -1,6 +1,5 @@
 //! The API key, which must never be printed.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,16 +18,6 @@ impl ApiKey {
 
     pub(super) fn expose(&self) -> &str {
         &self.0
-    }
-
-    /// Replaces the key wherever it occurs in `text`. Providers and gateways echo headers in error
-    /// texts.
-    pub(super) fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.0.is_empty() || !text.contains(&*self.0) {
-            Cow::Borrowed(text)
-        } else {
-            Cow::Owned(text.replace(&*self.0, "[redacted]"))
-        }
     }
 }
 
@@ -62,13 +51,5 @@ mod tests {
     #[test]
     fn white_space_around_a_key_is_dropped() {
         assert_eq!(ApiKey::from(" sk-1\n").expose(), "sk-1");
-    }
-
-    #[test]
-    fn redact_replaces_every_occurrence() {
-        let key = ApiKey::new("sk-1");
-        assert_eq!(key.redact("sk-1 and sk-1"), "[redacted] and [redacted]");
-        assert_eq!(key.redact("no key here"), "no key here");
-        assert_eq!(ApiKey::new("").redact("text"), "text");
     }
 }

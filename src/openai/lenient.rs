@@ -5,16 +5,35 @@
 
 use serde_json::{Map, Value};
 
+use super::repair::{Repaired, repair};
+
 pub(super) type Object = Map<String, Value>;
 
-/// Reads JSON. NUL becomes U+FFFD: nobody can read it, and not every database can store it.
+/// Reads JSON, also what is nearly JSON. NUL becomes U+FFFD: nobody can read it, and not every database can store it.
 pub(super) fn parse(json: &[u8]) -> serde_json::Result<Value> {
-    let mut value = serde_json::from_slice(json)?;
-    // JSON has no other form of it.
-    if json.windows(6).any(|bytes| bytes == br"\u0000") {
+    parse_in_halves(json).map(|(value, _)| value)
+}
+
+/// Halves of a surrogate pair with which the outermost member `delta` begins and ends: another event has the rest.
+pub(super) type Halves = (Option<u16>, Option<u16>);
+
+/// [`parse`], and what a server that cuts its text by UTF-16 units cut.
+pub(super) fn parse_in_halves(json: &[u8]) -> serde_json::Result<(Value, Halves)> {
+    let (value, halves) = match serde_json::from_slice(json) {
+        Ok(value) => (value, (None, None)),
+        Err(strict) => {
+            let Repaired { json, begins_with, ends_with } = repair(json);
+            // The error tells of the bytes as they came.
+            let value = serde_json::from_slice(&json).map_err(|_| strict)?;
+            (value, (begins_with, ends_with))
+        }
+    };
+    let mut value: Value = value;
+    // JSON has no other form of it; a raw one was repaired to this form.
+    if json.contains(&0) || json.windows(6).any(|bytes| bytes == br"\u0000") {
         replace_nul(&mut value);
     }
-    Ok(value)
+    Ok((value, halves))
 }
 
 fn replace_nul(value: &mut Value) {

@@ -27,11 +27,14 @@
 //!
 //! # Guarantees
 //!
-//! * Unknown events, items, fields and values are never errors; missing ones neither.
+//! * Unknown events, items, fields and values are never errors; missing ones neither. An event that cannot be read is
+//!   skipped while others can come.
 //! * JSON is kept as sent, but for NUL, which becomes U+FFFD: not every database can store it.
-//! * The API key, and the password of a URL, appear in no `Debug` form, error or log.
+//! * The API key, the values of headers that the host sets, and the user name and password of a URL appear in no `Debug`
+//!   form, error or log; what is shorter than eight characters is not looked for in texts.
 //! * Every wait and every size has a limit, and the error names the setting that raises it.
-//! * A request is repeated only while no good answer has begun; a stream is never repeated.
+//! * A request is repeated only while no good answer has begun; a stream is never repeated, and nothing that was answered
+//!   with a 200 is asked again for its form.
 //!
 //! # Logs
 //!
@@ -49,9 +52,11 @@ mod event;
 mod item;
 mod key;
 mod lenient;
+mod repair;
 mod request;
 mod responses;
 pub(crate) mod retry;
+mod secrets;
 mod sse;
 mod stream;
 mod wire;

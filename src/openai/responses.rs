@@ -1,5 +1,8 @@
 //! Calls of a model.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
 use reqwest::Method;
 
 use super::client::Call;
@@ -42,14 +45,17 @@ impl Responses<'_> {
         ResponseStream::open(self.client.send(call.stream()).await?).await
     }
 
-    /// [`stream`](Self::stream), repeated only when the provider surely did nothing with it: for a caller that can find
-    /// out what became of the call otherwise.
-    pub(crate) async fn stream_carefully(
+    /// [`stream`](Self::stream), counting the requests. `careful`: repeated only when the provider surely did nothing with
+    /// it, for a caller that can find out what became of the call otherwise.
+    pub(crate) async fn stream_counted(
         &self,
         request: &CreateResponse,
+        careful: bool,
+        tries: &Arc<AtomicU32>,
     ) -> Result<ResponseStream> {
         let call = self.client.call(Method::POST, &["responses"])?.json(&request.body(true)?);
-        ResponseStream::open(self.client.send(call.stream().careful()).await?).await
+        let call = call.stream().counted(careful, Arc::clone(tries));
+        ResponseStream::open(self.client.send(call).await?).await
     }
 
     /// Streams the rest of a background response that was created as a stream: the events after the
@@ -101,6 +107,6 @@ impl Responses<'_> {
 
     async fn response(&self, call: Call) -> Result<Response> {
         let object = self.client.send(call).await?.into_object().await?;
-        Ok(Response::from_object(object, self.client.key()))
+        Ok(Response::from_object(object, self.client.secrets()))
     }
 }

@@ -7,16 +7,25 @@
 //! without the mark, of valid UTF-8, and only the lines that matter (`data`, `event` and
 //! the blank line that ends an event). What remains is linear in the bytes received and bounded in
 //! memory.
+//!
+//! Some servers leave the blank line out behind their last event and keep the connection open. An event
+//! that is whole by its looks, one line of data with a JSON object, counts as ended when nothing follows
+//! for [`WITHOUT_BLANK_LINE`].
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use eventsource_stream::{EventStream, EventStreamError};
 use futures_core::Stream;
 use futures_util::StreamExt;
+use tokio::time::Sleep;
 
 use super::{Error, Result};
+
+/// How long to wait for the blank line behind an event that looks whole.
+const WITHOUT_BLANK_LINE: Duration = Duration::from_secs(2);
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -51,6 +60,9 @@ where
         at_start: true,
         event_bytes: 0,
         max_event_bytes,
+        looks_whole: false,
+        has_data: false,
+        waiting: None,
         finished: false,
     };
     EventStream::new(lines).map(|item| match item {
@@ -77,6 +89,11 @@ struct Lines<S> {
     /// Bytes of the open event's lines; 0 when no event is open.
     event_bytes: usize,
     max_event_bytes: usize,
+    /// The open event has one line of data, which is a JSON object by its ends.
+    looks_whole: bool,
+    has_data: bool,
+    /// How long the blank line behind it may take.
+    waiting: Option<Pin<Box<Sleep>>>,
     finished: bool,
 }
 
@@ -108,6 +125,12 @@ impl<S> Lines<S> {
         Ok(None)
     }
 
+    /// Whether an event was open, which has ended.
+    fn close_event(&mut self) -> bool {
+        (self.looks_whole, self.has_data) = (false, false);
+        std::mem::take(&mut self.event_bytes) > 0
+    }
+
     /// Takes the collected line; `None` when it means nothing to us.
     fn finish_line(&mut self) -> Option<String> {
         let line = std::mem::take(&mut self.line);
@@ -116,11 +139,16 @@ impl<S> Lines<S> {
             bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         }
         if bytes.is_empty() {
-            let was_open = std::mem::take(&mut self.event_bytes) > 0;
-            return was_open.then(|| "\n".to_owned());
+            return self.close_event().then(|| "\n".to_owned());
         }
         if !(bytes.starts_with(b"data") || bytes.starts_with(b"event")) {
             return None;
+        }
+        if let Some(data) = bytes.strip_prefix(b"data:") {
+            // A second line of data makes another event of it.
+            let object = data.trim_ascii().starts_with(b"{") && data.trim_ascii().ends_with(b"}");
+            self.looks_whole = object && !self.has_data;
+            self.has_data = true;
         }
         self.event_bytes += bytes.len() + 1;
         // Only a complete line is converted: a character whose bytes came in two chunks must not be
@@ -156,13 +184,22 @@ impl<S: Stream<Item = Result<Bytes>>> Stream for Lines<S> {
             }
             let error = match this.next_line() {
                 Ok(Some(line)) => return Poll::Ready(Some(Ok(line))),
-                Ok(None) => match ready!(this.chunks.as_mut().poll_next(cx)) {
-                    Some(Ok(chunk)) => {
+                Ok(None) => match this.chunks.as_mut().poll_next(cx) {
+                    Poll::Ready(Some(Ok(chunk))) => {
                         this.chunk = chunk;
+                        this.waiting = None;
                         continue;
                     }
-                    Some(Err(error)) => error,
-                    None => return Poll::Ready(this.finish().map(Ok)),
+                    Poll::Ready(Some(Err(error))) => error,
+                    Poll::Ready(None) => return Poll::Ready(this.finish().map(Ok)),
+                    Poll::Pending if this.looks_whole && this.line.is_empty() => {
+                        let wait = || Box::pin(tokio::time::sleep(WITHOUT_BLANK_LINE));
+                        ready!(this.waiting.get_or_insert_with(wait).as_mut().poll(cx));
+                        this.waiting = None;
+                        this.close_event();
+                        return Poll::Ready(Some(Ok("\n".to_owned())));
+                    }
+                    Poll::Pending => return Poll::Pending,
                 },
                 Err(error) => error,
             };

@@ -3,15 +3,19 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
+use tokio::time::Sleep;
 
-use super::answer::Answer;
-use super::event::decode;
+use super::answer::{Answer, Body};
+use super::event::{CHAT_COMPLETIONS, decode};
+use super::lenient::Halves;
+use super::secrets::Secrets;
 use super::sse::{self, SseEvent};
-use super::{ApiKey, Error, Response, Result, StreamEvent, StreamEventKind};
+use super::{Error, Response, Result, StreamEvent, StreamEventKind};
 
 type Events = Pin<Box<dyn Stream<Item = Result<SseEvent>> + Send>>;
 
@@ -21,9 +25,11 @@ type Events = Pin<Box<dyn Stream<Item = Result<SseEvent>> + Send>>;
 ///
 /// The stream ends after a terminal event ([`StreamEvent::is_terminal`]). An `Err` ends it as well:
 /// no byte for the idle timeout, the total timeout (which counts the time the reader takes), a lost
-/// connection, a malformed or too large event. A body that ends before its terminal event is
-/// [`Error::Disconnected`], unless the provider has reported an error: then that
+/// connection, a too large event. A body that ends before its terminal event is [`Error::Disconnected`], or
+/// [`Error::Malformed`] when an event before could not be read; unless the provider has reported an error: then that
 /// [`StreamEventKind::Error`] was the end. After the end there is only `None`.
+///
+/// The body decides what it is, not its label: a whole response instead of events is taken for its end.
 ///
 /// # Cancellation
 ///
@@ -35,54 +41,80 @@ pub struct ResponseStream {
     /// The whole response, from a server that does not stream.
     whole: Option<StreamEvent>,
     error_seen: bool,
+    text_seen: bool,
+    /// The first event that could not be read.
+    unreadable: Option<Error>,
+    /// After `[DONE]`: how long to wait for an end event all the same.
+    done: Option<Pin<Box<Sleep>>>,
+    /// The first half of a character, and the text that it ends.
+    half: Option<(Place, u16)>,
     request_id: Option<String>,
-    key: Option<ApiKey>,
+    secrets: Secrets,
 }
+
+/// The text that a delta belongs to: its item, and the places of item and part.
+type Place = (Option<String>, Option<u64>, Option<u64>);
+
+/// After `[DONE]` nothing comes, as a rule; some servers send the end event right behind it.
+const AFTER_DONE: Duration = Duration::from_secs(1);
 
 impl ResponseStream {
     /// Accepts the answer to a request for a stream. Some servers ignore that wish and answer in
     /// one piece.
-    pub(super) async fn open(answer: Answer) -> Result<Self> {
-        let mut this = Self {
-            events: None,
-            whole: None,
-            error_seen: false,
-            request_id: answer.request_id(),
-            key: answer.key.clone(),
+    pub(super) async fn open(mut answer: Answer) -> Result<Self> {
+        let (request_id, secrets) = (answer.request_id(), answer.secrets.clone());
+        let mut this = Self::new(stream::empty().boxed(), secrets);
+        this.request_id = request_id;
+        let body = match answer.look().await {
+            Ok(body) => body,
+            Err(malformed @ Error::Malformed { .. }) => return Err(malformed),
+            // The stream has begun, and broke off at its beginning.
+            Err(error) => {
+                this.events = Some(stream::iter([Err(error)]).boxed());
+                return Ok(this);
+            }
         };
-        let content_type = answer.content_type();
-        if content_type.contains("json") {
-            let object = answer.into_object().await?;
-            this.whole =
-                Some(StreamEvent::from_response(Response::from_object(object, this.key.as_ref())));
-            // When the response goes on in the background, this makes the end before its time an
-            // error.
-            this.events = Some(stream::empty().boxed());
-        } else if content_type.contains("html") {
-            let message = format!(
-                "a stream of events was asked for, this is {content_type}; check `base_url`"
-            );
-            return Err(answer.into_malformed(message).await);
-        } else {
-            let max_event_bytes = answer.limits.max_event_bytes;
-            this.events = Some(sse::decode(answer.into_chunks(), max_event_bytes).boxed());
+        match body {
+            Body::Json => {
+                let object = answer.into_object().await?;
+                // When the response goes on in the background, the end before its time is an error.
+                let response = Response::whole(object, &this.secrets)?;
+                this.whole = Some(StreamEvent::from_response(response));
+            }
+            Body::Events => {
+                let max_event_bytes = answer.limits.max_event_bytes;
+                this.events = Some(sse::decode(answer.into_chunks(), max_event_bytes).boxed());
+            }
+            Body::Other => {
+                let message =
+                    "a stream of events was asked for, and this is none; check `base_url`";
+                return Err(answer.into_malformed(message.to_owned()).await);
+            }
         }
         Ok(this)
+    }
+
+    fn new(events: Events, secrets: Secrets) -> Self {
+        Self {
+            events: Some(events),
+            whole: None,
+            error_seen: false,
+            text_seen: false,
+            unreadable: None,
+            done: None,
+            half: None,
+            request_id: None,
+            secrets,
+        }
     }
 
     /// The events of a body that needs no connection.
     pub(super) fn of_chunks(
         chunks: impl Stream<Item = Result<Bytes>> + Send + 'static,
         max_event_bytes: usize,
-        key: Option<ApiKey>,
+        secrets: Secrets,
     ) -> Self {
-        Self {
-            events: Some(sse::decode(chunks, max_event_bytes).boxed()),
-            whole: None,
-            error_seen: false,
-            request_id: None,
-            key,
-        }
+        Self::new(sse::decode(chunks, max_event_bytes).boxed(), secrets)
     }
 
     /// The next event; `None` after the end.
@@ -98,14 +130,19 @@ impl ResponseStream {
 
     fn read(&mut self, item: Option<Result<SseEvent>>) -> Option<Result<StreamEvent>> {
         let result = match item {
-            Some(Ok(sse)) => match decode(&sse, self.key.as_ref()) {
-                Ok(event) => Ok(event),
+            Some(Ok(sse)) => match decode(&sse, &self.secrets) {
+                Ok((event, halves)) => Ok(self.join(event, halves)),
                 // Half an event is a lost connection, not a server that writes nonsense.
-                Err(_) if !sse.complete => Err(ended()),
-                Err(error) => Err(error),
+                Err(_) if !sse.complete => Err(self.ended()),
+                Err(error) if is_of_another_protocol(&error) => Err(error),
+                // What it said is lost; the end of the response has all of it.
+                Err(error) => {
+                    self.unreadable.get_or_insert(error);
+                    Ok(StreamEvent { sequence_number: None, kind: StreamEventKind::Unreadable })
+                }
             },
             Some(Err(error)) => Err(error),
-            None => Err(ended()),
+            None => Err(self.ended()),
         };
         match result {
             Ok(event) => Some(Ok(self.observe(event))),
@@ -117,20 +154,62 @@ impl ResponseStream {
         }
     }
 
+    /// Puts together a character whose halves came in two deltas of the same text.
+    fn join(&mut self, mut event: StreamEvent, (begins, ends): Halves) -> StreamEvent {
+        let StreamEventKind::OutputTextDelta { item_id, output_index, content_index, delta } =
+            &mut event.kind
+        else {
+            return event;
+        };
+        let place = (item_id.clone(), *output_index, *content_index);
+        let first = self.half.take();
+        if first.is_some() || begins.is_some() {
+            let whole = match (&first, begins) {
+                (Some((of, first)), Some(second)) if *of == place => {
+                    char::decode_utf16([*first, second]).next().and_then(std::result::Result::ok)
+                }
+                _ => None,
+            };
+            delta.insert(0, whole.unwrap_or(char::REPLACEMENT_CHARACTER));
+        }
+        self.half = ends.map(|half| (place, half));
+        event
+    }
+
     fn observe(&mut self, mut event: StreamEvent) -> StreamEvent {
-        if let StreamEventKind::Error(error) = &mut event.kind {
-            self.error_seen = true;
-            error.request_id = error.request_id.take().or_else(|| self.request_id.clone());
+        match &mut event.kind {
+            StreamEventKind::Error(error) => {
+                self.error_seen = true;
+                error.request_id = error.request_id.take().or_else(|| self.request_id.clone());
+            }
+            StreamEventKind::OutputTextDelta { .. } => self.text_seen = true,
+            StreamEventKind::Done => {
+                self.done.get_or_insert_with(|| Box::pin(tokio::time::sleep(AFTER_DONE)));
+            }
+            _ => {}
         }
         if event.is_terminal() {
             self.events = None;
         }
         event
     }
+
+    /// The end before the end event. A server that answered in a form that cannot be read, or said that it was done, has done
+    /// its work: to ask again would cost again.
+    fn ended(&mut self) -> Error {
+        if let Some(unreadable) = self.unreadable.take() {
+            return unreadable;
+        }
+        if self.done.is_some() && !self.text_seen {
+            let message = "it said [DONE] without the event that ends the response";
+            return Error::malformed("the stream", message, "");
+        }
+        Error::disconnected("the stream ended before the event that ends the response")
+    }
 }
 
-fn ended() -> Error {
-    Error::disconnected("the stream ended before the event that ends the response")
+fn is_of_another_protocol(error: &Error) -> bool {
+    matches!(error, Error::Malformed { message, .. } if message == CHAT_COMPLETIONS)
 }
 
 impl Stream for ResponseStream {
@@ -144,7 +223,14 @@ impl Stream for ResponseStream {
         let Some(events) = &mut self.events else {
             return Poll::Ready(None);
         };
-        let item = ready!(events.as_mut().poll_next(cx));
+        let item = match events.as_mut().poll_next(cx) {
+            Poll::Ready(item) => item,
+            Poll::Pending => {
+                let Some(done) = &mut self.done else { return Poll::Pending };
+                ready!(done.as_mut().poll(cx));
+                None
+            }
+        };
         Poll::Ready(self.read(item))
     }
 }

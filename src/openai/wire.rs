@@ -3,9 +3,11 @@
 
 use serde_json::Value;
 
+use super::event::CHAT_COMPLETIONS;
 use super::item::take_items;
 use super::lenient::{self, Object};
-use super::{ApiKey, Item};
+use super::secrets::Secrets;
+use super::{Error, Item, Result};
 
 /// A response: one call of a model. Source: OpenAI's API description, schema `Response`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -51,7 +53,21 @@ impl Response {
         self.output.iter().filter(|item| item.kind() == "message").map(Item::text).collect()
     }
 
-    pub(super) fn from_object(mut raw: Object, key: Option<&ApiKey>) -> Self {
+    /// A response that is all of an answer.
+    pub(super) fn whole(object: Object, secrets: &Secrets) -> Result<Self> {
+        let is_response = object.contains_key("output")
+            || object.contains_key("status")
+            || lenient::text(&object, "object") == Some("response");
+        let what = match object.get("choices") {
+            Some(Value::Array(_)) => CHAT_COMPLETIONS,
+            _ if is_response => return Ok(Self::from_object(object, secrets)),
+            _ => "it is no response: it has neither output nor status",
+        };
+        let text = Value::Object(object).to_string();
+        Err(Error::malformed("the answer", what, &secrets.redact(&text)))
+    }
+
+    pub(super) fn from_object(mut raw: Object, secrets: &Secrets) -> Self {
         let error = raw.remove("error").filter(|error| !error.is_null());
         let conversation_id = match raw.get("conversation") {
             Some(Value::String(id)) => Some(id.clone()),
@@ -66,7 +82,7 @@ impl Response {
             usage: lenient::object(&raw, "usage").map(Usage::from_object),
             incomplete_reason: lenient::object(&raw, "incomplete_details")
                 .and_then(|details| lenient::owned_text(details, "reason")),
-            error: error.map(|error| ResponseError::from_value(error, key)),
+            error: error.map(|error| ResponseError::from_value(error, secrets)),
             conversation_id,
             raw,
         }
@@ -74,10 +90,10 @@ impl Response {
 }
 
 impl ResponseError {
-    fn from_value(error: Value, key: Option<&ApiKey>) -> Self {
+    fn from_value(error: Value, secrets: &Secrets) -> Self {
         // The same shapes as an error of the whole request, so the same reader.
         let envelope = Object::from_iter([("error".to_owned(), error)]);
-        let error = super::ApiError::from_object(&envelope).finish(key);
+        let error = super::ApiError::from_object(&envelope).finish(secrets);
         Self { code: error.code, message: error.message }
     }
 }

@@ -10,7 +10,7 @@ fn object(value: Value) -> Object {
 }
 
 fn response(value: Value) -> Response {
-    Response::from_object(object(value), Some(&ApiKey::new("sk-key")))
+    Response::from_object(object(value), &Secrets::new(["sk-key-1234".to_owned()]))
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn an_empty_or_odd_response_is_no_error() {
 #[test]
 fn a_failed_response_tells_why_without_the_key() {
     let read = response(
-        json!({"error": {"code": "insufficient_quota", "message": "sk-key is out of credit"}}),
+        json!({"error": {"code": "insufficient_quota", "message": "sk-key-1234 is out of credit"}}),
     );
     let error = read.error.unwrap();
     assert_eq!(error.code.as_deref(), Some("insufficient_quota"));

@@ -3,6 +3,8 @@
 mod responses;
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use async_trait::async_trait;
 use futures_core::Stream;
@@ -20,6 +22,8 @@ pub(crate) struct Call {
     pub(crate) input: Vec<Item>,
     /// The conversation it continues; `None`: the provider shall keep nothing.
     pub(crate) conversation: Option<String>,
+    /// Counts the requests that were sent for it.
+    pub(crate) tries: Arc<AtomicU32>,
 }
 
 /// Something a call's stream said.
@@ -47,7 +51,10 @@ pub(crate) enum News {
 pub(crate) struct Ended {
     /// `Completed`, `Incomplete`, `Failed` or `Cancelled`.
     pub(crate) status: RunStatus,
+    /// Why it is not whole, in the provider's own word.
     pub(crate) reason: Option<String>,
+    /// The model declined, and said nothing else.
+    pub(crate) refusal: bool,
     pub(crate) error: Option<String>,
     pub(crate) response_id: Option<String>,
     pub(crate) model: Option<String>,

@@ -12,6 +12,8 @@ use crate::openai::{
     ResponseStream, Result, StreamEvent, StreamEventKind,
 };
 
+/// Most finished items that are kept of a stream.
+const MOST_ITEMS: usize = 10_000;
 /// The largest page of the items endpoint (`OpenAI`'s API description).
 const PAGE: u8 = 100;
 
@@ -71,14 +73,11 @@ impl Protocol for Responses {
     }
 
     async fn call(&self, call: &Call) -> Result<ProgressStream> {
-        let (responses, request) = (self.client.responses(), Self::request(call));
-        let stream = if call.conversation.is_some() {
-            // A call whose answer was lost may be in the conversation already; to repeat it blindly would add it twice.
-            responses.stream_carefully(&request).await?
-        } else {
-            responses.stream(&request).await?
-        };
-        Ok(progress(stream))
+        // A call whose answer was lost may be in the conversation already; to repeat it blindly would add it twice.
+        let careful = call.conversation.is_some();
+        let request = Self::request(call);
+        let responses = self.client.responses();
+        Ok(progress(responses.stream_counted(&request, careful, &call.tries).await?))
     }
 
     async fn create_conversation(&self) -> Result<String> {
@@ -166,6 +165,8 @@ struct Reader {
     streamed: std::collections::HashSet<(i64, u64)>,
     /// Whether the id of the call was told.
     started: bool,
+    /// Items that are finished, and their places: some servers leave them out of the end.
+    done: Vec<(i64, Item)>,
 }
 
 impl Reader {
@@ -190,6 +191,22 @@ impl Reader {
                 self.slot(item.id(), output_index);
                 News::Alive
             }
+            StreamEventKind::OutputItemDone { output_index, item } => {
+                let slot = self.slot(item.id(), output_index);
+                let (remote_id, text) = (item.id().map(str::to_owned), item.text());
+                let is_news = item.kind() == "message"
+                    && !text.is_empty()
+                    && !self.streamed.iter().any(|(streamed, _)| *streamed == slot);
+                if self.done.len() < MOST_ITEMS {
+                    self.done.push((slot, item));
+                }
+                if is_news {
+                    self.streamed.insert((slot, 0));
+                    News::Text { slot, remote_id, delta: text }
+                } else {
+                    News::Alive
+                }
+            }
             StreamEventKind::OutputTextDelta { item_id, output_index, content_index, delta }
             | StreamEventKind::RefusalDelta { item_id, output_index, content_index, delta } => {
                 let slot = self.slot(item_id.as_deref(), output_index);
@@ -210,13 +227,22 @@ impl Reader {
                     News::Text { slot, remote_id: item_id, delta: text }
                 }
             }
-            StreamEventKind::Completed(response) => ended(RunStatus::Completed, response),
-            StreamEventKind::Incomplete(response) => ended(RunStatus::Incomplete, response),
-            StreamEventKind::Failed(response) => ended(RunStatus::Failed, response),
-            StreamEventKind::Cancelled(response) => ended(RunStatus::Cancelled, response),
+            StreamEventKind::Completed(response) => self.ended(RunStatus::Completed, response),
+            StreamEventKind::Incomplete(response) => self.ended(RunStatus::Incomplete, response),
+            StreamEventKind::Failed(response) => self.ended(RunStatus::Failed, response),
+            StreamEventKind::Cancelled(response) => self.ended(RunStatus::Cancelled, response),
             StreamEventKind::Error(error) => return Err(Error::Api(Box::new(error))),
             _ => News::Alive,
         })
+    }
+
+    /// The end, with the items that came before it if it has none of its own.
+    fn ended(&mut self, status: RunStatus, mut response: Response) -> News {
+        if response.output.is_empty() {
+            self.done.sort_by_key(|(slot, _)| *slot);
+            response.output = self.done.drain(..).map(|(_, item)| item).collect();
+        }
+        ended(status, response)
     }
 
     fn slot(&mut self, id: Option<&str>, index: Option<u64>) -> i64 {
@@ -238,6 +264,17 @@ impl Reader {
     }
 }
 
+/// Whether all that the messages say is that the model declines.
+fn is_refusal(output: &[Item]) -> bool {
+    let parts = output
+        .iter()
+        .filter(|item| item.kind() == "message")
+        .filter_map(|item| item.as_value()["content"].as_array())
+        .flatten();
+    let mut kinds = parts.filter_map(|part| part["type"].as_str()).peekable();
+    kinds.peek().is_some() && kinds.all(|kind| kind == "refusal")
+}
+
 fn ended(status: RunStatus, response: Response) -> News {
     let (code, message) =
         response.error.map_or((None, None), |error| (error.code, Some(error.message)));
@@ -251,6 +288,7 @@ fn ended(status: RunStatus, response: Response) -> News {
     News::Ended(Box::new(Ended {
         status,
         reason: response.incomplete_reason.or(code),
+        refusal: is_refusal(&response.output),
         error: message,
         response_id: Some(response.id).filter(|id| !id.is_empty()),
         model: response.model,

@@ -1,5 +1,8 @@
 //! Calling the model: what is sent, the stream of the answer, and when to try again.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use futures_util::StreamExt;
 
 use super::live::{Applied, CallRow, LiveRun, Stop};
@@ -8,7 +11,7 @@ use super::{conversation, history};
 use crate::crash;
 use crate::engine::{AiEngine, Remote};
 use crate::error::{Error, Result, with_causes};
-use crate::model::{AssistantDefinition, RemoteState};
+use crate::model::{AssistantDefinition, Reason, RemoteState};
 use crate::openai::{self, Item};
 use crate::protocol::{Call, Ended};
 use crate::run::history::Source;
@@ -27,13 +30,16 @@ pub(super) async fn call(
     let mut recreated = false;
     loop {
         let broken = match once(engine, remote, live, definition, recreated).await {
-            Ok(ended) => return Outcome::of(ended),
+            Ok(ended) => return Outcome::of(ended, definition.max_output_tokens),
             Err(broken) => broken,
         };
         let has_output = live.state().has_output();
         match broken {
-            Broken::Refused(error)
-                if !recreated && conversation_is_lost(remote, live, &error).await =>
+            // An error in the stream is as good as one before it, as long as nothing was said.
+            Broken::Refused(error) | Broken::Stream(error)
+                if !recreated
+                    && !has_output
+                    && conversation_is_lost(remote, live, &error).await =>
             {
                 tracing::warn!(
                     run = live.id,
@@ -44,7 +50,7 @@ pub(super) async fn call(
             Broken::Stream(error) if !has_output && attempt < engine.options().stream_retries => {
                 match openai::retry::backoff(attempt, &error) {
                     Some(wait) => {
-                        tracing::warn!(run = live.id, %error, ?wait, "the stream broke before any output; trying again");
+                        tracing::warn!(run = live.id, error = %error.brief(), ?wait, "the stream broke before any output; trying again");
                         live.state().begin_again();
                         tokio::time::sleep(wait).await;
                         attempt += 1;
@@ -56,7 +62,7 @@ pub(super) async fn call(
             Broken::TooLong(limit) => {
                 let error = format!("the answer is longer than max_message_bytes ({limit} bytes)");
                 return Outcome::broken(
-                    "message_too_long",
+                    Reason::MessageTooLong,
                     error,
                     has_output,
                     RemoteState::Unknown,
@@ -68,7 +74,7 @@ pub(super) async fn call(
                 } else {
                     RemoteState::Absent
                 };
-                return Outcome::broken("database", with_causes(&error), has_output, sent);
+                return Outcome::broken(Reason::Database, with_causes(&error), has_output, sent);
             }
         }
     }
@@ -103,9 +109,15 @@ async fn once(
         .await
         .map_err(Broken::Store)?;
     super::drive::look_before_sending(engine, live).await.map_err(Broken::Store)?;
-    let call = Call { definition: definition.clone(), input, conversation };
+    let tries = Arc::default();
+    let call =
+        Call { definition: definition.clone(), input, conversation, tries: Arc::clone(&tries) };
     let careful = call.conversation.is_some();
-    let mut stream = remote.protocol.call(&call).await.map_err(|error| {
+    let called = remote.protocol.call(&call).await;
+    // The first was counted before it was sent.
+    let further = i64::from(tries.load(Ordering::Relaxed)).saturating_sub(1).max(0);
+    live.state().further_attempts += further;
+    let mut stream = called.map_err(|error| {
         // With a conversation the client has not repeated what may have been done; we can look.
         if careful && !error.may_be_repeated_as_it_is() {
             Broken::Stream(error)

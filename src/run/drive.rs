@@ -11,8 +11,8 @@ use super::{announce, owner, settle};
 use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
-use crate::model::{AssistantDefinition, RemoteState, Role, Run, RunRow};
-use crate::store::runs::{self, Claim, Fence, Locked, Locking, OF_THE_DATABASE};
+use crate::model::{AssistantDefinition, Reason, RemoteState, Role, Run, RunRow};
+use crate::store::runs::{self, Claim, Fence, Locked, Locking};
 use crate::store::{messages, workers};
 use crate::task::Guarded;
 
@@ -150,20 +150,25 @@ fn not_ours<T>(live: &LiveRun, stop: Stop) -> Option<T> {
 
 fn unstorable(live: &LiveRun) -> Outcome {
     let refusal = live.state().refusal.clone().unwrap_or_default();
-    Outcome::broken(OF_THE_DATABASE, refusal, false, RemoteState::Unknown)
+    Outcome::broken(Reason::Database, refusal, false, RemoteState::Unknown)
 }
 
 async fn answer(engine: &AiEngine, live: &LiveRun, row: RunRow) -> Outcome {
     let definition: AssistantDefinition = match serde_json::from_value(row.definition) {
         Ok(definition) => definition,
         Err(error) => {
-            return Outcome::broken("definition", error.to_string(), false, RemoteState::Absent);
+            return Outcome::broken(
+                Reason::Definition,
+                error.to_string(),
+                false,
+                RemoteState::Absent,
+            );
         }
     };
     match engine.require_remote() {
         Ok(remote) => call::call(engine, remote, live, &definition).await,
         Err(error) => {
-            Outcome::broken("configuration", error.to_string(), false, RemoteState::Absent)
+            Outcome::broken(Reason::Configuration, error.to_string(), false, RemoteState::Absent)
         }
     }
 }

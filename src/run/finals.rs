@@ -1,5 +1,7 @@
 //! What a call left, once it is over: the provider's word over the streamed one.
 
+use std::collections::{HashMap, VecDeque};
+
 use super::live::LiveMessage;
 use crate::model::RemoteState;
 use crate::openai::Item;
@@ -29,13 +31,25 @@ pub(super) fn final_messages(streamed: &[LiveMessage], output: &[Item]) -> Vec<F
         })
         .collect();
     let mut matched = vec![false; finals.len()];
+    // Each is matched once, by an id that several have, too.
+    let mut by_id: HashMap<String, VecDeque<usize>> = HashMap::new();
+    for (at, known) in finals.iter().enumerate() {
+        if let Some(id) = &known.remote_id {
+            by_id.entry(id.clone()).or_default().push_back(at);
+        }
+    }
+    let mut next = 0;
+    let mut taken = finals.iter().map(|known| known.slot).max();
     for (index, item) in output.iter().enumerate().filter(|(_, item)| item.kind() == "message") {
         let text = item.text();
-        let by_id = finals
-            .iter()
-            .position(|known| item.id().is_some() && known.remote_id.as_deref() == item.id());
-        // Servers without ids or indexes: the messages still come in order.
-        let found = by_id.or_else(|| matched.iter().position(|matched| !matched));
+        let with_id = item.id().and_then(|id| by_id.get_mut(id));
+        let by_id = with_id
+            .and_then(|known| std::iter::from_fn(|| known.pop_front()).find(|at| !matched[*at]));
+        // Servers without ids or indexes, or with one id for all: the messages still come in order.
+        while matched.get(next).is_some_and(|matched| *matched) {
+            next += 1;
+        }
+        let found = by_id.or_else(|| (next < matched.len()).then_some(next));
         match found {
             Some(at) => {
                 matched[at] = true;
@@ -48,8 +62,8 @@ pub(super) fn final_messages(streamed: &[LiveMessage], output: &[Item]) -> Vec<F
             }
             None => {
                 let slot = i64::try_from(index).unwrap_or(i64::MAX - 1);
-                let taken = finals.iter().map(|known| known.slot).max();
                 let slot = taken.map_or(slot, |taken| slot.max(taken + 1));
+                taken = Some(slot);
                 finals.push(Final {
                     slot,
                     row: None,
@@ -136,6 +150,15 @@ mod tests {
         let finals =
             final_messages(&streamed, &[output(Some("b"), "second"), output(Some("a"), "first")]);
         assert_eq!(told(&finals), [(0, "first"), (1, "second")]);
+    }
+
+    #[test]
+    fn messages_that_share_an_id_are_matched_in_order() {
+        let streamed = [streamed(0, Some("a"), "fir"), streamed(1, Some("a"), "sec")];
+        let output = [output(Some("a"), "first"), output(Some("a"), "second")];
+        assert_eq!(told(&final_messages(&streamed, &output)), [(0, "first"), (1, "second")]);
+        assert_eq!(told(&final_messages(&[], &output)), [(0, "first"), (1, "second")]);
+        assert_eq!(told(&final_messages(&streamed[..1], &output)), [(0, "first"), (1, "second")]);
     }
 
     #[test]

@@ -61,7 +61,11 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
         state.messages.iter().map(|said| said.remote_id.clone()).collect();
     if let Err(error) = &result {
         let outcome = refused(error, state.has_output());
-        words.extend([outcome.reason, outcome.error]);
+        words.extend([
+            outcome.reason.map(|reason| reason.to_string()),
+            outcome.provider_reason,
+            outcome.error,
+        ]);
     }
     if let Some(ended) = ended.clone() {
         words.extend([ended.reason, ended.error, ended.response_id, ended.model]);
@@ -144,7 +148,9 @@ fn run() -> Run {
         seq: 1,
         status: RunStatus::InProgress,
         reason: None,
+        provider_reason: None,
         error: None,
+        notes: Vec::new(),
         attempts: 1,
         idempotency_key: None,
         usage: Usage::default(),

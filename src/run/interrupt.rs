@@ -50,7 +50,7 @@ pub(super) enum Cancelled {
 pub(super) fn cancel(session: &mut dyn Session, engine: &AiEngine, id: i64) -> Result<Cancelled> {
     let Some(row) = runs::lock(session, id)? else { return Ok(Cancelled::Asked) };
     if row.status == RunStatus::Queued {
-        let end = End { status: RunStatus::Cancelled, reason: None, error: None };
+        let end = End::new(RunStatus::Cancelled, None, None);
         let ended = runs::end(session, id, &end, Usage::default())?;
         return Ok(ended.map_or(Cancelled::Asked, |_| Cancelled::Ended));
     }

@@ -62,6 +62,10 @@ pub(crate) struct State {
     pub(crate) call: Option<CallRow>,
     /// The writer must leave the run alone: its end is being written.
     pub(crate) settling: bool,
+    /// Words for what was out of the ordinary.
+    pub(crate) notes: Vec<&'static str>,
+    /// Requests beyond those that were counted when they were noted.
+    pub(crate) further_attempts: i64,
     /// Why the database refused the run's own text last, and how often in a row it did.
     pub(crate) refusal: Option<String>,
     pub(crate) refusals: u32,
@@ -143,6 +147,8 @@ impl LiveRun {
                 sequence_number: -1,
                 call: None,
                 settling: false,
+                notes: Vec::new(),
+                further_attempts: 0,
                 refusal: None,
                 refusals: 0,
                 ended: false,
@@ -348,6 +354,13 @@ impl State {
     /// Whether nothing more comes from here although the run has not ended: somebody else drives it, or nobody.
     pub(super) const fn is_left(&self) -> bool {
         self.finished && !self.ended
+    }
+
+    /// Notes once what was out of the ordinary.
+    pub(crate) fn note(&mut self, word: &'static str) {
+        if !self.notes.contains(&word) {
+            self.notes.push(word);
+        }
     }
 
     /// Whether the model said anything.

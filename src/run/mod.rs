@@ -23,6 +23,7 @@ mod outcome;
 mod owner;
 mod persist;
 mod reader;
+mod reasons;
 mod recover;
 mod registry;
 mod request;

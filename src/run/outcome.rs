@@ -1,7 +1,8 @@
 //! How the calls of a run ended, in the words that are stored.
 
+use super::reasons;
 use crate::error::{Error, with_causes};
-use crate::model::{RemoteState, RunStatus};
+use crate::model::{Reason, RemoteState, RunStatus};
 use crate::openai;
 use crate::protocol::Ended;
 
@@ -9,7 +10,8 @@ use crate::protocol::Ended;
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) status: RunStatus,
-    pub(super) reason: Option<String>,
+    pub(super) reason: Option<Reason>,
+    pub(super) provider_reason: Option<String>,
     pub(super) error: Option<String>,
     /// The provider's word, if it had one.
     pub(super) ended: Option<Ended>,
@@ -18,15 +20,28 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of(ended: Ended) -> Self {
+    /// `most_tokens`: what the answer was limited to. Some servers call complete what they cut there.
+    pub(super) fn of(ended: Ended, most_tokens: Option<i64>) -> Self {
         let sent = if ended.status == RunStatus::Completed {
             RemoteState::Held
         } else {
             RemoteState::Unknown
         };
+        let cut = ended.status == RunStatus::Completed
+            && most_tokens.is_some_and(|most| ended.usage.output_tokens >= most);
+        let status = if cut { RunStatus::Incomplete } else { ended.status };
+        let reason = match status {
+            RunStatus::Completed => ended.refusal.then_some(Reason::Refusal),
+            status => reasons::of_response(
+                ended.reason.as_deref(),
+                ended.error.as_deref(),
+                status == RunStatus::Incomplete,
+            ),
+        };
         Self {
-            status: ended.status,
-            reason: ended.reason.clone(),
+            status,
+            reason,
+            provider_reason: ended.reason.clone(),
             error: ended.error.clone(),
             ended: Some(ended),
             sent,
@@ -34,15 +49,28 @@ impl Outcome {
     }
 
     /// The run broke off. What it had is kept, so it failed only if it had nothing.
-    pub(super) fn broken(reason: &str, error: String, has_output: bool, sent: RemoteState) -> Self {
+    pub(super) fn broken(
+        reason: Reason,
+        error: String,
+        has_output: bool,
+        sent: RemoteState,
+    ) -> Self {
         let status = if has_output { RunStatus::Incomplete } else { RunStatus::Failed };
-        Self { status, reason: Some(reason.to_owned()), error: Some(error), ended: None, sent }
+        Self {
+            status,
+            reason: Some(reason),
+            provider_reason: None,
+            error: Some(error),
+            ended: None,
+            sent,
+        }
     }
 
     pub(super) fn cancelled() -> Self {
         Self {
             status: RunStatus::Cancelled,
             reason: None,
+            provider_reason: None,
             error: None,
             ended: None,
             sent: RemoteState::Unknown,
@@ -65,28 +93,7 @@ pub(super) enum Broken {
 pub(super) fn refused(error: &openai::Error, has_output: bool) -> Outcome {
     // A status in the 400s says that the provider did nothing with it.
     let sent = if error.did_nothing() { RemoteState::Absent } else { RemoteState::Unknown };
-    Outcome::broken(&reason_of(error), with_causes(error), has_output, sent)
-}
-
-/// A word for the run's `reason`.
-fn reason_of(error: &openai::Error) -> String {
-    match error {
-        // What the body says, if anything, is about a page that was to be read by people.
-        openai::Error::Api(api)
-            if api.status.is_some_and(|status| (300..400).contains(&status)) =>
-        {
-            "redirected".to_owned()
-        }
-        openai::Error::Api(api) => api
-            .code
-            .clone()
-            .or_else(|| api.kind.clone())
-            .unwrap_or_else(|| "provider_error".to_owned()),
-        openai::Error::Timeout { .. } => "timeout".to_owned(),
-        openai::Error::Connect { .. } => "connection_failed".to_owned(),
-        openai::Error::Disconnected { .. } => "disconnected".to_owned(),
-        openai::Error::TooLarge { .. } => "too_large".to_owned(),
-        openai::Error::Malformed { .. } => "malformed".to_owned(),
-        _ => "provider_error".to_owned(),
-    }
+    let reason = reasons::of_error(error);
+    let outcome = Outcome::broken(reason, with_causes(error), has_output, sent);
+    Outcome { provider_reason: reasons::provider_word(error), ..outcome }
 }

@@ -6,7 +6,7 @@ use super::stored::{self, Keep};
 use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result, with_causes};
-use crate::model::{Message, Messageable, Recovery, RunRow, RunStatus};
+use crate::model::{Message, Messageable, Reason, Recovery, RunRow, RunStatus};
 use crate::store::lines::{self, Found};
 use crate::store::runs::{self, End, Locking};
 use crate::store::session::{Session, transaction};
@@ -246,12 +246,12 @@ pub(super) fn take_up(
     }
     let end = match (refusal, row.cancel_requested_at) {
         (Some(refusal), _) => End::failed_in_the_database(refusal),
-        (None, Some(_)) => End { status: RunStatus::Cancelled, reason: None, error: None },
-        (None, None) => End {
-            status: RunStatus::Incomplete,
-            reason: Some("interrupted".to_owned()),
-            error: Some("the process that drove the run ended".to_owned()),
-        },
+        (None, Some(_)) => End::new(RunStatus::Cancelled, None, None),
+        (None, None) => End::new(
+            RunStatus::Incomplete,
+            Some(Reason::Interrupted),
+            Some("the process that drove the run ended".to_owned()),
+        ),
     };
     let ended = stored::end(session, row.id, &end, keep)?;
     crash::point!("recover_settle.committing");

@@ -15,14 +15,14 @@ use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result, with_causes};
 use crate::model::{
-    Message, MessageStatus, Messageable, RemoteState, Role, Run, RunStatus, Usage, utc_now,
+    Message, MessageStatus, Messageable, Reason, RemoteState, Role, Run, RunStatus, Usage, utc_now,
 };
 use crate::protocol::Ended;
 use crate::store::deltas;
 use crate::store::items::{self, NewItem};
 use crate::store::messages::{self, NewMessage, SettledMessage};
 use crate::store::responses::{self, EndedCall};
-use crate::store::runs::{self, Claim, End, Fence, Locked, OF_THE_DATABASE};
+use crate::store::runs::{self, Claim, End, Fence, Locked};
 use crate::store::session::Session;
 
 /// All that the end of a run writes.
@@ -172,13 +172,16 @@ fn plan(live: &LiveRun, outcome: Outcome) -> Result<Settlement> {
     let output = outcome.ended.as_ref().map_or(&[][..], |ended| &ended.output);
     let messages = final_messages(&state.messages, output);
     let mut items = other_items(output, output_state);
-    let mut end = End { status: outcome.status, reason: outcome.reason, error: outcome.error };
+    let mut end = End::new(outcome.status, outcome.reason, outcome.error);
+    end.provider_reason = outcome.provider_reason;
+    end.notes.clone_from(&state.notes);
+    end.further_attempts = state.further_attempts;
     if close_calls(&mut items, output.len()) && end.status == RunStatus::Completed {
         end.status = RunStatus::Incomplete;
-        end.reason = Some("tool_calls".to_owned());
+        end.reason = Some(Reason::ToolCalls);
     }
     // What the database refused is not only cut short: some of it may be nowhere.
-    let refused = end.reason.as_deref() == Some(OF_THE_DATABASE);
+    let refused = end.reason == Some(Reason::Database);
     if end.status == RunStatus::Failed && !messages.is_empty() && !refused {
         end.status = RunStatus::Incomplete;
     }
@@ -272,7 +275,7 @@ fn written_already(
 ) -> Result<Option<(Run, Vec<Message>)>> {
     let ours = runs::find(session, plan.claim.run_id)?.filter(|row| {
         row.fencing_token == plan.claim.token
-            && (row.status, &row.reason) == (plan.end.status, &plan.end.reason)
+            && (row.status, row.reason.as_deref()) == (plan.end.status, plan.end.reason.as_deref())
     });
     let Some(row) = ours else { return Ok(None) };
     let said = messages::of_run(session, row.id)?;

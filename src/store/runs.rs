@@ -11,7 +11,9 @@ use super::lines::FIRST_IN_LINE;
 use super::session::{Conn, Session, of, on};
 use super::{clock, lines, messages};
 use crate::error::{Error, Result};
-use crate::model::{Messageable, Recovery, Run, RunRow, RunStatus, Usage, utc_now, without_nul};
+use crate::model::{
+    Messageable, Reason, Recovery, Run, RunRow, RunStatus, Usage, utc_now, without_nul,
+};
 use crate::schema::ai_engine_assistant_threads::dsl as threads;
 use crate::schema::ai_engine_chats::dsl as chats;
 use crate::schema::ai_engine_runs::dsl as runs;
@@ -297,25 +299,34 @@ pub(crate) fn count_attempt(session: &mut dyn Session, id: i64) -> Result<()> {
     Ok(())
 }
 
-/// The reason of a run that the database refuses.
-pub(crate) const OF_THE_DATABASE: &str = "database";
-
 /// How a run ended.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
     pub(crate) status: RunStatus,
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) provider_reason: Option<String>,
     pub(crate) error: Option<String>,
+    /// Words for what was out of the ordinary.
+    pub(crate) notes: Vec<&'static str>,
+    /// Requests beyond those that were counted when they were noted.
+    pub(crate) further_attempts: i64,
 }
 
 impl End {
+    pub(crate) fn new(status: RunStatus, reason: Option<Reason>, error: Option<String>) -> Self {
+        Self {
+            status,
+            reason,
+            provider_reason: None,
+            error,
+            notes: Vec::new(),
+            further_attempts: 0,
+        }
+    }
+
     /// The database refuses what was to be stored of the run.
     pub(crate) fn failed_in_the_database(refusal: String) -> Self {
-        Self {
-            status: RunStatus::Failed,
-            reason: Some(OF_THE_DATABASE.to_owned()),
-            error: Some(refusal),
-        }
+        Self::new(RunStatus::Failed, Some(Reason::Database), Some(refusal))
     }
 }
 
@@ -327,12 +338,16 @@ pub(crate) fn end(
     usage: Usage,
 ) -> Result<Option<Run>> {
     let now = utc_now();
+    let notes = (!end.notes.is_empty()).then(|| serde_json::json!(end.notes).to_string());
     let open =
         runs::ai_engine_runs.find(id).filter(runs::status.eq_any(RunStatus::before(end.status)));
     let ended: Option<RunRow> = on!(session, |conn| diesel::update(open)
         .set((
             runs::status.eq(end.status),
-            runs::reason.eq(&end.reason),
+            runs::reason.eq(end.reason.as_deref()),
+            runs::provider_reason.eq(&end.provider_reason),
+            runs::notes.eq(notes),
+            runs::attempts.eq(runs::attempts + end.further_attempts),
             runs::error.eq(&end.error),
             runs::input_tokens.eq(usage.input_tokens),
             runs::cached_input_tokens.eq(usage.cached_input_tokens),

@@ -162,9 +162,9 @@ async fn recovery_drives_what_waits_behind_a_dead_run<D: TestDatabase>(db: D) {
     let thread = host.thread().await;
     let answer = host.teller.ai_engine_run(&host.engine, &thread, "one").await.unwrap();
     host.db.execute("UPDATE ai_engine_runs SET status = 'in_progress', announced_at = NULL, lease_owner = 'dead'");
+    // Whoever looks first ends what stands before it.
     let second = submit(&host, &host.engine, &thread, "two", Busy::Queue).await;
-    assert_eq!(host.engine.run(second.id).await.unwrap().status, RunStatus::Queued);
-    assert_eq!(host.engine.recover().await.unwrap().settled, 1);
+    host.engine.recover().await.unwrap();
     assert_eq!(host.engine.answer(second.id).await.unwrap().run.status, RunStatus::Completed);
     assert_eq!(host.engine.run(answer.run.id).await.unwrap().status, RunStatus::Incomplete);
 }

@@ -34,6 +34,7 @@ mod host_transaction;
 mod lifecycle;
 mod migrations;
 mod network;
+mod odd_servers;
 mod ownership;
 mod pools;
 mod processes;

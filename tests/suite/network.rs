@@ -50,13 +50,13 @@ async fn streams_that_break_before_output_are_asked_for_again<D: TestDatabase>(d
             ("ended before output", story().end_at(FIRST), Failed("disconnected")),
             ("stalled before output", story().stall_at(FIRST), Failed("timeout")),
             ("nested error", broken(ErrorEvent::Nested, "server_error"), Failed("server_error")),
-            ("flat error", broken(ErrorEvent::Flat, "slow_down"), Failed("slow_down")),
+            ("flat error", broken(ErrorEvent::Flat, "slow_down"), Failed("rate_limit_exceeded")),
             ("untyped error", broken(ErrorEvent::Untyped, "server_error"), Failed("server_error")),
         ];
         let thrice = thrice.map(|(name, reply, end)| Case::new(name, reply, end).calls(3));
         let quota = "insufficient_quota";
         let once = [
-            ("no JSON", story().malformed_at(FIRST), Failed("malformed")),
+            ("no JSON", story().malformed_at(FIRST), End::Answered("Once upon")),
             ("nested quota", broken(ErrorEvent::Nested, quota), Failed(quota)),
             ("flat quota", broken(ErrorEvent::Flat, quota), Failed(quota)),
             ("untyped quota", broken(ErrorEvent::Untyped, quota), Failed(quota)),
@@ -84,7 +84,7 @@ async fn streams_that_break_after_output_keep_it<D: TestDatabase>(db: D) {
             ("cut", story().disconnect_at(AFTER), kept("disconnected")),
             ("ended", story().end_at(AFTER), kept("disconnected")),
             ("stalled", story().stall_at(AFTER), kept("timeout")),
-            ("no JSON", story().malformed_at(AFTER), kept("malformed")),
+            ("no JSON", story().malformed_at(AFTER), End::Answered("Once upon")),
             ("too long", story().padded_at(AFTER, 30_000), kept("too_large")),
             ("nested error", failing(ErrorEvent::Nested), kept("server_error")),
             ("flat error", failing(ErrorEvent::Flat), kept("server_error")),
@@ -140,17 +140,24 @@ fn error(code: &str) -> Value {
 }
 
 async fn refusals_are_final<D: TestDatabase>(db: D) {
-    let mut cases: Vec<Case> = [400, 401, 403, 404, 422]
-        .map(|status| {
+    let statuses = [
+        (400, "refused"),
+        (401, "invalid_api_key"),
+        (403, "permission_denied"),
+        (404, "refused"),
+        (422, "refused"),
+    ];
+    let mut cases: Vec<Case> = statuses
+        .map(|(status, reason)| {
             let reply = Reply::status(status, error("refused"));
-            Case::new(format!("HTTP {status}"), reply, End::Failed("refused"))
+            Case::new(format!("HTTP {status}"), reply, End::Failed(reason))
         })
         .into();
     let html = json!("<html>Not here</html>");
     let quota = |status| Reply::status(status, error("insufficient_quota"));
     let quota_end = || End::Failed("insufficient_quota");
     cases.extend([
-        Case::new("no code", Reply::status(404, html), End::Failed("provider_error")),
+        Case::new("no code", Reply::status(404, html), End::Failed("unknown_path")),
         Case::new("quota", quota(429).header("retry-after", "1"), quota_end()),
         Case::new("quota, retry", quota(429).header("x-should-retry", "true"), quota_end()),
         Case::new("error with HTTP 200", quota(200), quota_end()),
@@ -168,9 +175,11 @@ async fn passing_troubles_are_tried_again<D: TestDatabase>(db: D) {
     for status in [408, 409, 429, 500, 502, 503] {
         let reply = soon(Reply::status(status, error("passing")));
         let case = match status {
-            429 | 503 => {
-                Case::new(format!("HTTP {status}"), reply, End::Failed("passing")).calls(3)
+            429 => {
+                let limited = End::Failed("rate_limit_exceeded");
+                Case::new(format!("HTTP {status}"), reply, limited).calls(3)
             }
+            503 => Case::new(format!("HTTP {status}"), reply, End::Failed("server_error")).calls(3),
             _ => Case::once(format!("HTTP {status}"), reply),
         };
         cases.push(case.client(|client| client.max_retries(2)));
@@ -181,7 +190,7 @@ async fn passing_troubles_are_tried_again<D: TestDatabase>(db: D) {
         [
             Case::once("locked", locked()),
             Case::new("locked", locked(), End::Failed("conversation_locked")).calls(2),
-            Case::new("without a body", overloaded, End::Failed("provider_error")).calls(2),
+            Case::new("without a body", overloaded, End::Failed("server_error")).calls(2),
             Case::once("no answer", Reply::hang_up()),
             Case::new("no answer", Reply::hang_up(), End::Failed("disconnected")).calls(2),
             Case::new("no head", Reply::status(500, json!({})).stall_at(0), End::Failed("timeout"))
@@ -212,7 +221,7 @@ async fn the_server_decides_whether_and_when_to_try_again<D: TestDatabase>(db: D
         Case::new(
             "not the server's fault",
             Reply::status(500, error("broken")).header("x-should-retry", "false"),
-            End::Failed("broken"),
+            End::Failed("server_error"),
         ),
         Case::once(
             "a wish",

@@ -109,9 +109,10 @@ async fn an_end_that_contradicts_itself_is_no_success<D: TestDatabase>(db: D) {
         ),
         (
             json!({"status": "completed", "incomplete_details": {"reason": "length"}}),
-            (RunStatus::Incomplete, Some("length")),
+            (RunStatus::Incomplete, Some("max_output_tokens")),
         ),
-        (json!({"status": "incomplete"}), (RunStatus::Incomplete, None)),
+        // Servers that give no reason mean their length.
+        (json!({"status": "incomplete"}), (RunStatus::Incomplete, Some("max_output_tokens"))),
         (
             json!({"status": "failed", "error": {"code": "server_error", "message": "It broke."}}),
             (RunStatus::Incomplete, Some("server_error")),

@@ -1,0 +1,2 @@
+ALTER TABLE ai_engine_runs DROP COLUMN notes;
+ALTER TABLE ai_engine_runs DROP COLUMN provider_reason;
