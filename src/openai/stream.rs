@@ -44,8 +44,10 @@ pub struct ResponseStream {
     text_seen: bool,
     /// The first event that could not be read.
     unreadable: Option<Error>,
-    /// After `[DONE]`: how long to wait for an end event all the same.
-    done: Option<Pin<Box<Sleep>>>,
+    /// `[DONE]` was said.
+    done: bool,
+    /// How long to wait for an end event all the same.
+    waiting: Option<Pin<Box<Sleep>>>,
     /// The first half of a character, and the text that it ends.
     half: Option<(Place, u16)>,
     request_id: Option<String>,
@@ -101,7 +103,8 @@ impl ResponseStream {
             error_seen: false,
             text_seen: false,
             unreadable: None,
-            done: None,
+            done: false,
+            waiting: None,
             half: None,
             request_id: None,
             secrets,
@@ -184,7 +187,7 @@ impl ResponseStream {
             }
             StreamEventKind::OutputTextDelta { .. } => self.text_seen = true,
             StreamEventKind::Done => {
-                self.done.get_or_insert_with(|| Box::pin(tokio::time::sleep(AFTER_DONE)));
+                self.done = true;
             }
             _ => {}
         }
@@ -200,7 +203,7 @@ impl ResponseStream {
         if let Some(unreadable) = self.unreadable.take() {
             return unreadable;
         }
-        if self.done.is_some() && !self.text_seen {
+        if self.done && !self.text_seen {
             let message = "it said [DONE] without the event that ends the response";
             return Error::malformed("the stream", message, "");
         }
@@ -225,11 +228,12 @@ impl Stream for ResponseStream {
         };
         let item = match events.as_mut().poll_next(cx) {
             Poll::Ready(item) => item,
-            Poll::Pending => {
-                let Some(done) = &mut self.done else { return Poll::Pending };
-                ready!(done.as_mut().poll(cx));
+            Poll::Pending if self.done => {
+                let wait = || Box::pin(tokio::time::sleep(AFTER_DONE));
+                ready!(self.waiting.get_or_insert_with(wait).as_mut().poll(cx));
                 None
             }
+            Poll::Pending => return Poll::Pending,
         };
         Poll::Ready(self.read(item))
     }
