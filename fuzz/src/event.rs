@@ -81,7 +81,7 @@ fn streamed(input: &Input<'_>) {
     }
 
     let put_together = |chunks| {
-        let stream = stream(streams::iter(chunks), MAX_EVENT, Some(key()));
+        let stream = stream(streams::iter(chunks), MAX_EVENT, Some(&key()));
         let (accumulated, result) =
             accumulate(stream).now_or_never().expect("it waits for nothing");
         (accumulated, result.map_err(|error| error.to_string()))
@@ -94,7 +94,7 @@ fn streamed(input: &Input<'_>) {
 
 /// The events, and the error that ended them. Ready chunks leave the stream nothing to wait for.
 fn read(chunks: Vec<Result<Bytes>>) -> (Vec<StreamEvent>, Option<Error>) {
-    let mut stream = stream(streams::iter(chunks), MAX_EVENT, Some(key()));
+    let mut stream = stream(streams::iter(chunks), MAX_EVENT, Some(&key()));
     let mut events = Vec::new();
     let mut end = None;
     while let Some(item) = stream.next().now_or_never().expect("it waits for nothing") {

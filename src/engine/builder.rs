@@ -157,13 +157,9 @@ impl<D: Database> EngineBuilder<D> {
             )));
         }
         let history = self.history;
-        let remote = self.openai.map(|client| Remote {
-            history: history.unwrap_or(if client.is_openai() {
-                History::Conversation
-            } else {
-                History::Local
-            }),
-            protocol: Arc::new(Responses::new(client)),
+        let remote = self.openai.map(|client| {
+            let usual = if client.is_openai() { History::Conversation } else { History::Local };
+            Remote::new(Arc::new(Responses::new(client)), history.unwrap_or(usual))
         });
         let inner = Inner {
             store: self.store,

@@ -67,11 +67,33 @@ struct Inner {
 pub(crate) struct Remote {
     pub(crate) protocol: Arc<dyn Protocol>,
     pub(crate) history: History,
+    /// The conversations of this server were looked into, and hold what was said.
+    verified: AtomicBool,
+    /// The server takes conversations and does not keep them.
+    ignores: AtomicBool,
 }
 
 impl Remote {
+    fn new(protocol: Arc<dyn Protocol>, history: History) -> Self {
+        let verified = AtomicBool::new(protocol.surely_keeps_conversations());
+        Self { protocol, history, verified, ignores: AtomicBool::new(false) }
+    }
+
     pub(crate) fn keeps_conversations(&self) -> bool {
-        self.history == History::Conversation
+        self.history == History::Conversation && !self.ignores.load(Ordering::SeqCst)
+    }
+
+    /// Whether it is known that conversations are kept here, and not only taken.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.verified.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn verify(&self) {
+        self.verified.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn ignore_conversations(&self) {
+        self.ignores.store(true, Ordering::SeqCst);
     }
 }
 

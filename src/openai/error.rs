@@ -196,6 +196,28 @@ impl Error {
         }
     }
 
+    /// Of the creation of a conversation: says what to do when the server does not know of any.
+    pub(crate) fn without_conversations(self, base_url: &str) -> Self {
+        let status = self.api().and_then(|error| error.status);
+        let (Some(404 | 405 | 501), Self::Api(error)) = (status, &self) else {
+            return match self {
+                Self::Malformed { message, excerpt, .. } => {
+                    let message = format!(
+                        "{message}; if the server at {base_url} keeps no conversations, use History::Local"
+                    );
+                    Self::Malformed { what: "the answer to a new conversation", message, excerpt }
+                }
+                other => other,
+            };
+        };
+        let mut error = (**error).clone();
+        error.message = format!(
+            "this server keeps no conversations ({base_url}/conversations is not there); use History::Local"
+        );
+        (error.code, error.kind) = (None, None);
+        error.into()
+    }
+
     pub(super) fn configuration(field: &'static str, message: impl Into<String>) -> Self {
         Self::Configuration { field, message: message.into() }
     }
@@ -205,7 +227,7 @@ impl Error {
     }
 
     /// `text` must be free of the key already.
-    pub(super) fn malformed(what: &'static str, message: impl Into<String>, text: &str) -> Self {
+    pub(crate) fn malformed(what: &'static str, message: impl Into<String>, text: &str) -> Self {
         let excerpt = super::lenient::bounded(text, 200);
         Self::Malformed { what, message: message.into(), excerpt }
     }

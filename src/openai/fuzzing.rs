@@ -15,9 +15,9 @@ use super::{
 pub fn stream(
     chunks: impl Stream<Item = Result<Bytes>> + Send + 'static,
     max_event_bytes: usize,
-    key: Option<ApiKey>,
+    key: Option<&ApiKey>,
 ) -> ResponseStream {
-    ResponseStream::of_chunks(chunks, max_event_bytes, secrets(key.as_ref()))
+    ResponseStream::of_chunks(chunks, max_event_bytes, secrets(key))
 }
 
 /// What a body amounts to, by what was asked for.

@@ -238,7 +238,7 @@ mod tests {
     fn valid_json_means_the_same_afterwards() {
         for valid in [
             r#"{"a":[1,-2.5e3,true,false,null,"\"\\\/\b\f\n\r\t\u00e9😀\ud83d\ude00"],"b":{}}"#,
-            r#"[ ]"#,
+            r"[ ]",
             r#""text""#,
             "0",
         ] {

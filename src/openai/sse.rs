@@ -60,8 +60,7 @@ where
         at_start: true,
         event_bytes: 0,
         max_event_bytes,
-        looks_whole: false,
-        has_data: false,
+        data: Data::None,
         waiting: None,
         finished: false,
     };
@@ -89,12 +88,19 @@ struct Lines<S> {
     /// Bytes of the open event's lines; 0 when no event is open.
     event_bytes: usize,
     max_event_bytes: usize,
-    /// The open event has one line of data, which is a JSON object by its ends.
-    looks_whole: bool,
-    has_data: bool,
+    data: Data,
     /// How long the blank line behind it may take.
     waiting: Option<Pin<Box<Sleep>>>,
     finished: bool,
+}
+
+/// What the open event has of data.
+#[derive(Clone, Copy, PartialEq)]
+enum Data {
+    None,
+    /// One line, which is a JSON object by its ends.
+    LooksWhole,
+    Other,
 }
 
 impl<S> Lines<S> {
@@ -127,7 +133,7 @@ impl<S> Lines<S> {
 
     /// Whether an event was open, which has ended.
     fn close_event(&mut self) -> bool {
-        (self.looks_whole, self.has_data) = (false, false);
+        self.data = Data::None;
         std::mem::take(&mut self.event_bytes) > 0
     }
 
@@ -147,8 +153,8 @@ impl<S> Lines<S> {
         if let Some(data) = bytes.strip_prefix(b"data:") {
             // A second line of data makes another event of it.
             let object = data.trim_ascii().starts_with(b"{") && data.trim_ascii().ends_with(b"}");
-            self.looks_whole = object && !self.has_data;
-            self.has_data = true;
+            let first = self.data == Data::None;
+            self.data = if object && first { Data::LooksWhole } else { Data::Other };
         }
         self.event_bytes += bytes.len() + 1;
         // Only a complete line is converted: a character whose bytes came in two chunks must not be
@@ -192,7 +198,7 @@ impl<S: Stream<Item = Result<Bytes>>> Stream for Lines<S> {
                     }
                     Poll::Ready(Some(Err(error))) => error,
                     Poll::Ready(None) => return Poll::Ready(this.finish().map(Ok)),
-                    Poll::Pending if this.looks_whole && this.line.is_empty() => {
+                    Poll::Pending if this.data == Data::LooksWhole && this.line.is_empty() => {
                         let wait = || Box::pin(tokio::time::sleep(WITHOUT_BLANK_LINE));
                         ready!(this.waiting.get_or_insert_with(wait).as_mut().poll(cx));
                         this.waiting = None;

@@ -77,12 +77,17 @@ pub(crate) trait Protocol: Send + Sync {
     async fn create_conversation(&self) -> Result<String>;
     /// Whether the service still knows a conversation.
     async fn conversation_exists(&self, id: &str) -> Result<bool>;
-    /// The newest items of a conversation, oldest first, after the last one whose id `known` recognises.
+    /// The newest items of a conversation, oldest first, after the last one whose id `known` recognises; and that id. A list
+    /// that repeats or does not end is an error.
     async fn conversation_tail(
         &self,
         id: &str,
         known: &(dyn for<'a> Fn(&'a str) -> bool + Sync),
-    ) -> Result<Vec<Item>>;
+    ) -> Result<(Vec<Item>, Option<String>)>;
+    /// The newest items of a conversation, a page of them, newest first.
+    async fn conversation_newest(&self, id: &str) -> Result<Vec<Item>>;
+    /// Whether conversations are known to be kept here, not only taken.
+    fn surely_keeps_conversations(&self) -> bool;
     /// Deletes a conversation after its items. Unknown ids are as good as deleted.
     async fn delete_conversation(&self, id: &str) -> Result<()>;
     /// Deletes a stored response. Unknown ids are as good as deleted.

@@ -1,6 +1,6 @@
 //! The Responses and Conversations APIs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -12,6 +12,10 @@ use crate::openai::{
     ResponseStream, Result, StreamEvent, StreamEventKind,
 };
 
+/// Most pages read of a conversation: what is newer than the last item that is known for sure is short, as a rule.
+const MOST_PAGES: usize = 50;
+/// Most items deleted at one try; the next one goes on.
+const MOST_DELETED: usize = 1_000;
 /// Most finished items that are kept of a stream.
 const MOST_ITEMS: usize = 10_000;
 /// The largest page of the items endpoint (`OpenAI`'s API description).
@@ -81,7 +85,16 @@ impl Protocol for Responses {
     }
 
     async fn create_conversation(&self) -> Result<String> {
-        Ok(self.client.conversations().create(&CreateConversation::default()).await?.id)
+        let created = self.client.conversations().create(&CreateConversation::default()).await;
+        match created {
+            Ok(created) if created.id.trim().is_empty() => {
+                let message =
+                    "it names no conversation, so none can be continued; use History::Local";
+                Err(Error::malformed("the answer to a new conversation", message, ""))
+            }
+            Ok(created) => Ok(created.id),
+            Err(error) => Err(error.without_conversations(self.client.base_url())),
+        }
     }
 
     async fn conversation_exists(&self, id: &str) -> Result<bool> {
@@ -96,41 +109,69 @@ impl Protocol for Responses {
         &self,
         id: &str,
         known: &(dyn for<'a> Fn(&'a str) -> bool + Sync),
-    ) -> Result<Vec<Item>> {
-        let mut newest_first = Vec::new();
-        let mut after = None;
-        loop {
+    ) -> Result<(Vec<Item>, Option<String>)> {
+        let mut newest_first: Vec<Item> = Vec::new();
+        let (mut after, mut seen) = (None, HashSet::new());
+        for _ in 0..MOST_PAGES {
             let page = self.page(id, after, Order::NewestFirst).await?;
             let next = page.data.last().and_then(Item::id).map(str::to_owned);
             for item in page.data {
-                if item.id().is_some_and(known) {
+                let id = item.id().map(str::to_owned);
+                if let Some(anchor) = id.clone().filter(|id| known(id)) {
                     newest_first.reverse();
-                    return Ok(newest_first);
+                    return Ok((newest_first, Some(anchor)));
+                }
+                if id.is_some_and(|id| !seen.insert(id)) {
+                    return Err(endless("it shows an item twice"));
                 }
                 newest_first.push(item);
             }
             // A server that says `has_more` without a place to go on would be asked forever.
             if !page.has_more || next.is_none() {
                 newest_first.reverse();
-                return Ok(newest_first);
+                return Ok((newest_first, None));
             }
             after = next;
         }
+        Err(endless("it does not end"))
+    }
+
+    async fn conversation_newest(&self, id: &str) -> Result<Vec<Item>> {
+        Ok(self.page(id, None, Order::NewestFirst).await?.data)
+    }
+
+    fn surely_keeps_conversations(&self) -> bool {
+        self.client.is_openai()
     }
 
     async fn delete_conversation(&self, id: &str) -> Result<()> {
         // Deleting a conversation leaves its items with the provider, so they go first.
+        let mut deleted = HashSet::new();
         loop {
             let page = match self.page(id, None, Order::OldestFirst).await {
-                Err(error) if error.is_not_found() => return Ok(()),
-                page => page?,
+                Ok(page) => page,
+                // Where there is no list there are no items to be had.
+                Err(error) if is_gone(&error) => break,
+                Err(error) => return Err(error),
             };
-            let ids: Vec<&str> = page.data.iter().filter_map(Item::id).collect();
+            let ids: Vec<String> =
+                page.data.iter().filter_map(Item::id).map(str::to_owned).collect();
+            let new: Vec<String> =
+                ids.iter().filter(|id| !deleted.contains(*id)).cloned().collect();
             if ids.is_empty() {
                 break;
             }
-            for item in ids {
-                gone(self.client.conversations().delete_item(id, item).await)?;
+            if new.is_empty() {
+                return Err(endless("items that were deleted are still there"));
+            }
+            for item in new {
+                if deleted.len() >= MOST_DELETED {
+                    return Err(endless(
+                        "there are more items than one try deletes; the next goes on",
+                    ));
+                }
+                gone(self.client.conversations().delete_item(id, &item).await)?;
+                deleted.insert(item);
             }
         }
         gone(self.client.conversations().delete(id).await)
@@ -143,9 +184,19 @@ impl Protocol for Responses {
 
 fn gone(result: Result<()>) -> Result<()> {
     match result {
-        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) if is_gone(&error) => Ok(()),
         other => other,
     }
+}
+
+/// Whether a deletion has nothing to do: the object is not there, or the server cannot delete what it never kept.
+fn is_gone(error: &Error) -> bool {
+    let status = error.api().and_then(|error| error.status);
+    matches!(status, Some(404 | 405 | 501))
+}
+
+fn endless(what: &str) -> Error {
+    Error::malformed("the list of a conversation's items", what, "")
 }
 
 /// What a streamed response means to a run.
@@ -162,7 +213,7 @@ struct Reader {
     /// Where text goes that says neither index nor id.
     current: i64,
     /// Text parts that came as deltas: their `done` event says nothing new.
-    streamed: std::collections::HashSet<(i64, u64)>,
+    streamed: HashSet<(i64, u64)>,
     /// Whether the id of the call was told.
     started: bool,
     /// Items that are finished, and their places: some servers leave them out of the end.

@@ -5,18 +5,32 @@ use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 
+use super::history::{self, Entry, Source, Whole};
 use super::live::{Applied, CallRow, LiveRun, Stop};
 use super::outcome::{Broken, Outcome, refused};
-use super::{conversation, history};
+use super::persist::STORE_RETRY;
+use super::{conversation, reasons};
 use crate::crash;
 use crate::engine::{AiEngine, Remote};
 use crate::error::{Error, Result, with_causes};
-use crate::model::{AssistantDefinition, Reason, RemoteState};
+use crate::model::{AssistantDefinition, Messageable, Reason, RemoteState, RunStatus};
 use crate::openai::{self, Item};
 use crate::protocol::{Call, Ended};
-use crate::run::history::Source;
 use crate::store::runs::{self, Claim, Fence, Locked};
+use crate::store::session::Session;
 use crate::store::{items, messages, responses};
+
+/// How the next call is made.
+#[derive(Debug, Clone, Copy, Default)]
+struct Manner {
+    /// In a new conversation, which is told everything.
+    anew: bool,
+    /// With so many times half of the history, by our own: the whole is too long for the model.
+    halved: u32,
+}
+
+/// How often the history is halved at most: what is left then is the newest question, as a rule.
+const MOST_HALVED: u32 = 6;
 
 /// Calls the model until it answers, or until trying again is of no use. Never again once there was output: a second
 /// answer is another one, and it is paid for.
@@ -26,26 +40,54 @@ pub(super) async fn call(
     live: &LiveRun,
     definition: &AssistantDefinition,
 ) -> Outcome {
-    let mut attempt = 0;
-    let mut recreated = false;
+    let (mut attempt, mut retold, mut halved) = (0, false, 0);
+    let mut anew = false;
     loop {
-        let broken = match once(engine, remote, live, definition, recreated).await {
-            Ok(ended) => return Outcome::of(ended, definition.max_output_tokens),
+        let manner = Manner { anew: std::mem::take(&mut anew), halved };
+        let broken = match once(engine, remote, live, definition, manner).await {
+            Ok(ended) if is_overflow_of(&ended) && !live.state().has_output() => {
+                if shorten(live, &mut halved) {
+                    continue;
+                }
+                let outcome = Outcome::of(ended, definition.max_output_tokens);
+                return too_long(outcome, live);
+            }
+            Ok(ended) => {
+                let kept = is_kept(engine, remote, live, &ended).await;
+                let outcome = Outcome::of(ended, definition.max_output_tokens);
+                return if kept {
+                    outcome
+                } else {
+                    Outcome { sent: RemoteState::Absent, ..outcome }
+                };
+            }
             Err(broken) => broken,
         };
         let has_output = live.state().has_output();
         match broken {
             // An error in the stream is as good as one before it, as long as nothing was said.
             Broken::Refused(error) | Broken::Stream(error)
-                if !recreated
+                if !has_output && reasons::of_error(&error) == Reason::ContextLengthExceeded =>
+            {
+                if !shorten(live, &mut halved) {
+                    return too_long(refused(&error, has_output), live);
+                }
+                live.state().begin_again();
+            }
+            Broken::Refused(error) | Broken::Stream(error)
+                if !retold
                     && !has_output
-                    && conversation_is_lost(remote, live, &error).await =>
+                    && conversation_is_to_be_retold(remote, live, &error).await =>
             {
                 tracing::warn!(
                     run = live.id,
-                    "the provider lost the conversation; it is told again"
+                    error = %error.brief(),
+                    "the provider lost the conversation or does not go on with it; a new one is told"
                 );
-                recreated = true;
+                let mut state = live.state();
+                state.note("conversation_retold");
+                state.begin_again();
+                (retold, anew) = (true, true);
             }
             Broken::Stream(error) if !has_output && attempt < engine.options().stream_retries => {
                 match openai::retry::backoff(attempt, &error) {
@@ -61,12 +103,8 @@ pub(super) async fn call(
             Broken::Refused(error) | Broken::Stream(error) => return refused(&error, has_output),
             Broken::TooLong(limit) => {
                 let error = format!("the answer is longer than max_message_bytes ({limit} bytes)");
-                return Outcome::broken(
-                    Reason::MessageTooLong,
-                    error,
-                    has_output,
-                    RemoteState::Unknown,
-                );
+                let reason = Reason::MessageTooLong;
+                return Outcome::broken(reason, error, has_output, RemoteState::Unknown);
             }
             Broken::Store(error) => {
                 let sent = if live.state().call.is_some() {
@@ -80,13 +118,107 @@ pub(super) async fn call(
     }
 }
 
-/// Whether a 404 means the conversation: an unknown model is one too, and says nothing about it.
-async fn conversation_is_lost(remote: &Remote, live: &LiveRun, error: &openai::Error) -> bool {
-    let conversation = live.state().call.as_ref().and_then(|call| call.conversation.clone());
-    match conversation.filter(|_| error.is_not_found()) {
-        Some(id) => matches!(remote.protocol.conversation_exists(&id).await, Ok(false)),
-        None => false,
+fn is_overflow_of(ended: &Ended) -> bool {
+    ended.status == RunStatus::Failed
+        && reasons::of_response(ended.reason.as_deref(), ended.error.as_deref(), false)
+            == Some(Reason::ContextLengthExceeded)
+}
+
+/// Whether there is less to send than what was too long for the model.
+fn shorten(live: &LiveRun, halved: &mut u32) -> bool {
+    let mut state = live.state();
+    if *halved >= MOST_HALVED || state.call.as_ref().is_none_or(|call| call.newest_only) {
+        return false;
     }
+    *halved += 1;
+    state.note("history_windowed");
+    true
+}
+
+/// The end of a run whose newest question is too long by itself.
+fn too_long(outcome: Outcome, live: &LiveRun) -> Outcome {
+    if live.state().call.as_ref().is_some_and(|call| call.newest_only) {
+        let error = outcome.error.unwrap_or_default();
+        let error = Some(format!("the newest question alone is too long for the model: {error}"));
+        return Outcome { error, ..outcome };
+    }
+    outcome
+}
+
+/// Whether the provider's conversation holds what the call added to it: looked at once, at a server that is not known to
+/// keep what it takes.
+async fn is_kept(engine: &AiEngine, remote: &Remote, live: &LiveRun, ended: &Ended) -> bool {
+    let (conversation, question) = {
+        let state = live.state();
+        let conversation = state.call.as_ref().and_then(|call| call.conversation.clone());
+        let asked = state.user_message.as_ref();
+        (conversation, asked.map(|asked| asked.content.clone()).unwrap_or_default())
+    };
+    let (Some(conversation), Some(thread)) = (conversation, live.parent.thread_id()) else {
+        return true;
+    };
+    if remote.is_verified() || ended.status != RunStatus::Completed {
+        return true;
+    }
+    match conversation::holds(remote, &conversation, &question, ended).await {
+        Some(true) => remote.verify(),
+        Some(false) => {
+            if let Err(error) = conversation::give_up(engine, remote, thread).await {
+                let error = with_causes(&error);
+                tracing::warn!(
+                    run = live.id,
+                    error,
+                    "could not note that the conversation is not kept"
+                );
+            }
+            let mut state = live.state();
+            state.note("conversation_ignored");
+            if let Some(call) = &mut state.call {
+                call.conversation = None;
+            }
+            return false;
+        }
+        // With the next turn.
+        None => {}
+    }
+    true
+}
+
+/// Whether a new conversation may help: it is lost, or it does not go on in the state that it is in. An unknown model is a
+/// 404 as well, and says nothing about it.
+async fn conversation_is_to_be_retold(
+    remote: &Remote,
+    live: &LiveRun,
+    error: &openai::Error,
+) -> bool {
+    let conversation = live.state().call.as_ref().and_then(|call| call.conversation.clone());
+    match conversation {
+        Some(_) if refuses_the_state(error) => true,
+        Some(id) if error.is_not_found() => {
+            matches!(remote.protocol.conversation_exists(&id).await, Ok(false))
+        }
+        None | Some(_) => false,
+    }
+}
+
+/// Whether an error is about what the conversation holds, and not about the request: a call without an output, reasoning
+/// without what followed it, an item that is there twice.
+fn refuses_the_state(error: &openai::Error) -> bool {
+    const WORDS: [&str; 8] = [
+        "no tool output found",
+        "no tool call found",
+        "without its required",
+        "required following item",
+        "required preceding item",
+        "duplicate item",
+        "tool_call_id",
+        "must be followed by tool",
+    ];
+    let Some(api) = error.api().filter(|api| matches!(api.status, Some(400 | 409 | 422))) else {
+        return false;
+    };
+    let message = api.message.to_ascii_lowercase();
+    !api.is_conversation_locked() && WORDS.iter().any(|words| message.contains(words))
 }
 
 async fn once(
@@ -94,24 +226,27 @@ async fn once(
     remote: &Remote,
     live: &LiveRun,
     definition: &AssistantDefinition,
-    recreate: bool,
+    manner: Manner,
 ) -> std::result::Result<Ended, Broken> {
     let seq = live.state().run.seq;
-    let ready = match (recreate, live.parent.thread_id()) {
-        (true, Some(thread)) => conversation::recreate(engine, remote, thread).await,
+    let ready = match live.parent.thread_id() {
+        _ if manner.halved > 0 => Ok(None),
+        Some(thread) if manner.anew => conversation::recreate(engine, remote, thread).await,
         _ => conversation::ready(engine, remote, live.parent, seq).await,
     };
     let conversation = ready.map_err(|error| match error {
         Error::OpenAi(error) => Broken::Refused(error),
         other => Broken::Store(other),
     })?;
-    let input = begin(engine, remote, live, definition, conversation.clone())
-        .await
-        .map_err(Broken::Store)?;
+    let (input, instructions) =
+        begin(engine, remote, live, definition, conversation.clone(), manner)
+            .await
+            .map_err(Broken::Store)?;
     super::drive::look_before_sending(engine, live).await.map_err(Broken::Store)?;
+    let mut definition = definition.clone();
+    definition.instructions = instructions;
     let tries = Arc::default();
-    let call =
-        Call { definition: definition.clone(), input, conversation, tries: Arc::clone(&tries) };
+    let call = Call { definition, input, conversation, tries: Arc::clone(&tries) };
     let careful = call.conversation.is_some();
     let called = remote.protocol.call(&call).await;
     // The first was counted before it was sent.
@@ -169,88 +304,149 @@ async fn respect_limits(
 }
 
 /// Notes the call before it is made: its row, the attempt, and that what is sent may now be held remotely. Returns what
-/// to send.
+/// to send: the items, and the instructions.
 async fn begin(
     engine: &AiEngine,
     remote: &Remote,
     live: &LiveRun,
     definition: &AssistantDefinition,
     conversation: Option<String>,
-) -> Result<Vec<Item>> {
+    manner: Manner,
+) -> Result<(Vec<Item>, Option<String>)> {
     let claim = claim_of(live)?;
-    let (parent, seq) = (live.parent, live.state().run.seq);
-    let (endpoint, protocol) = (remote.protocol.endpoint().to_owned(), remote.protocol.name());
-    let budget = definition.max_prompt_tokens;
-    let previous = live.state().call.clone().and_then(|call| Some((call.id, call.remote_id?)));
-    let begun = super::drive::persist(engine, move |session| {
-        let held = runs::fence(session, &[claim], Locked::Wait)?;
-        if held.first() != Some(&Fence::Held { cancel: false }) {
-            return Ok(Err(held.first().copied().unwrap_or(Fence::Gone)));
-        }
-        let said = match &conversation {
-            Some(_) => messages::not_held_up_to(session, parent, seq, &endpoint)?,
-            None => messages::up_to(session, parent, seq)?,
-        };
-        let done = items::up_to(session, parent, seq)?;
-        let entries = history::entries(said, done, &endpoint);
-        let mut call = CallRow {
-            conversation: conversation.clone(),
-            endpoint: endpoint.clone(),
-            protocol,
-            ..CallRow::default()
-        };
-        let input = if conversation.is_some() {
-            let absent = history::lacking(entries);
-            for entry in &absent {
-                match entry.source {
-                    Source::Message(id) => call.sent_messages.push(id),
-                    Source::Item(id) => call.sent_items.push(id),
-                }
+    let (seq, previous) = {
+        let state = live.state();
+        let previous = state.call.as_ref();
+        (state.run.seq, previous.and_then(|call| Some((call.id, call.remote_id.clone()?))))
+    };
+    let beginning = Arc::new(Beginning {
+        claim,
+        parent: live.parent,
+        seq,
+        endpoint: remote.protocol.endpoint().to_owned(),
+        protocol: remote.protocol.name(),
+        // OpenAI takes system texts in their places; of other servers not every template does.
+        apart: !remote.protocol.surely_keeps_conversations(),
+        conversation,
+        budget: definition.max_prompt_tokens,
+        halved: manner.halved,
+        previous,
+    });
+    let fence = loop {
+        let noted = Arc::clone(&beginning);
+        match super::drive::persist(engine, move |session| note_call(session, &noted)).await? {
+            Ok((call, whole)) => {
+                crash::point!("call.committed");
+                live.state().call = Some(call);
+                let own = definition.instructions.clone();
+                let texts: Vec<String> = own.into_iter().chain(whole.system).collect();
+                return Ok((whole.items, (!texts.is_empty()).then(|| texts.join("\n\n"))));
             }
-            messages::set_remote_state(
-                session,
-                &call.sent_messages,
-                RemoteState::Unknown,
-                &endpoint,
-                protocol,
-            )?;
-            items::set_remote_state(
-                session,
-                &call.sent_items,
-                RemoteState::Unknown,
-                &endpoint,
-                protocol,
-            )?;
-            absent.into_iter().map(|entry| entry.item).collect()
-        } else {
-            history::whole(entries, budget)
-        };
-        runs::count_attempt(session, claim.run_id)?;
-        if let Some((id, remote_id)) = &previous {
-            responses::identify(session, *id, remote_id)?;
+            // Not waiting with a connection in hand, for whoever of the host's has the row.
+            Err(Fence::Locked) => tokio::time::sleep(STORE_RETRY).await,
+            Err(fence) => break fence,
         }
-        call.id =
-            responses::begin(session, claim.run_id, &endpoint, protocol, conversation.is_some())?;
-        crash::point!("call.committing");
-        Ok(Ok((call, input)))
-    })
-    .await?;
-    match begun {
-        Ok((call, input)) => {
-            crash::point!("call.committed");
-            live.state().call = Some(call);
-            Ok(input)
-        }
-        Err(fence) => {
-            live.stop(match fence {
-                Fence::Held { .. } => Stop::Cancelled,
-                Fence::Lost | Fence::Locked => Stop::Lost,
-                Fence::Gone => Stop::Gone,
-            });
-            // Whoever selects on the stop drops this future.
-            std::future::pending().await
-        }
+    };
+    live.stop(match fence {
+        Fence::Held { .. } => Stop::Cancelled,
+        Fence::Lost | Fence::Locked => Stop::Lost,
+        Fence::Gone => Stop::Gone,
+    });
+    // Whoever selects on the stop drops this future.
+    std::future::pending().await
+}
+
+/// A call that is to be noted.
+#[derive(Debug)]
+struct Beginning {
+    claim: Claim,
+    parent: Messageable,
+    seq: i64,
+    endpoint: String,
+    protocol: &'static str,
+    apart: bool,
+    conversation: Option<String>,
+    budget: Option<i64>,
+    halved: u32,
+    previous: Option<(i64, String)>,
+}
+
+fn note_call(
+    session: &mut dyn Session,
+    beginning: &Beginning,
+) -> Result<std::result::Result<(CallRow, Whole), Fence>> {
+    let Beginning { claim, parent, seq, endpoint, protocol, .. } = beginning;
+    let held = runs::fence(session, &[*claim], Locked::Skip)?;
+    if held.first() != Some(&Fence::Held { cancel: false }) {
+        return Ok(Err(held.first().copied().unwrap_or(Fence::Gone)));
     }
+    let mut call = CallRow {
+        conversation: beginning.conversation.clone(),
+        endpoint: endpoint.clone(),
+        protocol,
+        ..CallRow::default()
+    };
+    let stored = beginning.conversation.is_some();
+    let whole = if stored {
+        let absent = absent(session, *parent, *seq, endpoint)?;
+        for entry in &absent {
+            match entry.source {
+                Source::Message(id) => call.sent_messages.push(id),
+                Source::Item(id) => call.sent_items.push(id),
+            }
+        }
+        let unknown = RemoteState::Unknown;
+        messages::set_remote_state(session, &call.sent_messages, unknown, endpoint, protocol)?;
+        items::set_remote_state(session, &call.sent_items, unknown, endpoint, protocol)?;
+        let items = absent.into_iter().map(|entry| entry.item).collect();
+        Whole { items, ..Whole::default() }
+    } else {
+        local(session, beginning)?
+    };
+    call.newest_only = whole.newest_only;
+    runs::count_attempt(session, claim.run_id)?;
+    if let Some((id, remote_id)) = &beginning.previous {
+        responses::identify(session, *id, remote_id)?;
+    }
+    call.id = responses::begin(session, claim.run_id, endpoint, protocol, stored)?;
+    crash::point!("call.committing");
+    Ok(Ok((call, whole)))
+}
+
+/// What the conversation lacks.
+fn absent(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+    endpoint: &str,
+) -> Result<Vec<Entry>> {
+    let said = messages::not_held_up_to(session, parent, seq, endpoint)?;
+    let earlier: Vec<i64> = said.iter().map(|said| said.seq).filter(|said| *said < seq).collect();
+    // Nothing to ask for, as a rule.
+    let answered = messages::answered(session, parent, &earlier)?;
+    let entries = history::entries(said, items::up_to(session, parent, seq)?, endpoint);
+    let done = history::answered(&entries);
+    let left = history::without_unanswered(entries, seq, |seq| {
+        answered.contains(&seq) || done.contains(&seq)
+    });
+    Ok(history::lacking(left))
+}
+
+/// The history by our own, within what the definition allows and the model takes.
+fn local(session: &mut dyn Session, beginning: &Beginning) -> Result<Whole> {
+    let Beginning { parent, seq, endpoint, .. } = beginning;
+    let said = messages::up_to(session, *parent, *seq)?;
+    let entries = history::entries(said, items::up_to(session, *parent, *seq)?, endpoint);
+    let answered = history::answered(&entries);
+    let entries = history::without_unanswered(entries, *seq, |seq| answered.contains(&seq));
+    let budget = match beginning.halved {
+        0 => beginning.budget,
+        halved => {
+            let left = history::tokens_of(&entries) >> halved;
+            Some(beginning.budget.map_or(left, |budget| budget.min(left)))
+        }
+    };
+    Ok(history::whole(entries, budget, beginning.apart))
 }
 
 pub(super) fn claim_of(live: &LiveRun) -> Result<Claim> {

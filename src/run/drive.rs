@@ -1,6 +1,7 @@
 //! Driving a run that stands first in its conversation: claim, call, settle; its last hooks follow beside what comes next.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
 use crate::model::{AssistantDefinition, Reason, RemoteState, Role, Run, RunRow};
 use crate::store::runs::{self, Claim, Fence, Locked, Locking};
-use crate::store::{messages, workers};
+use crate::store::{deletions, messages, workers};
 use crate::task::Guarded;
 
 use super::persist::STORE_RETRY;
@@ -115,16 +116,30 @@ async fn life(
     engine.writer().start(engine);
     engine.lease().keep(engine);
     let hooks = Guarded::spawn(owner::deliver(engine.clone(), Arc::clone(live)));
+    let mut answering = std::pin::pin!(answer(engine, live, row));
     let called = tokio::select! {
         biased;
         stop = live.stopped() => Err(stop),
-        outcome = answer(engine, live, row) => Ok(outcome),
+        outcome = &mut answering => Ok(outcome),
     };
     let outcome = match called {
         Ok(outcome) => outcome,
         Err(Stop::Cancelled) => Outcome::cancelled(),
         Err(Stop::Unstorable) => unstorable(live),
         Err(Stop::Released) => return give_up(engine, hooks).await,
+        Err(Stop::Gone) => {
+            drop(hooks);
+            // The response may just be getting its id, without which it could not be deleted.
+            let _ = tokio::time::timeout(IDENTIFIED, async {
+                tokio::select! {
+                    () = identified(live) => {}
+                    _ = &mut answering => {}
+                }
+            })
+            .await;
+            leave_nothing_behind(engine, live).await;
+            return Ok(not_ours(live, Stop::Gone));
+        }
         Err(stop) => return Ok(not_ours(live, stop)),
     };
     let settled = tokio::select! {
@@ -134,6 +149,39 @@ async fn life(
     match settled {
         Ok(()) => Ok(Some(hooks)),
         Err(stop) => Ok(not_ours(live, stop)),
+    }
+}
+
+/// How long a call whose thread was deleted may take to name its response.
+const IDENTIFIED: Duration = Duration::from_secs(5);
+
+/// Waits until there is nothing more to find out about what the provider keeps.
+async fn identified(live: &LiveRun) {
+    live.wait(|state| match &state.call {
+        Some(call) if call.conversation.is_some() => call.remote_id.as_ref().map(|_| ()),
+        // Nothing was sent, or nothing is kept.
+        _ => Some(()),
+    })
+    .await;
+}
+
+/// The thread was deleted in mid-call, perhaps before the response had an id: what the provider keeps of it is noted.
+async fn leave_nothing_behind(engine: &AiEngine, live: &LiveRun) {
+    let call = live.state().call.clone().filter(|call| call.conversation.is_some());
+    let Some(call) = call else { return };
+    let Some(remote_id) = call.remote_id else { return };
+    let noted = persist(engine, move |session| {
+        deletions::note_response(session, &remote_id, &call.endpoint, call.protocol)
+    });
+    match noted.await {
+        Ok(()) => engine.work_outbox(),
+        Err(error) => {
+            tracing::warn!(
+                run = live.id,
+                error = with_causes(&error),
+                "a response stays at the provider"
+            );
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::calls::{self, Part};
 use super::live::LiveMessage;
 use crate::model::RemoteState;
 use crate::openai::Item;
@@ -85,37 +86,38 @@ pub(super) fn other_items(output: &[Item], remote_state: RemoteState) -> Vec<New
     others
         .map(|(index, item)| NewItem {
             position: 1 + i64::try_from(index).unwrap_or(i64::MAX - 1),
-            kind: item.kind().to_owned(),
-            call_id: item.call_id().map(str::to_owned),
-            phase: item.as_value().get("phase").and_then(|phase| phase.as_str()).map(str::to_owned),
-            item: item.as_value().clone(),
-            remote_id: item.id().map(str::to_owned),
-            remote_state,
+            ..new_item(item.clone(), remote_state)
         })
         .collect()
 }
 
-/// A call without an output makes the provider refuse the conversation's next turn. Nobody carries calls out yet, so
-/// each gets an output that says so, which travels with the next turn. Returns whether there was any.
-pub(super) fn close_calls(items: &mut Vec<NewItem>, outputs: usize) -> bool {
-    let calls: Vec<String> = items
-        .iter()
-        .filter(|item| item.kind == "function_call")
-        .filter_map(|item| item.call_id.clone())
-        .collect();
-    for (index, call_id) in calls.iter().enumerate() {
-        items.push(NewItem {
-            position: 1 + i64::try_from(outputs + index).unwrap_or(i64::MAX - 1),
-            kind: "function_call_output".to_owned(),
-            call_id: Some(call_id.clone()),
-            phase: None,
-            item: Item::function_call_output(call_id, "This call was not carried out.")
-                .into_value(),
-            remote_id: None,
-            remote_state: RemoteState::Absent,
-        });
+/// Gives each call that nobody carries out an output that says so, which travels with the next turn: without it the
+/// provider would refuse that. Returns whether there was any such call, also one that no output can close.
+pub(super) fn close_calls(items: &mut Vec<NewItem>, output: &[Item]) -> bool {
+    let open = calls::open(output);
+    let closing = open.iter().filter_map(|call| calls::closing(call));
+    items.extend(closing.enumerate().map(|(index, item)| NewItem {
+        position: 1 + i64::try_from(output.len() + index).unwrap_or(i64::MAX - 1),
+        remote_id: None,
+        ..new_item(item, RemoteState::Absent)
+    }));
+    !open.is_empty()
+}
+
+/// An item as it is stored, but for its place.
+pub(super) fn new_item(item: Item, remote_state: RemoteState) -> NewItem {
+    NewItem {
+        position: 0,
+        kind: item.kind().to_owned(),
+        call_id: match calls::part(&item) {
+            Part::Call(id) | Part::Output(id) => Some(id),
+            Part::Neither => None,
+        },
+        phase: item.as_value().get("phase").and_then(|phase| phase.as_str()).map(str::to_owned),
+        remote_id: item.id().map(str::to_owned),
+        item: item.into_value(),
+        remote_state,
     }
-    !calls.is_empty()
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
     }
     let output = ended.as_ref().map_or(&[][..], |ended| &ended.output);
     let mut items = other_items(output, RemoteState::Held);
-    close_calls(&mut items, output.len());
+    close_calls(&mut items, output);
     for item in &items {
         let words_of = [Some(item.kind.clone()), item.call_id.clone(), item.phase.clone()];
         words.extend(words_of.into_iter().chain([item.remote_id.clone()]));
@@ -92,6 +92,10 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
 
 /// What a reader with this cursor is told of a run in which the model said these texts: the names of the changes. `None`:
 /// it is no cursor.
+///
+/// # Panics
+///
+/// If the cursor does not read back as it was written, or the changes do not end: what fuzzing looks for.
 #[must_use]
 pub fn told(cursor: &str, texts: &[&str], settled: bool) -> Option<Vec<&'static str>> {
     let cursor: Cursor = cursor.parse().ok()?;

@@ -122,6 +122,8 @@ pub(crate) struct CallRow {
     pub(crate) conversation: Option<String>,
     pub(crate) endpoint: String,
     pub(crate) protocol: &'static str,
+    /// Nothing but the newest turn was sent.
+    pub(crate) newest_only: bool,
     pub(crate) sent_messages: Vec<i64>,
     pub(crate) sent_items: Vec<i64>,
 }
@@ -213,7 +215,7 @@ impl LiveRun {
         let Progress { sequence_number, news } = progress;
         let is_text = matches!(&news, News::Text { delta, .. } if !delta.is_empty());
         // The place in the stream and the text it stands for change together.
-        let mut state = self.state();
+        let (mut state, mut identified) = (self.state(), false);
         if let Some(number) = sequence_number {
             state.sequence_number = number;
         }
@@ -221,6 +223,7 @@ impl LiveRun {
             News::Started { response_id } => {
                 if let Some(call) = &mut state.call {
                     call.remote_id = Some(response_id);
+                    identified = true;
                 }
                 Applied::Silently
             }
@@ -231,7 +234,7 @@ impl LiveRun {
             News::Ended(ended) => Applied::Ended(ended),
         };
         drop(state);
-        if is_text {
+        if is_text || identified {
             self.changed.send_replace(());
         }
         applied

@@ -2,6 +2,7 @@
 
 mod announce;
 mod call;
+mod calls;
 mod cancel;
 mod conversation;
 mod cursor;

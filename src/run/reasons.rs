@@ -157,11 +157,13 @@ mod tests {
     use super::*;
 
     fn api(status: u16, code: Option<&str>, kind: Option<&str>, message: &str) -> Reason {
-        let mut error = ApiError::default();
-        error.status = Some(status);
-        error.code = code.map(str::to_owned);
-        error.kind = kind.map(str::to_owned);
-        message.clone_into(&mut error.message);
+        let error = ApiError {
+            status: Some(status),
+            code: code.map(str::to_owned),
+            kind: kind.map(str::to_owned),
+            message: message.to_owned(),
+            ..ApiError::default()
+        };
         of_error(&error.into())
     }
 

@@ -176,7 +176,7 @@ fn plan(live: &LiveRun, outcome: Outcome) -> Result<Settlement> {
     end.provider_reason = outcome.provider_reason;
     end.notes.clone_from(&state.notes);
     end.further_attempts = state.further_attempts;
-    if close_calls(&mut items, output.len()) && end.status == RunStatus::Completed {
+    if close_calls(&mut items, output) && end.status == RunStatus::Completed {
         end.status = RunStatus::Incomplete;
         end.reason = Some(Reason::ToolCalls);
     }

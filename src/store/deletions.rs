@@ -81,6 +81,16 @@ pub(crate) fn note_conversation(
     insert(session, RemoteKind::Conversation, remote_id, endpoint, protocol)
 }
 
+/// Notes a response.
+pub(crate) fn note_response(
+    session: &mut dyn Session,
+    remote_id: &str,
+    endpoint: &str,
+    protocol: &str,
+) -> Result<()> {
+    insert(session, RemoteKind::Response, remote_id, endpoint, protocol)
+}
+
 fn insert(
     session: &mut dyn Session,
     kind: RemoteKind,

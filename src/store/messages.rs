@@ -1,5 +1,7 @@
 //! Messages: what was said. A streaming message is its row and the deltas that came after it.
 
+use std::collections::HashSet;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -206,16 +208,23 @@ pub(crate) fn not_held_up_to(
     .collect())
 }
 
-/// Ids of the messages that the provider's conversation at `endpoint` holds.
-pub(crate) fn held(session: &mut dyn Session, thread: i64, endpoint: &str) -> Result<Vec<String>> {
-    let ids: Vec<Option<String>> = on!(session, |conn| messages::ai_engine_messages
-        .filter(messages::assistant_thread_id.eq(thread))
-        .filter(messages::remote_state.eq(RemoteState::Held))
-        .filter(messages::endpoint.eq(endpoint))
-        .filter(messages::remote_id.is_not_null())
-        .select(messages::remote_id)
-        .load(conn))?;
-    Ok(ids.into_iter().flatten().collect())
+/// Which of these turns have a message of the model.
+pub(crate) fn answered(
+    session: &mut dyn Session,
+    parent: Messageable,
+    turns: &[i64],
+) -> Result<HashSet<i64>> {
+    let mut answered = HashSet::new();
+    for turns in turns.chunks(500) {
+        let found: Vec<i64> = on!(session, |conn| messages::ai_engine_messages
+            .filter(of!(messages, parent))
+            .filter(messages::seq.eq_any(turns))
+            .filter(messages::role.eq(Role::Assistant))
+            .select(messages::seq)
+            .load(conn))?;
+        answered.extend(found);
+    }
+    Ok(answered)
 }
 
 /// The messages of a run, in order.

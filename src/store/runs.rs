@@ -110,6 +110,21 @@ pub(crate) fn active(session: &mut dyn Session, parent: Messageable) -> Result<O
         .optional())?)
 }
 
+/// The last run of a conversation up to a turn.
+pub(crate) fn last_up_to(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+) -> Result<Option<i64>> {
+    Ok(on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .filter(runs::seq.le(seq))
+        .order(runs::seq.desc())
+        .select(runs::id)
+        .first(conn)
+        .optional())?)
+}
+
 /// The runs of a conversation, newest first.
 pub(crate) fn page(
     session: &mut dyn Session,

@@ -10,7 +10,7 @@ on_each_database!(
     doubtful_messages_are_looked_up_before_the_next_call,
     an_answer_that_was_completed_unseen_is_not_sent_again,
     a_locked_conversation_is_looked_into_before_each_call,
-    a_refused_message_travels_with_the_next_call,
+    a_question_without_an_answer_leaves_the_history,
     a_conversation_the_provider_lost_is_told_again,
     an_unknown_model_costs_no_conversation,
     a_conversation_in_use_is_not_replaced_by_a_late_one,
@@ -55,7 +55,11 @@ async fn doubtful_messages_are_looked_up_before_the_next_call<D: TestDatabase>(d
     // The service keeps nothing of a call whose client left, so all of it travels.
     assert_eq!(
         sent(&host.fake),
-        [said("user", "first"), said("assistant", "Once upon"), said("user", "second")]
+        [
+            said("user", "first"),
+            said("assistant", "Once upon\n\n[This answer breaks off here.]"),
+            said("user", "second")
+        ]
     );
     assert_eq!(
         host.db.number("SELECT count(*) FROM ai_engine_messages WHERE remote_state = 'held'"),
@@ -89,10 +93,11 @@ async fn a_locked_conversation_is_looked_into_before_each_call<D: TestDatabase>(
     host.teller.ai_engine_run(&host.engine, &thread, "Go on").await.unwrap();
     let asked: Vec<String> =
         host.fake.requests().into_iter().skip(before).map(|request| request.method).collect();
-    assert_eq!(asked, ["GET", "POST", "GET", "POST"]);
+    // The last one looks whether the answer is kept there, once.
+    assert_eq!(asked, ["GET", "POST", "GET", "POST", "GET"]);
 }
 
-async fn a_refused_message_travels_with_the_next_call<D: TestDatabase>(db: D) {
+async fn a_question_without_an_answer_leaves_the_history<D: TestDatabase>(db: D) {
     let host = Host::conversing(db).await;
     let thread = host.thread().await;
     host.fake.reply(Reply::status(
@@ -101,11 +106,11 @@ async fn a_refused_message_travels_with_the_next_call<D: TestDatabase>(db: D) {
     ));
     host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap_err();
     host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
-    assert_eq!(sent(&host.fake), [said("user", "first"), said("user", "second")]);
-    assert!(
-        !host.fake.requests().iter().any(|request| request.method == "GET"),
-        "a refusal leaves no doubt to look up"
-    );
+    assert_eq!(sent(&host.fake), [said("user", "second")]);
+    let stored = thread.messages(&host.engine).list(Page::default()).await.unwrap();
+    assert_eq!(stored.len(), 3, "it stays stored and visible");
+    let looks = host.fake.requests().iter().filter(|request| request.method == "GET").count();
+    assert_eq!(looks, 1, "a refusal leaves no doubt to look up");
 }
 
 async fn a_conversation_the_provider_lost_is_told_again<D: TestDatabase>(db: D) {

@@ -78,7 +78,7 @@ async fn committed<D: Raw>(host: &Host<D>, run: Run) {
         ]
     );
     let sent = host.fake.requests().pop().unwrap().body.unwrap();
-    assert_eq!(sent["input"][0]["content"], json!("Be brief."));
+    assert_eq!(sent["instructions"], json!("You tell stories.\n\nBe brief."));
 }
 
 /// Nothing is left, and the engine is not misled by what was there for a moment.

@@ -79,14 +79,14 @@ async fn a_second_turn_sends_the_whole_history<D: TestDatabase>(db: D) {
     assert_eq!(
         said,
         [
-            (&json!("system"), &json!("Be brief.")),
             (&json!("user"), &json!("first")),
             (&json!("assistant"), &json!("One.")),
             (&json!("user"), &json!("second"))
         ]
     );
     assert_eq!(sent["store"], json!(false));
-    assert_eq!(sent["instructions"], json!("You tell stories."));
+    // Where every template takes it.
+    assert_eq!(sent["instructions"], json!("You tell stories.\n\nBe brief."));
     assert!(sent.get("conversation").is_none());
 }
 

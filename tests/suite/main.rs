@@ -40,6 +40,7 @@ mod pools;
 mod processes;
 mod readers;
 mod recovery;
+mod retold;
 mod tolerance;
 mod upkeep;
 mod wire;

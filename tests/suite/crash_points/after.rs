@@ -180,13 +180,22 @@ async fn goes_on<D: TestDatabase>(
     point: &str,
 ) {
     host.fake.reply_to("Go on", Reply::text("And so on."));
-    let before = said_here(host);
+    let mut before = said_here(host);
     let answer = host.teller.ai_engine_run(engine, &stage.thread, "Go on").await.unwrap();
     assert_eq!(answer.text(), "And so on.", "{point}");
     if !host.conversing {
-        let mut expected = before;
-        expected.push(("user".to_owned(), "Go on".to_owned()));
-        assert_eq!(calls(host).pop().unwrap(), expected, "{point}: what the model was sent");
+        // Texts of the host go apart; a question without a word of answer stays out; what breaks off says so.
+        before.retain(|(role, _)| role != "system");
+        before.push(("user".to_owned(), "Go on".to_owned()));
+        let unanswered = |at: usize| before[at].0 == "user" && before[at + 1].0 == "user";
+        let kept = (0..before.len()).filter(|at| at + 1 == before.len() || !unanswered(*at));
+        let before: Vec<_> = kept.map(|at| before[at].clone()).collect();
+        let sent = calls(host).pop().unwrap();
+        let sent: Vec<_> = sent
+            .into_iter()
+            .map(|(role, text)| (role, text.replace("\n\n[This answer breaks off here.]", "")))
+            .collect();
+        assert_eq!(sent, before, "{point}: what the model was sent");
         return;
     }
     let thread = host.user.assistant_threads(engine).find(stage.thread.id).await.unwrap();
@@ -198,9 +207,15 @@ async fn goes_on<D: TestDatabase>(
     }
     // In order, and of a cut answer perhaps more than we have; an answer of which we have nothing may be there too.
     let mut rest = there.iter();
-    for (role, text) in said_here(host) {
+    let here = said_here(host);
+    for (at, (role, text)) in here.iter().enumerate() {
+        // A question that got no answer may be there or not: it was sent before its process died, or it was not.
+        let unanswered = role == "user" && here.get(at + 1).is_some_and(|next| next.0 == "user");
+        if unanswered && !there.iter().any(|item| item.1 == *text) {
+            continue;
+        }
         let found = rest.find(|item| {
-            let same = item.0 == role && item.1.starts_with(&text);
+            let same = item.0 == *role && item.1.starts_with(text.as_str());
             assert!(same || item.0 == "assistant", "{point}: {item:?} before {text:?}: {there:?}");
             same
         });

@@ -56,6 +56,7 @@ async fn wakes_up_to<D: TestDatabase>(db: D, goes_on: impl Fn(Reply) -> Reply) {
     sleeper.stop();
     host.db.execute("UPDATE ai_engine_workers SET lease_ends_at = 0");
     assert_eq!(host.engine.recover().await.unwrap().settled, 1);
+    until_announced(&host.db).await;
     let before = all_rows(&host.db);
     assert!(before.iter().any(|row| row.contains("Once ")), "{before:?}");
 

@@ -29,6 +29,9 @@ async fn ids_of_every_form_are_kept<D: TestDatabase>(db: D) {
         } else {
             Host::new(db.clone()).await
         };
+        // The raw answers below are in no conversation; that they are kept here is known by then.
+        let thread = host.thread().await;
+        host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
         for id in ids {
             let quoted = json!(id).to_string();
             // One id for the response and its message: ids of two kinds may be alike.
