@@ -148,6 +148,7 @@ pub(crate) enum Locking<T> {
     /// It is ours until this transaction ends.
     Got(T),
     /// Somebody else, such as a transaction of the host, has it locked.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "no row locks on SQLite"))]
     Locked,
     /// There is none, or not in the state asked for.
     Nothing,
