@@ -16,7 +16,7 @@ use crate::store::session::{Session, transaction};
 /// The host says what the assistant is in [`ai_engine_assistant`](Self::ai_engine_assistant). Its row is created by
 /// [`create_openai_assistant`](Self::create_openai_assistant), or by the first run; a changed definition is stored by
 /// [`update_openai_assistant`](Self::update_openai_assistant), or by the next run. Each run keeps a snapshot of the
-/// definition it was submitted with.
+/// definition it was submitted with. Nothing of it is stored at the provider: the definition travels with each call.
 ///
 /// # Guarantees
 ///

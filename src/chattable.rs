@@ -85,6 +85,10 @@ impl Chats<'_> {
 
     /// Deletes a chat with its runs and messages. An active run stops.
     ///
+    /// # Cancellation
+    ///
+    /// Dropping the future does not interrupt it.
+    ///
     /// # Errors
     ///
     /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's chat.
@@ -106,7 +110,8 @@ impl Chats<'_> {
         destroying.await.map_err(|error| Error::Panicked(error.to_string()))?
     }
 
-    /// Deletes all chats of this owner in your transaction; for when the owner itself is deleted.
+    /// Deletes all chats of this owner in your transaction; for when the owner itself is deleted. Active runs stop once it is
+    /// committed, when they next write.
     ///
     /// # Errors
     ///
@@ -132,10 +137,8 @@ impl Chat {
     ///
     /// ```no_run
     /// # async fn page(engine: &ai_engine::AiEngine, chat: &ai_engine::Chat, last_event_id: Option<&str>) -> ai_engine::Result<()> {
-    /// let mut events = chat.events(engine);
-    /// if let Some(cursor) = last_event_id {
-    ///     events = events.after(cursor.parse()?);
-    /// }
+    /// // A text that is no cursor of this chat is an error here, before the HTTP answer has begun.
+    /// let mut events = chat.events(engine).resume(last_event_id).await?;
     /// while let Some(event) = events.next().await {
     ///     let event = event?;
     ///     // One server-sent event: `id` is what the browser gives back when it reconnects.
@@ -173,11 +176,12 @@ impl Chat {
         )
     }
 
-    /// Stops the active run of this chat, if there is one, keeping its text. Returns the run as it was asked to stop.
+    /// Stops the active run of this chat, if there is one, keeping its text: of several that have not ended the first. Returns
+    /// it as [`Run::cancel`] does.
     ///
     /// # Errors
     ///
-    /// The database's.
+    /// As there.
     pub async fn cancel(&self, engine: &AiEngine) -> Result<Option<Run>> {
         engine.cancel_active(Messageable::Chat(self.id)).await
     }

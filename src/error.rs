@@ -13,8 +13,8 @@ pub type HookResult = std::result::Result<(), BoxError>;
 /// A result with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong. No variant holds a key or the text of a conversation, beyond the start of a
-/// refused value.
+/// What can go wrong. No variant holds a key. Text of a conversation is in none but [`Invalid`](Self::Invalid), the first 120
+/// characters of a refused value; a provider's or database's message may quote some.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -29,7 +29,7 @@ pub enum Error {
     /// The migrations could not be run.
     #[error("the migrations could not be run: {0}")]
     Migration(String),
-    /// No connection could be had.
+    /// No connection to the database could be had.
     #[error("no database connection: {0}")]
     Connection(String),
     /// Work on a database connection panicked; its transaction was rolled back.
@@ -80,10 +80,12 @@ pub enum Error {
     /// The builder was given no state of this type.
     #[error("no state of type {0}; add `.state(…)` to the engine's builder")]
     NoState(&'static str),
-    /// A remote call outside a run failed.
+    /// The provider's client could not be built, or a call that the host made itself with it failed. What fails inside a run is
+    /// [`Error::RunFailed`].
     #[error("the provider's call failed")]
     OpenAi(#[from] openai::Error),
-    /// The engine is being shut down and takes no new run. Nothing was stored.
+    /// The engine is being shut down and takes no new run: nothing was stored. From [`AiEngine::answer`](crate::AiEngine::answer): it
+    /// was shut down before the run ended; the run is stored, and goes on in another process or ends there.
     #[error(
         "the engine is being shut down and takes no new run; submit it to another process, or after the restart"
     )]
@@ -98,7 +100,7 @@ pub enum Error {
         /// Why, in a sentence; also in the run's `error`.
         message: String,
     },
-    /// The run is gone: its thread was deleted meanwhile.
+    /// The run was deleted meanwhile, with its thread or chat.
     #[error("run {0} was deleted")]
     RunGone(i64),
     /// This process had to give the run up; it is stored, and a started engine ([`AiEngine::start`](crate::AiEngine::start)) takes it up.

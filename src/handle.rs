@@ -29,13 +29,17 @@ impl Messages<'_> {
     }
 
     /// Adds a message without asking the model: a system message, or history from elsewhere. It travels with the
-    /// next run. The owner's create hook is called.
+    /// next run. Returns when the owner's create hook was called, or has taken its time (10 s unless set).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the message stored, or not; its hook may then not be called.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) when the content is empty or too long,
     /// [`Error::Busy`](crate::Error::Busy) while a run is active, since the place of the message in the conversation
-    /// would not be known.
+    /// would not be known, [`Error::NotFound`](crate::Error::NotFound) when the thread or chat was deleted.
     pub async fn create(&self, role: Role, content: impl Into<Content>) -> Result<Message> {
         let (of, text) = (self.of, content.into().checked()?);
         let message =

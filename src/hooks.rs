@@ -23,11 +23,14 @@ use crate::record::Record;
 /// 5. `ai_engine_on_message_update` with the settled message: final text, usage and status, all committed,
 /// 6. `ai_engine_on_run_update` with the ended run.
 ///
+/// A run that is cancelled while it waits for its turn has the last step alone. After a crash another process delivers the last
+/// two: what the hooks heard before is not known then, so each message comes as replaced ([`HookContext::is_replaced`]).
+///
 /// # Guarantees
 ///
 /// * One call at a time per run. A slow hook is not queued for: its next call brings all text since the last.
 /// * The last two steps are delivered at least once, also across a crash (then by
-///   any started engine, [`AiEngine::start`]); after a crash the same update may come twice.
+///   any started engine, [`AiEngine::start`]). While no process dies they come once; after a crash the same update may come twice.
 /// * A hook that fails or panics is logged and changes nothing. One that takes longer than the engine's hook
 ///   timeout (10 s unless set) is dropped at its next await point, and the run goes on.
 ///
@@ -108,7 +111,8 @@ impl<'a> HookContext<'a> {
         }
     }
 
-    /// Whether the text so far was replaced by another, which is all of `message.content`.
+    /// Whether the text so far is to be replaced by all of `message.content`: what was told in pieces is not the beginning of the
+    /// final text, or it is not known what was told.
     #[must_use]
     pub const fn is_replaced(&self) -> bool {
         matches!(self.change, Change::Replaced)

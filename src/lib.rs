@@ -6,7 +6,14 @@
 //!   or [`Chattable`] on whoever asks.
 //! * [`AiEngine`] is built once per process from a database ([`SqliteDatabase`], `PgDatabase`) and a provider
 //!   ([`OpenAi`]).
+//! * [`AiEngine::start`] makes the process take part: it migrates, and looks after what dead processes left until
+//!   [`AiEngine::shutdown`].
 //! * [`Assistable::ai_engine_run`] makes a [`RunRequest`]: awaited it gives an [`Answer`], streamed [`RunEvents`].
+//! * A page follows a thread with [`AssistantThread::events`], and comes back after a reconnect with [`Events::resume`].
+//!
+//! Whoever is given an id by a browser asks the owner: [`AssistantThreads::find`], [`Chats::find`] and [`OwnedRuns`] find what is
+//! the owner's, and nothing else. The verbs of [`AiEngine`], and those of a [`Run`], an [`AssistantThread`] or a [`Chat`] that the
+//! host holds already, check nobody's ownership.
 //!
 //! # The smallest run
 //!
@@ -50,9 +57,16 @@
 //! * No HTTP happens while a transaction is open.
 //! * Once a run is submitted, no crash of the process loses the user's message or the run.
 //! * One run at a time per thread or chat, across processes.
+//! * A run whose process died ends by itself, in any started engine, soon after the process's lease has ended.
 //! * Text that arrived is kept, whatever breaks afterwards, but for the last 250 ms before a kill.
-//! * Nothing is asked again once output arrived: the answer would be another one, and paid for twice.
+//! * Nothing is asked again once output arrived, nor because an answer cannot be read: the next one would be another one, and paid
+//!   for twice.
 //! * Hooks are called after the commit, in order, and cannot harm a run.
+//!
+//! # Dropping a future
+//!
+//! Any future of this crate may be dropped at any time, as web servers do when a browser leaves. A transaction is then either made
+//! or not; a run that was submitted goes on. Where there is more to say, the method says it under *Cancellation*.
 //!
 //! # Logs
 //!

@@ -9,7 +9,7 @@ use crate::store::runs;
 
 /// The runs of whoever has threads or chats, by their ids: for handlers that are given an id by a browser.
 ///
-/// Implemented for every owner. The verbs of [`AiEngine`] and [`Run`] that take an id alone ask nobody whose it is.
+/// Implemented for every owner. The verbs of [`AiEngine`] and [`Run`] check nobody's ownership.
 pub trait OwnedRuns: MessageHooks {
     /// The run with this id, on any thread or chat of this owner.
     ///
@@ -22,7 +22,7 @@ pub trait OwnedRuns: MessageHooks {
     ///
     /// # Cancellation
     ///
-    /// Dropping the future may leave the run asked to stop, or not.
+    /// As there.
     ///
     /// # Errors
     ///

@@ -29,7 +29,13 @@ pub struct AssistantThreads<'e> {
 
 impl AssistantThreads<'_> {
     /// Creates a thread, and with it the provider's conversation where one is kept. If the provider cannot be
-    /// reached the thread is there all the same; its first run creates the conversation.
+    /// reached the thread is there all the same; its first run creates the conversation. A provider that is silent is waited for
+    /// as long as the client's limits say; [`create_in`](Self::create_in) does not ask it.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the thread there, or not. A conversation that was being created then may stay at the provider,
+    /// empty and known to nobody.
     ///
     /// # Errors
     ///
@@ -105,6 +111,10 @@ impl AssistantThreads<'_> {
     /// Deletes a thread with its runs and messages, here at once; what the provider keeps of it is deleted right
     /// after, and again, at growing intervals, until it is gone ([`AiEngine::start`]). An active run stops.
     ///
+    /// # Cancellation
+    ///
+    /// Dropping the future does not interrupt it.
+    ///
     /// # Errors
     ///
     /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's thread.
@@ -126,7 +136,8 @@ impl AssistantThreads<'_> {
         destroying.await.map_err(|error| Error::Panicked(error.to_string()))?
     }
 
-    /// Deletes all threads of this owner in your transaction; for when the owner itself is deleted.
+    /// Deletes all threads of this owner in your transaction; for when the owner itself is deleted. Active runs stop once it is
+    /// committed, when they next write; what the provider keeps is deleted afterwards.
     ///
     /// # Errors
     ///
@@ -156,10 +167,8 @@ impl AssistantThread {
     ///
     /// ```no_run
     /// # async fn page(engine: &ai_engine::AiEngine, thread: &ai_engine::AssistantThread, last_event_id: Option<&str>) -> ai_engine::Result<()> {
-    /// let mut events = thread.events(engine);
-    /// if let Some(cursor) = last_event_id {
-    ///     events = events.after(cursor.parse()?);
-    /// }
+    /// // A text that is no cursor of this thread is an error here, before the HTTP answer has begun.
+    /// let mut events = thread.events(engine).resume(last_event_id).await?;
     /// while let Some(event) = events.next().await {
     ///     let event = event?;
     ///     // One server-sent event: `id` is what the browser gives back when it reconnects.
@@ -182,7 +191,7 @@ impl AssistantThread {
         engine.runs_of(Messageable::AssistantThread(self.id), page).await
     }
 
-    /// Asks a stored assistant; no host struct needed. See [`RunRequest`].
+    /// Asks a stored assistant; no host struct needed. Whose assistant it is, is not checked. See [`RunRequest`].
     pub fn run<'e>(
         &self,
         engine: &'e AiEngine,
@@ -197,11 +206,12 @@ impl AssistantThread {
         )
     }
 
-    /// Stops the active run of this thread, if there is one, keeping its text. Returns the run as it was asked to stop.
+    /// Stops the active run of this thread, if there is one, keeping its text: of several that have not ended the first. Returns
+    /// it as [`Run::cancel`] does.
     ///
     /// # Errors
     ///
-    /// The database's.
+    /// As there.
     pub async fn cancel(&self, engine: &AiEngine) -> Result<Option<Run>> {
         engine.cancel_active(Messageable::AssistantThread(self.id)).await
     }

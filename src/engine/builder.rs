@@ -45,7 +45,8 @@ impl<D: Database> EngineBuilder<D> {
         }
     }
 
-    /// The provider. Without one the engine can read and write, but not run.
+    /// The provider. Without one a submit fails with [`Error::Configuration`], waiting runs are left to other processes, and nothing
+    /// is deleted remotely; everything else works, the recovery of dead processes' runs and their last hooks included.
     #[must_use]
     pub fn openai(mut self, client: OpenAi) -> Self {
         self.openai = Some(client);
@@ -67,10 +68,13 @@ impl<D: Database> EngineBuilder<D> {
         self
     }
 
-    /// How to load an owner whose hooks are to be called. Needed for each type that has threads or chats; it is called
-    /// once per run, on a connection of the engine.
+    /// How to load an owner whose hooks are to be called. Needed for each type that has threads or chats: an engine drives waiting
+    /// runs, and delivers last hooks, for these types alone. It is called once per run, on a connection of the engine and on a
+    /// thread that may block.
     ///
-    /// `Ok(None)` or Diesel's `NotFound` (the owner is gone) or an error skips the hooks; the answer is kept.
+    /// `Ok(None)`, or Diesel's `NotFound`: the owner was deleted, so nobody is there to hear of the run, and no hook is called. An
+    /// error is logged and skips the hooks of this run; the last ones are tried again later, by any started engine. A database that
+    /// is away is waited for, up to one lease. The answer is kept in each case.
     #[must_use]
     pub fn owner<O: MessageHooks>(
         mut self,
@@ -100,8 +104,9 @@ impl<D: Database> EngineBuilder<D> {
         self
     }
 
-    /// How long a process that died keeps its runs before another may settle them; default 30 s. It is extended every
-    /// sixth of it, so a short lease costs writes.
+    /// How long a process that died keeps its runs before another may settle them; from one second to one day, default 30 s. While
+    /// the process holds any run it is extended every sixth of it, so a short lease costs writes. It is also how long a write of a
+    /// run is tried again while the database is away.
     #[must_use]
     pub const fn lease(mut self, lease: Duration) -> Self {
         self.options.lease = lease;
@@ -116,14 +121,15 @@ impl<D: Database> EngineBuilder<D> {
         self
     }
 
-    /// Longest time one call of a hook may take; default 10 s.
+    /// Longest time one call of a hook may take; default 10 s. One that takes longer is dropped at its next await point.
     #[must_use]
     pub const fn hook_timeout(mut self, limit: Duration) -> Self {
         self.options.hook_timeout = limit;
         self
     }
 
-    /// Longest message the model may write, in bytes; default 16 MiB. What is longer ends as `incomplete`.
+    /// Longest message the model may write, in bytes; default 16 MiB. A run that writes more ends as `incomplete`, reason
+    /// [`MessageTooLong`](crate::Reason::MessageTooLong), with the text up to there.
     #[must_use]
     pub const fn max_message_bytes(mut self, bytes: usize) -> Self {
         self.options.max_message_bytes = bytes;

@@ -27,7 +27,14 @@ use crate::writer::Writer;
 
 /// The engine. Cheap to clone; clones are the same engine.
 ///
-/// One per process is enough. It needs a tokio runtime whenever it is awaited; runs are driven by tasks on it.
+/// One per process is enough. Call [`start`](Self::start) before requests are served and [`shutdown`](Self::shutdown) at the end.
+/// It needs a tokio runtime whenever it is awaited; runs are driven by tasks on it.
+///
+/// # Whose run is it?
+///
+/// The methods that take a run or its id ([`run`](Self::run), [`messages_of`](Self::messages_of), [`answer`](Self::answer),
+/// [`cancel`](Self::cancel)) find any run of the database and check nobody's ownership: an id that a browser sent belongs into
+/// [`OwnedRuns`](crate::OwnedRuns).
 #[derive(Clone)]
 pub struct AiEngine {
     inner: Arc<Inner>,
@@ -104,17 +111,23 @@ impl AiEngine {
     }
 
     /// Runs the migrations this database does not have yet; returns how many. Safe to call at every start of every
-    /// process.
+    /// process, also by several at once; [`start`](Self::start) does it.
+    ///
+    /// # Cancellation
+    ///
+    /// All pending migrations are one transaction, which dropping the future does not interrupt: call it again to know.
     ///
     /// # Errors
     ///
-    /// [`Error::Migration`], or the database's.
+    /// [`Error::Migration`], or the database's. Then none of them was run.
     pub async fn migrate(&self) -> Result<usize> {
         // On the bare connection: the migrations begin their own transaction.
         self.inner.store.read(migrate::migrate).await
     }
 
-    /// The run with this id. It checks nobody: for a run of a certain owner see [`OwnedRuns::run`](crate::OwnedRuns::run).
+    /// The run with this id, as it is stored now.
+    ///
+    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::run`](crate::OwnedRuns::run).
     ///
     /// # Errors
     ///
@@ -123,7 +136,10 @@ impl AiEngine {
         self.inner.store.read(move |session| runs::require(session, id)).await
     }
 
-    /// The messages of a run, in order: the user's and the model's. It checks nobody: whoever has the run has them.
+    /// The messages of a run, in order: the user's and the model's, which is there once its first word is stored. None when the run
+    /// was deleted.
+    ///
+    /// Checks nobody's ownership: get the run from [`OwnedRuns::run`](crate::OwnedRuns::run).
     ///
     /// # Errors
     ///
@@ -133,11 +149,13 @@ impl AiEngine {
         self.inner.store.read(move |session| messages::of_run(session, id)).await
     }
 
-    /// Waits for a run to end, whichever process drives it, and returns its answer. It checks nobody: any run of the
-    /// database is found by its id.
+    /// Waits for a run to end, whichever process drives it, and returns its answer. A run that this process drives is waited for
+    /// until its last hooks were called.
     ///
-    /// A run that waits, or that nobody drives yet, is waited for; a started engine ([`start`](Self::start)) sees to it that
-    /// each comes to an end.
+    /// A run that waits for its turn, or that nobody drives yet, is waited for as well, however long that takes: a started engine
+    /// ([`start`](Self::start)) sees to it that each comes to an end. For a limit of time put it into `tokio::time::timeout`.
+    ///
+    /// Checks nobody's ownership: for an id that a browser sent ask [`OwnedRuns::run`](crate::OwnedRuns::run) first.
     ///
     /// # Cancellation
     ///

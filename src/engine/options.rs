@@ -4,15 +4,19 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::model::Recovery;
 
-/// Who keeps the history that the model sees. The local database always has all of it.
+/// Who keeps the history that the model sees. The local database always has all of it. Holds for threads; chats are always local.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum History {
     /// The provider, in a conversation of its own per thread; each call sends what it does not hold yet. The default
     /// at OpenAI's own address.
+    ///
+    /// A server that knows no conversations fails the run with an error that says so. One that takes them and keeps nothing is found
+    /// out at the first answer: from then on the engine sends the history itself, and the run notes `conversation_ignored`.
     Conversation,
     /// Nobody else: each call sends the history, and asks the provider to keep nothing. The default everywhere else,
-    /// since few other servers keep conversations.
+    /// since few other servers keep conversations. See
+    /// [`max_prompt_tokens`](crate::AssistantDefinition::max_prompt_tokens) for how much of it.
     Local,
 }
 

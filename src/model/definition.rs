@@ -138,14 +138,16 @@ impl AssistantDefinition {
         self
     }
 
-    /// Adds a tool as the provider takes it: an object with a `type`.
+    /// Adds a tool as the provider takes it: an object with a `type`. Calls that the provider does not carry out itself are carried
+    /// out by nobody yet: a run that ends in one is `incomplete`, reason [`ToolCalls`](crate::Reason::ToolCalls).
     #[must_use]
     pub fn tool(mut self, tool: impl Into<Value>) -> Self {
         self.tools.push(tool.into());
         self
     }
 
-    /// Adds any further parameter of the provider's request.
+    /// Adds any further parameter of the provider's request. One that the engine or another method here sets is refused
+    /// ([`validate`](Self::validate)), and so is JSON nested more than 64 levels deep.
     #[must_use]
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.parameters.insert(name.into(), value.into());

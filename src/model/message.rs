@@ -19,7 +19,7 @@ text_enum! {
 text_enum! {
     /// How much of a message there is.
     pub enum MessageStatus {
-        /// Nothing yet.
+        /// Nothing yet. This version stores no message before its first word, so none is.
         Pending => "pending",
         /// It grows.
         Streaming => "streaming",
@@ -27,7 +27,7 @@ text_enum! {
         Completed => "completed",
         /// It broke off; its run's `reason` says why.
         Incomplete => "incomplete",
-        /// It could not be had.
+        /// It could not be had. This version stores no message then, so none is.
         Failed => "failed",
     }
 }
@@ -39,7 +39,7 @@ text_enum! {
         Absent => "absent",
         /// It does.
         Held => "held",
-        /// It may: the process died, or the call broke off, between sending and knowing.
+        /// It may: it was sent, and the process died or the call broke off before it was known. The next run finds out.
         Unknown => "unknown",
     }
 }

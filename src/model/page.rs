@@ -2,7 +2,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page {
-    /// Only rows older than the one with this id.
+    /// Only rows older than the one with this id; of messages, those before it in the conversation.
     pub before: Option<i64>,
     /// At most so many rows.
     pub limit: u32,

@@ -44,11 +44,11 @@ macro_rules! reasons {
 reasons! {
     /// Cut at the definition's `max_output_tokens`, or at the model's own limit.
     MaxOutputTokens => "max_output_tokens",
-    /// The history and the question are too long for the model.
+    /// The history and the question are too long for the model, also when the history was shortened.
     ContextLengthExceeded => "context_length_exceeded",
     /// The provider's filter stopped the answer.
     ContentFilter => "content_filter",
-    /// The model declined to answer; what it said is the message.
+    /// The model declined to answer, and said nothing else: the run is completed, and what it said is the message.
     Refusal => "refusal",
     /// The run ended in calls of tools that nobody carries out.
     ToolCalls => "tool_calls",
@@ -74,19 +74,19 @@ reasons! {
     ConnectionFailed => "connection_failed",
     /// The connection broke off.
     Disconnected => "disconnected",
-    /// A limit of time passed.
+    /// A limit of time of the client's passed ([`OpenAiBuilder`](crate::openai::OpenAiBuilder)).
     Timeout => "timeout",
-    /// The answer cannot be read.
+    /// The answer cannot be read. It was paid all the same, so it is not asked again.
     Malformed => "malformed",
     /// The answer is larger than the client accepts.
     TooLarge => "too_large",
-    /// A message is longer than `max_message_bytes`.
+    /// A message is longer than [`max_message_bytes`](crate::EngineBuilder::max_message_bytes).
     MessageTooLong => "message_too_long",
     /// The process that drove the run ended.
     Interrupted => "interrupted",
-    /// The host's database could not store it.
+    /// The database could not store it: an index, trigger or constraint of the host's refuses it, or it was away for too long.
     Database => "database",
-    /// The engine's settings do not allow it.
+    /// A setting of the engine or of the client is missing or cannot be used.
     Configuration => "configuration",
     /// The stored definition cannot be read.
     Definition => "definition",

@@ -11,9 +11,19 @@ use crate::model::{Messageable, Page, Run};
 use crate::store::runs;
 
 impl Run {
-    /// Stops the run, keeping the text so far, and returns it as it then is: `cancelled`, or however it ended first. A
-    /// run driven by another process is asked to stop, which that notices in less than a second, and returned as it is; if
-    /// that process has died, the run ends here.
+    /// Stops the run, keeping the text so far, and returns it as it then is.
+    ///
+    /// * A run that this process drives is returned once its end is stored: `cancelled`, or however it ended first.
+    /// * A run that waits for its turn, or whose process has died, ends here; it is returned when its last hooks were called, or
+    ///   have taken their time.
+    /// * A run driven by another process is asked to stop, which that notices in less than a second, and returned as it is:
+    ///   [`AiEngine::answer`] waits for its end.
+    ///
+    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel`](crate::OwnedRuns::cancel).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the run asked to stop, or not.
     ///
     /// # Errors
     ///
@@ -22,7 +32,8 @@ impl Run {
         engine.cancel(self.id).await
     }
 
-    /// What happened in this run and what happens, until its end.
+    /// What happened in this run and what happens, until its end. Checks nobody's ownership: get the run from
+    /// [`OwnedRuns::run`](crate::OwnedRuns::run).
     #[must_use]
     pub fn events(&self, engine: &AiEngine) -> RunEvents {
         RunEvents::of(engine, self.clone())
@@ -30,8 +41,9 @@ impl Run {
 }
 
 impl AiEngine {
-    /// Stops a run; see [`Run::cancel`]. It checks nobody: for a run of a certain owner see
-    /// [`OwnedRuns::cancel`](crate::OwnedRuns::cancel).
+    /// Stops the run with this id, as [`Run::cancel`].
+    ///
+    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel`](crate::OwnedRuns::cancel).
     ///
     /// # Errors
     ///

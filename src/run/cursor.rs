@@ -12,10 +12,12 @@ use crate::model::{Message, MessageStatus, Messageable};
 
 /// How far a reader of a thread or chat has come: each [`Event`](crate::Event) carries the one that follows it.
 ///
-/// Its text form is opaque, has no white space, and is fit for the header `Last-Event-ID`. It names its conversation and
-/// holds a digest of the text told of each unfinished message, so a reader that comes back is told exactly what it
-/// lacks: also after a crash that lost the last words, which then come as a replaced text. It stays valid for as long
-/// as the thread or chat does.
+/// Its text form is opaque, has no white space, is at most 8 KiB long, and is fit for the header `Last-Event-ID`. It names its
+/// thread or chat and holds a digest of what the reader has of each unfinished message, so a reader that comes back gets exactly
+/// what it lacks: also after a crash that lost the last words, which then come as a replaced text. It stays valid for as long
+/// as the thread or chat does. It holds no secret, and gives no right to read: whose thread it is, the host checks.
+///
+/// Parsing fails with [`Error::Invalid`](crate::Error::Invalid) for whatever is no cursor's text.
 ///
 /// ```
 /// # fn main() -> ai_engine::Result<()> {

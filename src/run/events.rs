@@ -23,7 +23,7 @@ use crate::store::{runs, threads};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Event {
-    /// Where a reader is that has been told this event; give it to [`Events::after`] to go on.
+    /// The place behind this event; give it to [`Events::after`], or its text to [`Events::resume`], to go on from there.
     pub cursor: Cursor,
     /// What happened.
     #[serde(flatten)]
@@ -33,7 +33,7 @@ pub struct Event {
 /// What happened.
 ///
 /// Of each run: queued, the user's message, started, then of each message of the model started, appended any number of
-/// times, and settled or replaced; at last the run settled. A run that never started is not told as started.
+/// times, and settled or replaced; at last the run settled. Of a run that ended while it waited for its turn, started is left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -63,17 +63,17 @@ pub enum EventKind {
     MessageAppended {
         /// The message.
         message_id: i64,
-        /// Where in its text, in bytes: the length of all that was told of it before.
+        /// Where in its text, in bytes: the length of all pieces before this one.
         offset: usize,
         /// The text added.
         text: String,
     },
-    /// A message of the model ended with another text than the one told: take this one.
+    /// A message of the model ended with a text that does not begin with the pieces told before: show this one instead.
     MessageReplaced {
         /// The message, for good.
         message: Message,
     },
-    /// A message of the model is whole, as far as it will be; its text has been told.
+    /// A message of the model is whole, as far as it will be: the pieces told before are all of its text.
     MessageSettled {
         /// The message, for good.
         message: Message,
@@ -115,11 +115,14 @@ impl From<Change> for EventKind {
 }
 
 /// The events of a thread or chat: first all that there is, from its beginning or a [`Cursor`], then what happens, without
-/// an end. Nothing is missing and nothing told twice, whenever and wherever the reader comes.
+/// an end. Nothing is missing and nothing comes twice, whenever and wherever the reader comes.
 ///
-/// Text comes coalesced: a slow reader gets larger pieces, not a queue. What this process drives is told as it arrives;
+/// Text comes coalesced: a slow reader gets larger pieces, not a queue. What this process drives comes as it arrives;
 /// what others drive once it is stored, within half a second, by one look into the database for all readers. When the engine
-/// is shut down the stream ends, after what was stored by then; the reader goes on in another process, with its last cursor.
+/// is shut down the stream ends ([`AiEngine::shutdown`]); the reader goes on in another process, with its last cursor.
+///
+/// It checks nobody's ownership: get the thread or chat from its owner's
+/// [`find`](crate::AssistantThreads::find).
 ///
 /// # Errors
 ///
@@ -152,8 +155,8 @@ impl Events {
         Self { engine: engine.clone(), of, inner: follow(reader) }
     }
 
-    /// Begins behind this place instead of at the beginning. It may come from another process, or from an earlier life of
-    /// this one.
+    /// Begins behind this place instead of at the beginning. It may come from another process, or from before a restart.
+    /// A cursor of another thread or chat is the stream's first item, an error; [`resume`](Self::resume) checks it beforehand.
     #[must_use]
     pub fn after(self, cursor: Cursor) -> Self {
         let reader = Reader::of_conversation(&self.engine, self.of).after(cursor);
@@ -213,7 +216,7 @@ impl RunEvents {
         &self.run
     }
 
-    /// Begins behind this place instead of at the beginning of the run.
+    /// Begins behind this place instead of at the beginning of the run; a place before the run is its beginning.
     #[must_use]
     pub fn after(self, cursor: Cursor) -> Self {
         let reader = Reader::of_run(&self.engine, &self.run).after(cursor);

@@ -340,14 +340,14 @@ impl State {
         self.messages.get(at)
     }
 
-    /// Bytes that arrived and are not committed. Blanks before the first word do not count: they cannot be committed,
-    /// since no blank row is, and are bounded by the limit of a message.
     /// Whether more than so many bytes arrived and are not committed; found out without a look at each message, unless it
     /// may be so.
     pub(crate) fn has_unflushed(&self, most: usize) -> bool {
         self.arrived - self.committed > most && self.unflushed() > most
     }
 
+    /// Bytes that arrived and are not committed. Blanks before the first word do not count: they cannot be committed,
+    /// since no blank row is, and are bounded by the limit of a message.
     fn unflushed(&self) -> usize {
         let waiting =
             self.messages.iter().filter(|message| message.row.is_some() || !message.is_blank());

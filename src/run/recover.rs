@@ -25,7 +25,7 @@ pub struct Recovered {
     pub settled: u64,
     /// Runs whose process died before anything of the answer was stored, and that are asked again ([`Recovery::Retry`]).
     pub retried: u64,
-    /// Queued runs that nobody drove; this engine begins to.
+    /// Threads and chats with a queued run that nobody drove; this engine begins to. One look takes eight of them.
     pub driven: u64,
     /// Ended runs whose last hooks had not been delivered; this engine delivers them, in the background.
     pub announced: u64,
@@ -37,8 +37,8 @@ impl AiEngine {
     /// Runs in progress whose lease has ended are settled as `incomplete`, reason `interrupted`, with the text that was
     /// stored, or asked again as [`EngineBuilder::recovery`](crate::EngineBuilder::recovery) says. Beside that, in the
     /// background, queued runs are driven, last hooks that were not delivered are, and remote deletions still open are
-    /// tried: this call waits neither for hooks nor for the provider. Runs are driven and announced for owners whose loader
-    /// the builder was given.
+    /// tried: this call waits neither for hooks nor for the provider. It takes a few of each kind; what is more is left to the next
+    /// call, or to a started engine. Runs are driven, and last hooks delivered, for owners whose loader the builder was given.
     ///
     /// A process that died less than one lease ago (30 s unless set) still holds its runs: they are looked after by a
     /// second look in the background, one lease later.

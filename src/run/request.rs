@@ -42,6 +42,10 @@ pub enum Busy {
 /// Dropping the future of any of these at any point leaves either nothing, or a submitted run that the engine
 /// drives to its end.
 ///
+/// # Panics
+///
+/// Awaited, streamed or submitted outside of a tokio runtime. [`submit_in`](Self::submit_in) needs none.
+///
 /// # Errors
 ///
 /// [`Error::Invalid`] (content, idempotency key or definition), [`Error::NotFound`] (thread or assistant),
@@ -71,8 +75,8 @@ impl<'e> RunRequest<'e> {
         Self { engine, who, parent, content, key: None, busy: Busy::Reject, recovery: None }
     }
 
-    /// Makes submitting safe to repeat: a second request with this key on the same thread is the first run again.
-    /// Up to 255 characters.
+    /// Makes submitting safe to repeat: a second request with this key on the same thread or chat is the first run again, whatever
+    /// else it asks. From 1 to 255 characters, without NUL.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
@@ -109,7 +113,9 @@ impl<'e> RunRequest<'e> {
     /// Stores the user's message and the run in your transaction. The engine drives the run once it is committed;
     /// after a rollback nothing is left.
     ///
-    /// Called outside of a tokio runtime, the run waits for a started engine ([`AiEngine::start`]).
+    /// Nobody tells the engine of your commit, so it looks: after 5 ms, then less and less often, for 44 s in all. Started engines
+    /// ([`AiEngine::start`]) look for waiting runs twice a second, and so find what a longer transaction, or a call outside of a
+    /// tokio runtime, left.
     ///
     /// # Errors
     ///
