@@ -81,7 +81,7 @@ async fn tell(question: String) -> Result<(), BoxError> {
     engine.start().await?;
 
     let model = setting("OPENAI_MODEL").unwrap_or_else(|| "gpt-6-luna".to_owned());
-    let (user, teller) = db.transaction(move |conn| Ok(host_rows(conn, model)?)).await?;
+    let (user, teller) = db.transaction(move |conn| host_rows(conn, model)).await?;
     let threads = user.assistant_threads(&engine);
     let thread = match threads.list(Page::newest(1)).await?.pop() {
         Some(thread) => thread,

@@ -18,8 +18,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The database refused a statement.
-    #[error("the database refused a statement: {0}{advice}", advice = advice(.0))]
+    /// The database refused a statement; or ([`diesel::NotFound`]) a row that the host's own statement was to find is not
+    /// there.
+    #[error("{}", refusal(.0))]
     Database(#[source] DieselError),
     /// The tables are not there.
     #[error(
@@ -111,6 +112,11 @@ pub enum Error {
         /// What stood in the way.
         message: String,
     },
+    /// The engine was awaited, by `block_on`, in the middle of work on one of its own connections. Nothing was done.
+    #[error(
+        "the engine was awaited in the middle of a transaction, for which it would wait in turn; use the method with the suffix `_in`, which takes the transaction's connection, or await it after the commit"
+    )]
+    WithinTransaction,
     /// An error of the host, passed through a transaction.
     #[error("the host's work failed")]
     Host(#[source] BoxError),
@@ -175,25 +181,64 @@ impl Error {
 
     /// Whether the connection was lost, so that nobody can say whether a commit under way was made.
     pub(crate) fn lost_connection(&self) -> bool {
-        let closed = |error: &DieselError| {
-            matches!(error, DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _))
-        };
-        match self {
-            Self::Database(DieselError::RollbackErrorOnCommit { commit_error, .. }) => {
-                closed(commit_error)
-            }
-            Self::Database(error) => closed(error),
+        use DatabaseErrorKind::{ClosedConnection, UnableToSendCommand};
+        self.database_error()
+            .is_some_and(|(kind, _)| matches!(kind, ClosedConnection | UnableToSendCommand))
+    }
+
+    /// Whether the database rolled a transaction back for the sake of another, so that it may be done again at once.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.database_error().is_some_and(|(kind, message)| match kind {
+            DatabaseErrorKind::SerializationFailure => true,
+            DatabaseErrorKind::Unknown => DEADLOCK.iter().any(|word| message.contains(word)),
             _ => false,
+        })
+    }
+
+    /// Whether a lock was waited for longer than `lock_timeout` allows.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        self.database_error().is_some_and(|(kind, message)| {
+            matches!(kind, DatabaseErrorKind::Unknown) && message.contains("lock timeout")
+        })
+    }
+
+    /// What the database said, also to a commit.
+    fn database_error(&self) -> Option<(&DatabaseErrorKind, &str)> {
+        let Self::Database(error) = self else { return None };
+        let error = match error {
+            DieselError::RollbackErrorOnCommit { commit_error, .. } => commit_error,
+            error => error,
+        };
+        match error {
+            DieselError::DatabaseError(kind, info) => Some((kind, info.message())),
+            _ => None,
         }
     }
 }
 
+/// Diesel passes no SQLSTATE on, and has no kind for a deadlock (40P01). PostgreSQL says it in the language of
+/// `lc_messages`; these are the words of those that its translations use.
+const DEADLOCK: [&str; 7] =
+    ["deadlock", "Deadlock", "デッドロック", "взаимоблокировка", "死锁", "死結", "zakleszczenie"];
+
+/// A database's refusal, or a row that is not there, in words.
+fn refusal(error: &DieselError) -> String {
+    if matches!(error, DieselError::NotFound) {
+        return "a row that was looked for is not there".to_owned();
+    }
+    format!("the database refused a statement: {error}{}", advice(error))
+}
+
 /// What to do about a database's refusal, where its own words do not say.
 fn advice(error: &DieselError) -> &'static str {
-    const ADVICE: [(&[&str], &str); 4] = [
+    const ADVICE: [(&[&str], &str); 5] = [
         (
             &["readonly", "read-only"],
-            "; make it writable (the file and its folder, or `default_transaction_read_only`)",
+            "; make it writable (the file and its folder, or `default_transaction_read_only`); in a `read`, use `transaction`",
+        ),
+        (
+            &["prepared statement", "bind message supplies"],
+            "; a pooler stands in between that gives each transaction another connection: open the database with `PgDatabase::connect_through_pooler`, or switch the statement cache of your pool's connections off (`CacheSize::Disabled`)",
         ),
         (&["disk is full", "disk full", "No space left"], "; free some space on its disk"),
         (
@@ -258,6 +303,17 @@ impl From<DieselError> for Error {
             }
         }
         Self::Database(error)
+    }
+}
+
+/// So that work which is Diesel's alone can be a transaction of the engine's database.
+impl From<Error> for DieselError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Database(error) => error,
+            // Diesel's own case for errors that are not the database's.
+            other => Self::QueryBuilderError(Box::new(other)),
+        }
     }
 }
 

@@ -43,7 +43,7 @@ impl Messages<'_> {
     pub async fn create(&self, role: Role, content: impl Into<Content>) -> Result<Message> {
         let (of, text) = (self.of, content.into().checked()?);
         let message =
-            self.engine.store().write(move |session| create_in(session, of, role, text)).await?;
+            self.engine.store().write(move |session| create_in(session, of, role, &text)).await?;
         crash::point!("message.committed");
         self.engine.feeds().nudge();
         deliver_created(self.engine, self.of, &message).await;
@@ -61,7 +61,7 @@ impl Messages<'_> {
         role: Role,
         content: impl Into<Content>,
     ) -> Result<Message> {
-        create_in(conn, self.of, role, content.into().checked()?)
+        create_in(conn, self.of, role, &content.into().checked()?)
     }
 }
 
@@ -69,14 +69,14 @@ fn create_in(
     session: &mut dyn Session,
     of: Messageable,
     role: Role,
-    text: String,
+    text: &str,
 ) -> Result<Message> {
     // In a host's transaction a savepoint: a refusal takes no turn's number.
     transaction(session, |session| {
         let parent = threads::lock(session, of)?;
         crate::run::refuse_busy(session, of)?;
-        let said =
-            messages::insert(session, &NewMessage::local(of, None, parent.seq, 0, role, text))?;
+        let new = NewMessage::local(of, None, parent.seq, 0, role, text.to_owned());
+        let said = messages::insert(session, &new)?;
         crash::point!("message.committing");
         Ok(said)
     })

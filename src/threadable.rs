@@ -6,6 +6,7 @@ use crate::hooks::MessageHooks;
 use crate::model::{Assistant, AssistantThread, Content, Messageable, Page, Run};
 use crate::record::Owner;
 use crate::run::{Events, RunRequest, Who};
+use crate::store::refuse_within;
 use crate::store::session::{Session, transaction};
 use crate::store::threads::threads;
 
@@ -119,6 +120,7 @@ impl AssistantThreads<'_> {
     ///
     /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's thread.
     pub async fn destroy(&self, id: i64) -> Result<()> {
+        refuse_within()?;
         let (engine, owner) = (self.engine.clone(), self.owner.clone());
         // A task of its own: a caller that goes away must not leave the run going or the provider's part undeleted.
         let destroying = tokio::spawn(async move {

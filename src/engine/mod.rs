@@ -22,7 +22,7 @@ use crate::protocol::Protocol;
 use crate::run::{Announcements, Feeds, Lanes, Lease, Outbox, Registry, Troubles, Upkeep};
 use crate::store::database::{Database, Store};
 use crate::store::session::Session;
-use crate::store::{messages, migrate, runs, threads};
+use crate::store::{messages, migrate, refuse_within, runs, threads};
 use crate::writer::Writer;
 
 /// The engine. Cheap to clone; clones are the same engine.
@@ -167,6 +167,7 @@ impl AiEngine {
     /// [`Error::NotDriven`] when this process had to give it up, [`Error::ShuttingDown`] when the engine was shut down
     /// before the run ended, or the database's.
     pub async fn answer(&self, run: i64) -> Result<Answer> {
+        refuse_within()?;
         self.keep_up();
         if let Some(live) = self.inner.registry.get(run) {
             let failure = live.wait(|state| state.finished.then(|| state.failure.clone())).await;

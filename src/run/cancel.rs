@@ -8,7 +8,7 @@ use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::model::{Messageable, Page, Run};
-use crate::store::runs;
+use crate::store::{refuse_within, runs};
 
 impl Run {
     /// Stops the run, keeping the text so far, and returns it as it then is.
@@ -49,6 +49,7 @@ impl AiEngine {
     ///
     /// As there.
     pub async fn cancel(&self, run: i64) -> Result<Run> {
+        refuse_within()?;
         self.keep_up();
         if let Some(live) = self.registry().get(run) {
             live.stop(Stop::Cancelled);

@@ -15,7 +15,7 @@ use super::told::Change;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::model::{Message, Messageable, Run};
-use crate::store::{runs, threads};
+use crate::store::{refuse_within, runs, threads};
 
 /// One thing that happened, and the place after it.
 ///
@@ -250,6 +250,9 @@ fn follow(reader: Reader) -> Inner {
     let closed = reader.engine().closed().subscribe();
     Box::pin(stream::unfold(Some((reader, closed)), |reading| async {
         let (mut reader, mut closed) = reading?;
+        if let Err(error) = refuse_within() {
+            return Some((Err(error), None));
+        }
         let next = tokio::select! {
             biased;
             _ = closed.wait_for(|closed| *closed) => return None,

@@ -10,7 +10,7 @@ use super::lanes;
 use super::recover::Recovered;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
-use crate::store::lines;
+use crate::store::{lines, refuse_within};
 use crate::task::Running;
 
 /// How often to look for runs that wait: one statement.
@@ -80,6 +80,7 @@ impl AiEngine {
     ///
     /// [`Error::Configuration`](crate::Error::Configuration) when the engine has no provider.
     pub async fn work(&self) -> Result<()> {
+        refuse_within()?;
         self.require_remote()?;
         let mut closing = self.closing().subscribe();
         self.upkeep().started.store(true, Ordering::SeqCst);

@@ -142,7 +142,7 @@ impl AiEngine {
                 let Locking::Got(row) = runs::try_lock(session, id)? else {
                     return Ok(Taken::Nothing);
                 };
-                take_up(session, &engine, &row, keep, refusal)
+                take_up(session, &engine, &row, keep, refusal.as_deref())
             });
             match taken.await {
                 Ok(taken) => {
@@ -223,7 +223,7 @@ pub(super) fn take_up(
     engine: &AiEngine,
     row: &RunRow,
     keep: Keep,
-    refusal: Option<String>,
+    refusal: Option<&str>,
 ) -> Result<Taken> {
     // Runs that this process drives are not looked at by their lease: a laptop's sleep ends every one.
     if !DRIVEN.contains(&row.status)
@@ -245,7 +245,7 @@ pub(super) fn take_up(
         return Ok(queued.map_or(Taken::Nothing, |_| Taken::Queued));
     }
     let end = match (refusal, row.cancel_requested_at) {
-        (Some(refusal), _) => End::failed_in_the_database(refusal),
+        (Some(refusal), _) => End::failed_in_the_database(refusal.to_owned()),
         (None, Some(_)) => End::new(RunStatus::Cancelled, None, None),
         (None, None) => End::new(
             RunStatus::Incomplete,

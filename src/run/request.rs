@@ -7,6 +7,7 @@ use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::model::{Answer, AssistantDefinition, Content, Messageable, Recovery, Run};
 use crate::record::Owner;
+use crate::store::refuse_within;
 use crate::store::session::Session;
 
 /// Whom a run asks.
@@ -102,6 +103,7 @@ impl<'e> RunRequest<'e> {
     ///
     /// As listed at [`RunRequest`].
     pub async fn submit(self) -> Result<Run> {
+        refuse_within()?;
         let engine = self.engine.clone();
         let prepared = submit::prepare(&engine, self)?;
         // A task of its own: once it runs, a caller that goes away cannot come between the commit and the driving.

@@ -1,6 +1,7 @@
 //! Submitting: one transaction, ours or the host's. Nothing remote happens here.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::interrupt::{self, Interrupted};
@@ -109,6 +110,9 @@ pub(super) fn submit(
     Ok(Submitted { run, interrupted })
 }
 
+/// No run's id.
+const NONE: i64 = 0;
+
 /// Submits in a transaction of ours, and drives the run.
 pub(super) async fn submit_and_drive(engine: &AiEngine, request: Prepared) -> Result<Run> {
     // Shutdown waits for whoever came before it, and whoever comes after sees it.
@@ -117,16 +121,18 @@ pub(super) async fn submit_and_drive(engine: &AiEngine, request: Prepared) -> Re
         return Err(Error::ShuttingDown);
     }
     let (told, parent) = (engine.clone(), request.parent);
-    let inserted = Arc::new(OnceLock::new());
+    let inserted = Arc::new(AtomicI64::new(NONE));
     let note = Arc::clone(&inserted);
     let submitted = engine.store().write(move |session| {
+        note.store(NONE, Ordering::SeqCst);
         let submitted = submit(session, &told, &request)?;
-        note.get_or_init(|| submitted.run.id);
+        note.store(submitted.run.id, Ordering::SeqCst);
         Ok(submitted)
     });
-    let Submitted { run, interrupted } = match (submitted.await, inserted.get()) {
-        (Err(error), Some(id)) if error.lost_connection() => {
-            let run = committed(engine, parent, *id).await.ok_or(error)?;
+    let submitted = submitted.await;
+    let Submitted { run, interrupted } = match (submitted, inserted.load(Ordering::SeqCst)) {
+        (Err(error), id) if id != NONE && error.lost_connection() => {
+            let run = committed(engine, parent, id).await.ok_or(error)?;
             // What was interrupted hears of it from the database.
             Submitted { run, interrupted: Interrupted::default() }
         }

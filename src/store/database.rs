@@ -12,6 +12,8 @@ use diesel::r2d2::{ConnectionManager, Pool, PooledConnection, R2D2Connection};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::again::Again;
+use super::job::{self, Job};
 use super::session::Session;
 use crate::error::{Error, Result};
 
@@ -21,9 +23,6 @@ pub trait Database: Connections + Clone + Send + Sync + 'static {
     /// Diesel's connection, as owner loaders receive it.
     type Connection: Session + 'static;
 }
-
-/// A job for a connection.
-pub(crate) type Job = Box<dyn FnOnce(&mut dyn Session) -> Result<()> + Send>;
 
 /// How a job uses its connection.
 #[doc(hidden)]
@@ -37,6 +36,17 @@ pub enum Access {
     Write,
     /// One write transaction that must not wait behind the others: a heartbeat.
     Heartbeat,
+    /// A transaction of the host's that only reads.
+    HostRead,
+    /// A transaction of the host's.
+    HostWrite,
+}
+
+impl Access {
+    /// How long such a job may take is the host's business: it must leave a connection to the engine.
+    pub(crate) const fn is_of_the_host(self) -> bool {
+        matches!(self, Self::HostRead | Self::HostWrite)
+    }
 }
 
 /// The object-safe half of [`Database`].
@@ -44,7 +54,8 @@ pub enum Access {
 #[allow(unnameable_types, reason = "sealed: the databases are ours")]
 #[async_trait]
 pub trait Connections: Send + Sync {
-    async fn run(&self, access: Access, job: Job) -> Result<()>;
+    /// Does the job once, in the way asked for, and hands it back with what came of it.
+    async fn once(&self, access: Access, job: Job) -> (Result<()>, Option<Job>);
 }
 
 /// The engine's view of its database.
@@ -58,18 +69,18 @@ impl Store {
         Self { connections: Arc::new(database) }
     }
 
-    /// Statements outside a transaction.
+    /// Statements outside a transaction. They are repeated on another connection when theirs was lost.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut dyn Session) -> Result<T> + Send + 'static,
+        work: impl FnMut(&mut dyn Session) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.run(Access::Read, work).await
     }
 
-    /// One write transaction.
+    /// One write transaction. It is repeated when it was rolled back for the sake of another.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut dyn Session) -> Result<T> + Send + 'static,
+        work: impl FnMut(&mut dyn Session) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.run(Access::Write, work).await
     }
@@ -77,7 +88,7 @@ impl Store {
     /// One write transaction on the connection kept for heartbeats.
     pub(crate) async fn beat<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut dyn Session) -> Result<T> + Send + 'static,
+        work: impl FnMut(&mut dyn Session) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.run(Access::Heartbeat, work).await
     }
@@ -85,30 +96,63 @@ impl Store {
     async fn run<T: Send + 'static>(
         &self,
         access: Access,
-        work: impl FnOnce(&mut dyn Session) -> Result<T> + Send + 'static,
+        mut work: impl FnMut(&mut dyn Session) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        run(&*self.connections, access, work).await
+        let result = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&result);
+        let job = Job::repeatable(move |session| {
+            let value = work(session)?;
+            // If nobody waits any more, because the caller was dropped, the transaction commits all the same.
+            *lock(&slot) = Some(value);
+            Ok(())
+        });
+        perform(&*self.connections, access, job).await?;
+        let value = lock(&result).take();
+        value.ok_or_else(|| Error::Panicked("the job ended without a result".to_owned()))
     }
 }
 
-/// Runs typed work through the object-safe door.
-pub(crate) async fn run<T: Send + 'static>(
+/// Work of the host's, which may fail with an error of its own.
+pub(crate) async fn host_work<T: Send + 'static, E: From<Error> + Send + 'static>(
     connections: &dyn Connections,
     access: Access,
-    work: impl FnOnce(&mut dyn Session) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let (send, receive) = tokio::sync::oneshot::channel();
-    let job = move |session: &mut dyn Session| {
-        let value = work(session)?;
-        // Nobody waits any more: the caller was dropped, the transaction commits all the same.
-        let _ = send.send(value);
-        Ok(())
-    };
-    connections.run(access, Box::new(job)).await?;
-    receive.await.map_err(|_| Error::Panicked("the job ended without a result".to_owned()))
+    work: impl FnOnce(&mut dyn Session) -> Result<T, E> + Send + 'static,
+) -> Result<T, E> {
+    let result = Arc::new(Mutex::new(None));
+    let slot = Arc::clone(&result);
+    let job = Job::once(move |session| {
+        let done = work(session);
+        let failed = done.is_err();
+        *lock(&slot) = Some(done);
+        if failed { Err(DieselError::RollbackTransaction.into()) } else { Ok(()) }
+    });
+    let performed = perform(connections, access, job).await;
+    let done = lock(&result).take();
+    match (performed, done) {
+        (Ok(()), Some(done)) | (Err(_), Some(done @ Err(_))) => done,
+        (Err(error), _) => Err(error.into()),
+        (Ok(()), None) => Err(Error::Panicked("the job ended without a result".to_owned()).into()),
+    }
 }
 
-/// A pool and the permits that keep its blocking waits off the runtime's threads.
+/// Does a job until it is done, or failed for a reason of its own.
+async fn perform(connections: &dyn Connections, access: Access, mut job: Job) -> Result<()> {
+    job::refuse_within()?;
+    let mut again = Again::default();
+    loop {
+        let (result, returned) = connections.once(access, job).await;
+        let Err(error) = result else { return Ok(()) };
+        let Some(returned) = returned else { return Err(error) };
+        job = returned;
+        again.wait(error, access, &mut job).await?;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A pool, which remembers why it has no connection.
 pub(crate) struct Pooled<C: R2D2Connection + 'static> {
     pool: Pool<ConnectionManager<C>>,
     /// Why no connection could be made. The pool tells one of those who wait, and forgets it.
@@ -126,41 +170,36 @@ impl<C: R2D2Connection + Send + 'static> Pooled<C> {
         Self { pool, cause: Arc::default() }
     }
 
-    /// Has `begin` run `job` on a blocking thread. The permits are held until it is done, not until the caller
-    /// stops waiting.
-    ///
-    /// A connection that was lost while it was idle is found out when `begin` fails before it took the job; then the next
-    /// one is tried.
-    pub(crate) async fn run(
+    pub(crate) fn size(&self) -> usize {
+        self.pool.max_size().max(1) as usize
+    }
+
+    /// Has `begin` do `job` on a blocking thread, and `after` put the connection in order, whatever happened. The permits
+    /// are held until then, not until the caller stops waiting.
+    pub(crate) async fn once(
         &self,
         permits: Vec<OwnedSemaphorePermit>,
-        job: Job,
-        begin: impl Fn(&mut C, &mut Option<Job>) -> Result<()> + Send + 'static,
-    ) -> Result<()> {
+        mut job: Job,
+        begin: impl FnOnce(&mut C, &mut Job) -> Result<()> + Send + 'static,
+        after: impl FnOnce(&mut C) + Send + 'static,
+    ) -> (Result<()>, Option<Job>) {
         let pooled = self.clone();
         let task = tokio::task::spawn_blocking(move || {
             let _permits = permits;
-            let (mut job, mut others) = (Some(job), pooled.pool.max_size());
-            loop {
-                let mut conn = pooled.get()?;
-                match guarded(&mut *conn, |conn| begin(conn, &mut job)) {
-                    Err(error) if error.lost_connection() && job.is_some() && others > 0 => {
-                        others -= 1;
-                    }
-                    result => return result,
-                }
-            }
+            let result = pooled.get().and_then(|mut conn| {
+                let result = guarded(&mut *conn, |conn| begin(conn, &mut job));
+                after(&mut *conn);
+                result
+            });
+            (result, Some(job))
         });
-        match task.await {
-            Ok(result) => result,
-            Err(error) => Err(Error::Panicked(error.to_string())),
-        }
+        task.await.unwrap_or_else(|error| (Err(Error::Panicked(error.to_string())), None))
     }
 
     /// A connection, or why there is none and what to do.
     fn get(&self) -> Result<PooledConnection<ConnectionManager<C>>> {
         let got = self.pool.get();
-        let mut known = self.cause.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.cause);
         let error = match got {
             Ok(conn) => {
                 *known = None;
@@ -183,11 +222,6 @@ impl<C: R2D2Connection + Send + 'static> Pooled<C> {
     }
 }
 
-/// The job, once.
-pub(crate) fn take(job: &mut Option<Job>, session: &mut dyn Session) -> Result<()> {
-    job.take().map_or(Ok(()), |job| job(session))
-}
-
 /// Runs `work`; a panic rolls back and becomes an error, a lost connection leaves the pool.
 fn guarded<C: R2D2Connection>(conn: &mut C, work: impl FnOnce(&mut C) -> Result<()>) -> Result<()> {
     let result = catch_unwind(AssertUnwindSafe(|| work(conn))).unwrap_or_else(|panic| {
@@ -198,12 +232,16 @@ fn guarded<C: R2D2Connection>(conn: &mut C, work: impl FnOnce(&mut C) -> Result<
         }
         Err(Error::Panicked(panic_text(&*panic)))
     });
-    if let Err(Error::Database(DieselError::DatabaseError(
+    let is_spoiled = match &result {
         // PostgreSQL tells a session once whether it may write: a new one may be told otherwise.
-        DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::ReadOnlyTransaction,
-        _,
-    ))) = &result
-    {
+        Err(Error::Database(DieselError::DatabaseError(
+            DatabaseErrorKind::ReadOnlyTransaction,
+            _,
+        ))) => true,
+        Err(error) => error.lost_connection(),
+        Ok(()) => false,
+    };
+    if is_spoiled {
         // The pool drops connections whose transaction manager is broken when they come back.
         status(conn).set_in_error();
     }

@@ -68,8 +68,8 @@ diesel::table! {
 ///
 /// # Errors
 ///
-/// [`Error::Migration`] inside an open transaction, on a database that a newer ai-engine migrated, or when
-/// a statement fails (then nothing was changed).
+/// [`Error::Migration`] inside an open transaction, on a database that a newer ai-engine migrated, on a PostgreSQL database
+/// whose encoding is not UTF8, or when a statement fails (then nothing was changed).
 pub fn migrate(session: &mut dyn Session) -> Result<usize> {
     match session.conn() {
         #[cfg(feature = "sqlite")]
@@ -85,12 +85,34 @@ fn migrate_postgres(
     source: &impl MigrationSource<diesel::pg::Pg>,
 ) -> Result<usize> {
     refuse_open_transaction(conn)?;
+    refuse_other_encodings(conn)?;
     // The host's isolation level might be one that looks at the tables as they were before the lock.
     conn.build_transaction().read_committed().run(|conn| {
         diesel::sql_query(format!("SELECT pg_advisory_xact_lock({ADVISORY_LOCK})"))
             .execute(conn)?;
         run_pending(conn, source)
     })
+}
+
+/// What people and models write does not fit into other encodings, and would be refused in the middle of a run.
+#[cfg(feature = "postgres")]
+fn refuse_other_encodings(conn: &mut PgConnection) -> Result<()> {
+    #[derive(QueryableByName)]
+    struct Encoding {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        encoding: String,
+    }
+
+    let select = "SELECT pg_encoding_to_char(encoding)::text AS encoding FROM pg_database \
+        WHERE datname = current_database()";
+    let Encoding { encoding } = diesel::sql_query(select).get_result(conn)?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(Error::Migration(format!(
+        "the database's encoding is {encoding}, which cannot hold what people and models write; \
+         create it with `ENCODING 'UTF8' TEMPLATE template0`. Nothing was changed"
+    )))
 }
 
 /// What the host set on its connection, and gets back.

@@ -1,11 +1,13 @@
 //! The only place with SQL: connections, migrations, and one file of statements per subject.
 
+mod again;
 pub(crate) mod assistants;
 pub(crate) mod clock;
 pub(crate) mod database;
 pub(crate) mod deletions;
 pub(crate) mod deltas;
 pub(crate) mod items;
+mod job;
 pub(crate) mod lines;
 pub(crate) mod messages;
 pub(crate) mod migrate;
@@ -16,6 +18,10 @@ pub(crate) mod runs;
 pub(crate) mod session;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite_url;
 pub(crate) mod threads;
 pub(crate) mod turns;
 pub(crate) mod workers;
+
+pub(crate) use job::refuse_within;

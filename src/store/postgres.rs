@@ -4,22 +4,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use diesel::PgConnection;
-use diesel::r2d2::{ConnectionManager, Pool};
+use diesel::connection::{AnsiTransactionManager, CacheSize, TransactionManager};
+use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
+use diesel::{Connection, PgConnection};
 use tokio::sync::Semaphore;
 
-use super::database::{Access, Connections, Database, Job, Pooled, permit, run, take};
-use super::session::{Conn, Session, transaction};
+use super::again::LOCK_TIMEOUT;
+use super::database::{Access, Connections, Database, Pooled, host_work, permit};
+use super::job::Job;
+use super::session::{Conn, Session, within};
 use crate::error::{Error, Result};
 
 /// A PostgreSQL database: a pool of the engine's own, or the host's.
 ///
 /// Clones share their connections. One connection is kept for heartbeats, so that a burst of work never
-/// costs a process its runs.
+/// costs a process its runs, and, of four or more, one for the engine's other work, however long the host's transactions
+/// take.
+///
+/// The engine's own transactions are `READ COMMITTED` whatever the database's default, and are repeated by themselves after
+/// a deadlock. One that meets a lock of the host's gives its connection back every half a second, so that such a lock
+/// holds up what it locks and nothing else; it is given up after 30 s.
 #[derive(Clone)]
 pub struct PgDatabase {
     pooled: Pooled<PgConnection>,
     connections: Arc<Semaphore>,
+    for_the_host: Arc<Semaphore>,
 }
 
 /// Connections of a pool opened by [`PgDatabase::connect`].
@@ -35,7 +44,25 @@ impl PgDatabase {
     ///
     /// [`Error::Connection`] when the pool cannot be built.
     pub fn connect(url: impl Into<String>) -> Result<Self> {
-        let pool = Pool::builder()
+        Self::build(url.into(), Pool::builder())
+    }
+
+    /// [`connect`](Self::connect), where a pooler stands in between that gives each transaction another connection of the
+    /// server's, such as PgBouncer with `pool_mode = transaction`. Statements are not prepared ahead, since they would be
+    /// looked for on another connection than the one that has them; each costs the server some planning.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub fn connect_through_pooler(url: impl Into<String>) -> Result<Self> {
+        Self::build(url.into(), Pool::builder().connection_customizer(Box::new(Unprepared)))
+    }
+
+    fn build(
+        url: String,
+        pool: diesel::r2d2::Builder<ConnectionManager<PgConnection>>,
+    ) -> Result<Self> {
+        let pool = pool
             .max_size(CONNECTIONS)
             .min_idle(Some(0))
             .test_on_check_out(false)
@@ -45,31 +72,77 @@ impl PgDatabase {
         Ok(Self::from_pool(pool))
     }
 
-    /// Uses the host's own pool, all of it but one connection at most, which heartbeats keep.
+    /// Uses the host's own pool, all of it but one connection at most, which heartbeats keep. Through a pooler such as
+    /// PgBouncer its connections need `set_prepared_statement_cache_size(CacheSize::Disabled)`.
     #[must_use]
     pub fn from_pool(pool: Pool<ConnectionManager<PgConnection>>) -> Self {
-        let beside_heartbeats = (pool.max_size().max(2) - 1) as usize;
-        Self { pooled: Pooled::new(pool), connections: Arc::new(Semaphore::new(beside_heartbeats)) }
+        let pooled = Pooled::new(pool);
+        let beside_heartbeats = (pooled.size() - 1).max(1);
+        let for_the_host =
+            if beside_heartbeats > 2 { beside_heartbeats - 1 } else { beside_heartbeats };
+        Self {
+            pooled,
+            connections: Arc::new(Semaphore::new(beside_heartbeats)),
+            for_the_host: Arc::new(Semaphore::new(for_the_host)),
+        }
     }
 
     /// One transaction on a blocking thread: commits on `Ok`, rolls back on `Err` and on a panic, and is
     /// never left half-way when the future is dropped.
     ///
+    /// The error is yours: any type that ours and Diesel's turn into. The isolation level is the database's
+    /// (`default_transaction_isolation`); above `READ COMMITTED` it is up to you to repeat what could not be serialized.
+    /// Awaiting the engine inside, by `block_on`, is [`Error::WithinTransaction`]: use the methods with the suffix `_in`.
+    ///
     /// # Errors
     ///
-    /// Whatever `work` returns (wrap your own errors with [`Error::host`]), [`Error::Connection`],
-    /// [`Error::Database`] when the commit fails, [`Error::Panicked`].
-    pub async fn transaction<T, F>(&self, work: F) -> Result<T>
+    /// Whatever `work` returns; [`Error::Connection`], [`Error::Database`] when the commit fails, or [`Error::Panicked`],
+    /// as your type.
+    pub async fn transaction<T, E>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
-        F: FnOnce(&mut PgConnection) -> Result<T> + Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.work(Access::HostWrite, work).await
+    }
+
+    /// [`transaction`](Self::transaction) that only reads: all statements see the database at one moment
+    /// (`REPEATABLE READ READ ONLY`), and the database refuses to write.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.work(Access::HostRead, work).await
+    }
+
+    async fn work<T, E>(
+        &self,
+        access: Access,
+        work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
     {
         let work = move |session: &mut dyn Session| match session.conn() {
             Conn::Pg(conn) => work(conn),
             #[cfg(feature = "sqlite")]
-            Conn::Sqlite(_) => Err(Error::Connection("not a PostgreSQL connection".to_owned())),
+            Conn::Sqlite(_) => {
+                Err(Error::Connection("not a PostgreSQL connection".to_owned()).into())
+            }
         };
-        run(self, Access::Write, work).await
+        host_work(self, access, work).await
     }
 }
 
@@ -79,19 +152,63 @@ impl Database for PgDatabase {
 
 #[async_trait]
 impl Connections for PgDatabase {
-    async fn run(&self, access: Access, job: Job) -> Result<()> {
-        let permits = match access {
-            Access::Heartbeat => Vec::new(),
-            Access::Read | Access::Write => vec![permit(&self.connections).await?],
-        };
-        match access {
-            Access::Read => self.pooled.run(permits, job, |conn, job| take(job, conn)).await,
-            Access::Write | Access::Heartbeat => {
-                self.pooled
-                    .run(permits, job, |conn, job| transaction(conn, |session| take(job, session)))
-                    .await
+    async fn once(&self, access: Access, job: Job) -> (Result<()>, Option<Job>) {
+        let mut permits = Vec::new();
+        // First the host's: whoever waits for that must not hold a connection of the engine's.
+        for (semaphore, needed) in [
+            (&self.for_the_host, access.is_of_the_host()),
+            (&self.connections, access != Access::Heartbeat),
+        ] {
+            if needed {
+                match permit(semaphore).await {
+                    Ok(permit) => permits.push(permit),
+                    Err(error) => return (Err(error), None),
+                }
             }
         }
+        let begin = move |conn: &mut PgConnection, job: &mut Job| match access {
+            Access::Read => job.run(conn),
+            Access::Write | Access::Heartbeat => transaction(conn, &ours(), job),
+            Access::HostRead => {
+                transaction(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", job)
+            }
+            Access::HostWrite => transaction(conn, "BEGIN", job),
+        };
+        self.pooled.once(permits, job, begin, |_| {}).await
+    }
+}
+
+/// How a transaction of ours begins, in one message to the server.
+fn ours() -> String {
+    let wait = LOCK_TIMEOUT.as_millis();
+    format!("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {wait}")
+}
+
+/// Does the job in a transaction that begins with `begin`.
+fn transaction(conn: &mut PgConnection, begin: &str, job: &mut Job) -> Result<()> {
+    within(
+        |session| job.run(session),
+        |work| {
+            AnsiTransactionManager::begin_transaction_sql(conn, begin)?;
+            match work(conn) {
+                Ok(()) => Ok(AnsiTransactionManager::commit_transaction(conn)?),
+                Err(error) => {
+                    // If it fails, the connection is one that the pool drops.
+                    let _ = AnsiTransactionManager::rollback_transaction(conn);
+                    Err(error)
+                }
+            }
+        },
+    )
+}
+
+#[derive(Debug)]
+struct Unprepared;
+
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Unprepared {
+    fn on_acquire(&self, conn: &mut PgConnection) -> std::result::Result<(), diesel::r2d2::Error> {
+        conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+        Ok(())
     }
 }
 

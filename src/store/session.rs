@@ -3,11 +3,15 @@
 //! Statements are ordinary functions over `&mut dyn Session`; the [`on!`] macro compiles each once per
 //! database. So they run on the engine's connections and, unchanged, inside a transaction of the host.
 
-use crate::error::{Error, Result};
+use diesel::Connection;
 #[cfg(feature = "postgres")]
 use diesel::PgConnection;
 #[cfg(feature = "sqlite")]
 use diesel::SqliteConnection;
+use diesel::connection::TransactionManager;
+use diesel::result::Error as DieselError;
+
+use crate::error::Result;
 
 mod sealed {
     #[allow(unnameable_types, reason = "that is what seals")]
@@ -84,30 +88,50 @@ pub(crate) fn transaction<T>(
     session: &mut dyn Session,
     work: impl FnOnce(&mut dyn Session) -> Result<T>,
 ) -> Result<T> {
-    use diesel::Connection;
-    // The error of the work is the one to tell. A rollback that fails, too, would hide it: SQLite rolls back by itself
-    // when its disk is full, and Diesel then has nothing to roll back.
-    let mut cause = None;
-    let mut noted = |error: Error| {
-        cause = Some(error);
-        Error::from(diesel::result::Error::RollbackTransaction)
-    };
-    let result = match session.conn() {
+    within(work, |work| match session.conn() {
         #[cfg(feature = "sqlite")]
         Conn::Sqlite(conn) => {
-            use diesel::connection::TransactionManager;
-            type Manager = <SqliteConnection as Connection>::TransactionManager;
-            let status = Manager::transaction_manager_status_mut(conn);
-            let outermost = status.transaction_depth().is_ok_and(|depth| depth.is_none());
-            if outermost {
+            if is_outermost(conn) {
                 // A transaction that reads first and writes later gets "database is locked" at once.
-                conn.immediate_transaction(|conn| work(conn).map_err(&mut noted))
+                conn.immediate_transaction(|conn| work(conn))
             } else {
-                conn.transaction(|conn| work(conn).map_err(&mut noted))
+                conn.transaction(|conn| work(conn))
             }
         }
         #[cfg(feature = "postgres")]
-        Conn::Pg(conn) => conn.transaction(|conn| work(conn).map_err(&mut noted)),
-    };
+        Conn::Pg(conn) => {
+            if is_outermost(conn) {
+                // What our statements read after a lock must be what the lock waited for.
+                conn.build_transaction().read_committed().run(|conn| work(conn))
+            } else {
+                conn.transaction(|conn| work(conn))
+            }
+        }
+    })
+}
+
+/// Whether no transaction is open.
+fn is_outermost<C: Connection>(conn: &mut C) -> bool {
+    C::TransactionManager::transaction_manager_status_mut(conn)
+        .transaction_depth()
+        .is_ok_and(|depth| depth.is_none())
+}
+
+/// Has `transact` do `work` in a transaction. The error of the work is the one to tell. A rollback that fails, too, would
+/// hide it: SQLite rolls back by itself when its disk is full, and Diesel then has nothing to roll back.
+pub(crate) fn within<T>(
+    work: impl FnOnce(&mut dyn Session) -> Result<T>,
+    transact: impl FnOnce(&mut dyn FnMut(&mut dyn Session) -> Result<T>) -> Result<T>,
+) -> Result<T> {
+    let (mut cause, mut work) = (None, Some(work));
+    let result = transact(&mut |session| {
+        let Some(work) = work.take() else {
+            return Err(DieselError::AlreadyInTransaction.into());
+        };
+        work(session).map_err(|error| {
+            cause = Some(error);
+            DieselError::RollbackTransaction.into()
+        })
+    });
     result.map_err(|error| cause.unwrap_or(error))
 }

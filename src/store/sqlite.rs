@@ -2,16 +2,20 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
-use diesel::{Connection, SqliteConnection};
+use diesel::sql_types::{Integer, Text};
+use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use tokio::sync::Semaphore;
 
-use super::database::{Access, Connections, Database, Job, Pooled, permit, run, take};
-use super::session::{Conn, Session, transaction};
+use super::database::{Access, Connections, Database, Pooled, host_work, permit};
+use super::job::Job;
+use super::session::{Conn, Session, transaction, within};
+use super::sqlite_url::{MEMORY, Target};
 use crate::error::{Error, Result};
 
 /// A SQLite database: a file of the engine's own opening, or the host's pool.
@@ -30,43 +34,50 @@ pub struct SqliteDatabase {
     pooled: Pooled<SqliteConnection>,
     readers: Arc<Semaphore>,
     writer: Arc<Semaphore>,
+    for_the_host: Arc<Semaphore>,
+    /// The connections are the host's, as they are.
+    hosts: Option<Arc<HostsPool>>,
+}
+
+/// What is known of the host's pool.
+#[derive(Debug, Default)]
+struct HostsPool {
+    /// Its connections lead to one database, or there is one of them.
+    is_one_database: AtomicBool,
 }
 
 /// Connections of a file opened by [`SqliteDatabase::open`].
 const CONNECTIONS: u32 = 4;
-/// SQLite's name for a database in memory.
-const MEMORY: &str = ":memory:";
 /// How long a statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl SqliteDatabase {
-    /// Opens or creates a database file: a path, with or without the scheme `sqlite://`.
+    /// Opens or creates a database file: a path; or a URL, `sqlite://PATH?mode=…` or SQLite's own `file:PATH?mode=…`,
+    /// whose percent-escapes are decoded.
+    ///
+    /// `mode` is `rwc` (the default: create the file if need be), `rw`, `ro` or `memory`. `:memory:`, `mode=memory` and
+    /// their like are [`in_memory`](Self::in_memory). What else a URL may ask for is refused.
     ///
     /// Connections use WAL, `synchronous=NORMAL` (a power cut may take the last commits back, a crash of
     /// the process never; give a pool of your own for `FULL`), enforced foreign keys and a busy timeout
-    /// of 10 s. `:memory:` is [`in_memory`](Self::in_memory).
+    /// of 10 s.
     ///
     /// # Errors
     ///
-    /// [`Error::Connection`] naming the path when it cannot be opened.
+    /// [`Error::Connection`] naming what cannot be opened or is not understood.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref().to_string_lossy().into_owned();
-        let path = path
-            .strip_prefix("sqlite://")
-            .or_else(|| path.strip_prefix("sqlite:"))
-            .unwrap_or(&path);
-        if let Some((scheme, _)) = path.split_once("://") {
-            return Err(Error::Connection(format!(
-                "{scheme}:// is no SQLite file; give a path, or sqlite://path"
-            )));
+        match Target::of(path.as_ref())? {
+            Target::Memory => Self::in_memory(),
+            Target::File { name, path, read_only } => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let advice = match folder.filter(|folder| !folder.is_dir()) {
+                    Some(folder) => format!("; there is no folder {}: create it", folder.display()),
+                    None if !path.exists() => "; there is no such file".to_owned(),
+                    None => String::new(),
+                };
+                Self::build(&name, CONNECTIONS, read_only, &advice)
+            }
         }
-        if path.is_empty() {
-            return Err(Error::Connection("the path of the SQLite file is empty".to_owned()));
-        }
-        if path == MEMORY {
-            return Self::in_memory();
-        }
-        Self::build(path, CONNECTIONS)
     }
 
     /// A database in memory, gone with its last clone.
@@ -76,21 +87,17 @@ impl SqliteDatabase {
     /// [`Error::Connection`] when SQLite cannot allocate it.
     pub fn in_memory() -> Result<Self> {
         // Each connection to `:memory:` is a database of its own, so there is one, and it is never closed.
-        Self::build(MEMORY, 1)
+        Self::build(MEMORY, 1, false, "")
     }
 
-    fn build(path: &str, size: u32) -> Result<Self> {
-        // A first connection by hand: its error says what is wrong; the pool's would be a timeout.
-        let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
-        let advice = match folder.filter(|folder| !folder.is_dir()) {
-            Some(folder) => format!("; there is no folder {}: create it", folder.display()),
-            None => String::new(),
-        };
+    fn build(name: &str, size: u32, read_only: bool, advice: &str) -> Result<Self> {
+        let prepare = Prepare { read_only };
         let connect = |error: &dyn std::fmt::Display| {
-            Error::Connection(format!("SQLite database {path:?}: {error}{advice}"))
+            Error::Connection(format!("the SQLite database {name:?}: {error}{advice}"))
         };
-        let mut first = SqliteConnection::establish(path).map_err(|error| connect(&error))?;
-        prepare(&mut first).map_err(|error| connect(&error))?;
+        // A first connection by hand: its error says what is wrong; the pool's would be a timeout.
+        let mut first = SqliteConnection::establish(name).map_err(|error| connect(&error))?;
+        prepare.run(&mut first).map_err(|error| connect(&error))?;
         let pool = Pool::builder()
             .max_size(size)
             .min_idle(Some(0))
@@ -98,42 +105,88 @@ impl SqliteDatabase {
             .idle_timeout(None)
             .test_on_check_out(false)
             .connection_timeout(BUSY_TIMEOUT)
-            .connection_customizer(Box::new(Prepare))
-            .build(ConnectionManager::new(path))
+            .connection_customizer(Box::new(prepare))
+            .build(ConnectionManager::new(name))
             .map_err(|error| connect(&error))?;
-        Ok(Self::from_pool(pool))
+        Ok(Self::on(pool, None))
     }
 
-    /// Uses the host's own pool. Its connections keep the host's pragmas; we recommend WAL and a busy
-    /// timeout of some seconds.
+    /// Uses the host's own pool. Its connections keep the host's pragmas; we recommend WAL. One that does not wait for
+    /// locks (`busy_timeout = 0`) waits for up to 10 s while the engine uses it.
+    ///
+    /// A pool of more than one connection to a database in memory is refused with the first use, by
+    /// [`Error::Connection`]: each connection would be a database of its own, or, with a shared cache, fail beside another.
     #[must_use]
     pub fn from_pool(pool: Pool<ConnectionManager<SqliteConnection>>) -> Self {
-        let size = pool.max_size().max(1) as usize;
+        Self::on(pool, Some(Arc::default()))
+    }
+
+    fn on(pool: Pool<ConnectionManager<SqliteConnection>>, hosts: Option<Arc<HostsPool>>) -> Self {
+        let pooled = Pooled::new(pool);
+        let size = pooled.size();
         Self {
-            pooled: Pooled::new(pool),
+            pooled,
             readers: Arc::new(Semaphore::new(size)),
             writer: Arc::new(Semaphore::new(1)),
+            for_the_host: Arc::new(Semaphore::new(if size > 2 { size - 1 } else { size })),
+            hosts,
         }
     }
 
-    /// One write transaction on a blocking thread: commits on `Ok`, rolls back on `Err` and on a panic,
+    /// One write transaction (`BEGIN IMMEDIATE`) on a blocking thread: commits on `Ok`, rolls back on `Err` and on a panic,
     /// and is never left half-way when the future is dropped.
+    ///
+    /// The error is yours: any type that ours and Diesel's turn into. Awaiting the engine inside, by `block_on`, is
+    /// [`Error::WithinTransaction`]: use the methods with the suffix `_in`. What only reads had better be a
+    /// [`read`](Self::read), which waits for no writer.
     ///
     /// # Errors
     ///
-    /// Whatever `work` returns (wrap your own errors with [`Error::host`]), [`Error::Connection`],
-    /// [`Error::Database`] when the commit fails, [`Error::Panicked`].
-    pub async fn transaction<T, F>(&self, work: F) -> Result<T>
+    /// Whatever `work` returns; [`Error::Connection`], [`Error::Database`] when the commit fails, or [`Error::Panicked`],
+    /// as your type.
+    pub async fn transaction<T, E>(
+        &self,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
-        F: FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.work(Access::HostWrite, work).await
+    }
+
+    /// [`transaction`](Self::transaction) that only reads: all statements see the database at one moment, none waits for a
+    /// writer, and SQLite refuses to write.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn read<T, E>(
+        &self,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        self.work(Access::HostRead, work).await
+    }
+
+    async fn work<T, E>(
+        &self,
+        access: Access,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
     {
         let work = move |session: &mut dyn Session| match session.conn() {
             Conn::Sqlite(conn) => work(conn),
             #[cfg(feature = "postgres")]
-            Conn::Pg(_) => Err(Error::Connection("not a SQLite connection".to_owned())),
+            Conn::Pg(_) => Err(Error::Connection("not a SQLite connection".to_owned()).into()),
         };
-        run(self, Access::Write, work).await
+        host_work(self, access, work).await
     }
 }
 
@@ -143,18 +196,97 @@ impl Database for SqliteDatabase {
 
 #[async_trait]
 impl Connections for SqliteDatabase {
-    async fn run(&self, access: Access, job: Job) -> Result<()> {
-        if access == Access::Read {
-            let permits = vec![permit(&self.readers).await?];
-            return self.pooled.run(permits, job, |conn, job| take(job, conn)).await;
+    async fn once(&self, access: Access, job: Job) -> (Result<()>, Option<Job>) {
+        let writes = !matches!(access, Access::Read | Access::HostRead);
+        let mut permits = Vec::new();
+        // In this order: whoever waits must not hold what is needed for it to go on.
+        for (semaphore, needed) in [
+            (&self.for_the_host, access.is_of_the_host()),
+            (&self.writer, writes),
+            (&self.readers, true),
+        ] {
+            if needed {
+                match permit(semaphore).await {
+                    Ok(permit) => permits.push(permit),
+                    Err(error) => return (Err(error), None),
+                }
+            }
         }
-        // The gate first: whoever waits for it must not hold a connection that its holder needs.
-        let gate = permit(&self.writer).await?;
-        let permits = vec![gate, permit(&self.readers).await?];
-        self.pooled
-            .run(permits, job, |conn, job| transaction(conn, |session| take(job, session)))
-            .await
+        let hosts = self.hosts.clone();
+        let size = self.pooled.size();
+        let impatient = Arc::new(AtomicBool::new(false));
+        let made_patient = Arc::clone(&impatient);
+        let begin = move |conn: &mut SqliteConnection, job: &mut Job| {
+            if let Some(hosts) = hosts {
+                hosts.refuse_several_databases(conn, size)?;
+                made_patient.store(make_patient(conn)?, Ordering::SeqCst);
+            }
+            match access {
+                Access::Read => job.run(conn),
+                Access::HostRead => snapshot(conn, job),
+                _ => transaction(conn, |session| job.run(session)),
+            }
+        };
+        let after = move |conn: &mut SqliteConnection| {
+            let mut restore = Vec::new();
+            if access == Access::HostRead {
+                restore.push("PRAGMA query_only = 0");
+            }
+            if impatient.load(Ordering::SeqCst) {
+                restore.push("PRAGMA busy_timeout = 0");
+            }
+            // It can fail on a connection that is lost, which the pool drops.
+            let _ = restore.iter().try_for_each(|pragma| conn.batch_execute(pragma));
+        };
+        self.pooled.once(permits, job, begin, after).await
     }
+}
+
+/// Does the job in a transaction that only reads.
+fn snapshot(conn: &mut SqliteConnection, job: &mut Job) -> Result<()> {
+    conn.batch_execute("PRAGMA query_only = 1")?;
+    within(|session| job.run(session), |work| conn.transaction(|conn| work(conn)))
+}
+
+#[derive(QueryableByName)]
+struct Attached {
+    #[diesel(sql_type = Text)]
+    file: String,
+}
+
+#[derive(QueryableByName)]
+struct Timeout {
+    #[diesel(sql_type = Integer)]
+    timeout: i32,
+}
+
+impl HostsPool {
+    fn refuse_several_databases(&self, conn: &mut SqliteConnection, size: usize) -> Result<()> {
+        if size == 1 || self.is_one_database.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let main =
+            "SELECT coalesce(file, '') AS file FROM pragma_database_list WHERE name = 'main'";
+        let main: Attached = diesel::sql_query(main).get_result(conn)?;
+        if main.file.is_empty() {
+            return Err(Error::Connection(format!(
+                "the pool leads to a SQLite database in memory, and may have {size} connections, each with a database of its own or at odds with the others;                  give the pool a max_size of 1, or use SqliteDatabase::in_memory()"
+            )));
+        }
+        self.is_one_database.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// Has a connection wait for locks, if it would not; whether it would not.
+fn make_patient(conn: &mut SqliteConnection) -> Result<bool> {
+    let now: Timeout =
+        diesel::sql_query("SELECT timeout FROM pragma_busy_timeout").get_result(conn)?;
+    if now.timeout > 0 {
+        return Ok(false);
+    }
+    conn.batch_execute(&format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis()))?;
+    Ok(true)
 }
 
 impl std::fmt::Debug for SqliteDatabase {
@@ -163,27 +295,36 @@ impl std::fmt::Debug for SqliteDatabase {
     }
 }
 
-#[derive(Debug)]
-struct Prepare;
+/// How a connection of the engine's own is set up.
+#[derive(Debug, Clone, Copy)]
+struct Prepare {
+    read_only: bool,
+}
 
 impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Prepare {
     fn on_acquire(
         &self,
         conn: &mut SqliteConnection,
     ) -> std::result::Result<(), diesel::r2d2::Error> {
-        prepare(conn).map_err(diesel::r2d2::Error::QueryError)
+        self.run(conn).map_err(diesel::r2d2::Error::QueryError)
     }
 }
 
-fn prepare(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
-    let busy = BUSY_TIMEOUT.as_millis();
-    conn.batch_execute(&format!(
-        "PRAGMA busy_timeout = {busy}; PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;"
-    ))?;
-    // Processes that open a new file together fight over this one switch, and SQLite does not wait for
-    // it: who loses finds the file switched already, or switches it at the next connection.
-    match conn.batch_execute("PRAGMA journal_mode = WAL;") {
-        Err(error) if error.to_string().contains("locked") => Ok(()),
-        other => other,
+impl Prepare {
+    fn run(self, conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
+        let busy = BUSY_TIMEOUT.as_millis();
+        conn.batch_execute(&format!(
+            "PRAGMA busy_timeout = {busy}; PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;"
+        ))?;
+        if self.read_only {
+            // Whoever writes the file says how. Its first page shows whether it is a database at all.
+            return conn.batch_execute("PRAGMA schema_version;");
+        }
+        // Processes that open a new file together fight over this one switch, and SQLite does not wait for
+        // it: who loses finds the file switched already, or switches it at the next connection.
+        match conn.batch_execute("PRAGMA journal_mode = WAL;") {
+            Err(error) if error.to_string().contains("locked") => Ok(()),
+            other => other,
+        }
     }
 }

@@ -266,21 +266,23 @@ async fn a_folder_that_is_not_there_is_named() {
 async fn a_database_in_memory_outlives_being_full() {
     let database = SqliteDatabase::in_memory().unwrap();
     let fill = |size: usize| {
-        database.transaction(move |conn| {
+        database.transaction::<_, Error>(move |conn| {
             Ok(conn.try_execute(&format!("INSERT INTO notes VALUES (zeroblob({size}))"))?)
         })
     };
-    let prepared = database.transaction(|conn| {
+    let prepared = database.transaction::<_, Error>(|conn| {
         conn.execute("CREATE TABLE notes (text TEXT)");
         Ok(conn.number("SELECT 1"))
     });
     prepared.await.unwrap();
     fill(10).await.unwrap();
-    let limited = database.transaction(|conn| Ok(conn.try_execute("PRAGMA max_page_count = 10")?));
+    let limited = database
+        .transaction::<_, Error>(|conn| Ok(conn.try_execute("PRAGMA max_page_count = 10")?));
     limited.await.unwrap();
     let refused = fill(1_000_000).await.unwrap_err().to_string();
     assert!(refused.contains("full") && refused.contains("free some space"), "{refused}");
-    let kept = database.transaction(|conn| Ok(conn.number("SELECT count(*) FROM notes")));
+    let kept =
+        database.transaction::<_, Error>(|conn| Ok(conn.number("SELECT count(*) FROM notes")));
     assert_eq!(kept.await.unwrap(), 1);
     fill(10).await.unwrap();
 }
@@ -300,7 +302,8 @@ mod on_postgres {
             .connection_timeout(Duration::from_millis(200))
             .build(diesel::r2d2::ConnectionManager::new(url))
             .unwrap();
-        let error = PgDatabase::from_pool(pool).transaction(|_| Ok(())).await.unwrap_err();
+        let error =
+            PgDatabase::from_pool(pool).transaction::<_, Error>(|_| Ok(())).await.unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, Error::Connection(_)), "{error:?}");
         assert!(text.contains("_not\" does not exist"), "{text}");
@@ -392,7 +395,7 @@ mod on_postgres {
         host.hub.until_text("Once ").await;
         let (go_on, wait) = std::sync::mpsc::channel::<()>();
         let held = tokio::spawn(async move {
-            let work = database.transaction(move |_| wait.recv().map_err(Error::host));
+            let work = database.transaction::<_, Error>(move |_| wait.recv().map_err(Error::host));
             work.await
         });
         last.open();

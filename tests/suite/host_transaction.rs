@@ -403,20 +403,21 @@ async fn a_panic_rolls_back_and_the_pool_still_works<D: Raw>(db: D) {
 async fn a_panic_in_memory_costs_no_row() {
     let database = SqliteDatabase::in_memory().unwrap();
     database
-        .transaction(|conn| {
+        .transaction::<_, Error>(|conn| {
             conn.execute("CREATE TABLE notes (id INTEGER); INSERT INTO notes VALUES (1)");
             Ok(())
         })
         .await
         .unwrap();
-    let panicked = database.transaction(|conn| {
+    let panicked = database.transaction::<_, Error>(|conn| {
         conn.execute("INSERT INTO notes VALUES (2)");
         assert!(conn.number("SELECT count(*) FROM notes") != 2, "ouch");
         Ok(())
     });
     let error = panicked.await.unwrap_err();
     assert!(matches!(&error, Error::Panicked(said) if said == "ouch"), "{error:?}");
-    let count = database.transaction(|conn| Ok(conn.number("SELECT count(*) FROM notes")));
+    let count =
+        database.transaction::<_, Error>(|conn| Ok(conn.number("SELECT count(*) FROM notes")));
     assert_eq!(count.await.unwrap(), 1);
 }
 
@@ -442,7 +443,7 @@ async fn a_read_before_the_write_costs_no_transaction_on_sqlite() {
     for _ in 0..20 {
         let parts = Parts::of(&host);
         database
-            .transaction(move |conn| {
+            .transaction::<_, Error>(move |conn| {
                 conn.number("SELECT count(*) FROM users");
                 parts.teller.create_openai_assistant_in(conn)?;
                 conn.execute("UPDATE users SET name = name || 'b' WHERE id = 2");

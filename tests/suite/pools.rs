@@ -79,7 +79,7 @@ async fn sqlite_opens_paths_and_urls() {
     let plain = path.to_string_lossy().into_owned();
     SqliteDatabase::open(&path)
         .unwrap()
-        .transaction(|conn| {
+        .transaction::<_, Error>(|conn| {
             conn.execute("CREATE TABLE notes (id INTEGER); INSERT INTO notes VALUES (7)");
             Ok(())
         })
@@ -87,7 +87,8 @@ async fn sqlite_opens_paths_and_urls() {
         .unwrap();
     for same in [plain.clone(), format!("sqlite://{plain}"), format!("sqlite:{plain}")] {
         let database = SqliteDatabase::open(&same).unwrap();
-        let found = database.transaction(|conn| Ok(conn.number("SELECT id FROM notes")));
+        let found =
+            database.transaction::<_, Error>(|conn| Ok(conn.number("SELECT id FROM notes")));
         assert_eq!(found.await.unwrap(), 7, "{same}");
     }
 }
@@ -133,7 +134,7 @@ async fn conversation_in_memory(host: &Host<Sqlite>, database: &SqliteDatabase) 
     let engine = engine_on(host, database.clone());
     engine.migrate().await.unwrap();
     database
-        .transaction(|conn| {
+        .transaction::<_, Error>(|conn| {
             conn.execute(
                 "CREATE TABLE users (id INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL);
                      INSERT INTO users VALUES (1, 'Ada');",
@@ -170,7 +171,7 @@ async fn two_handles_on_one_file_never_find_it_locked() {
         let database = SqliteDatabase::open(db.url()).unwrap();
         tokio::spawn(async move {
             for _ in 0..100 {
-                let write = database.transaction(|conn| {
+                let write = database.transaction::<_, Error>(|conn| {
                     conn.number("SELECT length(name) FROM users");
                     conn.try_execute("UPDATE users SET name = name || 'x'")?;
                     Ok(())
@@ -208,7 +209,7 @@ mod on_postgres {
             .build(ConnectionManager::new(url))
             .unwrap();
         let database = PgDatabase::from_pool(pool);
-        let refused = database.transaction(|_| Ok(())).await.unwrap_err();
+        let refused = database.transaction::<_, Error>(|_| Ok(())).await.unwrap_err();
         assert!(matches!(refused, Error::Connection(_)), "{refused:?}");
         let text = refused.to_string();
         assert!(text.contains("refused") && text.contains(&port.to_string()), "{text}");
@@ -217,14 +218,14 @@ mod on_postgres {
         assert!(matches!(engine.run(1).await, Err(Error::Connection(_))));
     }
 
-    /// As many of the engine's connections as may work at once, without the one for heartbeats.
-    const AT_ONCE: u8 = 3;
+    /// As many of the engine's connections as the host's transactions may have at once.
+    const AT_ONCE: u8 = 2;
 
     async fn open_connections(host: &Host<Postgres>) {
         let (database, together) = (host.db.database(), Arc::new(Barrier::new(AT_ONCE.into())));
         let works = (0..AT_ONCE).map(|_| {
             let together = Arc::clone(&together);
-            database.transaction(move |_| {
+            database.transaction::<_, Error>(move |_| {
                 together.wait();
                 Ok(())
             })
@@ -244,18 +245,15 @@ mod on_postgres {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn an_ended_connection_costs_one_read_at_most() {
+    async fn an_ended_connection_costs_no_read() {
         let Some(db) = Postgres::fresh() else { return };
         let host = Host::new(db).await;
         let thread = host.thread().await;
         open_connections(&host).await;
-        let ended = end_connections(&host);
-        assert_eq!(ended, i64::from(AT_ONCE));
-        let mut errors = 0;
+        assert!(end_connections(&host) >= i64::from(AT_ONCE));
         for _ in 0..10 {
-            errors += i64::from(thread.runs(&host.engine, Page::default()).await.is_err());
+            thread.runs(&host.engine, Page::default()).await.unwrap();
         }
-        assert!(errors <= ended, "{errors} errors");
         host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     }
 
@@ -265,7 +263,7 @@ mod on_postgres {
         let host = Host::new(db).await;
         open_connections(&host).await;
         let ended = end_connections(&host);
-        assert_eq!(ended, i64::from(AT_ONCE));
+        assert!(ended >= i64::from(AT_ONCE));
         let threads = host.user.assistant_threads(&host.engine);
         for _ in 0..ended {
             threads.create().await.unwrap();
@@ -279,13 +277,13 @@ mod on_postgres {
         let host = Host::new(db).await;
         let database = host.db.database();
         for wrapped in [false, true] {
-            let work = database.transaction(move |conn| {
+            let work = database.transaction::<_, Error>(move |conn| {
                 conn.try_execute("SELECT pg_terminate_backend(pg_backend_pid())")
                     .map_err(|error| if wrapped { Error::host(error) } else { error.into() })
             });
             work.await.unwrap_err();
             for _ in 0..5 {
-                let work = database.transaction(|conn| Ok(conn.number("SELECT 1")));
+                let work = database.transaction::<_, Error>(|conn| Ok(conn.number("SELECT 1")));
                 assert_eq!(work.await.unwrap(), 1);
             }
         }
