@@ -116,7 +116,7 @@ async fn life(
     engine.writer().start(engine);
     engine.lease().keep(engine);
     let hooks = Guarded::spawn(owner::deliver(engine.clone(), Arc::clone(live)));
-    let mut answering = std::pin::pin!(answer(engine, live, row));
+    let mut answering = Box::pin(answer(engine, live, row));
     let called = tokio::select! {
         biased;
         stop = live.stopped() => Err(stop),
@@ -124,9 +124,6 @@ async fn life(
     };
     let outcome = match called {
         Ok(outcome) => outcome,
-        Err(Stop::Cancelled) => Outcome::cancelled(),
-        Err(Stop::Unstorable) => unstorable(live),
-        Err(Stop::Released) => return give_up(engine, hooks).await,
         Err(Stop::Gone) => {
             drop(hooks);
             // The response may just be getting its id, without which it could not be deleted.
@@ -137,10 +134,21 @@ async fn life(
                 }
             })
             .await;
+            drop(answering);
             leave_nothing_behind(engine, live).await;
             return Ok(not_ours(live, Stop::Gone));
         }
-        Err(stop) => return Ok(not_ours(live, stop)),
+        Err(stop) => {
+            // It may stand in the line for the database. Nobody polls it any more, so all who come after it, the end of this
+            // run first, would wait for ever.
+            drop(answering);
+            match stop {
+                Stop::Cancelled => Outcome::cancelled(),
+                Stop::Unstorable => unstorable(live),
+                Stop::Released => return give_up(engine, hooks).await,
+                stop => return Ok(not_ours(live, stop)),
+            }
+        }
     };
     let settled = tokio::select! {
         settled = settle::settle(engine, live, outcome) => settled?,

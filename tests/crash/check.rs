@@ -7,9 +7,13 @@ use ai_engine::testing::FakeOpenAi;
 
 use crate::database::Conn;
 use crate::host::GONE;
-use crate::provider::{Ending, Provider, Script, text_of};
+use crate::kills::name;
+use crate::provider::{Ending, Provider, Script, UNWELCOME, text_of};
 use crate::rules::{ONE_AT_A_TIME, RULES};
 use crate::told::Told;
+
+/// What stands behind an answer that broke off, where it is sent.
+const BREAKS_OFF: &str = "\n\n[This answer breaks off here.]";
 
 struct Run {
     id: i64,
@@ -17,6 +21,7 @@ struct Run {
     owner: i64,
     seq: i64,
     status: String,
+    reason: String,
     attempts: usize,
     usage: (u64, u64),
     finished: i64,
@@ -26,7 +31,12 @@ struct Run {
 }
 
 /// All that is broken, one line each.
-pub fn check(conn: &mut Conn, told: &Told, provider: &Provider) -> Vec<String> {
+pub fn check(
+    conn: &mut Conn,
+    told: &Told,
+    provider: &Provider,
+    ended: &HashMap<String, i64>,
+) -> Vec<String> {
     let mut broken = told.errors.clone();
     let lost = told.missing.iter().filter(|id| !told.is_doomed(id));
     broken.extend(lost.map(|id| format!("{id} is lost")));
@@ -43,7 +53,10 @@ pub fn check(conn: &mut Conn, told: &Told, provider: &Provider) -> Vec<String> {
     for run in &runs {
         answer(run, &mut broken);
         hooks(run, told, &mut broken);
+        calls(run, provider, ended, &mut broken);
     }
+    announced_once(told, ended, &mut broken);
+    shown(&runs, told, &mut broken);
     submits(conn, &runs, told, &mut broken);
     turns(&runs, provider, &mut broken);
     held(conn, &runs, &provider.fake, &mut broken);
@@ -61,6 +74,7 @@ fn runs(conn: &mut Conn) -> Vec<Run> {
         "coalesce(t.threadable_id, c.chattable_id)",
         "r.seq",
         "r.status",
+        "r.reason",
         "r.attempts",
         "r.input_tokens",
         "r.output_tokens",
@@ -77,15 +91,22 @@ fn runs(conn: &mut Conn) -> Vec<Run> {
             owner: number(&row[2]),
             seq: number(&row[3]),
             status: row[4].clone(),
-            attempts: row[5].parse().unwrap(),
-            usage: (row[6].parse().unwrap(), row[7].parse().unwrap()),
-            finished: micros(&row[8]),
+            reason: row[5].clone(),
+            attempts: row[6].parse().unwrap(),
+            usage: (row[7].parse().unwrap(), row[8].parse().unwrap()),
+            finished: micros(&row[9]),
             asked: Vec::new(),
             said: Vec::new(),
         });
     }
     let places: HashMap<i64, usize> =
         runs.iter().enumerate().map(|(index, run)| (run.id, index)).collect();
+    // What the database refuses to have in one row stays beside it.
+    let mut beside: HashMap<i64, String> = HashMap::new();
+    let rest = "FROM ai_engine_message_deltas ORDER BY message_id, byte_offset";
+    for row in conn.rows(&["message_id", "text"], rest) {
+        beside.entry(number(&row[0])).or_default().push_str(&row[1]);
+    }
     let columns = ["run_id", "id", "role", "status", "content"];
     let rest = "FROM ai_engine_messages WHERE run_id IS NOT NULL ORDER BY run_id, position";
     for row in conn.rows(&columns, rest) {
@@ -95,7 +116,9 @@ fn runs(conn: &mut Conn) -> Vec<Run> {
         if row[2] == "user" {
             run.asked.push(row[4].clone());
         } else {
-            run.said.push((number(&row[1]), row[3].clone(), row[4].clone()));
+            let id = number(&row[1]);
+            let text = row[4].clone() + beside.get(&id).map_or("", String::as_str);
+            run.said.push((id, row[3].clone(), text));
         }
     }
     runs
@@ -132,11 +155,20 @@ fn answer(run: &Run, broken: &mut Vec<String>) {
         "completed" => {
             script.ending == Ending::Completed && run.said.iter().any(|said| said.2 == whole)
         }
+        // The host's database refuses what the answer says: that run ends so, and no other.
+        "failed" if run.reason == "database" => script.hostile.is_some(),
         "failed" => {
             matches!(script.ending, Ending::Refused | Ending::Failed) && run.said.is_empty()
         }
         _ => true,
     };
+    let unwelcome = script.hostile == Some(UNWELCOME) && script.ending == Ending::Completed;
+    if run.status == "completed" && unwelcome {
+        wrong(format!("the database takes no {UNWELCOME:?}, yet {question} is answered"));
+    }
+    if unwelcome && run.status == "incomplete" && run.reason != "interrupted" {
+        wrong(format!("{question} ends with reason {:?}", run.reason));
+    }
     if !ends_so {
         wrong(format!(
             "the provider's answer to {question} was {:?} {whole:?}, stored is {:?}",
@@ -154,7 +186,10 @@ fn hooks(run: &Run, told: &Told, broken: &mut Vec<String>) {
     if run.owner == GONE {
         return;
     }
-    let heard = told.heard.get(&run.id).is_some_and(|heard| heard.contains(&run.status));
+    let heard = told
+        .heard
+        .get(&run.id)
+        .is_some_and(|heard| heard.iter().all(|(_, status)| *status == run.status));
     if !heard {
         broken.push(format!(
             "run {} is {}, its owner heard {:?}",
@@ -165,9 +200,66 @@ fn hooks(run: &Run, told: &Told, broken: &mut Vec<String>) {
     }
     for (id, _, text) in &run.said {
         let heard = told.messages.get(id);
-        if !heard.is_some_and(|heard| heard.contains(&text.len())) {
-            broken
-                .push(format!("message {id} has {} bytes, its owner heard {heard:?}", text.len()));
+        if !heard.is_some_and(|heard| heard.iter().all(|heard| heard == text)) {
+            broken.push(format!("message {id} says {text:?}, its owner heard {heard:?}"));
+        }
+    }
+}
+
+/// G14: nobody delivers the last hooks of a run again while whoever delivered them lives.
+fn announced_once(told: &Told, ended: &HashMap<String, i64>, broken: &mut Vec<String>) {
+    for (run, heard) in &told.heard {
+        let alive = heard.iter().filter(|(process, _)| !ended.contains_key(&name(*process)));
+        let alive: Vec<usize> = alive.map(|(process, _)| *process).collect();
+        if alive.len() > 1 {
+            broken.push(format!("run {run} is announced by processes {alive:?}, which live"));
+        }
+    }
+}
+
+/// A process calls once, unless the connection broke before a word; another one calls when the lease of the first has ended.
+fn calls(run: &Run, provider: &Provider, ended: &HashMap<String, i64>, broken: &mut Vec<String>) {
+    let Some(question) = run.asked.first() else { return };
+    let script = Script::of(question);
+    let may_repeat =
+        script.breaks_once || script.ending == Ending::Failed && script.text().is_empty();
+    let calls = provider.calls(question);
+    for two in calls.windows(2) {
+        let [first, second] = two else { continue };
+        let reason = if first.key == second.key {
+            may_repeat
+        } else {
+            ended.get(&first.key).is_some_and(|end| *end <= second.at)
+        };
+        if !reason {
+            broken.push(format!(
+                "{question} of run {} is asked by {} and, {} µs later, by {}",
+                run.id,
+                first.key,
+                second.at - first.at,
+                second.key
+            ));
+        }
+    }
+}
+
+/// What readers were shown is stored, or was on its way: of the provider's answer.
+fn shown(runs: &[Run], told: &Told, broken: &mut Vec<String>) {
+    let mut known: HashMap<i64, (&str, String)> = HashMap::new();
+    for run in runs {
+        let whole = run.asked.first().map(|question| Script::of(question).text());
+        for (id, _, text) in &run.said {
+            known.insert(*id, (text, whole.clone().unwrap_or_default()));
+        }
+    }
+    for (id, for_good, text) in &told.shown {
+        // Of a conversation that is destroyed there is nothing to compare with.
+        let Some((stored, whole)) = known.get(id) else { continue };
+        if *for_good && text != stored {
+            broken.push(format!("message {id} was shown as {text:?}, stored is {stored:?}"));
+        }
+        if !whole.starts_with(text.as_str()) {
+            broken.push(format!("of message {id} was shown {text:?}, the provider said {whole:?}"));
         }
     }
 }
@@ -229,15 +321,15 @@ fn submits(conn: &mut Conn, runs: &[Run], told: &Told, broken: &mut Vec<String>)
 fn turns(runs: &[Run], provider: &Provider, broken: &mut Vec<String>) {
     let mut ended: HashMap<&str, (i64, i64)> = HashMap::new();
     for run in runs {
-        let asked = run.asked.first().map(|question| provider.asked(question)).unwrap_or_default();
+        let asked = run.asked.first().map(|question| provider.calls(question)).unwrap_or_default();
         let before = ended.get(run.conversation.as_str()).copied();
         if let (Some(first), Some((end, id))) = (asked.first(), before)
-            && *first < end
+            && first.at < end
         {
             broken.push(format!(
                 "run {} was asked {} µs before run {id} ended",
                 run.id,
-                end - first
+                end - first.at
             ));
         }
         if run.finished >= before.map_or(i64::MIN, |before| before.0) {
@@ -283,7 +375,9 @@ fn held(conn: &mut Conn, runs: &[Run], fake: &FakeOpenAi, broken: &mut Vec<Strin
                         .and_then(|run| run.asked.first())
                         .map(|question| Script::of(question).text());
                     answers += 1;
-                    if !whole.is_some_and(|whole| whole.starts_with(&text)) {
+                    // An answer that was cut short travels with a mark.
+                    let said = text.strip_suffix(BREAKS_OFF).unwrap_or(&text);
+                    if !whole.is_some_and(|whole| whole.starts_with(said)) {
                         wrong(format!("{text:?} is no answer to what came before"));
                     }
                     if answers > last.map_or(1, |run| run.attempts) {

@@ -1,16 +1,20 @@
-//! The process that is killed: it recovers, and once told to go on, does everything that a host may do, at once.
+//! A process that may be killed: it starts its engine, and while told to go on, does everything that a host may do, at once.
 
+use std::collections::HashMap;
 use std::io::BufRead;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ai_engine::{
-    AiEngine, Busy, Error, OpenAi, Recovery, Result, Role, RunRequest, SqliteDatabase,
+    AiEngine, Busy, Error, Events, OpenAi, Recovery, Result, Role, RunRequest, SqliteDatabase,
 };
+use tokio::sync::RwLock;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::host::{GONE, HostDatabase, Owner, Place, tell};
 use crate::random::Random;
+use crate::shown::Shown;
 
 const ASKED: &str = "AI_ENGINE_CRASH_CHILD";
 const CLIENTS: u64 = 4;
@@ -24,7 +28,7 @@ pub struct Setting {
     pub history: &'static str,
     pub retry: bool,
     pub seed: u64,
-    /// Unlike that of any process before.
+    /// Unlike that of any other process. It is the key it calls the provider with.
     pub name: String,
 }
 
@@ -68,42 +72,28 @@ pub fn live_if_asked() -> bool {
 }
 
 async fn live<D: HostDatabase>(database: D, setting: Setting) {
-    let client =
-        OpenAi::builder().api_key("k").base_url(setting.provider.as_str()).build().unwrap();
+    let client = OpenAi::builder()
+        .api_key(setting.name.as_str())
+        .base_url(setting.provider.as_str())
+        .build()
+        .unwrap();
     let engine = AiEngine::builder(database.clone())
         .openai(client)
         .history(setting.history.parse().unwrap())
         .recovery(if setting.retry { Recovery::Retry } else { Recovery::Settle })
-        .lease(Duration::from_secs(3))
+        .lease(LEASE)
         .owner::<Owner>(|_, id| Ok((id != GONE).then_some(Owner { id })))
         .build()
         .unwrap();
-    if let Err(error) = engine.recover().await {
-        tell(&format!("recover: {error}"));
+    if let Err(error) = engine.start().await {
+        tell(&format!("start: {error}"));
     }
-    let working = engine.clone();
-    let work = tokio::spawn(async move { working.work().await });
     let (orders, mut ordered) = tokio::sync::mpsc::unbounded_channel();
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(std::result::Result::ok) {
             let _ = orders.send(line);
         }
     });
-    let order = loop {
-        match ordered.recv().await {
-            // Whoever reads this has read all that was told before.
-            Some(order) if order == "told" => tell("told"),
-            Some(order) => break order,
-            None => return,
-        }
-    };
-    if order == "end" {
-        if let Err(error) = engine.shutdown(Duration::from_secs(5)).await {
-            tell(&format!("shutdown: {error}"));
-        }
-        let _ = work.await;
-        return;
-    }
     let app = Arc::new(App {
         database,
         engine,
@@ -111,20 +101,59 @@ async fn live<D: HostDatabase>(database: D, setting: Setting) {
         full: Mutex::default(),
         questions: AtomicU64::new(0),
         name: setting.name.clone(),
+        acting: RwLock::default(),
+        doing: Mutex::default(),
     });
-    app.take(&order, &mut Random(setting.seed)).await;
+    let mut pause = Some(app.acting.write().await);
     for number in 1..=CLIENTS {
         let (app, mut random) = (Arc::clone(&app), Random(setting.seed.wrapping_mul(number + 1)));
         tokio::spawn(async move {
             loop {
+                let acting = app.acting.read().await;
                 app.act(&mut random).await;
+                app.does("nothing");
+                drop(acting);
                 tokio::time::sleep(Duration::from_millis(random.below(60))).await;
             }
         });
     }
+    let mut random = Random(setting.seed);
     // Until killed; or until whoever would kill it is gone.
-    while ordered.recv().await.is_some() {}
+    while let Some(order) = ordered.recv().await {
+        match order.as_str() {
+            // Whoever reads this has read all that was told before.
+            "told" => tell("told"),
+            // Whatever is under way comes to its end first.
+            "pause" => {
+                if pause.is_none() {
+                    pause = timeout(PAUSED_WITHIN, app.acting.write()).await.ok();
+                }
+                if pause.is_some() {
+                    tell("paused");
+                } else {
+                    tell(&format!("no pause: {:?}", app.doing.lock().unwrap().values()));
+                }
+            }
+            "end" => {
+                if let Err(error) = app.engine.shutdown(Duration::from_millis(1500)).await {
+                    tell(&format!("shutdown: {error}"));
+                }
+                // What clients hear of a runtime that ends under them is no matter of the engine's.
+                std::process::exit(0);
+            }
+            conversations => {
+                app.take(conversations, &mut random).await;
+                pause = None;
+            }
+        }
+    }
 }
+
+/// Short, so that a process that lives shows soon that it extends it.
+const LEASE: Duration = Duration::from_secs(3);
+
+/// How long what a client does may take, once the provider hurries.
+const PAUSED_WITHIN: Duration = Duration::from_secs(30);
 
 struct App<D> {
     database: D,
@@ -133,11 +162,16 @@ struct App<D> {
     full: Mutex<Vec<Place>>,
     questions: AtomicU64,
     name: String,
+    /// Read by clients that do something.
+    acting: RwLock<()>,
+    /// What each client does.
+    doing: Mutex<HashMap<tokio::task::Id, String>>,
 }
 
 impl<D: HostDatabase> App<D> {
     /// `conversation:owner`, those to destroy with a minus; then questions to ask again: `?conversation:question:key`.
     async fn take(&self, order: &str, random: &mut Random) {
+        let known = std::mem::take(&mut *self.places.lock().unwrap());
         for word in order.split_whitespace() {
             let fields: Vec<&str> = word.trim_start_matches(['-', '?']).split(':').collect();
             if word.starts_with('?') {
@@ -148,19 +182,29 @@ impl<D: HostDatabase> App<D> {
                 }
                 continue;
             }
-            match Place::find(&self.engine, fields[1].parse().unwrap(), fields[0]).await {
+            let found = match known.iter().find(|place| place.name() == fields[0]) {
+                Some(place) => Ok(place.clone()),
+                None => Place::find(&self.engine, fields[1].parse().unwrap(), fields[0]).await,
+            };
+            match found {
                 Ok(place) if word.starts_with('-') => self.full.lock().unwrap().push(place),
                 Ok(place) => self.places.lock().unwrap().push(place),
                 Err(Error::NotFound { .. }) => tell(&format!("missing\t{}", fields[0])),
-                Err(error) => tell(&format!("find {}: {error}", fields[0])),
+                Err(error) => told("find", Err::<(), _>(error)),
             }
+        }
+    }
+
+    fn does(&self, what: impl Into<String>) {
+        if let Some(client) = tokio::task::try_id() {
+            self.doing.lock().unwrap().insert(client, what.into());
         }
     }
 
     /// One thing that a host does.
     async fn act(&self, random: &mut Random) {
         let place = random.pick(&self.places.lock().unwrap()).cloned();
-        let few = self.places.lock().unwrap().len() < 5;
+        let few = self.places.lock().unwrap().len() < 8;
         let Some(place) = place.filter(|_| !few) else {
             return self.create(random).await;
         };
@@ -171,8 +215,11 @@ impl<D: HostDatabase> App<D> {
                 self.submit(&place, &question, key, random).await;
             }
             60..80 => self.submit_in(&place, random).await,
-            80..90 => told("cancel", place.cancel(&self.engine).await),
-            90..95 => {
+            80..90 => {
+                self.does(format!("cancel {}", place.name()));
+                told("cancel", place.cancel(&self.engine).await);
+            }
+            90..93 => {
                 let said = match &place {
                     Place::Thread(thread) => {
                         thread.messages(&self.engine).create(Role::System, "Be brief.").await
@@ -183,6 +230,7 @@ impl<D: HostDatabase> App<D> {
                 };
                 told("message", said);
             }
+            93..96 => self.follow(place.events(&self.engine), random).await,
             _ => {
                 let mut doomed = self.full.lock().unwrap().pop();
                 // Also one where runs are under way.
@@ -191,6 +239,7 @@ impl<D: HostDatabase> App<D> {
                     doomed = Some(place);
                 }
                 if let Some(place) = doomed {
+                    self.does(format!("destroy {}", place.name()));
                     tell(&format!("destroy\t{}", place.name()));
                     told("destroy", place.destroy(&self.engine).await);
                 }
@@ -230,6 +279,7 @@ impl<D: HostDatabase> App<D> {
             }
             let key = key.as_deref().unwrap_or_default();
             tell(&format!("ask\t{}\t{question}\t{key}\t", place.name()));
+            self.does(format!("submit {question} to {}", place.name()));
             let run = match request.submit().await {
                 Ok(run) => run,
                 Err(error) => return refused(question, error),
@@ -237,14 +287,36 @@ impl<D: HostDatabase> App<D> {
             tell(&format!("ack\t{question}\t{}", run.id));
             if random.percent(40) {
                 // Failed runs and destroyed ones are no surprise here.
+                self.does(format!("answer of run {}", run.id));
                 let answered = self.engine.answer(run.id).await;
                 if let Err(error @ (Error::NotDriven { .. } | Error::Database(_))) = answered {
                     told("answer", Err::<(), _>(error));
                 }
             } else if random.percent(30) {
-                let mut events = run.events(&self.engine);
-                while let Some(Ok(_)) = events.next().await {}
+                self.does(format!("events of run {}", run.id));
+                let (mut events, mut shown) = (run.events(&self.engine), Shown::default());
+                while let Some(Ok(event)) = events.next().await {
+                    shown.take(event);
+                }
             }
+        }
+    }
+
+    /// Reads what happens on a conversation for a while, whichever process makes it happen, with an interruption.
+    async fn follow(&self, mut events: Events, random: &mut Random) {
+        self.does("follow");
+        let mut shown = Shown::default();
+        let until = Instant::now() + Duration::from_millis(random.below(400));
+        let mut cursor = None;
+        while let Ok(Some(Ok(event))) = timeout_at(until, events.next()).await {
+            cursor = Some(event.cursor.clone());
+            shown.take(event);
+        }
+        let Some(cursor) = cursor else { return };
+        let mut events = events.after(cursor);
+        let until = Instant::now() + Duration::from_millis(random.below(400));
+        while let Ok(Some(Ok(event))) = timeout_at(until, events.next()).await {
+            shown.take(event);
         }
     }
 
@@ -258,6 +330,7 @@ impl<D: HostDatabase> App<D> {
         };
         let noted = if commit { "noted" } else { "never" };
         tell(&format!("ask\t{}\t{question}\t\t{noted}", place.name()));
+        self.does(format!("submit {question} to {} in a transaction", place.name()));
         match self.database.submit_with_note(question.clone(), commit, submit).await {
             Ok(run) => tell(&format!("ack\t{question}\t{}", run.id)),
             Err(error) => refused(&question, error),
@@ -286,7 +359,10 @@ fn refused(question: &str, error: Error) {
 /// What must not happen is told.
 fn told<T>(what: &str, result: Result<T>) {
     match result {
-        Ok(_) | Err(Error::Busy { .. } | Error::NotFound { .. } | Error::RunGone(_)) => {}
+        Ok(_)
+        | Err(
+            Error::Busy { .. } | Error::NotFound { .. } | Error::RunGone(_) | Error::ShuttingDown,
+        ) => {}
         Err(error) => tell(&format!("{what}: {error:?}").replace(['\n', '\t'], " ")),
     }
 }

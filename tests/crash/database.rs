@@ -4,8 +4,39 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
+use crate::provider::{UNBIDDEN, UNWELCOME};
+
 /// What the host keeps beside our tables.
 const HOST_TABLES: &str = "CREATE TABLE notes (question TEXT NOT NULL);";
+
+/// What the host's database refuses for good, in whichever transaction: the words of the provider's hostile answers.
+fn triggers(postgres: bool) -> String {
+    let refused = [
+        ("messages", "INSERT OR UPDATE", "content", UNWELCOME),
+        ("message_deltas", "INSERT", "text", UNBIDDEN),
+    ];
+    if postgres {
+        let function = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             RAISE EXCEPTION 'the host does not take this'; END $$;"
+            .to_owned();
+        refused.into_iter().fold(function, |sql, (table, on, column, word)| {
+            sql + &format!(
+                "CREATE TRIGGER refuse BEFORE {on} ON ai_engine_{table} FOR EACH ROW \
+                 WHEN (NEW.{column} LIKE '%{word}%') EXECUTE FUNCTION refuse();"
+            )
+        })
+    } else {
+        refused.into_iter().fold(String::new(), |sql, (table, on, column, word)| {
+            on.split(" OR ").fold(sql, |sql, on| {
+                sql + &format!(
+                    "CREATE TRIGGER refuse_{on}_{table} BEFORE {on} ON ai_engine_{table} \
+                     WHEN NEW.{column} LIKE '%{word}%' \
+                     BEGIN SELECT RAISE(ABORT, 'the host does not take this'); END;"
+                )
+            })
+        })
+    }
+}
 
 /// Between two fields of a line.
 pub const FIELD: char = '\u{1f}';
@@ -38,6 +69,7 @@ impl Place {
         let mut conn = SqliteConnection::establish(&url).unwrap();
         ai_engine::migrate(&mut conn).unwrap();
         conn.batch_execute(HOST_TABLES).unwrap();
+        conn.batch_execute(&triggers(false)).unwrap();
         Self {
             url,
             folder,
@@ -58,6 +90,7 @@ impl Place {
         let mut conn = PgConnection::establish(&url).unwrap();
         ai_engine::migrate(&mut conn).unwrap();
         conn.batch_execute(HOST_TABLES).unwrap();
+        conn.batch_execute(&triggers(true)).unwrap();
         Some(Self { url, folder: tempfile::tempdir().unwrap(), server: Some((server, name)) })
     }
 
@@ -111,13 +144,25 @@ struct Line {
 }
 
 impl Conn {
+    pub fn is_postgres(&self) -> bool {
+        !matches!(self, Self::Sqlite(_))
+    }
+
     pub fn execute(&mut self, sql: &str) {
-        let done = match self {
+        self.run(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// Whether it was done; a transaction that others hold up may not be.
+    pub fn try_execute(&mut self, sql: &str) -> bool {
+        self.run(sql).is_ok()
+    }
+
+    fn run(&mut self, sql: &str) -> QueryResult<()> {
+        match self {
             Self::Sqlite(conn) => conn.batch_execute(sql),
             #[cfg(feature = "postgres")]
             Self::Postgres(conn) => conn.batch_execute(sql),
-        };
-        done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
     }
 
     /// The column `line` of each row.

@@ -4,8 +4,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use ai_engine::{
-    AiEngine, AssistantDefinition, AssistantThread, Chat, Database, Error, HookContext, HookResult,
-    Message, MessageStatus, Result, Run, RunRequest, Session, SqliteDatabase, prelude::*,
+    AiEngine, AssistantDefinition, AssistantThread, Chat, Database, Error, Events, HookContext,
+    HookResult, Message, MessageStatus, Result, Run, RunRequest, Session, SqliteDatabase,
+    prelude::*,
 };
 use diesel::prelude::*;
 
@@ -36,8 +37,10 @@ impl MessageHooks for Owner {
         _: &HookContext<'_>,
     ) -> HookResult {
         be_slow(message.run_id).await;
-        if message.status != MessageStatus::Streaming {
-            tell(&format!("message\t{}\t{}", message.id, message.content.len()));
+        if message.status == MessageStatus::Streaming {
+            show(message.id, "part", &message.content);
+        } else {
+            tell(&format!("message\t{}\t{}", message.id, quoted(&message.content)));
         }
         Ok(())
     }
@@ -65,6 +68,16 @@ pub fn tell(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(format!("{line}\n").as_bytes());
     let _ = out.flush();
+}
+
+/// Says what was shown of a message: a `part` of it, or the `whole`.
+pub fn show(message: i64, part: &str, text: &str) {
+    tell(&format!("shown\t{message}\t{part}\t{}", quoted(text)));
+}
+
+/// A text within a line.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// Where something is asked.
@@ -118,6 +131,13 @@ impl Place {
         match self {
             Self::Thread(thread) => thread.cancel(engine).await,
             Self::Chat(chat) => chat.cancel(engine).await,
+        }
+    }
+
+    pub fn events(&self, engine: &AiEngine) -> Events {
+        match self {
+            Self::Thread(thread) => thread.events(engine),
+            Self::Chat(chat) => chat.events(engine),
         }
     }
 

@@ -1,18 +1,21 @@
-//! Life after life on one database: recover, check, work, be killed.
+//! Deploy after deploy on one database: processes come, work beside each other, and are killed; those that go on take up what
+//! the dead ones left.
 
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::check::check;
 use crate::child::Setting;
 use crate::database::{Conn, Place};
-use crate::life::Process;
-use crate::provider::Provider;
+use crate::fleet::Fleet;
+use crate::locks::Locks;
+use crate::provider::{Provider, now};
 use crate::random::Random;
 use crate::rules::ONE_AT_A_TIME;
 use crate::told::Told;
 
-/// How long a recovery may take, with all that waits driven to its end.
-const RECOVERED_WITHIN: Duration = Duration::from_secs(30);
+/// How long it may take until nothing is left to do, with all that waits driven to its end.
+const QUIET_WITHIN: Duration = Duration::from_secs(40);
 
 /// Kills so often; whether nothing broke.
 pub fn kill(place: Place, count: u64, seed: u64) -> bool {
@@ -21,39 +24,55 @@ pub fn kill(place: Place, count: u64, seed: u64) -> bool {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let provider = runtime.block_on(Provider::start());
     let start = Instant::now();
+    let mut locks = Locks::start(place.connect(), seed);
     let mut world = World {
         conn: place.connect(),
         provider,
         url: place.url.clone(),
         told: Told::default(),
         random: Random(seed),
+        fleet: Fleet::new(),
         dead: Vec::new(),
-        lives: 0,
+        ended: HashMap::new(),
+        outbox: HashSet::new(),
+        rounds: 0,
+        killed: 0,
+        dismissed: 0,
+        asleep: 0,
         left: [0; 6],
+        by_survivors: 0,
     };
-    let mut killed = 0;
     let mut broken = Vec::new();
-    while killed < count && broken.is_empty() {
-        killed += world.life(&mut broken);
-        if world.lives.is_multiple_of(100) {
-            println!("{killed} killed after {:.0} s", start.elapsed().as_secs_f64());
+    let mut hundreds = 0;
+    while world.killed < count && broken.is_empty() {
+        world.round(&mut broken);
+        if world.killed / 100 > hundreds {
+            hundreds = world.killed / 100;
+            println!("{} killed after {:.0} s", world.killed, start.elapsed().as_secs_f64());
         }
     }
+    let held = locks.end();
     if broken.is_empty() {
         world.last(&mut broken);
     }
-    world.report(start.elapsed());
-    let told = world.told.all;
+    world.report(start.elapsed(), held);
+    let World { told, conn, fleet, killed, .. } = world;
+    drop(fleet);
     // Its connection keeps a database from being dropped.
-    drop(world.conn);
+    drop(conn);
     if broken.is_empty() {
         place.drop();
     } else {
         broken.iter().take(20).for_each(|line| println!("broken: {line}"));
-        println!("kept: {}", place.keep(&told));
+        println!("kept: {}", place.keep(&told.all));
     }
     println!("killed {killed} times, {} broken", broken.len());
     broken.is_empty()
+}
+
+/// The name of the process of this number, which is its key at the provider.
+pub fn name(process: usize) -> String {
+    format!("process-{process}")
 }
 
 struct World {
@@ -62,74 +81,65 @@ struct World {
     url: String,
     told: Told,
     random: Random,
-    /// Processes whose leases are over.
-    dead: Vec<u32>,
-    lives: u64,
+    fleet: Fleet,
+    /// The beginnings of the names, in the database, of processes whose leases are over.
+    dead: Vec<String>,
+    /// By name, when a process was killed, or its lease was ended, in microseconds since 1970.
+    ended: HashMap<String, i64>,
+    /// What was to be deleted at the provider.
+    outbox: HashSet<String>,
+    rounds: u64,
+    killed: u64,
+    dismissed: u64,
+    /// Leases that ended while their processes lived.
+    asleep: u64,
     /// What the kills left: runs waiting, called without a word, with a word, with deltas, unannounced; unknown submits.
     left: [u64; 6],
+    /// How many of these only processes could take up that had started before.
+    by_survivors: u64,
 }
 
 impl World {
-    /// One life, and how many processes were killed in it.
-    fn life(&mut self, broken: &mut Vec<String>) -> u64 {
-        self.lives += 1;
-        let history = if self.random.percent(60) { "conversation" } else { "local" };
-        let first = self.setting(history, 1);
-        let second = self.setting(history, 2);
-        self.provider.hurry(true);
-        let mut process = Process::start(&first, 1);
-        if self.random.percent(15) {
-            // Recovery is killed too.
-            let time = Duration::from_millis(self.random.below(80));
-            process.hear(&mut self.told, time, None);
-            self.bury(process);
-            return 1;
-        }
-        self.recovered(&mut process, broken);
+    /// Some deploys, and a check of everything.
+    fn round(&mut self, broken: &mut Vec<String>) {
+        self.rounds += 1;
         self.provider.hurry(false);
-        if !broken.is_empty() {
-            self.bury(process);
-            return 1;
+        let wanted = match self.random.below(10) {
+            0 => 1,
+            1..6 => 2,
+            _ => 3,
+        };
+        while self.fleet.living().len() < wanted {
+            self.start();
         }
-        process.order(&self.order(true));
-        // Another process at work on the same conversations.
-        let other = self.random.percent(30).then(|| {
-            let mut other = Process::start(&second, 2);
-            other.order(&self.order(false));
-            other
-        });
-        let killed = 1 + u64::from(other.is_some());
-        if let Some(other) = other {
-            self.work(&process, broken);
-            // A laptop's sleep: the lease of a process that lives ends, the other takes its runs, and it must notice. Where
-            // the provider keeps conversations it would go on with an answer that is recovered already.
-            if history == "local" {
-                self.end_lease(process.id());
-                self.work(&process, broken);
-            }
-            other.hear(&mut self.told, Duration::ZERO, None);
-            self.bury(other);
+        let living = self.fleet.living();
+        for (index, process) in living.into_iter().enumerate() {
+            let order = self.conversations(index == 0);
+            self.fleet.order(process, &order);
         }
-        self.work(&process, broken);
-        self.bury(process);
-        self.told.life_over();
-        self.count_left();
-        killed
+        let mut survived = true;
+        for _ in 0..=self.random.below(3) {
+            self.work(broken);
+            survived = self.deploy(broken);
+        }
+        self.count_left(survived);
+        self.quiet(broken);
     }
 
-    fn setting(&mut self, history: &'static str, number: usize) -> Setting {
-        Setting {
+    fn start(&mut self) -> usize {
+        let setting = Setting {
             url: self.url.clone(),
             provider: self.provider.fake.base_url(),
-            history,
+            history: if self.random.percent(60) { "conversation" } else { "local" },
             retry: self.random.percent(30),
             seed: self.random.next(),
-            name: format!("{}.{number}", self.lives),
-        }
+            name: name(self.fleet.next()),
+        };
+        self.fleet.start(setting)
     }
 
     /// Until a random moment: after some time, or right after a line of one kind.
-    fn work(&mut self, process: &Process, broken: &mut Vec<String>) {
+    fn work(&mut self, broken: &mut Vec<String>) {
         let random = &mut self.random;
         let (time, stop) = match random.below(10) {
             0..2 => (random.below(60), None),
@@ -137,53 +147,157 @@ impl World {
             5..7 => (300 + random.below(500), None),
             _ => (random.below(300), random.pick(&["ask", "ack", "heard", "message", "destroy"])),
         };
-        process.hear(&mut self.told, Duration::from_millis(time), None);
+        let after = Duration::from_micros(random.below(6000));
+        self.fleet.hear(&mut self.told, Duration::from_millis(time), None);
         if let Some(stop) = stop {
-            process.hear(&mut self.told, Duration::from_millis(200), Some(stop));
-            let after = Duration::from_micros(self.random.below(6000));
-            process.hear(&mut self.told, after, None);
+            self.fleet.hear(&mut self.told, Duration::from_millis(200), Some(stop));
+            self.fleet.hear(&mut self.told, after, None);
         }
         broken.extend(self.conn.lines(ONE_AT_A_TIME));
     }
 
-    /// Kills it; its leases end at once, or the test would take a lease a kill.
-    fn bury(&mut self, process: Process) {
-        let id = process.kill(&mut self.told);
-        self.dead.push(id);
+    /// One process goes, most often killed, and another comes, before or after it or not at all. Whether those that are left
+    /// are all older than what the dead one left.
+    fn deploy(&mut self, broken: &mut Vec<String>) -> bool {
+        self.sleep();
+        if self.random.percent(6) {
+            // The machine goes down.
+            for process in self.fleet.living() {
+                self.kill(process);
+            }
+            self.start();
+            return false;
+        }
+        let comes_first = self.random.percent(50);
+        let mut victim = None;
+        if comes_first {
+            let new = self.start();
+            let order = self.conversations(false);
+            self.fleet.order(new, &order);
+            // At its start, perhaps; or both work for a while.
+            let time = if self.random.percent(30) {
+                victim = Some(new);
+                self.random.below(80)
+            } else {
+                self.random.below(300)
+            };
+            self.fleet.hear(&mut self.told, Duration::from_millis(time), None);
+        }
+        let living = self.fleet.living();
+        let Some(victim) = victim.or_else(|| self.random.pick(&living).copied()) else {
+            return false;
+        };
+        if self.random.percent(12) {
+            let grace = Duration::from_millis(self.random.below(2500));
+            self.ended.insert(name(victim), now());
+            let worker = self.fleet.worker(victim);
+            self.killed += u64::from(self.fleet.dismiss(victim, &mut self.told, grace));
+            self.dismissed += 1;
+            self.dead.push(worker);
+            self.end_leases();
+        } else {
+            self.kill(victim);
+        }
+        broken.extend(self.conn.lines(ONE_AT_A_TIME));
+        let few = self.fleet.living().is_empty();
+        if few || !comes_first && self.random.percent(40) {
+            let new = self.start();
+            let order = self.conversations(false);
+            self.fleet.order(new, &order);
+            return false;
+        }
+        true
+    }
+
+    /// A laptop's sleep: the lease of a process that lives ends, the others take its runs, and it must notice. Where the
+    /// provider keeps conversations it would go on with an answer that is recovered already.
+    fn sleep(&mut self) {
+        let living = self.fleet.living();
+        if living.len() < 2 || !self.random.percent(15) {
+            return;
+        }
+        let Some(sleeper) = self.random.pick(&living).copied() else { return };
+        if self.fleet.get(sleeper).is_some_and(|process| process.setting.history == "local") {
+            self.ended.insert(name(sleeper), now());
+            let worker = self.fleet.worker(sleeper);
+            self.end_lease(&worker);
+            self.asleep += 1;
+        }
+    }
+
+    /// Kills it. Mostly its lease ends at once, or the test would take a lease a kill.
+    fn kill(&mut self, process: usize) {
+        let worker = self.fleet.worker(process);
+        self.ended.insert(name(process), now());
+        self.fleet.kill(process, &mut self.told);
+        self.killed += 1;
+        if self.random.percent(95) {
+            self.dead.push(worker);
+        }
         self.end_leases();
     }
 
     fn end_leases(&mut self) {
         // On PostgreSQL what a dead process sent last may be carried out only now.
-        for id in self.dead.iter().rev().take(4).copied().collect::<Vec<u32>>() {
-            self.end_lease(id);
+        for worker in self.dead.iter().rev().take(6).cloned().collect::<Vec<String>>() {
+            self.end_lease(&worker);
         }
     }
 
-    fn end_lease(&mut self, process: u32) {
+    fn end_lease(&mut self, worker: &str) {
         self.conn.execute(&format!(
-            "UPDATE ai_engine_workers SET lease_ends_at = 0 WHERE lease_ends_at > 0 AND id LIKE '{process}-%'"
+            "UPDATE ai_engine_workers SET lease_ends_at = 0 WHERE lease_ends_at > 0 AND id LIKE '{worker}%'"
         ));
     }
 
-    /// Waits until the new process has recovered what the dead left, and checks everything.
-    fn recovered(&mut self, process: &mut Process, broken: &mut Vec<String>) {
-        let unfinished = "FROM ai_engine_runs WHERE announced_at IS NULL";
-        let deadline = Instant::now() + RECOVERED_WITHIN;
-        while self.conn.numbers(&["count(*)"], unfinished) != [0] && Instant::now() < deadline {
-            process.hear(&mut self.told, Duration::from_millis(5), None);
+    /// Has all that live pause, waits until nothing is left to do, and checks everything.
+    fn quiet(&mut self, broken: &mut Vec<String>) {
+        self.provider.hurry(true);
+        for process in self.fleet.living() {
+            self.fleet.order(process, "pause");
+        }
+        let deadline = Instant::now() + QUIET_WITHIN;
+        while !(self.fleet.all_answered("paused") && self.is_done()) {
+            if Instant::now() > deadline {
+                broken.push("there is no end".to_owned());
+                break;
+            }
+            self.fleet.hear(&mut self.told, Duration::from_millis(10), None);
             self.end_leases();
         }
-        // The pipe keeps the order: what it told before this is heard before it.
-        process.order("told");
-        if !process.hear(&mut self.told, RECOVERED_WITHIN, Some("told")) {
-            broken.push("a process does not answer".to_owned());
+        // The pipe keeps the order: what a process told before this is heard before it.
+        for process in self.fleet.living() {
+            self.fleet.order(process, "told");
         }
-        broken.extend(check(&mut self.conn, &self.told, &self.provider));
+        let deadline = Instant::now() + QUIET_WITHIN;
+        while !self.fleet.all_answered("told") {
+            if Instant::now() > deadline {
+                broken.push("a process does not answer".to_owned());
+                break;
+            }
+            self.fleet.hear(&mut self.told, Duration::from_millis(5), None);
+        }
+        self.note_outbox();
+        broken.extend(check(&mut self.conn, &self.told, &self.provider, &self.ended));
+        self.told.all_quiet();
     }
 
-    /// Conversations to go on with; for one of two processes also what to destroy and to ask again.
-    fn order(&self, all: bool) -> String {
+    /// Whether every run has ended and is announced, and every deletion that is due is made.
+    fn is_done(&mut self) -> bool {
+        let open =
+            self.conn.numbers(&["count(*)"], "FROM ai_engine_runs WHERE announced_at IS NULL");
+        let due =
+            format!("FROM ai_engine_remote_deletions WHERE next_attempt_at <= {}", now() / 1000);
+        open == [0] && self.conn.numbers(&["count(*)"], &due) == [0]
+    }
+
+    fn note_outbox(&mut self) {
+        let open = self.conn.lines("SELECT remote_id AS line FROM ai_engine_remote_deletions");
+        self.outbox.extend(open);
+    }
+
+    /// Conversations to go on with; for one of the processes also what to destroy and to ask again.
+    fn conversations(&self, all: bool) -> String {
         let (open, full) = self.told.open();
         let mut words: Vec<String> =
             open.iter().map(|(id, known)| format!("{id}:{}", known.owner)).collect();
@@ -198,17 +312,38 @@ impl World {
         words.join(" ")
     }
 
-    /// After the last kill: a process that recovers, and goes away in good order.
+    /// After the last kill: what is to be deleted at the provider is, and all go away in good order.
     fn last(&mut self, broken: &mut Vec<String>) {
         self.provider.hurry(true);
-        let setting = self.setting("local", 3);
-        let mut process = Process::start(&setting, 1);
-        self.recovered(&mut process, broken);
-        process.shut_down(&mut self.told);
+        self.start();
+        self.quiet(broken);
+        let deadline = Instant::now() + QUIET_WITHIN;
+        // The tries of dead processes are over, and nobody waits for the next ones.
+        let due =
+            "UPDATE ai_engine_remote_deletions SET next_attempt_at = 0 WHERE next_attempt_at > 0";
+        while self.conn.numbers(&["count(*)"], "FROM ai_engine_remote_deletions") != [0] {
+            if Instant::now() > deadline {
+                broken.push("the outbox is not empty".to_owned());
+                break;
+            }
+            self.conn.execute(due);
+            self.fleet.hear(&mut self.told, Duration::from_millis(500), None);
+        }
+        let fake = &self.provider.fake;
+        let kept = fake.conversation_ids().into_iter().chain(fake.response_ids());
+        broken.extend(
+            kept.filter(|id| self.outbox.contains(id)).map(|id| format!("the provider keeps {id}")),
+        );
+        for process in self.fleet.living() {
+            if self.fleet.dismiss(process, &mut self.told, Duration::from_secs(10)) {
+                broken.push(format!("process {process} does not end"));
+            }
+        }
         broken.append(&mut self.told.errors);
     }
 
-    fn count_left(&mut self) {
+    /// `survived`: by processes that had started before.
+    fn count_left(&mut self, survived: bool) {
         let with = "EXISTS (SELECT 1 FROM ai_engine_messages AS m WHERE m.run_id = r.id AND m.status = 'streaming')";
         let deltas = "EXISTS (SELECT 1 FROM ai_engine_messages AS m JOIN ai_engine_message_deltas AS d ON d.message_id = m.id WHERE m.run_id = r.id)";
         let columns = [
@@ -226,6 +361,9 @@ impl World {
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let left =
             self.conn.numbers(&columns, "FROM ai_engine_runs AS r WHERE announced_at IS NULL");
+        if survived {
+            self.by_survivors += left[0] + left[1] + left[2] + left[4];
+        }
         for (sum, left) in self.left.iter_mut().zip(left) {
             *sum += left;
         }
@@ -233,20 +371,30 @@ impl World {
         self.left[5] = u64::try_from(unknown.count()).unwrap();
     }
 
-    fn report(&mut self, time: Duration) {
+    fn report(&mut self, time: Duration, held: u64) {
         let [queued, called, streaming, deltas, unannounced, unknown] = self.left;
+        let count = |conn: &mut Conn, from: &str| conn.numbers(&["count(*)"], from).remove(0);
+        let refused = count(&mut self.conn, "FROM ai_engine_runs WHERE reason = 'database'");
         println!(
-            "{} lives in {:.1} s; {} questions, {} requests to the provider, {} runs in the database, {} conversations ({} destroyed)",
-            self.lives,
+            "{} processes in {} rounds and {:.1} s; {} ended in good order, {} leases ended beside them; {held} host locks",
+            self.fleet.next() - 1,
+            self.rounds,
             time.as_secs_f64(),
+            self.dismissed,
+            self.asleep,
+        );
+        println!(
+            "{} questions, {} requests to the provider ({} stalled), {} runs in the database ({refused} refused by it), {} conversations ({} destroyed)",
             self.told.asked.len(),
             self.provider.requests(),
-            self.conn.lines("SELECT CAST(count(*) AS TEXT) AS line FROM ai_engine_runs").remove(0),
+            self.provider.stalls(),
+            count(&mut self.conn, "FROM ai_engine_runs"),
             self.told.conversations.len(),
             self.told.conversations.values().filter(|known| known.doomed).count(),
         );
         println!(
-            "left by the kills: {queued} runs queued, {called} called without a word, {streaming} with one ({deltas} with deltas), {unannounced} ended but not announced, {unknown} submits of unknown fate"
+            "left by the kills: {queued} runs queued, {called} called without a word, {streaming} with one ({deltas} with deltas), {unannounced} ended but not announced, {unknown} submits of unknown fate; {} runs left to older processes alone",
+            self.by_survivors,
         );
     }
 }

@@ -1,5 +1,6 @@
-//! G3, G4, G6: processes are killed at random moments of everything a host does, again and again on one database, and
-//! after each kill a checker of its own looks at every row.
+//! G3, G4, G6, G13, G14: processes are killed at random moments of everything a host does, again and again on one database,
+//! while others, older and newer, go on and take up what the dead ones left. Every few kills all that live are told to
+//! pause; when nothing is left to do, a checker of its own looks at every row.
 //!
 //! `scripts/crash-test COUNT sqlite|postgres` kills as often as you like; `cargo test` a few times: `CRASH_KILLS=25` on
 //! SQLite, and on PostgreSQL where `AI_ENGINE_TEST_POSTGRES` names a server. `CRASH_SEED` repeats what the processes were
@@ -11,13 +12,15 @@
 mod check;
 mod child;
 mod database;
+mod fleet;
 mod host;
 mod kills;
 mod libtest;
-mod life;
+mod locks;
 mod provider;
 mod random;
 mod rules;
+mod shown;
 mod told;
 
 use std::process::ExitCode;

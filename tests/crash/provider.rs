@@ -2,11 +2,11 @@
 //! checker can work it out again.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ai_engine::testing::{FakeOpenAi, Reply, Request};
+use ai_engine::testing::{FakeOpenAi, Gate, Reply, Request};
 use serde_json::{Value, json};
 
 use crate::random::Random;
@@ -27,6 +27,11 @@ pub enum Ending {
     Refused,
 }
 
+/// A word that the host's database takes in no message.
+pub const UNWELCOME: &str = "unwelcome ";
+/// A word that it takes in no delta.
+pub const UNBIDDEN: &str = "unbidden ";
+
 /// The answer to a question.
 #[derive(Debug)]
 pub struct Script {
@@ -34,11 +39,15 @@ pub struct Script {
     deltas: Vec<String>,
     pub usage: (u64, u64),
     /// The first time it is asked, the connection breaks before a word.
-    breaks_once: bool,
+    pub breaks_once: bool,
     reasons: bool,
     finishes_unseen: bool,
     pace: Duration,
     first: Duration,
+    /// Before so many of its deltas it says nothing for long.
+    stalls_at: Option<usize>,
+    /// One of the words that the host's database refuses.
+    pub hostile: Option<&'static str>,
 }
 
 impl Script {
@@ -61,18 +70,25 @@ impl Script {
         for _ in 0..random.below(40) {
             deltas.push(random.pick(&WORDS).copied().unwrap_or_default().to_owned());
         }
+        let hostile =
+            random.percent(5).then(|| random.pick(&[UNWELCOME, UNBIDDEN]).copied()).flatten();
+        if let Some(word) = hostile {
+            deltas.insert(random.index(deltas.len() + 1), word.to_owned());
+        }
         if ending == Ending::Failed && random.percent(50) {
             deltas.clear();
         }
         Self {
             ending,
-            deltas,
             usage: (1 + random.below(1000), 1 + random.below(1000)),
             breaks_once: random.percent(4),
             reasons: random.percent(10),
             finishes_unseen: random.percent(40),
             pace: Duration::from_millis(random.below(16)),
             first: Duration::from_millis(random.below(40)),
+            stalls_at: random.percent(10).then(|| random.index(deltas.len() + 1)),
+            deltas,
+            hostile,
         }
     }
 
@@ -81,7 +97,8 @@ impl Script {
         self.deltas.concat()
     }
 
-    fn reply(&self, again: bool, hurry: bool) -> Reply {
+    /// `slow`: it takes its time, and where it stalls it waits for this.
+    fn reply(&self, again: bool, slow: Option<Gate>) -> Reply {
         if self.ending == Ending::Refused {
             return Reply::status(400, json!({"error": {"message": "no", "code": "no"}}));
         }
@@ -93,8 +110,11 @@ impl Script {
         if self.finishes_unseen {
             reply = reply.finish_unseen();
         }
-        if !hurry {
+        if let Some(gate) = slow {
             reply = reply.pace(self.pace).first_token_after(self.first);
+            if let Some(delta) = self.stalls_at {
+                reply = reply.hold_at(BEFORE_DELTAS + delta, gate);
+            }
         }
         if self.breaks_once && !again {
             return reply.disconnect_at(2);
@@ -109,11 +129,25 @@ impl Script {
     }
 }
 
+/// Events of a stream that come before its first delta.
+const BEFORE_DELTAS: usize = 4;
+
+/// One request for an answer.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// In microseconds since 1970.
+    pub at: i64,
+    /// The key that it came with, which tells the process.
+    pub key: String,
+}
+
 #[derive(Debug, Default)]
 struct Asked {
-    /// When each question was asked, in microseconds since 1970.
-    times: Mutex<HashMap<String, Vec<i64>>>,
-    hurry: AtomicBool,
+    calls: Mutex<HashMap<String, Vec<Call>>>,
+    /// What slow answers wait for; none while it answers as fast as it can.
+    slow: Mutex<Option<Gate>>,
+    /// Answers and deletions that waited.
+    stalls: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -132,23 +166,45 @@ impl Provider {
         Self { fake, asked }
     }
 
-    /// Answers as fast as it can, or takes its time.
+    /// Answers as fast as it can, also whoever waits, or takes its time.
     pub fn hurry(&self, hurry: bool) {
-        self.asked.hurry.store(hurry, Ordering::SeqCst);
+        let mut slow = self.asked.slow.lock().unwrap();
+        if hurry {
+            if let Some(gate) = slow.take() {
+                gate.open();
+            }
+        } else {
+            slow.get_or_insert_default();
+        }
     }
 
-    /// When it was asked this, in microseconds since 1970.
-    pub fn asked(&self, question: &str) -> Vec<i64> {
-        self.asked.times.lock().unwrap().get(question).cloned().unwrap_or_default()
+    /// When it was asked this, and by whom, in order.
+    pub fn calls(&self, question: &str) -> Vec<Call> {
+        self.asked.calls.lock().unwrap().get(question).cloned().unwrap_or_default()
     }
 
     pub fn requests(&self) -> usize {
-        self.asked.times.lock().unwrap().values().map(Vec::len).sum()
+        self.asked.calls.lock().unwrap().values().map(Vec::len).sum()
+    }
+
+    pub fn stalls(&self) -> usize {
+        self.asked.stalls.load(Ordering::SeqCst)
     }
 }
 
 /// Lines up the answer to a request that has just come in.
 fn prepare(fake: &FakeOpenAi, asked: &Asked, request: &Request) {
+    let slow = asked.slow.lock().unwrap().clone();
+    if request.method == "DELETE" {
+        // Some deletions hang, and come to nothing then.
+        let mut random = Random::of(&request.request_id);
+        if let Some(gate) = slow.filter(|_| random.percent(20)) {
+            let refusal = Reply::status(503, json!({"error": {"message": "not now"}}));
+            fake.intercept("DELETE", &request.path, refusal.hold_at(0, gate));
+            asked.stalls.fetch_add(1, Ordering::SeqCst);
+        }
+        return;
+    }
     if request.method != "POST" || request.path != "/v1/responses" {
         return;
     }
@@ -157,13 +213,29 @@ fn prepare(fake: &FakeOpenAi, asked: &Asked, request: &Request) {
     let held = held.and_then(|id| fake.conversation_items(id)).unwrap_or_default();
     let sent = body["input"].as_array().cloned().unwrap_or_default();
     let said = held.iter().chain(&sent).rfind(|item| item["role"] == "user");
-    let Some(question) = said.map(text_of) else { return };
-    let mut times = asked.times.lock().unwrap();
-    let times = times.entry(question.clone()).or_default();
+    // Without a word of answer a question travels with the next one.
+    let Some(question) = said.map(|item| newest(&text_of(item)).to_owned()) else { return };
+    let mut calls = asked.calls.lock().unwrap();
+    let calls = calls.entry(question.clone()).or_default();
     let script = Script::of(&question);
-    fake.reply_to(&question, script.reply(!times.is_empty(), asked.hurry.load(Ordering::SeqCst)));
+    if slow.is_some() && script.stalls_at.is_some() {
+        asked.stalls.fetch_add(1, Ordering::SeqCst);
+    }
+    // The server does nothing else between this and its answer, on its one thread.
+    fake.reply_always(script.reply(!calls.is_empty(), slow));
+    let key = request.headers.get("authorization").cloned().unwrap_or_default();
+    calls.push(Call { at: now(), key: key.trim_start_matches("Bearer ").to_owned() });
+}
+
+/// In microseconds since 1970.
+pub fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    times.push(i64::try_from(now.as_micros()).unwrap());
+    i64::try_from(now.as_micros()).unwrap()
+}
+
+/// The last of the questions in one message.
+pub fn newest(text: &str) -> &str {
+    text.rsplit("\n\n").next().unwrap_or(text)
 }
 
 /// What a message of the wire says.

@@ -30,6 +30,11 @@ impl Random {
         self.below(100) < percent
     }
 
+    /// From 0 to `most` - 1, of a list.
+    pub fn index(&mut self, most: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(most).unwrap())).unwrap()
+    }
+
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         let most = u64::try_from(from.len()).unwrap_or(u64::MAX);
         (most > 0).then(|| from.get(usize::try_from(self.below(most)).unwrap_or(0))).flatten()

@@ -18,7 +18,10 @@ pub const RULES: [(&str, &str); 17] = [
         "a message has not settled",
         "'message ' || id || ' ' || status FROM ai_engine_messages WHERE status NOT IN ('completed', 'incomplete')",
     ),
-    ("a delta is left", "'message ' || message_id FROM ai_engine_message_deltas"),
+    (
+        "a delta is left",
+        "'message ' || d.message_id FROM ai_engine_message_deltas AS d JOIN ai_engine_messages AS m ON m.id = d.message_id JOIN ai_engine_runs AS r ON r.id = m.run_id WHERE r.status <> 'failed' OR r.reason <> 'database'",
+    ),
     (
         "a call is left open",
         "'response ' || id FROM ai_engine_responses WHERE finished_at IS NULL OR status = 'in_progress'",

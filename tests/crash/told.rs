@@ -1,6 +1,6 @@
-//! What the killed processes told before they went on: lines through a pipe, which a kill cannot take back.
+//! What the processes told before they went on: lines through a pipe, which a kill cannot take back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A thread (`t12`) or chat (`c5`).
 pub type Conversation = String;
@@ -10,14 +10,16 @@ pub struct Told {
     pub conversations: BTreeMap<Conversation, Known>,
     /// By what was asked, which is never the same twice.
     pub asked: HashMap<String, Asked>,
-    /// The last hooks of runs: status.
-    pub heard: HashMap<i64, Vec<String>>,
-    /// The last hooks of messages: bytes of their text.
-    pub messages: HashMap<i64, Vec<usize>>,
+    /// The last hooks of runs: which process heard of which status.
+    pub heard: HashMap<i64, Vec<(usize, String)>>,
+    /// The last hooks of messages: their text.
+    pub messages: HashMap<i64, Vec<String>>,
+    /// What readers and hooks were shown of messages since the last check: whether for good, and the text.
+    pub shown: HashSet<(i64, bool, String)>,
     /// Conversations that were not found: another process had destroyed them, or they are lost.
     pub missing: Vec<Conversation>,
     pub errors: Vec<String>,
-    /// Everything, for a look after a failure.
+    /// Everything but what was shown, for a look after a failure.
     pub all: Vec<String>,
 }
 
@@ -28,7 +30,7 @@ pub struct Known {
     pub doomed: bool,
     /// How many runs were submitted.
     pub runs: usize,
-    /// The newest run that was acknowledged in a life that has ended, and those by the processes that live.
+    /// The newest run that was acknowledged before all were quiet, and by which process since.
     before: Option<i64>,
     newest: BTreeMap<usize, i64>,
 }
@@ -43,6 +45,7 @@ pub struct Asked {
     pub never: bool,
     /// The run, once the submit had returned.
     pub run: Option<i64>,
+    tries: usize,
     /// A run of the conversation that was acknowledged before this was asked.
     pub after: Option<i64>,
 }
@@ -50,14 +53,15 @@ pub struct Asked {
 impl Told {
     /// One line of the process of this number.
     pub fn hear(&mut self, process: usize, line: &str) {
-        self.all.push(format!("{process} {line}"));
         let fields: Vec<&str> = line.split('\t').collect();
+        if fields[0] != "shown" {
+            self.all.push(format!("{process} {line}"));
+        }
         match fields.as_slice() {
             ["conversation", id, owner] => {
                 let owner = owner.parse().unwrap();
                 self.conversations.insert((*id).to_owned(), Known { owner, ..Known::default() });
             }
-            ["told"] => {}
             ["missing", id] => self.missing.push((*id).to_owned()),
             ["destroy", id] => self.known(id).doomed = true,
             ["ask", id, question, key, noted] => {
@@ -72,8 +76,13 @@ impl Told {
                     ..Asked::default()
                 });
                 asked.never = *noted == "never";
+                asked.tries += 1;
             }
-            ["refused", question] => self.question(question).never = true,
+            // Nothing was stored now; but perhaps when it was asked before.
+            ["refused", question] => {
+                let asked = self.question(question);
+                asked.never = asked.tries == 1;
+            }
             ["ack", question, run] => {
                 let run: i64 = run.parse().unwrap();
                 let asked = self.question(question);
@@ -88,22 +97,28 @@ impl Told {
                 *newest = run.max(*newest);
             }
             ["heard", run, status] => {
-                self.heard.entry(run.parse().unwrap()).or_default().push((*status).to_owned());
+                let heard = self.heard.entry(run.parse().unwrap()).or_default();
+                heard.push((process, (*status).to_owned()));
             }
-            ["message", id, bytes] => {
-                let bytes = bytes.parse().unwrap();
-                self.messages.entry(id.parse().unwrap()).or_default().push(bytes);
+            ["message", id, text] => {
+                let text = serde_json::from_str(text).unwrap();
+                self.messages.entry(id.parse().unwrap()).or_default().push(text);
+            }
+            ["shown", id, part, text] => {
+                let text = serde_json::from_str(text).unwrap();
+                self.shown.insert((id.parse().unwrap(), *part == "whole", text));
             }
             _ => self.errors.push(format!("process {process}: {line}")),
         }
     }
 
-    /// No process of this life lives any more: what they were told came before what the next one asks.
-    pub fn life_over(&mut self) {
+    /// No process does anything: what all were told came before whatever is asked next.
+    pub fn all_quiet(&mut self) {
         for known in self.conversations.values_mut() {
             let newest = std::mem::take(&mut known.newest).into_values().max();
             known.before = known.before.max(newest);
         }
+        self.shown.clear();
     }
 
     /// Conversations to go on with, and full ones.
