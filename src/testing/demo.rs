@@ -2,7 +2,9 @@
 //!
 //! It is no model. It finds the subject of a story in the user's text and sets it into a fixed
 //! tale; the same text always gets the same answer. It repeats what was asked before, which shows
-//! that the conversation reached it.
+//! that the conversation reached it. Where a tool is offered that the question seems to be about, it calls that.
+
+use serde_json::{Map, Value, json};
 
 use super::{Reply, snapshot};
 
@@ -18,23 +20,78 @@ const NAMES: [&str; 4] = ["Mira", "Tomas", "Odile", "Jun"];
 /// How many earlier questions are recalled.
 const RECALLED: usize = 3;
 
-/// Answers the last of these user texts, or, if there is one, the tool output that came last.
-pub(super) fn answer(
-    user_texts: &[String],
-    tool_output: Option<&str>,
-    max_output_tokens: Option<u64>,
-) -> Reply {
+/// Answers the last of these user texts, or, if there is one, the tool output that came last. `request` is the body of the
+/// request.
+pub(super) fn answer(user_texts: &[String], tool_output: Option<&str>, request: &Value) -> Reply {
     let (last, earlier) = match user_texts.split_last() {
         Some((last, earlier)) => (last.as_str(), earlier),
         None => ("", user_texts),
     };
+    if tool_output.is_none()
+        && let Some(tool) = chosen_tool(request, last)
+    {
+        return Reply::deltas([""; 0]).item(call(tool, last)).without_message();
+    }
     let said = match (tool_output, subject(last)) {
         (Some(output), _) => format!("The tool answered: {}", shortened(output, 200)),
         (None, Some(subject)) => recall(earlier) + &story(&subject),
         (None, None) => recall(earlier) + &small_talk(last),
     };
     let text = format!("(demo model) {said}");
-    within(text, max_output_tokens)
+    within(text, request["max_output_tokens"].as_u64())
+}
+
+/// The tool that the request demands; else one with a word of its name in the user's text: `get_weather` is for "How is the
+/// weather?".
+fn chosen_tool<'r>(request: &'r Value, text: &str) -> Option<&'r Value> {
+    let tools = request["tools"].as_array().into_iter().flatten();
+    let mut functions = tools.filter(|tool| tool["type"] == "function");
+    let choice = &request["tool_choice"];
+    match choice.as_str() {
+        Some("none") => None,
+        Some("required") => functions.next(),
+        _ if choice["type"] == "function" => {
+            functions.find(|function| function["name"] == choice["name"])
+        }
+        _ => {
+            let text = text.to_lowercase();
+            let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).collect();
+            functions.find(|function| {
+                let name = function["name"].as_str().unwrap_or_default().to_lowercase();
+                let mut parts = name.split(['_', '-']).filter(|part| part.len() > 3);
+                parts.any(|part| words.contains(&part))
+            })
+        }
+    }
+}
+
+/// A call with as little in it as the tool's parameters demand.
+fn call(tool: &Value, text: &str) -> Value {
+    let parameters = &tool["parameters"];
+    let names = parameters["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let value = |name: &str| argument(&parameters["properties"][name], text);
+    let arguments: Map<String, Value> = names.map(|name| (name.to_owned(), value(name))).collect();
+    let name = &tool["name"];
+    json!({"type": "function_call", "name": name, "arguments": Value::Object(arguments).to_string()})
+}
+
+/// A value that a parameter's schema allows, in the simple cases.
+fn argument(schema: &Value, text: &str) -> Value {
+    if let Some(first) = schema["enum"].get(0) {
+        return first.clone();
+    }
+    let kind = match &schema["type"] {
+        Value::Array(kinds) => kinds.first().unwrap_or(&Value::Null),
+        kind => kind,
+    };
+    match kind.as_str() {
+        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        Some("boolean") => json!(true),
+        Some("array") => json!([]),
+        Some("object") => json!({}),
+        Some("null") => Value::Null,
+        _ => json!(shortened(text, 80)),
+    }
 }
 
 /// Stops at the limit, and says so.

@@ -110,9 +110,43 @@ fn item_events(index: usize, item: &Value) -> Vec<Value> {
             events.push(added(index, &begun));
             events.extend(summary_events(index, item));
         }
+        Some("message") => {
+            begun["status"] = json!("in_progress");
+            begun["content"] = json!([]);
+            events.push(added(index, &begun));
+            events.extend(content_events(index, item));
+        }
         _ => events.push(added(index, &begun)),
     }
     events.push(done(index, item));
+    events
+}
+
+/// The parts of a message, each text in one delta.
+fn content_events(index: usize, item: &Value) -> Vec<Value> {
+    let mut events = Vec::new();
+    let parts = item["content"].as_array().into_iter().flatten();
+    for (content_index, part) in parts.enumerate() {
+        let event = |kind: &str, more: Value| {
+            let mut event = json!({
+                "type": format!("response.{kind}"), "item_id": item["id"], "output_index": index,
+                "content_index": content_index,
+            });
+            if let (Some(event), Value::Object(more)) = (event.as_object_mut(), more) {
+                event.extend(more);
+            }
+            event
+        };
+        if part["type"] == "output_text" {
+            let text = &part["text"];
+            events.push(event("content_part.added", json!({"part": text_part("")})));
+            events.push(event("output_text.delta", json!({"delta": text, "logprobs": []})));
+            events.push(event("output_text.done", json!({"text": text, "logprobs": []})));
+        } else {
+            events.push(event("content_part.added", json!({"part": part})));
+        }
+        events.push(event("content_part.done", json!({"part": part})));
+    }
     events
 }
 

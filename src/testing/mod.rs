@@ -4,7 +4,9 @@
 //! Conversations APIs with real state behind them: conversations keep their items, lock while a
 //! response runs on them, pages are real pages, and a deleted thing is gone. What the "model" says
 //! is up to you: script it with [`Reply`], or script nothing and let the built-in demo model tell
-//! its story.
+//! its story. Offered a tool with a word of the question in its name (`get_weather`: "How is the
+//! weather?"), or told to use one, the demo model calls it. Unscripted, the server passes the cases
+//! that the Open Responses compliance suite sends over HTTP to `/responses`.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), ai_engine::BoxError> {

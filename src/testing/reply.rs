@@ -161,8 +161,9 @@ impl Reply {
         self
     }
 
-    /// Adds an output item (`function_call`, `reasoning`, …) before the message. A missing `id`
-    /// or `status` is filled in; the arguments of a function call arrive in two deltas.
+    /// Adds an output item (`function_call`, `reasoning`, `message`, …) before the message. A missing `id`, and the
+    /// `call_id` and `status` of a function call, are filled in. The arguments of a function call arrive in two deltas, the
+    /// text of a message in one.
     #[must_use]
     pub fn item(mut self, item: Value) -> Self {
         self.items.push(item);

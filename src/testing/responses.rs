@@ -216,12 +216,11 @@ fn choose_reply(shared: &Shared, body: &Value, context: &[Value], input: &[Value
     script.next_reply(last).unwrap_or_else(|| {
         let tool_output =
             input.last().filter(|item| item["type"] == "function_call_output").map(items::text_of);
-        let limit = body["max_output_tokens"].as_u64();
-        demo::answer(&user_texts, tool_output.as_deref(), limit).pace(script.demo_pace)
+        demo::answer(&user_texts, tool_output.as_deref(), body).pace(script.demo_pace)
     })
 }
 
-/// Scripted items need not bring an id or a status.
+/// Scripted items need not bring ids or a status.
 fn fill_in_items(mut reply: Reply, state: &mut State) -> Reply {
     for item in &mut reply.items {
         let is_call = item["type"] == "function_call";
@@ -235,6 +234,8 @@ fn fill_in_items(mut reply: Reply, state: &mut State) -> Reply {
             let id = json!(state.mint(prefix));
             fields.entry("id").or_insert(id);
             if is_call {
+                let call_id = json!(state.mint("call"));
+                fields.entry("call_id").or_insert(call_id);
                 fields.entry("status").or_insert(json!("completed"));
             }
         }

@@ -10,7 +10,7 @@ pub(super) fn begun(id: &str, request: &Value, model: &Value, conversation: Opti
         Value::Null => otherwise,
         given => given.clone(),
     };
-    let mut object = json!({
+    json!({
         "id": id,
         "object": "response",
         "created_at": unix_seconds(),
@@ -19,6 +19,7 @@ pub(super) fn begun(id: &str, request: &Value, model: &Value, conversation: Opti
         "completed_at": null,
         "conversation": conversation.map(|id| json!({"id": id})),
         "error": null,
+        "frequency_penalty": echo("frequency_penalty", json!(0.0)),
         "incomplete_details": null,
         "instructions": echo("instructions", Value::Null),
         "max_output_tokens": echo("max_output_tokens", Value::Null),
@@ -27,8 +28,12 @@ pub(super) fn begun(id: &str, request: &Value, model: &Value, conversation: Opti
         "model": model,
         "output": [],
         "parallel_tool_calls": echo("parallel_tool_calls", json!(true)),
+        "presence_penalty": echo("presence_penalty", json!(0.0)),
         "previous_response_id": echo("previous_response_id", Value::Null),
+        "prompt_cache_key": echo("prompt_cache_key", Value::Null),
+        "prompt_cache_retention": echo("prompt_cache_retention", Value::Null),
         "reasoning": echo("reasoning", json!({"effort": null, "summary": null})),
+        "safety_identifier": echo("safety_identifier", Value::Null),
         "service_tier": "default",
         "store": echo("store", json!(true)),
         "temperature": echo("temperature", json!(1.0)),
@@ -39,13 +44,8 @@ pub(super) fn begun(id: &str, request: &Value, model: &Value, conversation: Opti
         "top_p": echo("top_p", json!(1.0)),
         "truncation": echo("truncation", json!("disabled")),
         "usage": null,
-    });
-    for name in ["prompt_cache_key", "safety_identifier", "user"] {
-        if request[name].is_string() {
-            object[name] = request[name].clone();
-        }
-    }
-    object
+        "user": echo("user", Value::Null),
+    })
 }
 
 /// The tools as echoed, with the fields that the service fills in.

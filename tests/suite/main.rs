@@ -35,6 +35,7 @@ mod lifecycle;
 mod migrations;
 mod network;
 mod odd_servers;
+mod open_responses;
 mod ownership;
 mod pools;
 mod processes;

@@ -203,9 +203,11 @@ fn the_description_refuses_what_is_wrong() {
 /// The fake's deliberate differences from the description are those of the real service: what it was seen to send.
 fn as_described(mut value: Value) -> Value {
     if let Value::Object(fields) = &mut value {
-        // No usage before the end.
-        if fields.get("usage") == Some(&Value::Null) {
-            fields.remove("usage");
+        // No usage before the end, and no user where none was named.
+        for name in ["usage", "user"] {
+            if fields.get(name) == Some(&Value::Null) {
+                fields.remove(name);
+            }
         }
         // An empty page has neither a first nor a last item.
         if fields.get("object") == Some(&json!("list")) && fields["data"] == json!([]) {
@@ -284,6 +286,40 @@ async fn the_fakes_objects_follow_the_description() {
         let refused = Raw::send(&fake, method, path, body.as_ref()).await;
         assert!((400..500).contains(&refused.status), "{}", refused.body);
         description.check("ErrorResponse", &refused.json());
+    }
+}
+
+/// What the description names for a response but need not be there: `output_text` is made up by client libraries, the
+/// others concern features that a request has to ask for.
+const OPTIONAL: [&str; 4] = ["moderation", "output_text", "prompt", "prompt_cache_options"];
+
+/// Few properties of a response are required, but the service always sends nearly all.
+#[tokio::test]
+async fn the_fakes_responses_have_every_property() {
+    let Some(description) = Description::find() else {
+        return;
+    };
+    let fake = FakeOpenAi::start().await.unwrap();
+    let named = description.properties("Response");
+    let echoed = json!({
+        "prompt_cache_key": "tenant-1", "prompt_cache_retention": "24h", "safety_identifier": "user-1",
+        "presence_penalty": 0.5, "frequency_penalty": -0.5, "user": "ada",
+    });
+    for settings in [json!({}), echoed] {
+        for store in [true, false] {
+            let mut body = json!({"model": "m", "input": "Hi", "store": store});
+            body.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+            fake.reply(Reply::text("Hello."));
+            let response = Raw::send(&fake, "POST", "/responses", Some(&body)).await.json();
+            description.check("Response", &as_described(response.clone()));
+            let missing =
+                |name: &&&str| !OPTIONAL.contains(*name) && response.get(**name).is_none();
+            let missing: Vec<_> = named.iter().filter(missing).collect();
+            assert!(missing.is_empty(), "{response:#} lacks {missing:?}");
+            for (name, value) in settings.as_object().unwrap() {
+                assert_eq!(&response[name], value, "{name}");
+            }
+        }
     }
 }
 
