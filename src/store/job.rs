@@ -15,13 +15,15 @@ pub struct Job {
     /// It may be done again after it began.
     repeatable: bool,
     begun: bool,
+    /// Somebody's lock was in its way.
+    met_a_lock: bool,
 }
 
 impl Job {
     pub(crate) fn repeatable(
         work: impl FnMut(&mut dyn Session) -> Result<()> + Send + 'static,
     ) -> Self {
-        Self { work: Box::new(work), repeatable: true, begun: false }
+        Self { work: Box::new(work), repeatable: true, begun: false, met_a_lock: false }
     }
 
     pub(crate) fn once(work: impl FnOnce(&mut dyn Session) -> Result<()> + Send + 'static) -> Self {
@@ -30,7 +32,7 @@ impl Job {
             Some(work) => work(session),
             None => Err(Error::Panicked("the work was begun before".to_owned())),
         };
-        Self { work: Box::new(work), repeatable: false, begun: false }
+        Self { work: Box::new(work), repeatable: false, begun: false, met_a_lock: false }
     }
 
     pub(crate) fn run(&mut self, session: &mut dyn Session) -> Result<()> {
@@ -45,6 +47,14 @@ impl Job {
 
     pub(crate) const fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    pub(crate) const fn meet_a_lock(&mut self) {
+        self.met_a_lock = true;
+    }
+
+    pub(crate) const fn has_met_a_lock(&self) -> bool {
+        self.met_a_lock
     }
 }
 

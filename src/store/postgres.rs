@@ -22,13 +22,15 @@ use crate::error::{Error, Result};
 /// take.
 ///
 /// The engine's own transactions are `READ COMMITTED` whatever the database's default, and are repeated by themselves after
-/// a deadlock. One that meets a lock of the host's gives its connection back every half a second, so that such a lock
-/// holds up what it locks and nothing else; it is given up after 30 s.
+/// a deadlock. Those that meet a lock of the host's share a few of the connections, so that such a lock holds up what it
+/// locks and nothing else; one that has waited for 30 s fails.
 #[derive(Clone)]
 pub struct PgDatabase {
     pooled: Pooled<PgConnection>,
     connections: Arc<Semaphore>,
     for_the_host: Arc<Semaphore>,
+    /// For transactions of ours that met a lock.
+    for_waiting: Arc<Semaphore>,
 }
 
 /// Connections of a pool opened by [`PgDatabase::connect`].
@@ -84,6 +86,7 @@ impl PgDatabase {
             pooled,
             connections: Arc::new(Semaphore::new(beside_heartbeats)),
             for_the_host: Arc::new(Semaphore::new(for_the_host)),
+            for_waiting: Arc::new(Semaphore::new((beside_heartbeats / 2).max(1))),
         }
     }
 
@@ -154,9 +157,10 @@ impl Database for PgDatabase {
 impl Connections for PgDatabase {
     async fn once(&self, access: Access, job: Job) -> (Result<()>, Option<Job>) {
         let mut permits = Vec::new();
-        // First the host's: whoever waits for that must not hold a connection of the engine's.
+        // In this order: whoever waits for the first must not hold a connection.
         for (semaphore, needed) in [
             (&self.for_the_host, access.is_of_the_host()),
+            (&self.for_waiting, job.has_met_a_lock()),
             (&self.connections, access != Access::Heartbeat),
         ] {
             if needed {

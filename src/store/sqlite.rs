@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
-use diesel::sql_types::{Integer, Text};
+use diesel::sql_types::{Integer, Nullable, Text};
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use tokio::sync::Semaphore;
 
@@ -218,8 +218,8 @@ impl Connections for SqliteDatabase {
         let made_patient = Arc::clone(&impatient);
         let begin = move |conn: &mut SqliteConnection, job: &mut Job| {
             if let Some(hosts) = hosts {
-                hosts.refuse_several_databases(conn, size)?;
                 made_patient.store(make_patient(conn)?, Ordering::SeqCst);
+                hosts.refuse_several_databases(conn, size)?;
             }
             match access {
                 Access::Read => job.run(conn),
@@ -251,7 +251,9 @@ fn snapshot(conn: &mut SqliteConnection, job: &mut Job) -> Result<()> {
 #[derive(QueryableByName)]
 struct Attached {
     #[diesel(sql_type = Text)]
-    file: String,
+    name: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    file: Option<String>,
 }
 
 #[derive(QueryableByName)]
@@ -265,12 +267,12 @@ impl HostsPool {
         if size == 1 || self.is_one_database.load(Ordering::SeqCst) {
             return Ok(());
         }
-        let main =
-            "SELECT coalesce(file, '') AS file FROM pragma_database_list WHERE name = 'main'";
-        let main: Attached = diesel::sql_query(main).get_result(conn)?;
-        if main.file.is_empty() {
+        let attached: Vec<Attached> = diesel::sql_query("PRAGMA database_list").load(conn)?;
+        let main = attached.into_iter().find(|attached| attached.name == "main");
+        if main.and_then(|main| main.file).is_none_or(|file| file.is_empty()) {
             return Err(Error::Connection(format!(
-                "the pool leads to a SQLite database in memory, and may have {size} connections, each with a database of its own or at odds with the others;                  give the pool a max_size of 1, or use SqliteDatabase::in_memory()"
+                "the pool leads to a SQLite database in memory, and may have {size} connections, each with a database of its \
+                 own or at odds with the others; give the pool a max_size of 1, or use SqliteDatabase::in_memory()"
             )));
         }
         self.is_one_database.store(true, Ordering::SeqCst);
@@ -280,8 +282,8 @@ impl HostsPool {
 
 /// Has a connection wait for locks, if it would not; whether it would not.
 fn make_patient(conn: &mut SqliteConnection) -> Result<bool> {
-    let now: Timeout =
-        diesel::sql_query("SELECT timeout FROM pragma_busy_timeout").get_result(conn)?;
+    // Not a SELECT: that would read the schema, which may be locked.
+    let now: Timeout = diesel::sql_query("PRAGMA busy_timeout").get_result(conn)?;
     if now.timeout > 0 {
         return Ok(false);
     }

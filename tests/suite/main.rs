@@ -31,6 +31,7 @@ mod faults;
 mod first_version;
 mod hooks;
 mod host_transaction;
+mod hosts_databases;
 mod lifecycle;
 mod migrations;
 mod network;

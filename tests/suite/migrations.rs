@@ -18,6 +18,7 @@ on_each_database!(
     every_down_undoes_its_up,
     racing_connections_share_one_migration,
     racing_processes_share_one_migration,
+    racing_starts_run_the_hosts_migrations_and_ours,
     the_hosts_migrations_may_have_our_version_numbers,
     an_open_transaction_is_refused_and_stays_usable,
     a_newer_database_is_refused,
@@ -44,6 +45,31 @@ async fn a_second_start_finds_nothing_to_do<D: Raw>(db: D) {
     db.execute("INSERT INTO users (id, name) VALUES (1, 'Ada')");
     let versions = "SELECT count(*) FROM ai_engine_schema_migrations";
     assert_eq!(conn.number(versions), i64::try_from(bundled::<D>()).unwrap());
+}
+
+/// What the README says for processes that start together.
+async fn racing_starts_run_the_hosts_migrations_and_ours<D: Raw>(db: D) {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 1..9 {
+        write_migration(folder.path(), &format!("2026-01-0{number}"), &format!("posts_{number}"));
+    }
+    let hosts = FileBasedMigrations::from_path(folder.path()).unwrap();
+    let (url, together) = (untouched(&db), Arc::new(Barrier::new(STARTS)));
+    let starts: Vec<_> = (0..STARTS)
+        .map(|_| {
+            let (url, together, hosts) = (url.clone(), Arc::clone(&together), hosts.clone());
+            std::thread::spawn(move || {
+                let mut conn = D::Conn::establish(&url).unwrap();
+                together.wait();
+                D::migrate_the_host(&mut conn, hosts);
+                ai_engine::migrate(&mut conn)
+            })
+        })
+        .collect();
+    let counts = starts.into_iter().map(|start| start.join().unwrap());
+    one_did_the_work::<D>(counts.collect::<Result<_, _>>().unwrap());
+    let mut conn = D::Conn::establish(&url).unwrap();
+    assert!(!conn.has_pending_migration(hosts).unwrap());
 }
 
 /// The host's way to the same tables: our folder, run by Diesel.

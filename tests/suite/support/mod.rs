@@ -2,6 +2,8 @@
 
 mod database;
 mod faults;
+#[cfg(feature = "postgres")]
+mod held;
 mod host;
 mod hub;
 mod process;
@@ -11,6 +13,8 @@ mod raw;
 
 pub use database::*;
 pub use faults::*;
+#[cfg(feature = "postgres")]
+pub use held::*;
 pub use host::*;
 pub use hub::*;
 pub use process::*;

@@ -7,7 +7,7 @@ use diesel::connection::{AnsiTransactionManager, SimpleConnection};
 use diesel::migration::MigrationConnection;
 use diesel::prelude::*;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool, R2D2Connection};
-use diesel_migrations::MigrationHarness;
+use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 
 use super::{HostConnection, Sqlite, TestDatabase};
 
@@ -43,11 +43,26 @@ pub trait Raw: TestDatabase {
         work: impl FnOnce(&mut Self::Conn) -> Result<T> + Send + 'static,
     ) -> impl Future<Output = Result<T>> + Send;
 
+    /// The same with an error of the host's.
+    fn transact<T: Send + 'static, E: From<Error> + Send + 'static>(
+        database: &Self::Database,
+        work: impl FnOnce(&mut Self::Conn) -> Result<T, E> + Send + 'static,
+    ) -> impl Future<Output = Result<T, E>> + Send;
+
+    /// The engine's way for hosts to read.
+    fn read<T: Send + 'static, E: From<Error> + Send + 'static>(
+        database: &Self::Database,
+        work: impl FnOnce(&mut Self::Conn) -> Result<T, E> + Send + 'static,
+    ) -> impl Future<Output = Result<T, E>> + Send;
+
     /// A host's transaction on a connection of its own.
     fn begin<T>(
         conn: &mut Self::Conn,
         work: impl FnOnce(&mut Self::Conn) -> Result<T>,
     ) -> Result<T>;
+
+    /// The host's own migrations, as the README says for processes that start together.
+    fn migrate_the_host(conn: &mut Self::Conn, migrations: FileBasedMigrations);
 
     /// Returns once a transaction waits for another's lock, where that can be seen.
     fn until_one_waits(&self);
@@ -119,6 +134,20 @@ impl Raw for Sqlite {
         SqliteDatabase::from_pool(pool)
     }
 
+    fn transact<T: Send + 'static, E: From<Error> + Send + 'static>(
+        database: &SqliteDatabase,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,
+    ) -> impl Future<Output = Result<T, E>> + Send {
+        database.transaction(work)
+    }
+
+    fn read<T: Send + 'static, E: From<Error> + Send + 'static>(
+        database: &SqliteDatabase,
+        work: impl FnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,
+    ) -> impl Future<Output = Result<T, E>> + Send {
+        database.read(work)
+    }
+
     fn transaction<T: Send + 'static>(
         database: &SqliteDatabase,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T> + Send + 'static,
@@ -131,6 +160,12 @@ impl Raw for Sqlite {
         work: impl FnOnce(&mut SqliteConnection) -> Result<T>,
     ) -> Result<T> {
         conn.immediate_transaction::<T, Error, _>(work)
+    }
+
+    fn migrate_the_host(conn: &mut SqliteConnection, migrations: FileBasedMigrations) {
+        conn.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
+        conn.exclusive_transaction(|conn| conn.run_pending_migrations(migrations).map(|_| ()))
+            .unwrap();
     }
 
     /// SQLite's transactions wait at their beginning, unseen.
@@ -163,6 +198,20 @@ mod pg {
             PgDatabase::from_pool(pool)
         }
 
+        fn transact<T: Send + 'static, E: From<Error> + Send + 'static>(
+            database: &PgDatabase,
+            work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+        ) -> impl Future<Output = Result<T, E>> + Send {
+            database.transaction(work)
+        }
+
+        fn read<T: Send + 'static, E: From<Error> + Send + 'static>(
+            database: &PgDatabase,
+            work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+        ) -> impl Future<Output = Result<T, E>> + Send {
+            database.read(work)
+        }
+
         fn transaction<T: Send + 'static>(
             database: &PgDatabase,
             work: impl FnOnce(&mut PgConnection) -> Result<T> + Send + 'static,
@@ -175,6 +224,13 @@ mod pg {
             work: impl FnOnce(&mut PgConnection) -> Result<T>,
         ) -> Result<T> {
             Connection::transaction::<T, Error, _>(conn, work)
+        }
+
+        fn migrate_the_host(conn: &mut PgConnection, migrations: FileBasedMigrations) {
+            conn.batch_execute("SELECT pg_advisory_lock(20261125)").unwrap();
+            let result = conn.run_pending_migrations(migrations).map(|_| ());
+            conn.batch_execute("SELECT pg_advisory_unlock(20261125)").unwrap();
+            result.unwrap();
         }
 
         fn until_one_waits(&self) {

@@ -2,7 +2,6 @@
 //! PostgreSQL's; on SQLite a writer holds up every other one, for as long as the host lets it.
 #![cfg(feature = "postgres")]
 
-use std::sync::mpsc;
 use std::time::Duration;
 
 use ai_engine::testing::{Gate, Reply};
@@ -10,46 +9,6 @@ use ai_engine::{Busy, Run, RunStatus, prelude::*};
 
 use super::{beside, status};
 use crate::support::*;
-
-/// A transaction of the host's that has locked what a statement returns, until this is dropped.
-struct Held {
-    release: Option<mpsc::Sender<()>>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Held {
-    fn new(db: &Postgres, sql: String) -> Self {
-        let (release, wait) = mpsc::channel();
-        let (ready, begun) = mpsc::channel();
-        let db = db.clone();
-        let thread = std::thread::spawn(move || {
-            db.with(|conn| {
-                conn.transaction(&mut |conn| {
-                    conn.execute(&sql);
-                    ready.send(()).unwrap();
-                    let _ = wait.recv();
-                    Ok(())
-                })
-            })
-            .unwrap();
-        });
-        begun.recv().unwrap();
-        Self { release: Some(release), thread: Some(thread) }
-    }
-
-    fn runs(db: &Postgres, runs: &[Run]) -> Self {
-        let ids: Vec<String> = runs.iter().map(|run| run.id.to_string()).collect();
-        let ids = ids.join(", ");
-        Self::new(db, format!("SELECT id FROM ai_engine_runs WHERE id IN ({ids}) FOR UPDATE"))
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.release.take();
-        self.thread.take().unwrap().join().unwrap();
-    }
-}
 
 async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Postgres) -> F) {
     if let Some(db) = Postgres::fresh() {
