@@ -4,7 +4,7 @@ use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::model::{Content, Message, Messageable, Page, Role};
-use crate::run::deliver_created;
+use crate::run::{Interrupted, deliver_created, make_room};
 use crate::store::messages::{self, NewMessage};
 use crate::store::session::{Session, transaction};
 use crate::store::threads;
@@ -42,9 +42,15 @@ impl Messages<'_> {
     /// would not be known, [`Error::NotFound`](crate::Error::NotFound) when the thread or chat was deleted.
     pub async fn create(&self, role: Role, content: impl Into<Content>) -> Result<Message> {
         let (of, text) = (self.of, content.into().checked()?);
-        let message =
-            self.engine.store().write(move |session| create_in(session, of, role, &text)).await?;
+        let engine = self.engine.clone();
+        let created = self
+            .engine
+            .store()
+            .write(move |session| create_in(session, &engine, of, role, &text))
+            .await?;
         crash::point!("message.committed");
+        let (message, found_dead) = created;
+        found_dead.stop(self.engine);
         self.engine.feeds().nudge();
         deliver_created(self.engine, self.of, &message).await;
         Ok(message)
@@ -61,23 +67,25 @@ impl Messages<'_> {
         role: Role,
         content: impl Into<Content>,
     ) -> Result<Message> {
-        create_in(conn, self.of, role, &content.into().checked()?)
+        // Of a run that it ended, because its process had died, the owner hears by a sweep.
+        Ok(create_in(conn, self.engine, self.of, role, &content.into().checked()?)?.0)
     }
 }
 
 fn create_in(
     session: &mut dyn Session,
+    engine: &AiEngine,
     of: Messageable,
     role: Role,
     text: &str,
-) -> Result<Message> {
+) -> Result<(Message, Interrupted)> {
     // In a host's transaction a savepoint: a refusal takes no turn's number.
     transaction(session, |session| {
         let parent = threads::lock(session, of)?;
-        crate::run::refuse_busy(session, of)?;
+        let found_dead = make_room(session, engine, of)?;
         let new = NewMessage::local(of, None, parent.seq, 0, role, text.to_owned());
         let said = messages::insert(session, &new)?;
         crash::point!("message.committing");
-        Ok(said)
+        Ok((said, found_dead))
     })
 }

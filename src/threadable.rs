@@ -145,10 +145,9 @@ impl AssistantThreads<'_> {
     ///
     /// The database's.
     pub fn destroy_all_in(&self, conn: &mut dyn Session) -> Result<()> {
-        let mut runs = Vec::new();
         transaction(conn, |session| {
             for id in threads::ids(session, &self.owner.kind, &self.owner.id)? {
-                runs.extend(threads::destroy(session, id)?);
+                threads::destroy(session, id)?;
             }
             Ok(())
         })?;

@@ -19,7 +19,7 @@ use crate::run::{LiveRun, Stop, Verdict, verdict};
 use crate::store::deltas::{self, NewDelta};
 use crate::store::messages::{self, NewMessage};
 use crate::store::responses;
-use crate::store::runs::{self, Claim, Fence, Locked};
+use crate::store::runs::{self, Claim, Fence};
 use crate::store::session::Session;
 use crate::task::Running;
 
@@ -262,7 +262,7 @@ enum Stored {
 fn append(session: &mut dyn Session, gains: &[Gain]) -> Result<Vec<Stored>> {
     let claims: Vec<Claim> = gains.iter().map(|gain| gain.claim).collect();
     // Not waiting: a host that keeps one run locked must not hold up all others.
-    let fences = runs::fence(session, &claims, Locked::Skip)?;
+    let fences = runs::fence(session, &claims)?;
     let mut new = Vec::new();
     let mut stored = Vec::with_capacity(gains.len());
     for (gain, fence) in gains.iter().zip(fences) {

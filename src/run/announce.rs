@@ -60,9 +60,9 @@ impl Drop for Announcing {
 
 impl AiEngine {
     /// `None`: a task of this process announces the run already, or drives it, or there are too many.
-    fn take_on(&self, run: i64, most: usize) -> Option<Announcing> {
+    fn take_on(&self, run: i64) -> Option<Announcing> {
         let mut runs = self.announcements().runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if runs.len() >= most || self.registry().get(run).is_some() || !runs.insert(run) {
+        if runs.len() >= TAKEN_ON || self.registry().get(run).is_some() || !runs.insert(run) {
             return None;
         }
         Some(Announcing { engine: self.clone(), run })
@@ -74,7 +74,7 @@ impl AiEngine {
         let Some(runtime) = self.runtime().filter(|_| self.troubles().may_try(run)) else {
             return false;
         };
-        let Some(taken) = self.take_on(run, TAKEN_ON) else {
+        let Some(taken) = self.take_on(run) else {
             return false;
         };
         let mut closing = self.closing().subscribe();
@@ -87,13 +87,6 @@ impl AiEngine {
             }
         });
         true
-    }
-
-    /// Delivers the last hooks of an ended run, unless somebody does already.
-    pub(super) async fn announce_now(&self, run: i64) {
-        if let Some(taken) = self.take_on(run, usize::MAX) {
-            announce(self, taken).await;
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::error::{Error, Result, with_causes};
 use crate::model::{AssistantDefinition, Messageable, Reason, RemoteState, RunStatus};
 use crate::openai::{self, Item};
 use crate::protocol::{Call, Ended};
-use crate::store::runs::{self, Claim, Fence, Locked};
+use crate::store::runs::{self, Claim, Fence};
 use crate::store::session::Session;
 use crate::store::{items, messages, responses};
 
@@ -47,6 +47,7 @@ pub(super) async fn call(
         let broken = match once(engine, remote, live, definition, manner).await {
             Ok(ended) if is_overflow_of(&ended) && !live.state().has_output() => {
                 if shorten(live, &mut halved) {
+                    live.state().begin_again();
                     continue;
                 }
                 let outcome = Outcome::of(ended, definition.max_output_tokens);
@@ -376,7 +377,7 @@ fn note_call(
     beginning: &Beginning,
 ) -> Result<std::result::Result<(CallRow, Whole), Fence>> {
     let Beginning { claim, parent, seq, endpoint, protocol, .. } = beginning;
-    let held = runs::fence(session, &[*claim], Locked::Skip)?;
+    let held = runs::fence(session, &[*claim])?;
     if held.first() != Some(&Fence::Held { cancel: false }) {
         return Ok(Err(held.first().copied().unwrap_or(Fence::Gone)));
     }

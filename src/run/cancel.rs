@@ -76,7 +76,7 @@ impl AiEngine {
         if ended {
             crash::point!("cancel_waiting.committed");
             lanes::wake(self, run.messageable);
-            self.announce_now(run.id).await;
+            self.announce_later(run.id);
         } else {
             crash::point!("cancel_request.committed");
         }

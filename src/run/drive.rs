@@ -13,7 +13,7 @@ use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
 use crate::model::{AssistantDefinition, Reason, RemoteState, Role, Run, RunRow};
-use crate::store::runs::{self, Claim, Fence, Locked, Locking};
+use crate::store::runs::{self, Claim, Fence, Locking};
 use crate::store::{deletions, messages, workers};
 use crate::task::Guarded;
 
@@ -240,7 +240,7 @@ pub(super) async fn look_before_sending(engine: &AiEngine, live: &LiveRun) -> Re
         let (worker, lease, asked) =
             (engine.worker().to_owned(), engine.options().lease, Instant::now());
         let held = persist(engine, move |session| {
-            let held = runs::fence(session, &[claim], Locked::Skip)?.first().copied();
+            let held = runs::fence(session, &[claim])?.first().copied();
             if matches!(held, Some(Fence::Held { .. })) {
                 workers::beat(session, &worker, lease)?;
             }

@@ -13,7 +13,7 @@ use crate::store::session::Session;
 
 /// What became of the runs that were in the way.
 #[derive(Debug, Default)]
-pub(super) struct Interrupted {
+pub(crate) struct Interrupted {
     /// Driven by some process, which was asked to stop.
     asked: Vec<i64>,
     /// Ended in the same transaction: they waited for their turn, or their process had died.
@@ -77,7 +77,7 @@ impl Interrupted {
     }
 
     /// After the commit: what this process drives stops at once, and the owners of what ended hear of it.
-    pub(super) fn stop(self, engine: &AiEngine) {
+    pub(crate) fn stop(self, engine: &AiEngine) {
         engine.registry().stop(&self.asked, Stop::Cancelled);
         for run in self.ended {
             crash::point!("interrupt.committed");

@@ -14,7 +14,7 @@ use crate::store::{lines, refuse_within};
 use crate::task::Running;
 
 /// How often to look for runs that wait: one statement.
-const LOOK: Duration = Duration::from_millis(500);
+pub(super) const LOOK: Duration = Duration::from_millis(500);
 /// Waiting runs that are taken at one look: after an outage many wait, and each costs a call, memory and connections.
 const TAKEN_AT_ONCE: i64 = 8;
 /// Longest time between two looks for what dead processes left.
@@ -35,7 +35,7 @@ pub(crate) struct Upkeep {
 pub(super) struct Waiting {
     pub(super) driven: u64,
     /// Where the next look begins: what cannot be driven now must not hide what comes after it.
-    next: i64,
+    pub(super) next: i64,
 }
 
 impl AiEngine {

@@ -127,7 +127,11 @@ async fn drive_all(engine: &AiEngine, of: Messageable, first: Option<Driving>) {
     let mut next = first;
     let mut locked = LOCKED.0;
     loop {
-        match step(engine, of, next.take()).await {
+        let stepped = step(engine, of, next.take()).await;
+        if stepped.is_ok() {
+            engine.troubles().passed(of);
+        }
+        match stepped {
             Ok(Step::Again) => locked = LOCKED.0,
             Ok(Step::Locked(driving)) => {
                 next = Some(driving);

@@ -44,6 +44,7 @@ pub(crate) use conversation::create_conversation;
 
 pub(crate) use announce::Announcements;
 pub(crate) use feeds::Feeds;
+pub(crate) use interrupt::Interrupted;
 pub(crate) use keep::Upkeep;
 pub(crate) use lanes::Lanes;
 pub(crate) use lease::Lease;
@@ -53,5 +54,5 @@ pub(crate) use owner::deliver_created;
 pub(crate) use persist::{Verdict, verdict};
 pub(crate) use registry::Registry;
 pub(crate) use request::Who;
-pub(crate) use submit::refuse_busy;
+pub(crate) use submit::make_room;
 pub(crate) use troubles::Troubles;

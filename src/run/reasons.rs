@@ -79,7 +79,7 @@ pub(super) fn of_error(error: &Error) -> Reason {
         Error::TooLarge { .. } => Reason::TooLarge,
         Error::Malformed { .. } => Reason::Malformed,
         Error::Configuration { .. } => Reason::Configuration,
-        _ => Reason::ProviderError,
+        Error::Invalid { .. } => Reason::InvalidRequest,
     }
 }
 
@@ -113,6 +113,7 @@ fn of_api_error(api: &ApiError) -> Reason {
         401 => Reason::InvalidApiKey,
         403 => Reason::PermissionDenied,
         404 | 405 if api.is_about_the_path() => Reason::UnknownPath,
+        408 => Reason::Timeout,
         429 => Reason::RateLimitExceeded,
         500.. => Reason::ServerError,
         _ => match words.into_iter().flatten().next() {

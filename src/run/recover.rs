@@ -1,5 +1,6 @@
 //! Taking up what a dead process left: in the database alone. Hooks and the provider are called beside it.
 
+use super::keep::LOOK;
 use super::lanes;
 use super::persist::{Verdict, verdict};
 use super::stored::{self, Keep};
@@ -25,7 +26,7 @@ pub struct Recovered {
     pub settled: u64,
     /// Runs whose process died before anything of the answer was stored, and that are asked again ([`Recovery::Retry`]).
     pub retried: u64,
-    /// Threads and chats with a queued run that nobody drove; this engine begins to. One look takes eight of them.
+    /// Threads and chats with a queued run that nobody drove; this engine begins to. Eight at first, the others after them.
     pub driven: u64,
     /// Ended runs whose last hooks had not been delivered; this engine delivers them, in the background.
     pub announced: u64,
@@ -37,8 +38,8 @@ impl AiEngine {
     /// Runs in progress whose lease has ended are settled as `incomplete`, reason `interrupted`, with the text that was
     /// stored, or asked again as [`EngineBuilder::recovery`](crate::EngineBuilder::recovery) says. Beside that, in the
     /// background, queued runs are driven, last hooks that were not delivered are, and remote deletions still open are
-    /// tried: this call waits neither for hooks nor for the provider. It takes a few of each kind; what is more is left to the next
-    /// call, or to a started engine. Runs are driven, and last hooks delivered, for owners whose loader the builder was given.
+    /// tried: this call waits neither for hooks nor for the provider. Runs that wait are taken a few at a time; of last hooks
+    /// what is more than 64 is left to the next call, or to a started engine. Runs are driven, and last hooks delivered, for owners whose loader the builder was given.
     ///
     /// A process that died less than one lease ago (30 s unless set) still holds its runs: they are looked after by a
     /// second look in the background, one lease later.
@@ -80,7 +81,9 @@ impl AiEngine {
                 None => break,
             }
         }
-        recovered.driven = self.look_for_waiting(0).await?.driven;
+        let waiting = self.look_for_waiting(0).await?;
+        recovered.driven = waiting.driven;
+        self.look_on_for_waiting(waiting.next);
         recovered.announced = self.announce_abandoned().await?;
         self.work_outbox();
         passing.map_or(Ok(recovered), Err)
@@ -186,6 +189,26 @@ impl AiEngine {
                     error = with_causes(&error),
                     "could not look for runs of a dead process"
                 );
+            }
+        });
+    }
+
+    /// Has what waits behind the run `after` driven, a few at a time, unless that is done anyway.
+    fn look_on_for_waiting(&self, mut after: i64) {
+        if after == 0 || self.is_kept() {
+            return;
+        }
+        let engine = self.clone();
+        tokio::spawn(async move {
+            while after != 0 {
+                tokio::time::sleep(LOOK).await;
+                match engine.look_for_waiting(after).await {
+                    Ok(waiting) => after = waiting.next,
+                    Err(error) => {
+                        let error = with_causes(&error);
+                        tracing::warn!(error, "could not look for runs that wait");
+                    }
+                }
             }
         });
     }

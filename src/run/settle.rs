@@ -22,7 +22,7 @@ use crate::store::deltas;
 use crate::store::items::{self, NewItem};
 use crate::store::messages::{self, NewMessage, SettledMessage};
 use crate::store::responses::{self, EndedCall};
-use crate::store::runs::{self, Claim, End, Fence, Locked};
+use crate::store::runs::{self, Claim, End, Fence};
 use crate::store::session::Session;
 
 /// All that the end of a run writes.
@@ -133,7 +133,7 @@ async fn with_less(
     for keep in [Keep::InPlace, Keep::RunOnly] {
         let end = End::failed_in_the_database(with_causes(refusal));
         let ended = engine.store().write(move |session| {
-            match runs::fence(session, &[claim], Locked::Skip)?.first() {
+            match runs::fence(session, &[claim])?.first() {
                 Some(Fence::Held { .. }) => {}
                 Some(fence) => return Ok(Err(*fence)),
                 None => return Ok(Err(Fence::Gone)),
@@ -225,7 +225,7 @@ fn ended_call(
 type Written = std::result::Result<(Run, Vec<Message>), Fence>;
 
 fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
-    match runs::fence(session, &[plan.claim], Locked::Skip)?.first() {
+    match runs::fence(session, &[plan.claim])?.first() {
         Some(Fence::Held { .. }) => {}
         Some(Fence::Lost) if let Some(written) = written_already(session, plan)? => {
             return Ok(Ok(written));

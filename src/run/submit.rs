@@ -180,7 +180,11 @@ fn new_run(
 }
 
 /// Refuses while a run is active; but one whose process has died is ended first.
-fn make_room(session: &mut dyn Session, engine: &AiEngine, on: Messageable) -> Result<Interrupted> {
+pub(crate) fn make_room(
+    session: &mut dyn Session,
+    engine: &AiEngine,
+    on: Messageable,
+) -> Result<Interrupted> {
     if runs::active(session, on)?.is_none() {
         return Ok(Interrupted::default());
     }
@@ -190,7 +194,7 @@ fn make_room(session: &mut dyn Session, engine: &AiEngine, on: Messageable) -> R
 }
 
 /// One run at a time: its messages must stay together and in order.
-pub(crate) fn refuse_busy(session: &mut dyn Session, on: Messageable) -> Result<()> {
+fn refuse_busy(session: &mut dyn Session, on: Messageable) -> Result<()> {
     match runs::active(session, on)? {
         Some(run_id) => Err(Error::Busy { run_id, on }),
         None => Ok(()),

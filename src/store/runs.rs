@@ -245,27 +245,14 @@ pub(crate) enum Fence {
     Lost,
     /// The run was deleted.
     Gone,
-    /// Somebody else has the row locked ([`Locked::Skip`]).
+    /// Somebody else has the row locked.
     Locked,
 }
 
-/// What to do about a row that somebody else has locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Locked {
-    /// Wait for it.
-    Wait,
-    /// Go on without it.
-    Skip,
-}
-
-/// Locks the rows of these claims until the transaction ends and says what each is worth.
+/// Locks the rows of these claims until the transaction ends and says what each is worth. It waits for no lock.
 ///
 /// Testing with EXISTS would not fence on PostgreSQL: the row could change between test and commit.
-pub(crate) fn fence(
-    session: &mut dyn Session,
-    claims: &[Claim],
-    locked: Locked,
-) -> Result<Vec<Fence>> {
+pub(crate) fn fence(session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<Fence>> {
     type Row = (i64, (i64, RunStatus, Option<i64>));
     let mut rows: HashMap<i64, (i64, RunStatus, Option<i64>)> =
         HashMap::with_capacity(claims.len());
@@ -280,16 +267,12 @@ pub(crate) fn fence(
             #[cfg(feature = "sqlite")]
             Conn::Sqlite(conn) => select.load::<Row>(conn)?,
             #[cfg(feature = "postgres")]
-            Conn::Pg(conn) if locked == Locked::Skip => {
-                select.for_no_key_update().skip_locked().load::<Row>(conn)?
-            }
-            #[cfg(feature = "postgres")]
-            Conn::Pg(conn) => select.for_no_key_update().load::<Row>(conn)?,
+            Conn::Pg(conn) => select.for_no_key_update().skip_locked().load::<Row>(conn)?,
         });
     }
     let missing: Vec<i64> =
         claims.iter().map(|claim| claim.run_id).filter(|id| !rows.contains_key(id)).collect();
-    let there: Vec<i64> = if missing.is_empty() || locked == Locked::Wait {
+    let there: Vec<i64> = if missing.is_empty() {
         Vec::new()
     } else {
         on!(session, |conn| runs::ai_engine_runs
