@@ -117,6 +117,7 @@ mod points {
         Some((name.to_owned(), AtomicU64::new(time)))
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the thread is to be held up")]
     pub(crate) fn pass(name: &str) {
         if is_time(DIE_AT.get_or_init(|| at("AI_ENGINE_CRASH_AT")), name) {
             std::process::abort();
