@@ -2,7 +2,8 @@
 //!
 //! Without the feature `testing` they are not there. With it, a process that was started with `AI_ENGINE_CRASH_AT` set to
 //! a point's name dies there, as abruptly as by `kill -9`: no destructor runs, no transaction is ended. `name:3` is the
-//! third time that the point is passed.
+//! third time that the point is passed. With `AI_ENGINE_SLEEP_AT` set likewise, the thread that passes there sleeps for four
+//! seconds, and on a runtime of one thread all of the engine with it.
 
 #[cfg(feature = "testing")]
 pub use points::POINTS;
@@ -28,6 +29,7 @@ pub(crate) use point;
 mod points {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     /// All points. `committing` is the end of a write transaction, before its COMMIT; `committed` comes right after it.
     pub const POINTS: &[&str] = &[
@@ -100,26 +102,39 @@ mod points {
         "deletion_failure.committed",
     ];
 
-    /// Where to die, and how often to pass there before.
-    static AT: OnceLock<Option<(String, AtomicU64)>> = OnceLock::new();
+    /// A point, and how often to pass there before.
+    type At = Option<(String, AtomicU64)>;
 
-    fn at() -> Option<(String, AtomicU64)> {
-        let wanted = std::env::var("AI_ENGINE_CRASH_AT").ok()?;
+    static DIE_AT: OnceLock<At> = OnceLock::new();
+    static SLEEP_AT: OnceLock<At> = OnceLock::new();
+    /// Longer than the leases of processes that sleep in tests.
+    const SLEEP: Duration = Duration::from_secs(4);
+
+    fn at(variable: &str) -> At {
+        let wanted = std::env::var(variable).ok()?;
         let (name, time) = wanted.split_once(':').unwrap_or((&wanted, "1"));
         let time: u64 = time.parse().unwrap_or(1);
-        Some((name.to_owned(), AtomicU64::new(time.saturating_sub(1))))
+        Some((name.to_owned(), AtomicU64::new(time)))
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the thread is to be held up")]
     pub(crate) fn pass(name: &str) {
-        let Some((_, left)) = AT.get_or_init(at).as_ref().filter(|(wanted, _)| wanted == name)
-        else {
-            return;
+        if is_time(DIE_AT.get_or_init(|| at("AI_ENGINE_CRASH_AT")), name) {
+            std::process::abort();
+        }
+        if is_time(SLEEP_AT.get_or_init(|| at("AI_ENGINE_SLEEP_AT")), name) {
+            std::thread::sleep(SLEEP);
+        }
+    }
+
+    /// Once, at the time that is wanted.
+    fn is_time(at: &At, name: &str) -> bool {
+        let Some((_, left)) = at.as_ref().filter(|(wanted, _)| wanted == name) else {
+            return false;
         };
         let passed =
             left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if passed.is_err() {
-            std::process::abort();
-        }
+        passed == Ok(1)
     }
 
     pub(crate) const fn is_listed(name: &str) -> bool {

@@ -139,8 +139,7 @@ async fn life(
             return Ok(not_ours(live, Stop::Gone));
         }
         Err(stop) => {
-            // It may stand in the line for the database. Nobody polls it any more, so all who come after it, the end of this
-            // run first, would wait for ever.
+            // What nobody polls any more must hold nothing that the end of this run waits for.
             drop(answering);
             match stop {
                 Stop::Cancelled => Outcome::cancelled(),

@@ -227,3 +227,18 @@ fn first_of(session: &mut dyn Session, engine: &AiEngine, of: Messageable) -> Re
         _ => Look::Nothing,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_was_woken_looks_once_more_before_it_ends() {
+        let (lanes, of) = (Lanes::default(), Messageable::AssistantThread(1));
+        lanes.lock().insert(of, Lane { number: 0, woken: true });
+        assert!(!lanes.fall_asleep(of), "the wake-up is lost");
+        assert!(lanes.lock().contains_key(&of));
+        assert!(lanes.fall_asleep(of));
+        assert!(!lanes.lock().contains_key(&of), "the next one could not begin");
+    }
+}

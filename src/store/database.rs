@@ -16,6 +16,7 @@ use super::again::Again;
 use super::job::{self, Job};
 use super::session::Session;
 use crate::error::{Error, Result};
+use crate::task::Guarded;
 
 /// A database the engine can live in: [`SqliteDatabase`](crate::SqliteDatabase) or
 /// `PgDatabase`.
@@ -257,6 +258,18 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// What comes of a job that stands in line for a connection, in a task of its own until this is dropped. A permit is given to
+/// whoever is next, and kept for it: if that were a future that nobody polls (the stream of a reader that does something else
+/// meanwhile), all behind it would wait for ever.
+pub(crate) async fn in_line(
+    job: impl Future<Output = (Result<()>, Option<Job>)> + Send + 'static,
+) -> (Result<()>, Option<Job>) {
+    match Guarded::spawn(job).ended().await {
+        Ok(done) => done,
+        Err(error) => (Err(Error::Panicked(error.to_string())), None),
+    }
 }
 
 /// Waits for `semaphore`; it is never closed.

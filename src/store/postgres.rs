@@ -10,7 +10,7 @@ use diesel::{Connection, PgConnection};
 use tokio::sync::Semaphore;
 
 use super::again::LOCK_TIMEOUT;
-use super::database::{Access, Connections, Database, Pooled, host_work, permit};
+use super::database::{Access, Connections, Database, Pooled, host_work, in_line, permit};
 use super::job::Job;
 use super::session::{Conn, Session, within};
 use crate::error::{Error, Result};
@@ -156,6 +156,14 @@ impl Database for PgDatabase {
 #[async_trait]
 impl Connections for PgDatabase {
     async fn once(&self, access: Access, job: Job) -> (Result<()>, Option<Job>) {
+        let this = self.clone();
+        in_line(async move { this.in_turn(access, job).await }).await
+    }
+}
+
+impl PgDatabase {
+    /// Does the job when it is its turn.
+    async fn in_turn(&self, access: Access, job: Job) -> (Result<()>, Option<Job>) {
         let mut permits = Vec::new();
         // In this order: whoever waits for the first must not hold a connection.
         for (semaphore, needed) in [

@@ -12,7 +12,7 @@ use diesel::sql_types::{Integer, Nullable, Text};
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use tokio::sync::Semaphore;
 
-use super::database::{Access, Connections, Database, Pooled, host_work, permit};
+use super::database::{Access, Connections, Database, Pooled, host_work, in_line, permit};
 use super::job::Job;
 use super::session::{Conn, Session, transaction, within};
 use super::sqlite_url::{MEMORY, Target};
@@ -197,6 +197,14 @@ impl Database for SqliteDatabase {
 #[async_trait]
 impl Connections for SqliteDatabase {
     async fn once(&self, access: Access, job: Job) -> (Result<()>, Option<Job>) {
+        let this = self.clone();
+        in_line(async move { this.in_turn(access, job).await }).await
+    }
+}
+
+impl SqliteDatabase {
+    /// Does the job when it is its turn.
+    async fn in_turn(&self, access: Access, job: Job) -> (Result<()>, Option<Job>) {
         let writes = !matches!(access, Access::Read | Access::HostRead);
         let mut permits = Vec::new();
         // In this order: whoever waits must not hold what is needed for it to go on.

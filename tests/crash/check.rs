@@ -54,6 +54,7 @@ pub fn check(
         answer(run, &mut broken);
         hooks(run, told, &mut broken);
         calls(run, provider, ended, &mut broken);
+        stored_in_time(run, provider, ended, &mut broken);
     }
     announced_once(told, ended, &mut broken);
     shown(&runs, told, &mut broken);
@@ -240,6 +241,32 @@ fn calls(run: &Run, provider: &Provider, ended: &HashMap<String, i64>, broken: &
                 second.key
             ));
         }
+    }
+}
+
+/// How long text may wait to be stored, in microseconds: a flush comes every 250 ms, behind a lock of the host's.
+const STORED_WITHIN: i64 = 4_000_000;
+
+/// What was said long before a process was killed is stored, whatever else the process could not store.
+fn stored_in_time(
+    run: &Run,
+    provider: &Provider,
+    ended: &HashMap<String, i64>,
+    broken: &mut Vec<String>,
+) {
+    let Some(question) = run.asked.first().filter(|_| run.reason == "interrupted") else { return };
+    let (script, calls) = (Script::of(question), provider.calls(question));
+    let ([call], Some(said), None) = (calls.as_slice(), script.before_stall(), script.hostile)
+    else {
+        return;
+    };
+    let lived = ended.get(&call.key).map_or(0, |end| end - call.at);
+    let stored = run.said.first().map_or("", |said| &said.2);
+    if call.slow && lived > STORED_WITHIN && !said.trim().is_empty() && !stored.starts_with(&said) {
+        broken.push(format!(
+            "run {} was called {lived} µs before its process ended and said {said:?}, stored is {stored:?}",
+            run.id
+        ));
     }
 }
 

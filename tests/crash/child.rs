@@ -333,6 +333,10 @@ impl<D: HostDatabase> App<D> {
         self.does(format!("submit {question} to {} in a transaction", place.name()));
         match self.database.submit_with_note(question.clone(), commit, submit).await {
             Ok(run) => tell(&format!("ack\t{question}\t{}", run.id)),
+            // A transaction of the host's is the host's to make again.
+            Err(error) if format!("{error:?}").contains("deadlock") => {
+                tell(&format!("refused\t{question}"));
+            }
             Err(error) => refused(&question, error),
         }
     }

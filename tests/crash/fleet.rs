@@ -133,7 +133,7 @@ impl Fleet {
         let Some(process) = self.processes.get_mut(&number) else { return };
         process.leaving = true;
         let _ = process.child.kill();
-        self.until_ended(number, told, Duration::from_secs(60));
+        self.until_ended(number, told, Duration::from_mins(1));
         if let Some(mut process) = self.processes.remove(&number) {
             let _ = process.child.wait();
         }

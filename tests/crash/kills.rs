@@ -17,6 +17,9 @@ use crate::told::Told;
 /// How long it may take until nothing is left to do, with all that waits driven to its end.
 const QUIET_WITHIN: Duration = Duration::from_secs(40);
 
+/// A long time between two kills, in milliseconds.
+const LONG: u64 = 4_500;
+
 /// Kills so often; whether nothing broke.
 pub fn kill(place: Place, count: u64, seed: u64) -> bool {
     println!("{count} kills, CRASH_SEED={seed}, {}", place.url);
@@ -144,6 +147,8 @@ impl World {
         let (time, stop) = match random.below(10) {
             0..2 => (random.below(60), None),
             2..5 => (random.below(300), None),
+            // Long enough for all that was streamed before to be stored.
+            5 if random.percent(25) => (LONG, None),
             5..7 => (300 + random.below(500), None),
             _ => (random.below(300), random.pick(&["ask", "ack", "heard", "message", "destroy"])),
         };
@@ -189,7 +194,7 @@ impl World {
         };
         if self.random.percent(12) {
             let grace = Duration::from_millis(self.random.below(2500));
-            self.ended.insert(name(victim), now());
+            self.note_end(victim);
             let worker = self.fleet.worker(victim);
             self.killed += u64::from(self.fleet.dismiss(victim, &mut self.told, grace));
             self.dismissed += 1;
@@ -218,7 +223,7 @@ impl World {
         }
         let Some(sleeper) = self.random.pick(&living).copied() else { return };
         if self.fleet.get(sleeper).is_some_and(|process| process.setting.history == "local") {
-            self.ended.insert(name(sleeper), now());
+            self.note_end(sleeper);
             let worker = self.fleet.worker(sleeper);
             self.end_lease(&worker);
             self.asleep += 1;
@@ -228,13 +233,20 @@ impl World {
     /// Kills it. Mostly its lease ends at once, or the test would take a lease a kill.
     fn kill(&mut self, process: usize) {
         let worker = self.fleet.worker(process);
-        self.ended.insert(name(process), now());
+        self.note_end(process);
         self.fleet.kill(process, &mut self.told);
         self.killed += 1;
         if self.random.percent(95) {
             self.dead.push(worker);
         }
         self.end_leases();
+    }
+
+    /// The first time counts: a process whose lease was ended may be killed later.
+    fn note_end(&mut self, process: usize) {
+        let at = now();
+        self.ended.entry(name(process)).or_insert(at);
+        self.told.all.push(format!("{process} is over at {at}"));
     }
 
     fn end_leases(&mut self) {

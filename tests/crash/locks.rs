@@ -31,6 +31,10 @@ pub struct Locks {
 }
 
 impl Locks {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a thread of its own, which holds locks for some time"
+    )]
     pub fn start(mut conn: Conn, seed: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);

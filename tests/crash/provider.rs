@@ -86,7 +86,9 @@ impl Script {
             finishes_unseen: random.percent(40),
             pace: Duration::from_millis(random.below(16)),
             first: Duration::from_millis(random.below(40)),
-            stalls_at: random.percent(10).then(|| random.index(deltas.len() + 1)),
+            stalls_at: random
+                .percent(if hostile.is_some() { 50 } else { 10 })
+                .then(|| random.index(deltas.len() + 1)),
             deltas,
             hostile,
         }
@@ -95,6 +97,12 @@ impl Script {
     /// All that it says.
     pub fn text(&self) -> String {
         self.deltas.concat()
+    }
+
+    /// What it says before it stalls, if it does.
+    pub fn before_stall(&self) -> Option<String> {
+        let deltas = self.stalls_at?.saturating_sub(if self.reasons { REASONING } else { 0 });
+        Some(self.deltas.get(..deltas)?.concat())
     }
 
     /// `slow`: it takes its time, and where it stalls it waits for this.
@@ -131,6 +139,8 @@ impl Script {
 
 /// Events of a stream that come before its first delta.
 const BEFORE_DELTAS: usize = 4;
+/// How many more they are, at most, when it reasons first.
+const REASONING: usize = 2;
 
 /// One request for an answer.
 #[derive(Debug, Clone)]
@@ -139,6 +149,8 @@ pub struct Call {
     pub at: i64,
     /// The key that it came with, which tells the process.
     pub key: String,
+    /// It was answered slowly.
+    pub slow: bool,
 }
 
 #[derive(Debug, Default)]
@@ -222,9 +234,14 @@ fn prepare(fake: &FakeOpenAi, asked: &Asked, request: &Request) {
         asked.stalls.fetch_add(1, Ordering::SeqCst);
     }
     // The server does nothing else between this and its answer, on its one thread.
+    let is_slow = slow.is_some();
     fake.reply_always(script.reply(!calls.is_empty(), slow));
     let key = request.headers.get("authorization").cloned().unwrap_or_default();
-    calls.push(Call { at: now(), key: key.trim_start_matches("Bearer ").to_owned() });
+    calls.push(Call {
+        at: now(),
+        key: key.trim_start_matches("Bearer ").to_owned(),
+        slow: is_slow,
+    });
 }
 
 /// In microseconds since 1970.

@@ -5,6 +5,7 @@ mod closing;
 mod deploy;
 mod locks;
 mod refusals;
+mod stopping;
 
 use ai_engine::testing::{Gate, Reply};
 use ai_engine::{AiEngine, AssistantThread, Run, prelude::*};

@@ -10,11 +10,23 @@ use crate::support::*;
 on_each_database!(
     a_stopped_process_that_wakes_up_to_more_text_changes_nothing,
     a_stopped_process_that_wakes_up_to_the_end_changes_nothing,
+    a_process_that_slept_before_it_asked_does_not_ask,
 );
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the process that is stopped in the tests here"]
 async fn the_process_that_sleeps() {
+    ask_and_say().await;
+}
+
+/// All of it sleeps where one thread does.
+#[tokio::test]
+#[ignore = "the process that falls asleep in the tests here"]
+async fn the_process_that_falls_asleep() {
+    ask_and_say().await;
+}
+
+async fn ask_and_say() {
     in_time(async {
         let hub = Hub::default();
         let engine = engine_of_this_process(&hub);
@@ -68,6 +80,26 @@ async fn wakes_up_to<D: TestDatabase>(db: D, goes_on: impl Fn(Reply) -> Reply) {
     assert_eq!(all_rows(&host.db), before);
     let run = thread.runs(&host.engine, ai_engine::Page::default()).await.unwrap().remove(0);
     assert_eq!(run.status, RunStatus::Incomplete);
+}
+
+/// G13: between the note of a call and the call itself.
+async fn a_process_that_slept_before_it_asked_does_not_ask<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let id = thread.id.to_string();
+    let settings =
+        [("CHILD_THREAD", &*id), ("CHILD_LEASE", "1000"), ("AI_ENGINE_SLEEP_AT", "call.committed")];
+    let test = "processes::stopped::the_process_that_falls_asleep";
+    let mut sleeper = Process::start(&host, test, &settings);
+    let mut settled = 0;
+    while settled == 0 {
+        settled = host.engine.recover().await.unwrap().settled;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let heard = sleeper.hear();
+    assert!(sleeper.ended().success());
+    assert_eq!(heard.as_deref(), Some("incomplete \"\""));
+    assert_eq!(host.fake.requests().len(), 0, "it asked for a run that was another's");
 }
 
 /// All rows of our tables but the workers': a process that wakes up may say that it lives, which holds no run.

@@ -146,3 +146,38 @@ async fn a_question_during_a_slow_commit_of_the_end_is_answered() {
     })
     .await;
 }
+
+/// G13: a transaction of ours and one of the host's wait for each other; ours gives way, and is made again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_submit_that_gives_way_to_a_hosts_transaction_is_made_again() {
+    on_postgres(|db| async {
+        let host = Host::new(db).await;
+        let thread = host.thread().await;
+        host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+        let (locked, is_locked) = mpsc::channel();
+        let db = host.db.clone();
+        let hosts = std::thread::spawn(move || {
+            db.with(|conn| {
+                // So it is ours that gives way.
+                conn.execute("SET deadlock_timeout = '1min'");
+                conn.transaction(&mut |conn| {
+                    conn.execute("SELECT id FROM ai_engine_assistants FOR UPDATE");
+                    locked.send(()).unwrap();
+                    let waits = "SELECT count(*) FROM pg_stat_activity \
+                         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+                    while conn.number(waits) == 0 {
+                        std::thread::yield_now();
+                    }
+                    conn.execute("SELECT id FROM ai_engine_assistant_threads FOR UPDATE");
+                    Ok(())
+                })
+            })
+            .unwrap();
+        });
+        tokio::task::block_in_place(|| is_locked.recv().unwrap());
+        let answer = host.teller.ai_engine_run(&host.engine, &thread, "And then?").await.unwrap();
+        assert_eq!(answer.run.status, RunStatus::Completed);
+        hosts.join().unwrap();
+    })
+    .await;
+}
