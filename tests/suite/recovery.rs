@@ -1,5 +1,7 @@
 //! G2, G3, G5: what a killed process leaves, and what recovery makes of it. Processes are really killed.
 
+use std::time::Duration;
+
 use std::process::{Child, Command, Stdio};
 
 use ai_engine::testing::{Gate, Reply};
@@ -20,6 +22,8 @@ on_each_database!(
     a_run_this_process_gave_up_is_recovered_by_it,
     hooks_that_cannot_be_loaded_stay_to_be_delivered,
     a_cancelled_queued_run_is_announced,
+    a_cancellation_waits_for_no_hook,
+    all_that_waits_is_driven_a_few_at_a_time,
     an_answer_the_provider_finished_after_the_kill_is_not_sent_again,
 );
 
@@ -106,7 +110,7 @@ const END_LEASES: &str = "UPDATE ai_engine_workers SET lease_ends_at = 0";
 /// Waits for the other process's writes by asking the database; nothing else can tell.
 async fn until_stored<D: TestDatabase>(host: &Host<D>, text: &str) {
     while host.db.texts(STORED) != [text] {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -156,7 +160,7 @@ async fn a_run_whose_lease_holds_is_left_alone<D: TestDatabase>(db: D) {
 }
 
 async fn a_quick_restart_looks_a_second_time<D: TestDatabase>(db: D) {
-    let host = Host::with(db, |builder| builder.lease(std::time::Duration::from_secs(1))).await;
+    let host = Host::with(db, |builder| builder.lease(Duration::from_secs(1))).await;
     let thread = host.thread().await;
     let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     // Another process drove it and died just now: its lease still holds.
@@ -204,7 +208,7 @@ async fn a_kill_between_the_end_and_its_hooks_loses_none<D: TestDatabase>(db: D)
     let mut process = another_process(&host, thread.id);
     host.hub.behave(Manner::Listen);
     while host.db.texts("SELECT status AS line FROM ai_engine_runs") != ["completed"] {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     process.kill();
     assert_eq!(host.db.number("SELECT count(announced_at) FROM ai_engine_runs"), 0);
@@ -276,8 +280,34 @@ async fn a_cancelled_queued_run_is_announced<D: TestDatabase>(db: D) {
     let thread = host.thread().await;
     let run = submit_undriven(&host, &thread);
     assert_eq!(run.cancel(&host.engine).await.unwrap().status, RunStatus::Cancelled);
+    until_announced(&host.db).await;
     assert_eq!(host.hub.story(), ["run cancelled"]);
     assert_eq!(host.engine.recover().await.unwrap(), ai_engine::Recovered::default());
+}
+
+/// Whoever presses stop does not wait for what others do about it.
+async fn a_cancellation_waits_for_no_hook<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    host.hub.behave(Manner::deed(|_, _| std::future::pending()));
+    let thread = host.thread().await;
+    let run = submit_undriven(&host, &thread);
+    let cancelled = tokio::time::timeout(Duration::from_secs(8), run.cancel(&host.engine));
+    let cancelled = cancelled.await.expect("it waits for the hook, which has 10 s").unwrap();
+    assert_eq!(cancelled.status, RunStatus::Cancelled);
+}
+
+/// More than are taken at once, by an engine that was never started.
+async fn all_that_waits_is_driven_a_few_at_a_time<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let mut runs = Vec::new();
+    for _ in 0..12 {
+        let thread = host.thread().await;
+        runs.push(submit_undriven(&host, &thread));
+    }
+    assert_eq!(host.engine.recover().await.unwrap().driven, 8);
+    for run in runs {
+        assert_eq!(host.engine.answer(run.id).await.unwrap().run.status, RunStatus::Completed);
+    }
 }
 
 /// G4's backstop: the database itself refuses.

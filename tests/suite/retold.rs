@@ -2,7 +2,7 @@
 //! is said to be held there is there.
 
 use ai_engine::testing::{Gate, Reply};
-use ai_engine::{Busy, Page, Reason, Role, RunStatus, prelude::*};
+use ai_engine::{Busy, EventKind, Page, Reason, Role, RunStatus, prelude::*};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -16,6 +16,7 @@ on_each_database!(
     roles_alternate_whatever_became_of_a_turn,
     a_history_that_is_too_long_is_shortened_for_the_turn,
     a_question_that_is_too_long_alone_says_so,
+    what_was_blank_before_an_overflow_is_not_kept,
     a_list_that_never_ends_costs_no_thread,
     a_list_that_is_missing_does_not_throw_a_living_conversation_away,
     deletions_that_do_not_take_end,
@@ -276,6 +277,31 @@ async fn a_history_that_is_too_long_is_shortened_for_the_turn<D: TestDatabase>(d
         assert!(answer.run.notes.is_empty());
         assert_eq!(bodies(&host).pop().unwrap().get("conversation").is_some(), conversing);
     }
+}
+
+/// Blanks that came before it are no part of the answer that is asked for next.
+async fn what_was_blank_before_an_overflow_is_not_kept<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    for text in ["one", "two", "three"] {
+        host.fake.reply(Reply::text("x".repeat(400)));
+        host.teller.ai_engine_run(&host.engine, &thread, text).await.unwrap();
+    }
+    let overflow = Reply::deltas(["\n", "\n"]).failed("context_length_exceeded", "It is too long.");
+    host.fake.reply(overflow);
+    host.fake.reply(Reply::deltas(["Fi", "ne."]));
+    let run = host.teller.ai_engine_run(&host.engine, &thread, "newest").submit().await.unwrap();
+    let (mut events, mut shown, mut replaced) = (run.events(&host.engine), String::new(), 0);
+    while let Some(event) = events.next().await {
+        match event.unwrap().kind {
+            EventKind::MessageAppended { text, .. } => shown.push_str(&text),
+            EventKind::MessageReplaced { .. } => replaced += 1,
+            _ => {}
+        }
+    }
+    let answer = host.engine.answer(run.id).await.unwrap();
+    assert_eq!((answer.text().as_ref(), shown.as_str(), replaced), ("Fine.", "Fine.", 0));
+    assert_eq!(answer.run.notes, ["history_windowed"]);
 }
 
 async fn a_question_that_is_too_long_alone_says_so<D: TestDatabase>(db: D) {

@@ -2,7 +2,7 @@
 //! submit or a cancellation meets it.
 
 use ai_engine::testing::Reply;
-use ai_engine::{Busy, Error, Recovery, RunStatus, prelude::*};
+use ai_engine::{Busy, Error, Recovery, Role, RunStatus, prelude::*};
 
 use super::{beside, dead, status};
 use crate::support::*;
@@ -10,6 +10,7 @@ use crate::support::*;
 on_each_database!(
     a_process_that_started_earlier_ends_what_a_killed_one_left,
     a_submit_that_meets_a_dead_run_ends_it_and_goes_on,
+    a_message_that_meets_a_dead_run_ends_it_as_well,
     a_submit_in_the_hosts_transaction_does_so_too,
     a_run_in_line_behind_a_dead_one_is_driven,
     an_interruption_ends_a_dead_run_at_once,
@@ -69,6 +70,17 @@ async fn a_submit_that_meets_a_dead_run_ends_it_and_goes_on<D: TestDatabase>(db:
     until_announced(&host.db).await;
     let heard = host.hub.of_run(lost.id);
     assert!(matches!(heard.last(), Some(Heard::Run(run)) if run.status == RunStatus::Incomplete));
+}
+
+async fn a_message_that_meets_a_dead_run_ends_it_as_well<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let run = dead(&host, &thread).await;
+    let messages = thread.messages(&host.engine);
+    let said = messages.create(Role::System, "Be brief.").await.unwrap();
+    assert_eq!(status(&host.db, run.id), "incomplete interrupted");
+    assert!(said.seq > run.seq);
+    until_announced(&host.db).await;
 }
 
 async fn a_submit_in_the_hosts_transaction_does_so_too<D: TestDatabase>(db: D) {

@@ -2,6 +2,7 @@
 //! PostgreSQL's; on SQLite a writer holds up every other one, for as long as the host lets it.
 #![cfg(feature = "postgres")]
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use ai_engine::testing::{Gate, Reply};
