@@ -19,6 +19,8 @@ on_each_database!(
     what_was_blank_before_an_overflow_is_not_kept,
     a_list_that_never_ends_costs_no_thread,
     a_list_that_is_missing_does_not_throw_a_living_conversation_away,
+    a_server_that_ignores_conversations_is_found_out,
+    a_server_that_keeps_conversations_is_asked_once,
     deletions_that_do_not_take_end,
     a_server_that_cannot_delete_closes_the_row,
     a_conversation_without_an_id_is_malformed,
@@ -363,6 +365,48 @@ async fn a_list_that_is_missing_does_not_throw_a_living_conversation_away<D: Tes
         3,
         "what may not be there is sent again"
     );
+}
+
+/// Servers that take a conversation and ignore it: the second turn would know nothing, while the rows said that it did.
+async fn a_server_that_ignores_conversations_is_found_out<D: TestDatabase>(db: D) {
+    for (status, body) in [
+        (200, page(&[], false)),
+        (200, page(&[("msg_of_somebody", "What somebody else said.")], false)),
+        (404, json!({"error": {"message": "Not Found"}})),
+        (405, json!({"detail": "Method Not Allowed"})),
+    ] {
+        let host = Host::conversing(db.another()).await;
+        let thread = host.thread().await;
+        host.fake.intercept("GET", "/items", Reply::status(status, body));
+        host.fake.reply(Reply::text("One."));
+        let answer = host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
+        assert_eq!((answer.text().as_ref(), answer.run.status), ("One.", RunStatus::Completed));
+        assert_eq!(answer.run.notes, ["conversation_ignored"], "{status}");
+        let held = "SELECT count(*) FROM ai_engine_messages WHERE remote_state <> 'absent'";
+        assert_eq!(host.db.number(held), 0, "{status}");
+        let answer = host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
+        assert!(answer.run.notes.is_empty());
+        let body = bodies(&host).pop().unwrap();
+        assert!(body.get("conversation").is_none());
+        let told = [said("user", "first"), said("assistant", "One."), said("user", "second")];
+        assert_eq!(texts(&body), told, "{status}");
+        // What was made there is not left behind.
+        until_deleted(&host.db).await;
+    }
+}
+
+/// One look, and only after the first turn: it costs each later turn nothing.
+async fn a_server_that_keeps_conversations_is_asked_once<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    for _ in 0..2 {
+        let thread = host.thread().await;
+        for text in ["first", "second"] {
+            let asked = host.teller.ai_engine_run(&host.engine, &thread, text);
+            assert!(asked.await.unwrap().run.notes.is_empty());
+        }
+    }
+    let looks = host.fake.requests().into_iter().filter(|request| request.method == "GET");
+    assert_eq!(looks.count(), 1);
 }
 
 async fn deletions_that_do_not_take_end<D: TestDatabase>(db: D) {
