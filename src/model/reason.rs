@@ -80,7 +80,7 @@ reasons! {
     Malformed => "malformed",
     /// The answer is larger than the client accepts.
     TooLarge => "too_large",
-    /// A message is longer than [`max_message_bytes`](crate::EngineBuilder::max_message_bytes).
+    /// The answer is longer than [`max_message_bytes`](crate::EngineBuilder::max_message_bytes).
     MessageTooLong => "message_too_long",
     /// The process that drove the run ended.
     Interrupted => "interrupted",

@@ -16,6 +16,8 @@ use crate::openai::{
 const MOST_PAGES: usize = 50;
 /// Most items deleted at one try; the next one goes on.
 const MOST_DELETED: usize = 1_000;
+/// Most text of finished items that is kept of a stream: as much as one event may have.
+const MOST_ITEM_BYTES: usize = 16 << 20;
 /// Most finished items that are kept of a stream.
 const MOST_ITEMS: usize = 10_000;
 /// The largest page of the items endpoint (`OpenAI`'s API description).
@@ -208,16 +210,20 @@ pub(crate) fn progress(stream: ResponseStream) -> ProgressStream {
 /// Turns stream events into progress. Lenient: what a server leaves out is made up from what it sends.
 #[derive(Debug, Default)]
 struct Reader {
-    /// Output index of each item id seen.
+    /// Output index of each item id seen, and the one behind the last.
     slots: HashMap<String, i64>,
+    behind: i64,
     /// Where text goes that says neither index nor id.
     current: i64,
     /// Text parts that came as deltas: their `done` event says nothing new.
     streamed: HashSet<(i64, u64)>,
+    /// The places of which there was text.
+    texts: HashSet<i64>,
     /// Whether the id of the call was told.
     started: bool,
     /// Items that are finished, and their places: some servers leave them out of the end.
     done: Vec<(i64, Item)>,
+    done_bytes: usize,
 }
 
 impl Reader {
@@ -245,14 +251,11 @@ impl Reader {
             StreamEventKind::OutputItemDone { output_index, item } => {
                 let slot = self.slot(item.id(), output_index);
                 let (remote_id, text) = (item.id().map(str::to_owned), item.text());
-                let is_news = item.kind() == "message"
-                    && !text.is_empty()
-                    && !self.streamed.iter().any(|(streamed, _)| *streamed == slot);
-                if self.done.len() < MOST_ITEMS {
-                    self.done.push((slot, item));
-                }
+                let is_news =
+                    item.kind() == "message" && !text.is_empty() && !self.texts.contains(&slot);
+                self.keep(slot, item);
                 if is_news {
-                    self.streamed.insert((slot, 0));
+                    self.is_new(slot, 0);
                     News::Text { slot, remote_id, delta: text }
                 } else {
                     News::Alive
@@ -261,7 +264,7 @@ impl Reader {
             StreamEventKind::OutputTextDelta { item_id, output_index, content_index, delta }
             | StreamEventKind::RefusalDelta { item_id, output_index, content_index, delta } => {
                 let slot = self.slot(item_id.as_deref(), output_index);
-                self.streamed.insert((slot, content_index.unwrap_or(0)));
+                self.is_new(slot, content_index.unwrap_or(0));
                 News::Text { slot, remote_id: item_id, delta }
             }
             StreamEventKind::OutputTextDone { item_id, output_index, content_index, text }
@@ -272,7 +275,7 @@ impl Reader {
                 refusal: text,
             } => {
                 let slot = self.slot(item_id.as_deref(), output_index);
-                if text.is_empty() || !self.streamed.insert((slot, content_index.unwrap_or(0))) {
+                if text.is_empty() || !self.is_new(slot, content_index.unwrap_or(0)) {
                     News::Alive
                 } else {
                     News::Text { slot, remote_id: item_id, delta: text }
@@ -285,6 +288,20 @@ impl Reader {
             StreamEventKind::Error(error) => return Err(Error::Api(Box::new(error))),
             _ => News::Alive,
         })
+    }
+
+    /// Whether this part of a message had no text yet; now it has.
+    fn is_new(&mut self, slot: i64, part: u64) -> bool {
+        self.texts.insert(slot);
+        self.streamed.insert((slot, part))
+    }
+
+    /// Keeps a finished item, in case that the end lacks it.
+    fn keep(&mut self, slot: i64, item: Item) {
+        self.done_bytes += item.as_value().to_string().len();
+        if self.done.len() < MOST_ITEMS && self.done_bytes <= MOST_ITEM_BYTES {
+            self.done.push((slot, item));
+        }
     }
 
     /// The end, with the items that came before it if it has none of its own.
@@ -306,11 +323,14 @@ impl Reader {
             }
             (None, Some(index)) => index,
             (Some(id), None) => {
-                let next = self.slots.values().max().map_or(self.current, |last| last + 1);
+                let next = if self.slots.is_empty() { self.current } else { self.behind };
                 *self.slots.entry(id.to_owned()).or_insert(next)
             }
             (None, None) => self.current,
         };
+        if id.is_some() {
+            self.behind = self.behind.max(self.current + 1);
+        }
         self.current
     }
 }

@@ -102,8 +102,7 @@ pub(super) async fn call(
                 }
             }
             Broken::Refused(error) | Broken::Stream(error) => return refused(&error, has_output),
-            Broken::TooLong(limit) => {
-                let error = format!("the answer is longer than max_message_bytes ({limit} bytes)");
+            Broken::TooLong(error) => {
                 let reason = Reason::MessageTooLong;
                 return Outcome::broken(reason, error, has_output, RemoteState::Unknown);
             }
@@ -266,12 +265,12 @@ async fn once(
     while let Some(progress) = stream.next().await {
         match live.apply(progress.map_err(Broken::Stream)?) {
             Applied::Silently => {}
-            Applied::Text { first, bytes } => {
+            Applied::Text { first, bytes, messages } => {
                 crash::point!("output.arrived");
                 if first {
                     engine.writer().hurry();
                 }
-                respect_limits(engine, live, bytes).await?;
+                respect_limits(engine, live, bytes, messages).await?;
             }
             Applied::Ended(ended) => {
                 crash::point!("end.arrived");
@@ -286,15 +285,24 @@ async fn once(
     }))
 }
 
+/// More messages than any answer has; each costs a row and hooks.
+const MOST_MESSAGES: usize = 10_000;
+
 /// Stops an endless answer; waits for the database when it falls behind.
 async fn respect_limits(
     engine: &AiEngine,
     live: &LiveRun,
     bytes: usize,
+    messages: usize,
 ) -> std::result::Result<(), Broken> {
     let limit = engine.options().max_message_bytes;
     if bytes > limit {
-        return Err(Broken::TooLong(limit));
+        let error = format!("the answer is longer than max_message_bytes ({limit} bytes)");
+        return Err(Broken::TooLong(error));
+    }
+    if messages > MOST_MESSAGES {
+        let error = format!("the answer has more than {MOST_MESSAGES} messages");
+        return Err(Broken::TooLong(error));
     }
     let most = engine.options().max_unflushed_bytes;
     if live.state().has_unflushed(most) {

@@ -105,8 +105,9 @@ pub(crate) enum Applied {
     Text {
         /// Of its message there is no row yet.
         first: bool,
-        /// How long the message is now, in bytes.
+        /// How much text of the run arrived, in bytes, and of how many messages.
         bytes: usize,
+        messages: usize,
     },
     /// The call ended.
     Ended(Box<Ended>),
@@ -284,14 +285,14 @@ impl State {
 
     /// Appends text that arrived; creates its message if it is the first of its slot.
     fn append(&mut self, slot: i64, remote_id: Option<String>, delta: &str) -> Applied {
-        let (first, bytes) = self.change(slot, |message| {
+        let first = self.change(slot, |message| {
             if message.remote_id.is_none() {
                 message.remote_id = remote_id;
             }
             message.text.push_str(delta);
-            (message.row.is_none(), message.text.len())
+            message.row.is_none()
         });
-        Applied::Text { first, bytes }
+        Applied::Text { first, bytes: self.arrived, messages: self.messages.len() }
     }
 
     /// Changes the message in this place, which is made if there is none.

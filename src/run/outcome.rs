@@ -85,7 +85,7 @@ pub(super) enum Broken {
     /// In the middle of the stream.
     Stream(openai::Error),
     /// The answer is over a limit of ours.
-    TooLong(usize),
+    TooLong(String),
     /// Our own database.
     Store(Error),
 }

@@ -14,6 +14,8 @@ on_each_database!(
     an_answer_cut_at_its_token_limit_is_incomplete,
     an_unreachable_provider_fails_the_run,
     a_message_over_its_limit_is_cut,
+    messages_over_the_limit_together_are_cut,
+    an_answer_of_thousands_of_messages_is_stored_whole,
     an_unanswered_call_ends_the_run_and_the_next_turn_works,
     an_answer_without_words_stores_no_message,
     nul_in_an_answer_is_replaced,
@@ -126,6 +128,42 @@ async fn a_message_over_its_limit_is_cut<D: TestDatabase>(db: D) {
     );
     assert!(answer.run.error.as_deref().unwrap().contains("max_message_bytes (8 bytes)"));
     assert_eq!(answer.text(), "123456789");
+}
+
+/// The limit is the run's: many short messages are no way around it.
+async fn messages_over_the_limit_together_are_cut<D: TestDatabase>(db: D) {
+    let host = Host::with(db, |builder| builder.max_message_bytes(8)).await;
+    let thread = host.thread().await;
+    host.fake.reply(many_messages(5, "123"));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!(answer.run.reason.as_deref(), Some("message_too_long"));
+    assert_eq!(answer.messages.len(), 3);
+}
+
+/// Each is a row with hooks: what an answer of thousands costs grows with their number, and not faster.
+async fn an_answer_of_thousands_of_messages_is_stored_whole<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    host.fake.reply(many_messages(MANY, "One."));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!(answer.run.status, RunStatus::Completed);
+    assert_eq!(answer.messages.len(), MANY);
+    host.fake.reply(many_messages(10_001, "One."));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "And now").await.unwrap();
+    assert_eq!(answer.run.reason.as_deref(), Some("message_too_long"));
+    assert!(answer.run.error.unwrap().contains("10000 messages"));
+}
+
+const MANY: usize = 2_000;
+
+fn many_messages(count: usize, text: &str) -> Reply {
+    let message = |number: usize| {
+        json!({
+            "type": "message", "id": format!("msg_{number}"), "role": "assistant", "status": "completed",
+            "content": [{"type": "output_text", "text": text, "annotations": []}],
+        })
+    };
+    (0..count).fold(Reply::text("").without_message(), |reply, number| reply.item(message(number)))
 }
 
 async fn an_unanswered_call_ends_the_run_and_the_next_turn_works<D: TestDatabase>(db: D) {
