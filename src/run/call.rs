@@ -432,12 +432,11 @@ fn absent(
     let said = messages::not_held_up_to(session, parent, seq, endpoint)?;
     let earlier: Vec<i64> = said.iter().map(|said| said.seq).filter(|said| *said < seq).collect();
     // Nothing to ask for, as a rule.
-    let answered = messages::answered(session, parent, &earlier)?;
-    let entries = history::entries(said, items::up_to(session, parent, seq)?, endpoint);
-    let done = history::answered(&entries);
-    let left = history::without_unanswered(entries, seq, |seq| {
-        answered.contains(&seq) || done.contains(&seq)
-    });
+    let mut answered = messages::answered(session, parent, &earlier)?;
+    answered.extend(items::turns_with_any(session, parent, &earlier)?);
+    let done = items::not_held_up_to(session, parent, seq, endpoint)?;
+    let entries = history::entries(said, done, endpoint);
+    let left = history::without_unanswered(entries, seq, |seq| answered.contains(&seq));
     Ok(history::lacking(left))
 }
 

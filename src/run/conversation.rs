@@ -121,12 +121,13 @@ fn known(session: &mut dyn Session, thread: i64, seq: i64, endpoint: &str) -> Re
     let conversation = threads::remote_conversation(session, thread, endpoint)?;
     let is_doubtful = |entry: &Entry| entry.remote_state == RemoteState::Unknown;
     let said = messages::not_held_up_to(session, parent, seq, endpoint)?;
-    let done = items::up_to(session, parent, seq)?;
-    if !history::entries(said, done.clone(), endpoint).iter().any(is_doubtful) {
+    let done = items::not_held_up_to(session, parent, seq, endpoint)?;
+    if !history::entries(said, done, endpoint).iter().any(is_doubtful) {
         return Ok(Known { conversation, doubtful: None });
     }
     // Also what it surely holds: an earlier message that says the same must not be taken for a later one.
     let said = messages::up_to(session, parent, seq)?;
+    let done = items::up_to(session, parent, seq)?;
     let doubtful = Some(history::entries(said, done, endpoint));
     Ok(Known { conversation, doubtful })
 }

@@ -8,10 +8,6 @@ use super::database::Access;
 use super::job::Job;
 use crate::error::{Error, Result};
 
-/// Longest time that a transaction of ours waits for one lock before it gives its connection back. From then on it waits in
-/// a line of its own: those who wait for a lock of the host's have a few of the pool's connections, however many they are.
-pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_millis(250);
-
 /// How long a transaction of ours is tried for the sake of locks, in all.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How many lost connections one job may meet: those of a pool, all lost at a restart of the server.

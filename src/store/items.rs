@@ -1,11 +1,15 @@
 //! Items of a conversation that are no messages: calls, their outputs, reasoning. Kept as they came.
 
+use std::collections::HashSet;
+
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use serde_json::Value;
 
 use super::session::{Session, of, on};
 use crate::error::Result;
 use crate::model::{Messageable, RemoteState, utc_now};
+use crate::schema::ai_engine_run_items;
 use crate::schema::ai_engine_run_items::dsl as items;
 use crate::schema::ai_engine_runs::dsl as runs;
 
@@ -57,30 +61,84 @@ pub(crate) fn insert(
     Ok(())
 }
 
+type Row = (i64, i64, i64, Value, Option<String>, RemoteState, Option<String>);
+
+/// The items of a conversation up to a turn, in order, as a query narrows them.
+macro_rules! load_up_to {
+    ($session:expr, $parent:expr, $seq:expr, |$query:ident| $narrowed:expr) => {{
+        let rows: Vec<Row> = on!($session, |conn| {
+            let $query = items::ai_engine_run_items
+                .inner_join(runs::ai_engine_runs)
+                .filter(of!(runs, $parent))
+                .filter(runs::seq.le($seq))
+                .order((runs::seq, items::position))
+                .select((
+                    items::id,
+                    runs::seq,
+                    items::position,
+                    items::item,
+                    items::remote_id,
+                    items::remote_state,
+                    items::endpoint,
+                ));
+            $narrowed.load(conn)
+        })?;
+        Ok(stored(rows))
+    }};
+}
+
 /// All items of a conversation up to a turn, in order.
 pub(crate) fn up_to(
     session: &mut dyn Session,
     parent: Messageable,
     seq: i64,
 ) -> Result<Vec<StoredItem>> {
-    type Row = (i64, i64, i64, Value, Option<String>, RemoteState, Option<String>);
-    let rows: Vec<Row> = on!(session, |conn| items::ai_engine_run_items
-        .inner_join(runs::ai_engine_runs)
-        .filter(of!(runs, parent))
-        .filter(runs::seq.le(seq))
-        .order((runs::seq, items::position))
-        .select((
-            items::id,
-            runs::seq,
-            items::position,
-            items::item,
-            items::remote_id,
-            items::remote_state,
-            items::endpoint,
-        ))
-        .load(conn))?;
-    Ok(rows
-        .into_iter()
+    load_up_to!(session, parent, seq, |query| query)
+}
+
+/// Those of runs of which the provider's conversation at `endpoint` does not surely hold everything: a call is of use only
+/// with its output, whichever of the two is held.
+pub(crate) fn not_held_up_to(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+    endpoint: &str,
+) -> Result<Vec<StoredItem>> {
+    let others = diesel::alias!(ai_engine_run_items as others);
+    let elsewhere = || {
+        let at = others.field(items::endpoint);
+        at.is_null().or(at.ne(endpoint))
+    };
+    let lacking = || {
+        others
+            .filter(others.field(items::run_id).eq(items::run_id))
+            .filter(others.field(items::remote_state).ne(RemoteState::Held).or(elsewhere()))
+    };
+    load_up_to!(session, parent, seq, |query| query.filter(exists(lacking())))
+}
+
+/// Which of these turns have an item.
+pub(crate) fn turns_with_any(
+    session: &mut dyn Session,
+    parent: Messageable,
+    turns: &[i64],
+) -> Result<HashSet<i64>> {
+    let mut found = HashSet::new();
+    for turns in turns.chunks(500) {
+        let some: Vec<i64> = on!(session, |conn| items::ai_engine_run_items
+            .inner_join(runs::ai_engine_runs)
+            .filter(of!(runs, parent))
+            .filter(runs::seq.eq_any(turns))
+            .select(runs::seq)
+            .distinct()
+            .load(conn))?;
+        found.extend(some);
+    }
+    Ok(found)
+}
+
+fn stored(rows: Vec<Row>) -> Vec<StoredItem> {
+    rows.into_iter()
         .map(|(id, seq, position, item, remote_id, remote_state, endpoint)| StoredItem {
             id,
             seq,
@@ -90,7 +148,7 @@ pub(crate) fn up_to(
             remote_state,
             endpoint,
         })
-        .collect())
+        .collect()
 }
 
 /// Notes what the provider's conversation at `endpoint` is known to hold of these items.

@@ -53,6 +53,7 @@ impl Job {
         self.met_a_lock = true;
     }
 
+    #[cfg(feature = "postgres")]
     pub(crate) const fn has_met_a_lock(&self) -> bool {
         self.met_a_lock
     }
@@ -60,7 +61,10 @@ impl Job {
 
 impl std::fmt::Debug for Job {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job").field("repeatable", &self.repeatable).finish_non_exhaustive()
+        f.debug_struct("Job")
+            .field("repeatable", &self.repeatable)
+            .field("met_a_lock", &self.met_a_lock)
+            .finish_non_exhaustive()
     }
 }
 

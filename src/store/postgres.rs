@@ -9,7 +9,6 @@ use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::{Connection, PgConnection};
 use tokio::sync::Semaphore;
 
-use super::again::LOCK_TIMEOUT;
 use super::database::{Access, Connections, Database, Pooled, host_work, in_line, permit};
 use super::job::Job;
 use super::session::{Conn, Session, within};
@@ -35,6 +34,9 @@ pub struct PgDatabase {
 
 /// Connections of a pool opened by [`PgDatabase::connect`].
 const CONNECTIONS: u32 = 4;
+/// Longest time that a transaction of ours waits for one lock before it gives its connection back. From then on it waits in
+/// a line of its own: those who wait for a lock of the host's have a few of the pool's connections, however many they are.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(250);
 /// How long to try for a connection.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
