@@ -2,7 +2,7 @@
 //!
 //! * `sqlite://PATH?mode=…` and `sqlite:PATH?…`, as Diesel, sqlx and most others read them: percent-escapes are decoded.
 //! * `file:PATH?…`, SQLite's own (<https://sqlite.org/uri.html>), which SQLite reads itself.
-//! * Anything else is a path, letter by letter.
+//! * Anything else is a path, letter by letter. One that ends as a URL's query does is refused: it would be a new, empty file.
 
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,10 @@ impl Target {
         if let Some((scheme, _)) = text.split_once("://") {
             let reason = "is no SQLite file; give a path, or sqlite://path";
             return Err(refused(&format!("{scheme}://"), reason));
+        }
+        if text.rsplit_once('?').is_some_and(|(_, query)| query.contains('=')) {
+            let reason = "is a path with a query, which only a URL has; write sqlite:// before it";
+            return Err(refused(&text, reason));
         }
         Self::file(text, text.to_owned(), PathBuf::from(text), false)
     }
@@ -174,6 +178,7 @@ mod tests {
         assert_eq!(of("sqlite://a.db"), file("a.db", "a.db", false));
         assert_eq!(of("sqlite:a%20b%3F.db"), file("a b?.db", "a b?.db", false));
         assert_eq!(of("a%20b.db"), file("a%20b.db", "a%20b.db", false));
+        assert_eq!(of("what?.db"), file("what?.db", "what?.db", false));
         assert_eq!(of("sqlite://a%23.db?mode=ro"), file("file:a%23.db?mode=ro", "a#.db", true));
         assert_eq!(
             of("sqlite:a.db?mode=rw&cache=private"),
@@ -216,6 +221,7 @@ mod tests {
             ("sqlite://a%FF.db", "UTF-8"),
             ("sqlite://a%00.db", "NUL"),
             ("a\0.db", "NUL"),
+            ("a.db?mode=rwc", "sqlite://"),
             ("postgres://ada@localhost/stories", "postgres://"),
         ] {
             let error = Target::of(Path::new(text)).unwrap_err();
