@@ -60,7 +60,7 @@ impl Target {
     /// A URL, without its scheme.
     fn of_url(given: &str, rest: &str) -> Result<Self> {
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let mode = mode(given, query, &[])?;
+        let mode = mode(given, path, query, &[])?;
         if mode == Mode::Memory {
             return Ok(Self::Memory);
         }
@@ -77,7 +77,7 @@ impl Target {
     fn of_uri(given: &str, rest: &str) -> Result<Self> {
         let without_fragment = rest.split_once('#').map_or(rest, |(uri, _)| uri);
         let (path, query) = without_fragment.split_once('?').unwrap_or((without_fragment, ""));
-        let mode = mode(given, query, &OF_SQLITE)?;
+        let mode = mode(given, path, query, &OF_SQLITE)?;
         if mode == Mode::Memory {
             return Ok(Self::Memory);
         }
@@ -107,11 +107,12 @@ enum Mode {
 }
 
 /// What a query asks for. `others`: what else it may have.
-fn mode(given: &str, query: &str, others: &[&str]) -> Result<Mode> {
-    let mut mode = Mode::Create;
+fn mode(given: &str, path: &str, query: &str, others: &[&str]) -> Result<Mode> {
+    let mut mode = if path == MEMORY { Mode::Memory } else { Mode::Create };
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         mode = match (name, value) {
+            ("mode", "rwc" | "rw" | "ro") if path == MEMORY => Mode::Memory,
             ("mode", "rwc") => Mode::Create,
             ("mode", "rw") => Mode::ReadWrite,
             ("mode", "ro") => Mode::ReadOnly,
