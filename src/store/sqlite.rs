@@ -1,8 +1,8 @@
 //! SQLite: WAL, one writer at a time, readers beside it.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -44,6 +44,8 @@ pub struct SqliteDatabase {
 struct HostsPool {
     /// Its connections lead to one database, or there is one of them.
     is_one_database: AtomicBool,
+    /// Whether they wait for locks by themselves: looked at once, since a host sets them up alike.
+    are_patient: OnceLock<bool>,
 }
 
 /// Connections of a file opened by [`SqliteDatabase::open`].
@@ -226,7 +228,7 @@ impl SqliteDatabase {
         let made_patient = Arc::clone(&impatient);
         let begin = move |conn: &mut SqliteConnection, job: &mut Job| {
             if let Some(hosts) = hosts {
-                made_patient.store(make_patient(conn)?, Ordering::SeqCst);
+                made_patient.store(hosts.make_patient(conn)?, Ordering::SeqCst);
                 hosts.refuse_several_databases(conn, size)?;
             }
             match access {
@@ -286,17 +288,22 @@ impl HostsPool {
         self.is_one_database.store(true, Ordering::SeqCst);
         Ok(())
     }
-}
 
-/// Has a connection wait for locks, if it would not; whether it would not.
-fn make_patient(conn: &mut SqliteConnection) -> Result<bool> {
-    // Not a SELECT: that would read the schema, which may be locked.
-    let now: Timeout = diesel::sql_query("PRAGMA busy_timeout").get_result(conn)?;
-    if now.timeout > 0 {
-        return Ok(false);
+    /// Has a connection wait for locks, if it would not; whether it would not.
+    fn make_patient(&self, conn: &mut SqliteConnection) -> Result<bool> {
+        let are_patient = match self.are_patient.get() {
+            Some(known) => *known,
+            None => {
+                // Not a SELECT: that would read the schema, which may be locked.
+                let now: Timeout = diesel::sql_query("PRAGMA busy_timeout").get_result(conn)?;
+                *self.are_patient.get_or_init(|| now.timeout > 0)
+            }
+        };
+        if !are_patient {
+            conn.batch_execute(&format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis()))?;
+        }
+        Ok(!are_patient)
     }
-    conn.batch_execute(&format!("PRAGMA busy_timeout = {}", BUSY_TIMEOUT.as_millis()))?;
-    Ok(true)
 }
 
 impl std::fmt::Debug for SqliteDatabase {

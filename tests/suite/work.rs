@@ -106,6 +106,7 @@ async fn a_dead_run_that_was_to_be_cancelled_is<D: TestDatabase>(db: D) {
     // Whoever cancels it ends it: nobody else is there to be asked.
     assert_eq!(answer.run.cancel(&host.engine).await.unwrap().status, RunStatus::Cancelled);
     assert_eq!(host.engine.run(answer.run.id).await.unwrap().status, RunStatus::Cancelled);
+    until_announced(&host.db).await;
     assert_eq!(host.engine.recover().await.unwrap(), Recovered::default());
 }
 
