@@ -198,7 +198,8 @@ impl Error {
     /// Whether a lock was waited for longer than `lock_timeout` allows.
     pub(crate) fn is_lock_timeout(&self) -> bool {
         self.database_error().is_some_and(|(kind, message)| {
-            matches!(kind, DatabaseErrorKind::Unknown) && message.contains("lock timeout")
+            matches!(kind, DatabaseErrorKind::Unknown)
+                && LOCK_TIMEOUT.iter().any(|words| message.contains(words))
         })
     }
 
@@ -216,10 +217,35 @@ impl Error {
     }
 }
 
-/// Diesel passes no SQLSTATE on, and has no kind for a deadlock (40P01). PostgreSQL says it in the language of
-/// `lc_messages`; these are the words of those that its translations use.
-const DEADLOCK: [&str; 7] =
-    ["deadlock", "Deadlock", "デッドロック", "взаимоблокировка", "死锁", "死結", "zakleszczenie"];
+/// Diesel passes no SQLSTATE on, and has no kind for a deadlock (40P01) nor for a lock that was waited for in vain (55P03).
+/// PostgreSQL says both in the language of `lc_messages`; these are the words of its translations.
+const DEADLOCK: [&str; 11] = [
+    "deadlock",
+    "Deadlock",
+    "デッドロック",
+    "взаимоблокировка",
+    "взаємне блокування",
+    "ურთიერთბლოკირება",
+    "死锁",
+    "死結",
+    "zakleszczenie",
+    "impasse",
+    "kilitlenme",
+];
+const LOCK_TIMEOUT: [&str; 12] = [
+    "lock timeout",
+    "Zeitüberschreitung einer Sperre",
+    "espera de candados",
+    "obtention des verrous",
+    "timeout di lock",
+    "ロックのタイムアウト",
+    "ბლოკის მოლოდინის",
+    "잠금 대기 시간",
+    "тайм-аута блокировки",
+    "тайм-аут блокування",
+    "lås-timeout",
+    "锁超时",
+];
 
 /// A database's refusal, or a row that is not there, in words.
 fn refusal(error: &DieselError) -> String {
@@ -324,4 +350,54 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
         let cause = cause.to_string();
         if text.contains(&cause) { text } else { format!("{text}: {cause}") }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(message: &str) -> Error {
+        let kind = DatabaseErrorKind::Unknown;
+        DieselError::DatabaseError(kind, Box::new(message.to_owned())).into()
+    }
+
+    /// As the catalogues of PostgreSQL 15 have them.
+    #[test]
+    fn locks_and_deadlocks_are_known_in_every_language() {
+        for message in [
+            "canceling statement due to lock timeout",
+            "storniere Anfrage wegen Zeitüberschreitung einer Sperre",
+            "cancelando la sentencia debido a que se agotó el tiempo de espera de candados (locks)",
+            "annulation de la requête à cause du délai écoulé pour l'obtention des verrous",
+            "annullamento dell'istruzione a causa di timeout di lock",
+            "ロックのタイムアウトのためステートメントをキャンセルしています",
+            "გამოსახულება გაუქმდება ბლოკის მოლოდინის ვადის ამოწურვის გამო",
+            "잠금 대기 시간 초과로 작업을 취소합니다.",
+            "выполнение оператора отменено из-за тайм-аута блокировки",
+            "avbryter sats på grund av lås-timeout",
+            "виконання оператора скасовано через тайм-аут блокування",
+            "由于锁超时，取消语句操作",
+        ] {
+            assert!(said(message).is_lock_timeout() && !said(message).is_conflict(), "{message}");
+        }
+        for message in [
+            "deadlock detected",
+            "Verklemmung (Deadlock) entdeckt",
+            "se ha detectado un deadlock",
+            "interblocage (deadlock) détecté",
+            "rilevato deadlock",
+            "デッドロックを検出しました",
+            "ნაპოვნია ურთიერთბლოკირება",
+            "deadlock 발생했음",
+            "обнаружена взаимоблокировка",
+            "deadlock upptäckt",
+            "виявлено взаємне блокування",
+            "检测到死锁",
+        ] {
+            assert!(said(message).is_conflict() && !said(message).is_lock_timeout(), "{message}");
+        }
+        assert!(
+            !said("division by zero").is_conflict() && !said("division by zero").is_lock_timeout()
+        );
+    }
 }

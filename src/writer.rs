@@ -114,7 +114,9 @@ impl Writer {
         match self.store(engine, &runs, gains).await {
             Ok(()) => {}
             Err((gains, error)) => {
-                if verdict(&error) == Verdict::Passing || !takes_writes(engine).await {
+                if !error.is_lock_timeout()
+                    && (verdict(&error) == Verdict::Passing || !takes_writes(engine).await)
+                {
                     return Err(error);
                 }
                 // One row must not keep the texts of all others from being stored.
@@ -137,7 +139,7 @@ impl Writer {
         let gains = Arc::new(gains);
         let written = Arc::clone(&gains);
         self.doubtful.store(true, Ordering::SeqCst);
-        let stored = engine.store().write(move |session| append(session, &written)).await;
+        let stored = engine.store().write_promptly(move |session| append(session, &written)).await;
         let stored = match stored {
             Ok(stored) => stored,
             Err(error) => return Err((Arc::into_inner(gains).unwrap_or_default(), error)),
@@ -172,11 +174,15 @@ impl Writer {
                 continue;
             };
             let verdict = verdict(&error);
-            if verdict == Verdict::Passing {
+            if verdict == Verdict::Passing && !error.is_lock_timeout() {
                 return Err(error);
             }
             // The database answered: nothing of it was stored.
             self.doubtful.store(false, Ordering::SeqCst);
+            if error.is_lock_timeout() {
+                run.state().leave_alone(LOCKED);
+                continue;
+            }
             let refusals = {
                 let mut state = run.state();
                 state.refusals += 1;
@@ -191,6 +197,10 @@ impl Writer {
     }
 }
 
+/// How long to leave a run out of the flushes whose thread or messages somebody has locked: each try holds up all others for
+/// as long as a lock is waited for.
+const LOCKED: Duration = Duration::from_secs(2);
+
 /// How often the database may refuse the text of one run, for a reason that Diesel has no name for, while it takes other
 /// writes.
 const REFUSALS: u32 = 4;
@@ -203,7 +213,7 @@ async fn takes_writes(engine: &AiEngine) -> bool {
 /// What a run gained, if it is worth a write.
 fn gain(run: &LiveRun, all: bool, most: usize) -> Option<Gain> {
     let state = run.state();
-    let claim = state.claim.filter(|_| !state.settling)?;
+    let claim = state.claim.filter(|_| !state.settling && !state.is_left_alone())?;
     let everything = all || state.has_unflushed(most);
     let mut messages = Vec::new();
     for message in &state.messages {

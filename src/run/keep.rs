@@ -63,10 +63,17 @@ impl AiEngine {
             return Err(crate::Error::ShuttingDown);
         }
         self.migrate().await?;
-        let recovered = self.sweep().await?;
+        let recovered = self.sweep().await;
         self.upkeep().started.store(true, Ordering::SeqCst);
         self.keep_up();
-        Ok(recovered)
+        match recovered {
+            // What the first look did not get done is for the next ones, which begin at once.
+            Err(error) if error.may_pass() => {
+                not_looked(&error);
+                Ok(Recovered::default())
+            }
+            recovered => recovered,
+        }
     }
 
     /// Takes part, as [`start`](Self::start) does, and waits until the engine is shut down: all there is to do for a process

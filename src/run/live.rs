@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::model::{Message, Messageable, Run};
 use crate::protocol::{Ended, News, Progress};
@@ -66,6 +68,8 @@ pub(crate) struct State {
     pub(crate) notes: Vec<&'static str>,
     /// Requests beyond those that were counted when they were noted.
     pub(crate) further_attempts: i64,
+    /// Until when the writer leaves the run alone: somebody has it locked.
+    left_alone: Option<Instant>,
     /// Why the database refused the run's own text last, and how often in a row it did.
     pub(crate) refusal: Option<String>,
     pub(crate) refusals: u32,
@@ -152,6 +156,7 @@ impl LiveRun {
                 settling: false,
                 notes: Vec::new(),
                 further_attempts: 0,
+                left_alone: None,
                 refusal: None,
                 refusals: 0,
                 ended: false,
@@ -358,6 +363,15 @@ impl State {
     /// Whether nothing more comes from here although the run has not ended: somebody else drives it, or nobody.
     pub(super) const fn is_left(&self) -> bool {
         self.finished && !self.ended
+    }
+
+    /// Has the writer leave the run alone for so long.
+    pub(crate) fn leave_alone(&mut self, time: Duration) {
+        self.left_alone = Some(Instant::now() + time);
+    }
+
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.left_alone.is_some_and(|until| Instant::now() < until)
     }
 
     /// Notes once what was out of the ordinary.

@@ -56,11 +56,8 @@ pub(crate) enum Verdict {
 }
 
 /// Words of errors without a name that pass by themselves, as English servers and SQLite say them.
-const PASSING: [&str; 17] = [
+const PASSING: [&str; 14] = [
     "is locked",
-    "lock timeout",
-    "deadlock",
-    "serialize access",
     "disk is full",
     "disk full",
     "No space left",
@@ -77,6 +74,9 @@ const PASSING: [&str; 17] = [
 ];
 
 pub(crate) fn verdict(error: &Error) -> Verdict {
+    if error.is_lock_timeout() || error.is_conflict() {
+        return Verdict::Passing;
+    }
     let Error::Database(error) = error else { return Verdict::Passing };
     match error {
         DieselError::DatabaseError(kind, info) => match kind {

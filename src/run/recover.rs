@@ -141,7 +141,7 @@ impl AiEngine {
         for keep in Keep::LESS_AND_LESS {
             let (engine, refusal) =
                 (self.clone(), refused.as_ref().map(|error: &Error| with_causes(error)));
-            let taken = self.store().write(move |session| {
+            let taken = self.store().write_promptly(move |session| {
                 let Locking::Got(row) = runs::try_lock(session, id)? else {
                     return Ok(Taken::Nothing);
                 };
@@ -157,6 +157,11 @@ impl AiEngine {
                         crash::point!("recover_retry.committed");
                     }
                     return Ok(taken);
+                }
+                // Somebody has its messages locked, or builds an index on them: that is for the next look.
+                Err(error) if error.is_lock_timeout() => {
+                    self.troubles().failed(id);
+                    return Ok(Taken::Nothing);
                 }
                 Err(error) if verdict(&error) == Verdict::Passing => return Err(error),
                 Err(error) => refused = Some(error),

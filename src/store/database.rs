@@ -35,6 +35,8 @@ pub enum Access {
     Read,
     /// One write transaction.
     Write,
+    /// One write transaction that fails where it would wait for a lock for long.
+    Prompt,
     /// One write transaction that must not wait behind the others: a heartbeat.
     Heartbeat,
     /// A transaction of the host's that only reads.
@@ -84,6 +86,14 @@ impl Store {
         work: impl FnMut(&mut dyn Session) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.run(Access::Write, work).await
+    }
+
+    /// One write transaction for the sake of many: a lock that it meets is an error ([`Error::is_lock_timeout`]).
+    pub(crate) async fn write_promptly<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&mut dyn Session) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run(Access::Prompt, work).await
     }
 
     /// One write transaction on the connection kept for heartbeats.

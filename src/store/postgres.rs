@@ -182,7 +182,7 @@ impl PgDatabase {
         }
         let begin = move |conn: &mut PgConnection, job: &mut Job| match access {
             Access::Read => job.run(conn),
-            Access::Write | Access::Heartbeat => transaction(conn, &ours(), job),
+            Access::Write | Access::Prompt | Access::Heartbeat => transaction(conn, &ours(), job),
             Access::HostRead => {
                 transaction(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", job)
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ai_engine::testing::{Gate, Reply};
 use ai_engine::{Busy, Run, RunStatus, prelude::*};
 
-use super::{beside, status};
+use super::{beside, dead, status};
 use crate::support::*;
 
 async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Postgres) -> F) {
@@ -179,6 +179,84 @@ async fn a_submit_that_gives_way_to_a_hosts_transaction_is_made_again() {
         let answer = host.teller.ai_engine_run(&host.engine, &thread, "And then?").await.unwrap();
         assert_eq!(answer.run.status, RunStatus::Completed);
         hosts.join().unwrap();
+    })
+    .await;
+}
+
+/// A text that cannot be stored, because its thread or its row is locked, waits by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_of_a_locked_thread_keep_no_other_text_from_being_stored() {
+    on_postgres(|db| async move {
+        for (lock, at, stored) in [
+            ("SELECT id FROM ai_engine_assistant_threads WHERE id = 1 FOR UPDATE", 4, "Tell me"),
+            ("SELECT id FROM ai_engine_messages WHERE role = 'assistant' FOR UPDATE", 5, "Once "),
+        ] {
+            let host = Host::new(db.another()).await;
+            let (first, second) = (Gate::new(), Gate::new());
+            host.fake.reply(
+                Reply::deltas(["Once ", "upon ", "a time"])
+                    .hold_at(at, first.clone())
+                    .hold_at(6, second.clone()),
+            );
+            let thread = host.thread().await;
+            let locked = host.teller.ai_engine_run(&host.engine, &thread, "Tell me");
+            let locked = locked.submit().await.unwrap();
+            first.reached().await;
+            let stored =
+                format!("SELECT count(*) FROM ai_engine_messages WHERE content = '{stored}'");
+            until(|| host.db.number(&stored) == 1).await;
+            let held = Held::new(&host.db, lock.to_owned());
+            first.open();
+            second.reached().await;
+            // Its next words are there, and cannot be stored.
+            host.db.until_waiting(1);
+            for text in ["And me", "And me again"] {
+                let gate = Gate::new();
+                host.fake.reply_to(text, Reply::deltas(["Of ", "course"]).hold_at(5, gate.clone()));
+                let thread = host.thread().await;
+                let run = host.teller.ai_engine_run(&host.engine, &thread, text);
+                let run = run.submit().await.unwrap();
+                let stored = format!(
+                    "SELECT count(*) FROM ai_engine_messages WHERE run_id = {} AND content = 'Of '",
+                    run.id
+                );
+                let in_time = until(|| host.db.number(&stored) == 1);
+                tokio::time::timeout(Duration::from_secs(15), in_time).await.expect("not stored");
+                gate.open();
+                assert_eq!(host.engine.answer(run.id).await.unwrap().text(), "Of course");
+            }
+            drop(held);
+            second.open();
+            assert_eq!(host.engine.answer(locked.id).await.unwrap().text(), "Once upon a time");
+        }
+    })
+    .await;
+}
+
+/// An index that a new version of the host builds, or a lock on the messages of a dead process's run.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_waits_for_no_lock_on_what_a_dead_process_left() {
+    on_postgres(|db| async move {
+        for lock in [
+            "LOCK TABLE ai_engine_messages IN SHARE MODE",
+            "SELECT id FROM ai_engine_messages FOR UPDATE",
+        ] {
+            let host = Host::new(db.another()).await;
+            let mut runs = Vec::new();
+            for _ in 0..3 {
+                let thread = host.thread().await;
+                runs.push(dead(&host, &thread).await);
+            }
+            let held = Held::new(&host.db, lock.to_owned());
+            let other = beside(&host);
+            let started = tokio::time::timeout(Duration::from_secs(20), other.start());
+            started.await.expect("it waits for the lock").unwrap();
+            assert!(runs.iter().all(|run| status(&host.db, run.id) == "in_progress"));
+            drop(held);
+            let ended =
+                || runs.iter().all(|run| status(&host.db, run.id) == "incomplete interrupted");
+            until(ended).await;
+        }
     })
     .await;
 }
