@@ -2,7 +2,8 @@
 //!
 //! `DATABASE_URL=quickstart.sqlite3 cargo run --example worker`, or with `--features postgres` a `postgres://` URL. Start as
 //! many as you like. Ctrl-C lets the running answers end, for ten seconds at most; another process goes on with the rest.
-//! `OPENAI_API_KEY` and `OPENAI_BASE_URL` as for the quickstart; without a key an in-process demo model answers.
+//! `OPENAI_API_KEY` (or `OPENAI_ACCESS_TOKEN`) and `OPENAI_BASE_URL` as for the quickstart; without a key an in-process demo
+//! model answers.
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 use std::process::ExitCode;
@@ -42,7 +43,8 @@ async fn work(database: impl Database) -> Result<(), BoxError> {
 
 /// OpenAI, or a server like it; without a key a demo model in this process.
 async fn provider() -> Result<(OpenAi, Option<FakeOpenAi>), BoxError> {
-    if std::env::var("OPENAI_API_KEY").is_ok_and(|key| !key.is_empty()) {
+    let is_set = |name| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    if is_set("OPENAI_API_KEY") || is_set("OPENAI_ACCESS_TOKEN") {
         return Ok((OpenAi::from_env()?, None));
     }
     let demo = FakeOpenAi::start().await?;

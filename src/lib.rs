@@ -58,7 +58,8 @@
 //! * Once a run is submitted, no crash of the process loses the user's message or the run.
 //! * One run at a time per thread or chat, across processes.
 //! * A run whose process died ends by itself, in any started engine, soon after the process's lease has ended.
-//! * Text that arrived is kept, whatever breaks afterwards, but for the last 250 ms before a kill.
+//! * Text that arrived is kept, whatever breaks afterwards; a kill loses at most the last 250 ms of text, as long as the
+//!   database takes the writes.
 //! * Nothing is asked again once output arrived, nor because an answer cannot be read: the next one would be another one, and paid
 //!   for twice.
 //! * Hooks are called after the commit, in order, and cannot harm a run.

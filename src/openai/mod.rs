@@ -10,7 +10,7 @@
 //!
 //! # async fn example() -> Result<(), ai_engine::openai::Error> {
 //! let openai = OpenAi::from_env()?;
-//! let mut request = CreateResponse::new("gpt-5.4-mini");
+//! let mut request = CreateResponse::new("gpt-6-luna");
 //! request.input.push(Item::message("user", "Tell me a story"));
 //!
 //! let mut stream = openai.responses().stream(&request).await?;

@@ -19,7 +19,7 @@ pub const MAX_ITEMS: usize = 20;
 /// ```
 /// use ai_engine::openai::{CreateResponse, Item};
 ///
-/// let mut request = CreateResponse::new("gpt-5.4-mini");
+/// let mut request = CreateResponse::new("gpt-6-luna");
 /// request.input.push(Item::message("user", "Tell me a story"));
 /// request.max_output_tokens = Some(500);
 /// ```

@@ -58,7 +58,9 @@ impl SqliteDatabase {
     /// whose percent-escapes are decoded.
     ///
     /// `mode` is `rwc` (the default: create the file if need be), `rw`, `ro` or `memory`. `:memory:`, `mode=memory` and
-    /// their like are [`in_memory`](Self::in_memory). What else a URL may ask for is refused.
+    /// their like are [`in_memory`](Self::in_memory). `cache=private` passes as well (in memory also `cache=shared`), and
+    /// in a `file:` URL `vfs`, `psow`, `nolock`, `immutable` and `modeof`, which SQLite reads. Any other parameter is refused by
+    /// name.
     ///
     /// Connections use WAL, `synchronous=NORMAL` (a power cut may take the last commits back, a crash of
     /// the process never; give a pool of your own for `FULL`), enforced foreign keys and a busy timeout
