@@ -39,10 +39,10 @@ impl Item {
         }
     }
 
-    /// The item's id at the provider. Items that were never stored have none.
+    /// The item's id at the provider. Items that were never stored have none; an empty one is none.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
-        self.text_of("id")
+        self.text_of("id").filter(|id| !id.is_empty())
     }
 
     /// Who a message is from: `user`, `assistant`, `system`, `developer`, or a role not known
@@ -61,7 +61,7 @@ impl Item {
     /// The id that ties a function's output to its call.
     #[must_use]
     pub fn call_id(&self) -> Option<&str> {
-        self.text_of("call_id")
+        self.text_of("call_id").filter(|id| !id.is_empty())
     }
 
     /// A message's text: plain content, or its text parts and refusals one after the other. Empty

@@ -103,6 +103,8 @@ impl Protocol for Responses {
         match self.client.conversations().retrieve(id).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
+            // It cannot be asked; nothing says that it is gone.
+            Err(error) if is_not_offered(&error) => Ok(true),
             Err(error) => Err(error),
         }
     }
@@ -149,7 +151,7 @@ impl Protocol for Responses {
     async fn delete_conversation(&self, id: &str) -> Result<()> {
         // Deleting a conversation leaves its items with the provider, so they go first.
         let mut deleted = HashSet::new();
-        loop {
+        'items: loop {
             let page = match self.page(id, None, Order::OldestFirst).await {
                 Ok(page) => page,
                 // Where there is no list there are no items to be had.
@@ -172,7 +174,11 @@ impl Protocol for Responses {
                         "there are more items than one try deletes; the next goes on",
                     ));
                 }
-                gone(self.client.conversations().delete_item(id, &item).await)?;
+                match self.client.conversations().delete_item(id, &item).await {
+                    // It deletes no items, but perhaps the conversation.
+                    Err(error) if is_not_offered(&error) => break 'items,
+                    deletion => gone(deletion)?,
+                }
                 deleted.insert(item);
             }
         }
@@ -193,8 +199,12 @@ fn gone(result: Result<()>) -> Result<()> {
 
 /// Whether a deletion has nothing to do: the object is not there, or the server cannot delete what it never kept.
 fn is_gone(error: &Error) -> bool {
-    let status = error.api().and_then(|error| error.status);
-    matches!(status, Some(404 | 405 | 501))
+    error.is_not_found() || is_not_offered(error)
+}
+
+/// Whether a server has no such verb.
+fn is_not_offered(error: &Error) -> bool {
+    matches!(error.api().and_then(|error| error.status), Some(405 | 501))
 }
 
 fn endless(what: &str) -> Error {

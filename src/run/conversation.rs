@@ -82,7 +82,10 @@ pub(super) async fn ready(
             // It lives, and does not list its items: what may not be there is sent again.
             (Vec::new(), None)
         }
-        Err(error @ openai::Error::Malformed { .. }) => {
+        // Its items cannot be told, or the server does not tell them.
+        Err(error)
+            if matches!(error, openai::Error::Malformed { .. }) || refuses_to_list(&error) =>
+        {
             tracing::warn!(thread, error = %error.brief(), "what the conversation holds cannot be found out; a new one is told");
             return recreate(engine, remote, thread).await;
         }
@@ -262,6 +265,12 @@ fn same(theirs: &Item, ours: &Entry) -> bool {
                 part != Part::Neither && part == calls::part(&ours.item)
             }
         }
+}
+
+/// Whether a server answers that it does not list items, in a way that another try would not change.
+fn refuses_to_list(error: &openai::Error) -> bool {
+    let status = error.api().and_then(|error| error.status);
+    matches!(status, Some(400 | 403 | 405 | 410 | 422 | 501))
 }
 
 /// Longest time to look whether a conversation is kept.

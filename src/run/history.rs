@@ -125,8 +125,15 @@ pub(super) fn whole(entries: Vec<Entry>, budget: Option<i64>, apart: bool) -> Wh
         }
         last_role = role;
     }
+    if apart && whole.items.first().is_some_and(|first| first.role() == Some("assistant")) {
+        // A greeting of the host's. The same templates want the user to begin.
+        whole.items.insert(0, Item::message("user", BEGINS));
+    }
     whole
 }
+
+/// Stands for the user where the assistant spoke first.
+const BEGINS: &str = "[The assistant begins.]";
 
 /// What the provider's conversation does not hold yet, as it takes it.
 pub(super) fn lacking(entries: Vec<Entry>) -> Vec<Entry> {

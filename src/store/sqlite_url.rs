@@ -46,6 +46,12 @@ impl Target {
         if let Some(rest) = text.strip_prefix("sqlite:") {
             return Self::of_url(text, rest.strip_prefix("//").unwrap_or(rest));
         }
+        if let Some((scheme, _)) = text.split_once(':')
+            && ["sqlite", "sqlite3", "file"].contains(&scheme.to_ascii_lowercase().as_str())
+        {
+            let reason = "has a scheme that is not known here; write sqlite: or file:";
+            return Err(refused(&text, reason));
+        }
         if let Some((scheme, _)) = text.split_once("://") {
             let reason = "is no SQLite file; give a path, or sqlite://path";
             return Err(refused(&format!("{scheme}://"), reason));
@@ -223,6 +229,9 @@ mod tests {
             ("sqlite://a%00.db", "NUL"),
             ("a\0.db", "NUL"),
             ("a.db?mode=rwc", "sqlite://"),
+            ("SQLITE:a.db", "SQLITE:a.db"),
+            ("sqlite3:///a.db", "sqlite3:"),
+            ("File:a.db", "File:"),
             ("postgres://ada@localhost/stories", "postgres://"),
         ] {
             let error = Target::of(Path::new(text)).unwrap_err();

@@ -23,6 +23,9 @@ on_each_database!(
     a_server_that_keeps_conversations_is_asked_once,
     deletions_that_do_not_take_end,
     a_server_that_cannot_delete_closes_the_row,
+    items_that_cannot_be_deleted_keep_no_conversation,
+    a_server_that_lists_nothing_costs_no_thread,
+    an_assistant_that_speaks_first_does_not_begin_the_history,
     a_conversation_without_an_id_is_malformed,
     a_server_without_conversations_says_what_to_do,
     a_thread_destroyed_in_mid_call_leaves_nothing_behind,
@@ -446,6 +449,57 @@ async fn a_server_that_cannot_delete_closes_the_row<D: TestDatabase>(db: D) {
         host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
         until_deleted(&host.db).await;
     }
+}
+
+/// It lists items and deletes none: the conversation itself goes all the same.
+async fn items_that_cannot_be_deleted_keep_no_conversation<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    for status in [405, 501] {
+        let thread = host.thread().await;
+        host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+        for _ in 0..4 {
+            let refused = Reply::status(status, json!({"detail": "Method Not Allowed"}));
+            host.fake.intercept("DELETE", "/items/", refused);
+        }
+        host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
+        until_deleted(&host.db).await;
+        assert!(host.fake.conversation_ids().is_empty());
+        let left =
+            host.fake.requests().iter().filter(|request| request.path.contains("/items/")).count();
+        assert!(left <= 4, "{left}");
+        host.engine.recover().await.unwrap();
+    }
+}
+
+/// A turn that was cut leaves a doubt, which a server that lists nothing never takes away.
+async fn a_server_that_lists_nothing_costs_no_thread<D: TestDatabase>(db: D) {
+    for status in [403, 405, 501] {
+        let host = Host::conversing(db.another()).await;
+        let thread = host.thread().await;
+        host.fake.reply(Reply::deltas(["Once ", "upon"]).disconnect_at(6));
+        host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
+        for _ in 0..4 {
+            let refused = Reply::status(status, json!({"detail": "not here"}));
+            host.fake.intercept("GET", "/items", refused);
+        }
+        host.fake.reply(Reply::text("Fine."));
+        let answer = host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
+        assert_eq!(answer.text(), "Fine.", "{status}");
+        let told = texts(bodies(&host).last().unwrap());
+        assert_eq!(told.len(), 3, "{status}: all of it is told anew: {told:?}");
+    }
+}
+
+/// History from elsewhere, or a greeting: templates that want the user to begin take it.
+async fn an_assistant_that_speaks_first_does_not_begin_the_history<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let messages = thread.messages(&host.engine);
+    messages.create(Role::System, "Be brief.").await.unwrap();
+    messages.create(Role::Assistant, "Hello, I tell stories.").await.unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    let told: Vec<String> = texts(&bodies(&host)[0]).into_iter().map(|(role, _)| role).collect();
+    assert_eq!(told, ["user", "assistant", "user"]);
 }
 
 async fn a_conversation_without_an_id_is_malformed<D: TestDatabase>(db: D) {
