@@ -187,7 +187,13 @@ fn event(mut data: Object, name: &str, secrets: &Secrets) -> StreamEvent {
     // Gateways send errors without a type, or under one of their own.
     let has_error = data.get("error").is_some_and(|error| !error.is_null());
     let is_error = matches!(kind.as_str(), "error" | "response.error");
-    if is_error || (has_error && !kind.starts_with("response.")) {
+    let is_of_response = kind.starts_with("response.");
+    if !is_error && !is_of_response && !has_error && !kind.is_empty() {
+        // Flat, an error has the type of the error itself.
+        data.insert("type".to_owned(), Value::String(kind.clone()));
+    }
+    let is_meant = || has_error || name == "error" || ApiError::is_meant(&data);
+    if is_error || (!is_of_response && is_meant()) {
         data.remove("sequence_number");
         let error = ApiError::from_object(&data).in_stream().finish(secrets);
         return StreamEvent { sequence_number, kind: StreamEventKind::Error(error) };

@@ -7,7 +7,7 @@ use super::event::CHAT_COMPLETIONS;
 use super::item::take_items;
 use super::lenient::{self, Object};
 use super::secrets::Secrets;
-use super::{Error, Item, Result};
+use super::{ApiError, Error, Item, Result};
 
 /// A response: one call of a model. Source: OpenAI's API description, schema `Response`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,6 +42,10 @@ pub struct Response {
 pub struct ResponseError {
     /// The provider's code, such as `server_error` or `rate_limit_exceeded`.
     pub code: Option<String>,
+    /// The provider's `type`, such as `invalid_request_error`, of a server that sends one.
+    pub kind: Option<String>,
+    /// The HTTP status that the error says it has, or that the same error has as an answer. `None` when nothing tells.
+    pub status: Option<u16>,
     /// The provider's text, without the API key and at most 2 KiB.
     pub message: String,
 }
@@ -93,8 +97,15 @@ impl ResponseError {
     fn from_value(error: Value, secrets: &Secrets) -> Self {
         // The same shapes as an error of the whole request, so the same reader.
         let envelope = Object::from_iter([("error".to_owned(), error)]);
-        let error = super::ApiError::from_object(&envelope).finish(secrets);
-        Self { code: error.code, message: error.message }
+        let error = ApiError::from_object(&envelope).in_stream().finish(secrets);
+        let ApiError { code, kind, status, message, .. } = error;
+        Self { code, kind, status, message }
+    }
+
+    /// The same error as that of a call.
+    pub(crate) fn into_api(self) -> ApiError {
+        let Self { code, kind, status, message } = self;
+        ApiError { status, message, kind, code, ..ApiError::default() }
     }
 }
 

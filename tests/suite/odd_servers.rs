@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ai_engine::testing::Reply;
 use ai_engine::{Answer, Error, History, OpenAi, Reason, Run, RunStatus, prelude::*};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,6 +21,10 @@ on_each_database!(
     output_that_comes_before_the_end_alone_is_kept,
     messages_that_share_an_id_stay_apart,
     errors_in_the_stream_are_those_of_an_answer,
+    errors_in_the_stream_are_known_by_their_looks,
+    what_only_looks_like_an_error_in_the_stream_costs_no_answer,
+    a_conversation_is_told_anew_after_errors_in_the_stream,
+    what_a_failed_response_used_is_kept,
     a_cut_at_the_length_has_one_word_on_every_server,
     tries_of_the_client_are_counted,
     a_server_without_the_address_says_so,
@@ -440,6 +445,130 @@ async fn errors_in_the_stream_are_those_of_an_answer<D: TestDatabase>(db: D) {
         assert_eq!((told.as_str(), server.requests()), (reason, requests), "{data}: {message}");
         assert!(!message.is_empty(), "{data}");
         assert_eq!(newest(&host.db).attempts, i64::try_from(requests).unwrap(), "{data}");
+    }
+}
+
+async fn errors_in_the_stream_are_known_by_their_looks<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let failed = |error: Value| json!({"type": "response.failed", "response": {"id": "r", "status": "failed", "error": error}});
+    for (data, reason, requests) in [
+        (failed(json!({"code": "server_error", "message": "It broke."})), "server_error", 3),
+        (
+            failed(json!({"code": "rate_limit_exceeded", "message": "slow"})),
+            "rate_limit_exceeded",
+            3,
+        ),
+        (failed(json!({"code": "429", "message": "slow"})), "rate_limit_exceeded", 3),
+        (failed(json!({"code": 503, "message": "busy"})), "server_error", 3),
+        (failed(json!({"code": "404", "message": "model 'x' not found"})), "model_not_found", 1),
+        (failed(json!({"code": "401", "message": "no"})), "invalid_api_key", 1),
+        (failed(json!({"type": "forbidden", "message": "no"})), "permission_denied", 1),
+        (failed(json!({"message": "no"})), "provider_error", 1),
+        (json!({"type": "error", "code": "internal_error", "message": "no"}), "server_error", 3),
+        (
+            json!({"type": "error", "error": {"code": "too_many_requests", "message": "no"}}),
+            "rate_limit_exceeded",
+            3,
+        ),
+        (json!({"type": "error", "code": "unauthorized", "message": "no"}), "invalid_api_key", 1),
+        (json!({"type": "error", "code": "not_found", "message": "no"}), "not_found", 1),
+        (
+            json!({"object": "error", "message": "no", "type": "BadRequestError", "param": null, "code": 400}),
+            "invalid_request_error",
+            1,
+        ),
+        (json!({"type": "rate_limit_error", "message": "no"}), "rate_limit_exceeded", 3),
+        (json!({"message": "no", "code": "invalid_api_key"}), "invalid_api_key", 1),
+        (json!({"status": 403, "message": "no"}), "permission_denied", 1),
+        (json!({"status": "error", "message": "no"}), "provider_error", 1),
+        (json!({"detail": "Not authenticated"}), "provider_error", 1),
+    ] {
+        is_refused(&host, &event(&data), reason, requests).await;
+    }
+    for (data, reason, requests) in [
+        (json!({"type": "invalid_request_error", "message": "no"}), "invalid_request_error", 1),
+        (json!({"type": "gateway", "message": "no"}), "gateway", 1),
+        (json!({"detail": "no"}), "provider_error", 1),
+        (json!({"message": "no"}), "provider_error", 1),
+        (json!({"type": "overloaded_error", "message": "no"}), "server_error", 3),
+    ] {
+        is_refused(&host, &format!("event: error\n{}", event(&data)), reason, requests).await;
+    }
+}
+
+async fn is_refused<D: TestDatabase>(host: &Host<D>, said: &str, reason: &str, requests: usize) {
+    let server = Server::events(&[CREATED, said].concat()).await;
+    let error = ask(host, &server).await.unwrap_err();
+    let Error::RunFailed { reason: told, message, .. } = error else { panic!("{said}: {error}") };
+    assert_eq!((told.as_str(), server.requests()), (reason, requests), "{said}: {message}");
+}
+
+async fn what_only_looks_like_an_error_in_the_stream_costs_no_answer<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    for data in [
+        json!({"type": "notice", "message": "the model is loaded", "code": "model_fallback"}),
+        json!({"type": "progress", "message": "half", "status": 200}),
+        json!({"type": "response.code_error.delta", "message": "no", "code": "internal_error"}),
+        json!({"message": "warming up"}),
+        json!({"status": "ok", "message": "warming up"}),
+        json!({"type": "gateway", "error": null, "message": "fine"}),
+    ] {
+        let body = [CREATED, &event(&data), &completed(&json!([message("Once")]))].concat();
+        let server = Server::events(&body).await;
+        assert_eq!(ask(&host, &server).await.unwrap().text(), "Once", "{data}");
+    }
+}
+
+/// G16: no thread fails for good.
+async fn a_conversation_is_told_anew_after_errors_in_the_stream<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    let unanswered = "No tool output found for function call c1.";
+    let lost = "Conversation with id 'conv_1' not found.";
+    let failed = |error: Value| json!({"type": "response.failed", "response": {"id": "r", "status": "failed", "error": error}});
+    for (data, is_lost) in [
+        (json!({"type": "error", "code": null, "message": unanswered, "param": null}), false),
+        (
+            json!({"type": "error", "error": {"type": "invalid_request_error", "code": null, "message": unanswered}}),
+            false,
+        ),
+        (failed(json!({"code": "server_error", "message": unanswered})), false),
+        (failed(json!({"code": "invalid_prompt", "message": unanswered})), false),
+        (failed(json!({"code": "404", "message": lost})), true),
+        (failed(json!({"code": "invalid_prompt", "message": lost})), true),
+        (json!({"error": {"type": "invalid_request_error", "code": null, "message": lost}}), true),
+        (json!({"type": "error", "code": "conversation_not_found", "message": "gone"}), true),
+        (
+            json!({"type": "error", "code": null, "message": "The conversation does not exist."}),
+            true,
+        ),
+    ] {
+        let thread = host.thread().await;
+        host.fake.reply(Reply::text("One."));
+        host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
+        let old = thread.remote_id.clone().unwrap();
+        if is_lost {
+            let gone = Reply::status(404, json!({"error": {"message": "gone"}}));
+            host.fake.intercept("GET", &format!("/conversations/{old}"), gone);
+        }
+        host.fake.reply(Reply::text("").raw_event_at(0, event(&data)).end_at(0));
+        host.fake.reply(Reply::text("Two."));
+        let answer = host.teller.ai_engine_run(&host.engine, &thread, "second").await;
+        let answer = answer.unwrap_or_else(|error| panic!("{data}: {error}"));
+        assert_eq!(answer.text(), "Two.", "{data}");
+        assert_eq!(answer.run.notes, ["conversation_retold"], "{data}");
+    }
+}
+
+async fn what_a_failed_response_used_is_kept<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    for code in ["insufficient_quota", "server_error"] {
+        let failed = json!({"type": "response.failed", "response": {"id": "resp_1", "status": "failed",
+            "error": {"code": code, "message": "no"}, "usage": {"input_tokens": 11, "output_tokens": 7}}});
+        let server = Server::events(&[CREATED, &event(&failed)].concat()).await;
+        ask(&host, &server).await.unwrap_err();
+        let run = newest(&host.db);
+        assert_eq!((run.usage.input_tokens, run.usage.output_tokens), (11, 7), "{code}");
+        assert_eq!(run.provider_reason.as_deref(), Some(code));
     }
 }
 
