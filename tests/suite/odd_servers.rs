@@ -260,6 +260,7 @@ async fn bodies_are_what_they_are_and_not_what_they_are_called<D: TestDatabase>(
     let whole = json!({"id": "resp_1", "status": "completed", "output": [message("Once upon")]})
         .to_string();
     let events = [CREATED, &delta("Once "), &completed(&json!([message("Once upon")]))].concat();
+    let waited_for = format!(": PROCESSING\n\n: PROCESSING\n\n{overflow}");
     let chat = json!({"id": "chatcmpl-1", "object": "chat.completion", "choices": [{"message": {"content": "Hi"}}]}).to_string();
     for history in BOTH {
         for label in labels {
@@ -270,6 +271,11 @@ async fn bodies_are_what_they_are_and_not_what_they_are_called<D: TestDatabase>(
                     (events.as_str(), Ok("Once upon")),
                     ("<!doctype html><title>Sign in</title>", Err(Reason::Malformed)),
                     ("upstream not ready", Err(Reason::Malformed)),
+                    ("error code: 502", Err(Reason::Malformed)),
+                    ("internal error\n", Err(Reason::Malformed)),
+                    ("rate limited", Err(Reason::Malformed)),
+                    ("deployment not found", Err(Reason::Malformed)),
+                    (waited_for.as_str(), Err(Reason::ContextLengthExceeded)),
                     ("", Err(Reason::Malformed)),
                     (r#"{"detail":"Not authenticated"}"#, Err(Reason::Malformed)),
                     (chat.as_str(), Err(Reason::Malformed)),
@@ -287,7 +293,7 @@ async fn bodies_are_what_they_are_and_not_what_they_are_called<D: TestDatabase>(
                         _ => panic!("{about}"),
                     }
                     // A history that is too long for the provider's conversation is tried by our own.
-                    let overflows = body == overflow && history == History::Conversation;
+                    let overflows = body.ends_with(overflow) && history == History::Conversation;
                     assert_eq!(server.requests(), 1 + usize::from(overflows), "{about}");
                 }
             }
