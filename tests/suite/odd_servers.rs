@@ -353,13 +353,24 @@ async fn an_end_without_its_blank_line_counts_though_the_connection_stays_open<D
     db: D,
 ) {
     let host = Host::new(db).await;
-    let body =
-        [CREATED, &delta("Once "), completed(&json!([message("Once upon")])).trim_end(), "\n"]
-            .concat();
-    let server = Server::start(vec![answer_of("200 OK", "text/event-stream", &body)], true).await;
-    let began = Instant::now();
-    assert_eq!(ask(&host, &server).await.unwrap().text(), "Once upon");
-    assert!(began.elapsed() < Duration::from_mins(1), "it does not wait for the idle timeout");
+    for end in ["\n", "\r\n", ""] {
+        let last = completed(&json!([message("Once upon")]));
+        let body = [CREATED, &delta("Once "), last.trim_end(), end].concat();
+        let server =
+            Server::start(vec![answer_of("200 OK", "text/event-stream", &body)], true).await;
+        let began = Instant::now();
+        assert_eq!(ask(&host, &server).await.unwrap().text(), "Once upon");
+        assert!(began.elapsed() < Duration::from_mins(1), "it does not wait for the idle timeout");
+    }
+    for end in ["\n", ""] {
+        let body = [CREATED, "data: [DONE]", end].concat();
+        let server =
+            Server::start(vec![answer_of("200 OK", "text/event-stream", &body)], true).await;
+        let began = Instant::now();
+        ask(&host, &server).await.unwrap_err();
+        assert!(began.elapsed() < Duration::from_mins(1), "it does not wait for the idle timeout");
+        assert_eq!((newest(&host.db).reason, server.requests()), (Some(Reason::Malformed), 1));
+    }
 }
 
 async fn output_that_comes_before_the_end_alone_is_kept<D: TestDatabase>(db: D) {
