@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::lenient::{self, Object};
 use super::secrets::Secrets;
-use super::{ApiError, Error, Result, config::Limits};
+use super::{ApiError, Error, Response, Result, config::Limits};
 
 /// Most bytes read of an error's body; the message kept of it is shorter still.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -266,17 +266,16 @@ pub(super) fn object_of(
     };
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     match lenient::parse(body) {
-        // Some gateways report errors with status 200. A response has an `error` too, but then an
-        // id as well.
-        Ok(Value::Object(object)) if is_error(&object) => {
-            let mut error = ApiError::from_object(&object);
-            error.request_id = request_id;
-            Err(error.finish(secrets).into())
-        }
         Ok(Value::Object(object))
             if object.contains_key("detail") && !object.contains_key("id") =>
         {
             Err(malformed("it is an error without the status of one".to_owned()))
+        }
+        // Some gateways report errors with status 200.
+        Ok(Value::Object(object)) if is_error(&object) => {
+            let mut error = ApiError::from_object(&object);
+            error.request_id = request_id;
+            Err(error.finish(secrets).into())
         }
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(malformed("it is no JSON object".to_owned())),
@@ -284,8 +283,15 @@ pub(super) fn object_of(
     }
 }
 
+/// Whether an object is an error, and not a response or an item that has one.
 fn is_error(object: &Object) -> bool {
-    !object.contains_key("id") && object.get("error").is_some_and(|error| !error.is_null())
+    if Response::is_meant(object) {
+        return false;
+    }
+    let is_item = object.contains_key("id")
+        && lenient::text(object, "type").is_some_and(|kind| kind != "error");
+    let has_error = object.get("error").is_some_and(|error| !error.is_null());
+    has_error && !is_item || ApiError::is_meant(object)
 }
 
 #[cfg(test)]

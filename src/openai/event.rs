@@ -129,6 +129,24 @@ impl StreamEvent {
         }
     }
 
+    /// A response that is all of an answer. Whatever it says of its state, nothing comes after it, unless it goes on in the
+    /// background: what it has is its output.
+    pub(super) fn of_whole(response: Response) -> Self {
+        let is_open = matches!(response.status.as_deref(), Some("queued" | "in_progress"));
+        if !is_open || response.is_in_background() || response.output.is_empty() {
+            return Self::from_response(response);
+        }
+        let is_cut = |item: &Item| {
+            matches!(item.as_value()["status"].as_str(), Some("in_progress" | "incomplete"))
+        };
+        let kind = if response.output.iter().any(is_cut) {
+            StreamEventKind::Incomplete(response)
+        } else {
+            completed(response)
+        };
+        Self { sequence_number: None, kind }
+    }
+
     /// A whole response, as a server sends it that does not stream, told as the event it amounts
     /// to.
     pub(super) fn from_response(response: Response) -> Self {

@@ -59,16 +59,27 @@ impl Response {
 
     /// A response that is all of an answer.
     pub(super) fn whole(object: Object, secrets: &Secrets) -> Result<Self> {
-        let is_response = object.contains_key("output")
-            || object.contains_key("status")
-            || lenient::text(&object, "object") == Some("response");
         let what = match object.get("choices") {
             Some(Value::Array(_)) => CHAT_COMPLETIONS,
-            _ if is_response => return Ok(Self::from_object(object, secrets)),
-            _ => "it is no response: it has neither output nor status",
+            _ if Self::is_meant(&object) => return Ok(Self::from_object(object, secrets)),
+            _ => "it is no response: it has neither output nor the status of one",
         };
         let text = Value::Object(object).to_string();
         Err(Error::malformed("the answer", what, &secrets.redact(&text)))
+    }
+
+    /// Whether an object can be a response, and not some other word of a server's.
+    pub(super) fn is_meant(object: &Object) -> bool {
+        const STATUSES: [&str; 7] =
+            ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled", "canceled"];
+        object.get("output").is_some_and(Value::is_array)
+            || lenient::text(object, "object") == Some("response")
+            || lenient::text(object, "status").is_some_and(|status| STATUSES.contains(&status))
+    }
+
+    /// Whether it is written while nobody waits for it.
+    pub(super) fn is_in_background(&self) -> bool {
+        self.raw.get("background").and_then(Value::as_bool).unwrap_or(false)
     }
 
     pub(super) fn from_object(mut raw: Object, secrets: &Secrets) -> Self {

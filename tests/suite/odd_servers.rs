@@ -15,6 +15,8 @@ on_each_database!(
     characters_that_were_cut_in_two_are_put_together_or_replaced,
     events_that_are_nearly_json_are_read_and_others_skipped,
     bodies_are_what_they_are_and_not_what_they_are_called,
+    a_body_that_is_no_response_is_no_empty_success,
+    a_whole_answer_that_was_paid_is_kept_whatever_it_says_of_its_state,
     a_coding_that_was_not_asked_for_is_named_and_asked_once,
     a_stream_that_says_it_is_done_ends_at_once,
     an_end_without_its_blank_line_counts_though_the_connection_stays_open,
@@ -302,6 +304,78 @@ async fn bodies_are_what_they_are_and_not_what_they_are_called<D: TestDatabase>(
     let server = Server::start(vec![answer("200 OK", "", chat.as_bytes())], false).await;
     let error = ask(&host, &server).await.unwrap_err().to_string();
     assert!(error.contains("Chat Completions"), "{error}");
+}
+
+async fn a_body_that_is_no_response_is_no_empty_success<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    for (body, reason) in [
+        (json!({"status": "ok"}), "malformed"),
+        (json!({"status": "success", "data": []}), "malformed"),
+        (json!({"status": 200, "output": "none"}), "malformed"),
+        (json!({"status": "in_progress", "output": []}), "malformed"),
+        (json!({"id": "r", "status": "queued"}), "malformed"),
+        (json!({"status": "error", "message": "no"}), "provider_error"),
+        (json!({"status": 404, "message": "model 'x' not found"}), "model_not_found"),
+        (json!({"status": "error", "code": "invalid_api_key", "message": "no"}), "invalid_api_key"),
+        (json!({"code": 401, "message": "no"}), "invalid_api_key"),
+        (
+            json!({"object": "error", "type": "BadRequestError", "message": "no"}),
+            "invalid_request_error",
+        ),
+        (
+            json!({"id": "req_1", "error": {"code": "invalid_api_key", "message": "no"}}),
+            "invalid_api_key",
+        ),
+        (
+            json!({"id": "req_1", "type": "error", "error": {"type": "permission_error", "message": "no"}}),
+            "permission_denied",
+        ),
+    ] {
+        for history in BOTH {
+            // There a 404 is looked into, at a server that has this answer for everything.
+            if reason == "model_not_found" && history == History::Conversation {
+                continue;
+            }
+            let body = body.to_string();
+            let server =
+                Server::start(vec![answer_of("200 OK", "application/json", &body)], false).await;
+            let error = ask_with(&host, &server, history, |client| client).await.unwrap_err();
+            let Error::RunFailed { reason: told, message, .. } = error else { panic!("{body}") };
+            assert_eq!((told.as_str(), server.requests()), (reason, 1), "{body}: {message}");
+        }
+    }
+}
+
+async fn a_whole_answer_that_was_paid_is_kept_whatever_it_says_of_its_state<D: TestDatabase>(
+    db: D,
+) {
+    let host = Host::new(db).await;
+    let mut begun = message("Once upon");
+    begun["status"] = json!("in_progress");
+    for (status, item, expected) in [
+        ("in_progress", message("Once upon"), RunStatus::Completed),
+        ("queued", message("Once upon"), RunStatus::Completed),
+        ("in_progress", begun, RunStatus::Incomplete),
+    ] {
+        let body = json!({"id": "r", "status": status, "output": [item]}).to_string();
+        let server =
+            Server::start(vec![answer_of("200 OK", "application/json", &body)], false).await;
+        let answer = ask(&host, &server).await.unwrap();
+        assert_eq!((answer.text().as_str(), answer.run.status), ("Once upon", expected), "{body}");
+        assert_eq!(server.requests(), 1, "{body}");
+    }
+    for bytes in [b"\xED\xA0\xBD".as_slice(), b"\xE9", b"\xF0\x9F"] {
+        let body = json!({"id": "r", "status": "completed", "output": [message("Once # upon")]});
+        let body = body.to_string();
+        let (before, after) = body.split_once('#').unwrap();
+        let body = [before.as_bytes(), bytes, after.as_bytes()].concat();
+        let server =
+            Server::start(vec![answer("200 OK", "content-type: application/json", &body)], false)
+                .await;
+        let text = ask(&host, &server).await.unwrap().text();
+        assert!(text.starts_with("Once \u{fffd}") && text.ends_with(" upon"), "{text}");
+        assert_eq!(server.requests(), 1);
+    }
 }
 
 async fn a_coding_that_was_not_asked_for_is_named_and_asked_once<D: TestDatabase>(db: D) {
