@@ -64,11 +64,15 @@ impl Answer {
         Some(lenient::bounded(&id, 256))
     }
 
-    /// The coding of the body, if it has one: none was asked for, and none is understood.
+    /// The codings of the body, if it has any: none was asked for, and none is understood. Names that mean none, and those
+    /// of a plain text's characters, which some gateways put there, are no codings.
     pub(super) fn coding(&self) -> Option<String> {
-        let value = self.response.headers().get(CONTENT_ENCODING)?.to_str().unwrap_or("unreadable");
-        let coding = value.trim().to_ascii_lowercase();
-        (!matches!(coding.as_str(), "" | "identity")).then(|| lenient::bounded(&coding, 64))
+        let values = self.response.headers().get_all(CONTENT_ENCODING).iter();
+        let names = values.flat_map(|value| value.to_str().unwrap_or("unreadable").split(','));
+        let names = names.map(|name| name.trim().to_ascii_lowercase());
+        let plain = ["", "identity", "none", "utf-8", "utf8", "plain"];
+        let codings: Vec<_> = names.filter(|name| !plain.contains(&name.as_str())).collect();
+        (!codings.is_empty()).then(|| lenient::bounded(&codings.join(", "), 64))
     }
 
     /// The error of an answer in a coding that was not asked for.

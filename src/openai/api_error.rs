@@ -267,10 +267,13 @@ fn is_error_word(kind: &str) -> bool {
 
 /// A delay, or the time until a date by the server's own clock, if it tells that, else by ours.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name| header(headers, name)?.trim().parse::<f64>().ok();
-    let seconds = number("retry-after-ms").map(|millis| millis / 1000.0);
-    if let Some(seconds) = seconds.or_else(|| number("retry-after")) {
-        return Duration::try_from_secs_f64(seconds).ok();
+    // What is no delay, such as a negative one, hides none that is.
+    let delay = |name, unit: f64| {
+        let number: f64 = header(headers, name)?.trim().parse().ok()?;
+        Duration::try_from_secs_f64(number * unit).ok()
+    };
+    if let Some(delay) = delay("retry-after-ms", 0.001).or_else(|| delay("retry-after", 1.0)) {
+        return Some(delay);
     }
     let date = |name| header(headers, name).and_then(http_date);
     let now = date("date").unwrap_or_else(Utc::now);

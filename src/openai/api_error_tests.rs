@@ -96,6 +96,10 @@ fn retry_headers_are_read_in_the_order_of_the_official_libraries() {
     assert_eq!(delay(&[("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")]), None, "it has passed");
     let far = delay(&[("retry-after", "Thu, 31 Dec 2099 23:59:59 GMT")]).unwrap();
     assert!(far > Duration::from_hours(24), "without a date of the server's: {far:?}");
+    for no_delay in ["-1", "NaN", "inf", "soon", ""] {
+        let headers = [("retry-after-ms", no_delay), ("retry-after", "7")];
+        assert_eq!(delay(&headers), Some(Duration::from_secs(7)), "{no_delay:?}");
+    }
     assert_eq!(delay(&[("retry-after", "-1")]), None);
     assert_eq!(delay(&[("retry-after", "NaN")]), None);
 }

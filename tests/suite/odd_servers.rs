@@ -380,6 +380,20 @@ async fn a_whole_answer_that_was_paid_is_kept_whatever_it_says_of_its_state<D: T
 
 async fn a_coding_that_was_not_asked_for_is_named_and_asked_once<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    let body = completed(&json!([message("Once upon")]));
+    for plain in
+        ["utf-8", "none", "identity, identity", "identity\r\ncontent-encoding: identity", ""]
+    {
+        let headers = format!("content-encoding: {plain}");
+        let server = Server::start(vec![answer("200 OK", &headers, body.as_bytes())], false).await;
+        assert_eq!(ask(&host, &server).await.unwrap().text(), "Once upon", "{plain:?}");
+    }
+    for coded in ["identity, gzip", "identity\r\ncontent-encoding: gzip"] {
+        let headers = format!("content-encoding: {coded}");
+        let server = Server::start(vec![answer("200 OK", &headers, b"\x1f\x8b\x08")], false).await;
+        let error = ask(&host, &server).await.unwrap_err().to_string();
+        assert!(error.contains("gzip"), "{error}");
+    }
     for coding in ["gzip", "deflate", "br", "zstd", "GZIP"] {
         for history in BOTH {
             let headers = format!("content-type: text/event-stream\r\ncontent-encoding: {coding}");
