@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::lenient::{self, Object};
 use super::secrets::Secrets;
-use super::{ApiError, Error, Result, config::Limits};
+use super::{ApiError, Error, Response, Result, config::Limits};
 
 /// Most bytes read of an error's body; the message kept of it is shorter still.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -64,11 +64,15 @@ impl Answer {
         Some(lenient::bounded(&id, 256))
     }
 
-    /// The coding of the body, if it has one: none was asked for, and none is understood.
+    /// The codings of the body, if it has any: none was asked for, and none is understood. Names that mean none, and those
+    /// of a plain text's characters, which some gateways put there, are no codings.
     pub(super) fn coding(&self) -> Option<String> {
-        let value = self.response.headers().get(CONTENT_ENCODING)?.to_str().unwrap_or("unreadable");
-        let coding = value.trim().to_ascii_lowercase();
-        (!matches!(coding.as_str(), "" | "identity")).then(|| lenient::bounded(&coding, 64))
+        let values = self.response.headers().get_all(CONTENT_ENCODING).iter();
+        let names = values.flat_map(|value| value.to_str().unwrap_or("unreadable").split(','));
+        let names = names.map(|name| name.trim().to_ascii_lowercase());
+        let plain = ["", "identity", "none", "utf-8", "utf8", "plain"];
+        let codings: Vec<_> = names.filter(|name| !plain.contains(&name.as_str())).collect();
+        (!codings.is_empty()).then(|| lenient::bounded(&codings.join(", "), 64))
     }
 
     /// The error of an answer in a coding that was not asked for.
@@ -130,35 +134,26 @@ impl Answer {
         object_of(&body, self.request_id(), &self.secrets)
     }
 
-    /// What the body is, whatever it is called: found out from its first byte that is no white space.
+    /// What the body is, whatever it is called: found out from its first lines, of which none is lost.
     pub(super) async fn look(&mut self) -> Result<Body> {
         if let Some(coding) = self.coding() {
             return Err(Self::coded(&coding));
         }
-        let mut begun = Vec::new();
-        let first = loop {
-            let rest = begun.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&begun);
-            // Up to three bytes may be those of a mark of which the rest has not come.
-            let marked = begun.len() < 3 && b"\xEF\xBB\xBF".starts_with(&begun);
-            let first = rest.iter().find(|byte| !byte.is_ascii_whitespace());
-            if let Some(first) = first.filter(|_| !marked) {
-                break Some(*first);
-            }
-            if begun.len() > MAX_ERROR_BODY {
-                break None;
+        let mut lines = FirstLines::default();
+        let body = loop {
+            if let Some(body) = lines.look() {
+                break body;
             }
             match self.chunk().await? {
-                Some(chunk) => begun.extend_from_slice(&chunk),
-                None => break first.copied(),
+                Some(chunk) => lines.begun.extend_from_slice(&chunk),
+                None => break lines.at_end(),
             }
         };
+        // What stands before an object is for nobody.
+        let begun =
+            if body == Body::Json { lines.begun.split_off(lines.from) } else { lines.begun };
         self.begun = Some(begun.into()).filter(|begun: &Bytes| !begun.is_empty());
-        Ok(match first {
-            Some(b'{' | b'[') => Body::Json,
-            // The fields of an event, and a comment.
-            Some(b'd' | b'e' | b'i' | b'r' | b':') => Body::Events,
-            _ => Body::Other,
-        })
+        Ok(body)
     }
 
     /// The beginning of a body that cannot be used, as an error.
@@ -207,6 +202,61 @@ pub(super) enum Body {
     Other,
 }
 
+/// The lines with which a body begins, until they tell what it is. A text of words is no stream of events, though some words
+/// begin as the fields of an event do.
+#[derive(Default)]
+struct FirstLines {
+    begun: Vec<u8>,
+    /// Where the first line begins that was not looked at, or not whole then.
+    from: usize,
+    /// There were lines that events may have before their data: comments, ids, delays.
+    may_be_events: bool,
+    /// There were lines that are neither these nor blank.
+    has_text: bool,
+}
+
+impl FirstLines {
+    /// `None`: the next bytes tell.
+    fn look(&mut self) -> Option<Body> {
+        let mark = b"\xEF\xBB\xBF";
+        if self.from == 0 {
+            if self.begun.len() < mark.len() && mark.starts_with(&self.begun) {
+                return None;
+            }
+            self.from = if self.begun.starts_with(mark) { mark.len() } else { 0 };
+        }
+        loop {
+            let rest = self.begun.get(self.from..).unwrap_or_default();
+            let end = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let line = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+            if line.starts_with(b"data:") || line.starts_with(b"event:") {
+                return Some(Body::Events);
+            }
+            if !self.has_text && matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) {
+                return Some(Body::Json);
+            }
+            let Some(end) = end else {
+                return (self.begun.len() > MAX_ERROR_BODY).then(|| self.at_end());
+            };
+            let neutral = [b":".as_slice(), b"id:", b"retry:"];
+            if neutral.iter().any(|start| line.trim_ascii_start().starts_with(start)) {
+                self.may_be_events = true;
+            } else if !line.trim_ascii().is_empty() {
+                self.has_text = true;
+            }
+            self.from += end + 1;
+        }
+    }
+
+    /// What a body is that has said no more than this.
+    fn at_end(&self) -> Body {
+        let rest = self.begun.get(self.from..).unwrap_or_default();
+        let is_comment = rest.first() == Some(&b':');
+        let has_text = self.has_text || !is_comment && !rest.trim_ascii().is_empty();
+        if (self.may_be_events || is_comment) && !has_text { Body::Events } else { Body::Other }
+    }
+}
+
 /// Reads a body as a JSON object.
 pub(super) fn object_of(
     body: &[u8],
@@ -220,17 +270,16 @@ pub(super) fn object_of(
     };
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     match lenient::parse(body) {
-        // Some gateways report errors with status 200. A response has an `error` too, but then an
-        // id as well.
-        Ok(Value::Object(object)) if is_error(&object) => {
-            let mut error = ApiError::from_object(&object);
-            error.request_id = request_id;
-            Err(error.finish(secrets).into())
-        }
         Ok(Value::Object(object))
             if object.contains_key("detail") && !object.contains_key("id") =>
         {
             Err(malformed("it is an error without the status of one".to_owned()))
+        }
+        // Some gateways report errors with status 200.
+        Ok(Value::Object(object)) if is_error(&object) => {
+            let mut error = ApiError::from_object(&object);
+            error.request_id = request_id;
+            Err(error.finish(secrets).into())
         }
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(malformed("it is no JSON object".to_owned())),
@@ -238,8 +287,15 @@ pub(super) fn object_of(
     }
 }
 
+/// Whether an object is an error, and not a response or an item that has one.
 fn is_error(object: &Object) -> bool {
-    !object.contains_key("id") && object.get("error").is_some_and(|error| !error.is_null())
+    if Response::is_meant(object) {
+        return false;
+    }
+    let is_item = object.contains_key("id")
+        && lenient::text(object, "type").is_some_and(|kind| kind != "error");
+    let has_error = object.get("error").is_some_and(|error| !error.is_null());
+    has_error && !is_item || ApiError::is_meant(object)
 }
 
 #[cfg(test)]
@@ -251,6 +307,59 @@ mod tests {
             idle: Duration::from_secs(idle),
             total: Duration::from_secs(total),
             started: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn a_body_is_known_by_its_first_lines_however_they_are_cut() {
+        for (body, expected) in [
+            ("data: {}\n\n", Body::Events),
+            ("event: ping\n\n", Body::Events),
+            (": PROCESSING\n\n: PROCESSING\r\n\r\ndata: x", Body::Events),
+            ("id: 1\nretry: 5\ndata: x", Body::Events),
+            (" data: x\ndata: y", Body::Events),
+            ("note\ndata: y", Body::Events),
+            (": PROCESSING\n\n", Body::Events),
+            (": PROCESSING", Body::Events),
+            ("{}", Body::Json),
+            ("\r\n [1]", Body::Json),
+            (": PROCESSING\n\n{\"error\":{}}", Body::Json),
+            ("error code: 502", Body::Other),
+            ("error code: 502\n{}", Body::Other),
+            ("internal error", Body::Other),
+            ("invalid api key", Body::Other),
+            ("identity unknown: x\n", Body::Other),
+            ("rate limited", Body::Other),
+            ("request timed out\n", Body::Other),
+            ("deployment not found", Body::Other),
+            (": PROCESSING\n\nupstream failed", Body::Other),
+            ("database error", Body::Other),
+            ("<html>", Body::Other),
+            ("\n \n", Body::Other),
+            ("", Body::Other),
+        ] {
+            for mark in ["", "\u{feff}"] {
+                let body = format!("{mark}{body}");
+                for size in [1, 2, 3, 5, 64] {
+                    let mut lines = FirstLines::default();
+                    let mut chunks = body.as_bytes().chunks(size);
+                    let found = loop {
+                        if let Some(found) = lines.look() {
+                            break found;
+                        }
+                        match chunks.next() {
+                            Some(chunk) => lines.begun.extend_from_slice(chunk),
+                            None => break lines.at_end(),
+                        }
+                    };
+                    assert_eq!(found, expected, "{body:?} in pieces of {size}");
+                }
+            }
+        }
+        // Neither words nor signs of life are waited for without end.
+        for (line, expected) in [("words\n", Body::Other), (": wait\n", Body::Events)] {
+            let begun = line.repeat(MAX_ERROR_BODY).into_bytes();
+            assert_eq!(FirstLines { begun, ..FirstLines::default() }.look(), Some(expected));
         }
     }
 

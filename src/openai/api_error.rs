@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use super::fault::Fault;
 use super::lenient::{self, Object, bounded};
 use super::secrets::Secrets;
 
@@ -16,36 +17,6 @@ use super::secrets::Secrets;
 const MAX_MESSAGE: usize = 2048;
 /// Longest short field (type, code, parameter, request id) kept, in bytes.
 const MAX_FIELD: usize = 256;
-
-/// `type` and `code` values of an exhausted quota or spending limit (HTTP 429): waiting does not
-/// help. Source: OpenAI's guide to error codes.
-const EXHAUSTED: [&str; 5] = [
-    "insufficient_quota",
-    "credit_balance_exhausted",
-    "organization_spend_limit_exceeded",
-    "project_spend_limit_exceeded",
-    "organization_usage_limit_exceeded",
-];
-/// `type` and `code` values of an error inside a stream, which has no HTTP status, and the status that the same error has
-/// as an answer. Source: OpenAI's guide to error codes, and what compatible servers send.
-const STATUSES: [(&str, u16); 16] = [
-    ("invalid_api_key", 401),
-    ("authentication_error", 401),
-    ("permission_error", 403),
-    ("permission_denied", 403),
-    ("not_found_error", 404),
-    ("model_not_found", 404),
-    ("rate_limit_exceeded", 429),
-    ("rate_limit_error", 429),
-    ("insufficient_quota", 429),
-    ("slow_down", 503),
-    ("server_is_overloaded", 503),
-    ("overloaded_error", 503),
-    ("server_error", 500),
-    ("internal_server_error", 500),
-    ("api_error", 500),
-    ("invalid_request_error", 400),
-];
 
 /// An error the provider sent: the answer to a request, or an event in a stream.
 ///
@@ -95,7 +66,7 @@ impl ApiError {
     /// can change that.
     #[must_use]
     pub fn is_quota_exhausted(&self) -> bool {
-        self.is_any_of(&EXHAUSTED)
+        self.words().any(|word| Fault::of_word(word) == Some(Fault::Quota))
     }
 
     /// Whether another response is being written to the conversation (HTTP 400, code
@@ -118,8 +89,9 @@ impl ApiError {
                 || message.starts_with('<'))
     }
 
-    fn is_any_of(&self, names: &[&str]) -> bool {
-        [&self.kind, &self.code].into_iter().flatten().any(|name| names.contains(&name.as_str()))
+    /// Its code, and then its type: the code says more.
+    fn words(&self) -> impl Iterator<Item = &String> {
+        [&self.code, &self.kind].into_iter().flatten()
     }
 
     /// Reads the answer to a refused request.
@@ -180,15 +152,7 @@ impl ApiError {
                 _ => None,
             }
             .filter(|code| status_of(code).is_none()),
-            status: ["code", "status", "status_code"].into_iter().find_map(|name| {
-                [source.get(name), object.get(name)].into_iter().flatten().find_map(|value| {
-                    match value {
-                        Value::String(text) => status_of(text),
-                        Value::Number(number) => status_of(&number.to_string()),
-                        _ => None,
-                    }
-                })
-            }),
+            status: status_in(source).or_else(|| status_in(object)),
             param: lenient::owned_text(source, "param"),
             ..Self::default()
         }
@@ -202,9 +166,26 @@ impl ApiError {
 
     /// The status that an error of this code, or else of this type, has as an answer.
     fn named_status(&self) -> Option<u16> {
-        [&self.code, &self.kind].into_iter().flatten().find_map(|name| {
-            STATUSES.iter().find(|(known, _)| known == name).map(|(_, status)| *status)
-        })
+        self.words().find_map(|word| Fault::of_word(word)?.status())
+    }
+
+    /// Whether an object is an error by its looks, though it is not marked as one: the forms that servers have beside
+    /// `{"error": …}`.
+    pub(super) fn is_meant(object: &Object) -> bool {
+        let has = |name| lenient::text(object, name).is_some_and(|text| !text.is_empty());
+        let word = |name| lenient::text(object, name).unwrap_or_default();
+        let kind = word("type");
+        if word("object") == "error" || is_error_word(kind) {
+            return has("message") || has("detail");
+        }
+        if kind.is_empty() && has("message") {
+            let code = lenient::text(object, "code").is_some_and(|code| !code.is_empty());
+            return code
+                || status_in(object).is_some()
+                || matches!(word("status"), "error" | "failed");
+        }
+        has("message") && status_in(object).is_some()
+            || kind.is_empty() && object.get("detail").is_some_and(|detail| !detail.is_null())
     }
 
     /// Redacts the secrets, then bounds every text; in this order, so that no half of a key is left at
@@ -269,12 +250,30 @@ fn status_of(text: &str) -> Option<u16> {
     text.parse().ok().filter(|status| (400..600).contains(status))
 }
 
+/// The HTTP status that an error says it has.
+fn status_in(object: &Object) -> Option<u16> {
+    ["code", "status", "status_code"].into_iter().find_map(|name| match object.get(name)? {
+        Value::String(text) => status_of(text),
+        Value::Number(number) => status_of(&number.to_string()),
+        _ => None,
+    })
+}
+
+/// Whether a `type` names an error. The types of the events of a response have a dot.
+fn is_error_word(kind: &str) -> bool {
+    !kind.contains('.')
+        && (Fault::of_word(kind).is_some() || kind.to_ascii_lowercase().ends_with("error"))
+}
+
 /// A delay, or the time until a date by the server's own clock, if it tells that, else by ours.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name| header(headers, name)?.trim().parse::<f64>().ok();
-    let seconds = number("retry-after-ms").map(|millis| millis / 1000.0);
-    if let Some(seconds) = seconds.or_else(|| number("retry-after")) {
-        return Duration::try_from_secs_f64(seconds).ok();
+    // What is no delay, such as a negative one, hides none that is.
+    let delay = |name, unit: f64| {
+        let number: f64 = header(headers, name)?.trim().parse().ok()?;
+        Duration::try_from_secs_f64(number * unit).ok()
+    };
+    if let Some(delay) = delay("retry-after-ms", 0.001).or_else(|| delay("retry-after", 1.0)) {
+        return Some(delay);
     }
     let date = |name| header(headers, name).and_then(http_date);
     let now = date("date").unwrap_or_else(Utc::now);

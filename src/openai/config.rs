@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 
@@ -203,7 +204,7 @@ impl OpenAiBuilder {
             Some(project) => format!("{base_url}#{project}"),
             None => base_url.clone(),
         };
-        let secrets = self.secrets(&url);
+        let secrets = self.secrets(&http, &url);
         let Self { key, organization, project, limits, .. } = self;
         Ok(OpenAi::from_inner(Inner {
             http,
@@ -218,21 +219,20 @@ impl OpenAiBuilder {
         }))
     }
 
-    /// What of the settings must never be shown. A URL may hold its user name and password in another form.
-    fn secrets(&self, url: &reqwest::Url) -> Secrets {
+    /// What of the settings must never be shown, in every form in which it is sent or written.
+    fn secrets(&self, http: &reqwest::Client, url: &reqwest::Url) -> Secrets {
         let given = self.base_url.as_deref().and_then(address::user_info);
-        let of_url = [Some(url.username()), url.password(), given];
-        let key = self.key.iter().map(|key| key.expose().to_owned());
-        let headers = self.headers.iter().map(|(_, value)| value.clone());
-        let in_headers = self.headers.iter().filter_map(|(_, value)| value.split_once(' '));
-        let of_url = of_url.into_iter().flatten().flat_map(|text| {
-            let parts = text.split_once(':').map_or((text, ""), |parts| parts);
-            [text, parts.0, parts.1].map(str::to_owned)
+        let of_url = [Some(url.username()), url.password(), given].into_iter().flatten();
+        let of_url = of_url.flat_map(|text| {
+            let (user, password) = text.split_once(':').unwrap_or((text, ""));
+            [text, user, password].map(str::to_owned)
         });
-        // A header such as `Bearer …` is echoed without its scheme, too.
-        Secrets::new(
-            key.chain(headers).chain(in_headers.map(|(_, rest)| rest.to_owned())).chain(of_url),
-        )
+        // It is sent as what its percent-escapes mean.
+        let of_url = of_url
+            .flat_map(|text| [percent_decode_str(&text).decode_utf8_lossy().into_owned(), text]);
+        let key = self.key.iter().map(|key| key.expose().to_owned());
+        let headers = self.headers.iter().flat_map(|(_, value)| parts_of_header(value));
+        Secrets::new(key.chain(headers).chain(of_url).chain(basic_authorization(http, url)))
     }
 
     fn check_limits(&self) -> Result<()> {
@@ -295,6 +295,24 @@ impl fmt::Debug for OpenAiBuilder {
             .field("limits", &self.limits)
             .finish()
     }
+}
+
+/// What is sent for the user name and password of a URL: their base64, with which a server may echo them.
+fn basic_authorization(http: &reqwest::Client, url: &reqwest::Url) -> Option<String> {
+    let request = http.get(url.clone()).build().ok()?;
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (_, base64) = value.split_once(' ')?;
+    Some(base64.trim_end_matches('=').to_owned())
+}
+
+/// A header's value, and what of it may be echoed alone: without the scheme of `Bearer …`, and the values of
+/// `Token token="…"` and of cookies.
+fn parts_of_header(value: &str) -> Vec<String> {
+    let mut parts = vec![value, value.split_once(' ').map_or("", |(_, rest)| rest)];
+    for pair in value.split([' ', ';', ',']) {
+        parts.extend(pair.split_once('=').map(|(_, value)| value.trim_matches('"')));
+    }
+    parts.into_iter().map(str::to_owned).collect()
 }
 
 /// A header's value. All are marked as sensitive, because gateways put keys into headers of their

@@ -93,6 +93,36 @@ fn debug_forms_show_no_secret() {
 }
 
 #[test]
+fn secrets_are_not_shown_in_any_form_in_which_they_are_sent() {
+    let redacted = |client: &OpenAi, secret: &str| {
+        let text = client.secrets().redact(&format!("got {secret} here")).into_owned();
+        assert!(!text.contains(secret) && text.starts_with("got "), "{secret}: {text}");
+    };
+    let client = with_base("http://u:p%40ssword1@host/v1").unwrap();
+    // The base64 is that of `u:p@ssword1`.
+    for secret in ["p%40ssword1", "p@ssword1", "u:p@ssword1", "dTpwQHNzd29yZDE=", "dTpwQHNzd29yZDE"]
+    {
+        redacted(&client, secret);
+    }
+    let client = with_base("http://gateway%2Duser@host/v1").unwrap();
+    for secret in ["gateway%2Duser", "gateway-user", "Z2F0ZXdheS11c2VyOg"] {
+        redacted(&client, secret);
+    }
+    for (value, secrets) in [
+        ("Bearer abcdefgh1", ["abcdefgh1", "Bearer abcdefgh1"]),
+        ("Token token=abcdefgh2", ["abcdefgh2", "token=abcdefgh2"]),
+        ("Token token=\"abcdefgh3\", nonce=\"ijklmnop3\"", ["abcdefgh3", "ijklmnop3"]),
+        ("session=abcdefgh4; theme=dark; csrf=ijklmnop4==", ["abcdefgh4", "ijklmnop4=="]),
+    ] {
+        let client = OpenAi::builder().header("x-auth", value).build().unwrap();
+        for secret in secrets {
+            redacted(&client, secret);
+        }
+        assert_eq!(client.secrets().redact("theme dark, token, nonce"), "theme dark, token, nonce");
+    }
+}
+
+#[test]
 fn settings_that_cannot_work_are_refused_by_name() {
     let field = |builder: OpenAiBuilder| match builder.build() {
         Err(Error::Configuration { field, .. }) => field,

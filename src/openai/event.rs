@@ -129,6 +129,24 @@ impl StreamEvent {
         }
     }
 
+    /// A response that is all of an answer. Whatever it says of its state, nothing comes after it, unless it goes on in the
+    /// background: what it has is its output.
+    pub(super) fn of_whole(response: Response) -> Self {
+        let is_open = matches!(response.status.as_deref(), Some("queued" | "in_progress"));
+        if !is_open || response.is_in_background() || response.output.is_empty() {
+            return Self::from_response(response);
+        }
+        let is_cut = |item: &Item| {
+            matches!(item.as_value()["status"].as_str(), Some("in_progress" | "incomplete"))
+        };
+        let kind = if response.output.iter().any(is_cut) {
+            StreamEventKind::Incomplete(response)
+        } else {
+            completed(response)
+        };
+        Self { sequence_number: None, kind }
+    }
+
     /// A whole response, as a server sends it that does not stream, told as the event it amounts
     /// to.
     pub(super) fn from_response(response: Response) -> Self {
@@ -187,7 +205,13 @@ fn event(mut data: Object, name: &str, secrets: &Secrets) -> StreamEvent {
     // Gateways send errors without a type, or under one of their own.
     let has_error = data.get("error").is_some_and(|error| !error.is_null());
     let is_error = matches!(kind.as_str(), "error" | "response.error");
-    if is_error || (has_error && !kind.starts_with("response.")) {
+    let is_of_response = kind.starts_with("response.");
+    if !is_error && !is_of_response && !has_error && !kind.is_empty() {
+        // Flat, an error has the type of the error itself.
+        data.insert("type".to_owned(), Value::String(kind.clone()));
+    }
+    let is_meant = || has_error || name == "error" || ApiError::is_meant(&data);
+    if is_error || (!is_of_response && is_meant()) {
         data.remove("sequence_number");
         let error = ApiError::from_object(&data).in_stream().finish(secrets);
         return StreamEvent { sequence_number, kind: StreamEventKind::Error(error) };

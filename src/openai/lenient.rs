@@ -22,7 +22,9 @@ pub(super) fn parse_in_halves(json: &[u8]) -> serde_json::Result<(Value, Halves)
     let (value, halves) = match serde_json::from_slice(json) {
         Ok(value) => (value, (None, None)),
         Err(strict) => {
-            let Repaired { json, begins_with, ends_with } = repair(json);
+            // What is no UTF-8, such as half a surrogate pair that was encoded by itself, is no JSON either.
+            let text = String::from_utf8_lossy(json);
+            let Repaired { json, begins_with, ends_with } = repair(text.as_bytes());
             // The error tells of the bytes as they came.
             let value = serde_json::from_slice(&json).map_err(|_| strict)?;
             (value, (begins_with, ends_with))
@@ -119,6 +121,20 @@ mod tests {
     fn nul_is_replaced_in_every_depth_and_in_names() {
         let value = parse(br#"{"a\u0000": [{"b": "\u0000c"}], "d": "\\u0000"}"#).unwrap();
         assert_eq!(value, json!({"a\u{fffd}": [{"b": "\u{fffd}c"}], "d": "\\u0000"}));
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf_8_are_replaced() {
+        for (bytes, expected) in [
+            (b"x\xED\xA0\xBDy".as_slice(), "x\u{fffd}\u{fffd}\u{fffd}y"),
+            (b"x\xED\xA0\xBD\xED\xB8\x80", "x\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}"),
+            (b"caf\xE9", "caf\u{fffd}"),
+            (b"cut \xF0\x9F", "cut \u{fffd}"),
+            (b"\xFF\xFE", "\u{fffd}\u{fffd}"),
+        ] {
+            let json = [b"{\"a\":\"", bytes, b"\",\"b\":1}"].concat();
+            assert_eq!(parse(&json).unwrap(), json!({"a": expected, "b": 1}), "{bytes:?}");
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@
 //! memory.
 //!
 //! Some servers leave the blank line out behind their last event and keep the connection open. An event
-//! that is whole by its looks, one line of data with a JSON object, counts as ended when nothing follows
-//! for [`WITHOUT_BLANK_LINE`].
+//! that is whole by its looks, one line of data with a JSON object or `[DONE]`, counts as ended when nothing
+//! follows for [`WITHOUT_BLANK_LINE`]; without the end of that line too, if the object is whole.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -22,10 +22,13 @@ use futures_core::Stream;
 use futures_util::StreamExt;
 use tokio::time::Sleep;
 
-use super::{Error, Result};
+use super::{Error, Result, lenient};
 
 /// How long to wait for the blank line behind an event that looks whole.
 const WITHOUT_BLANK_LINE: Duration = Duration::from_secs(2);
+
+/// What some servers say at their end.
+const DONE: &[u8] = b"[DONE]";
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -98,9 +101,14 @@ struct Lines<S> {
 #[derive(Clone, Copy, PartialEq)]
 enum Data {
     None,
-    /// One line, which is a JSON object by its ends.
+    /// One line, which is `[DONE]`, or a JSON object by its ends.
     LooksWhole,
     Other,
+}
+
+fn looks_whole(data: &[u8]) -> bool {
+    let data = data.trim_ascii();
+    data == DONE || data.starts_with(b"{") && data.ends_with(b"}")
 }
 
 impl<S> Lines<S> {
@@ -152,9 +160,8 @@ impl<S> Lines<S> {
         }
         if let Some(data) = bytes.strip_prefix(b"data:") {
             // A second line of data makes another event of it.
-            let object = data.trim_ascii().starts_with(b"{") && data.trim_ascii().ends_with(b"}");
             let first = self.data == Data::None;
-            self.data = if object && first { Data::LooksWhole } else { Data::Other };
+            self.data = if first && looks_whole(data) { Data::LooksWhole } else { Data::Other };
         }
         self.event_bytes += bytes.len() + 1;
         // Only a complete line is converted: a character whose bytes came in two chunks must not be
@@ -162,6 +169,29 @@ impl<S> Lines<S> {
         let mut line = String::from_utf8_lossy(bytes).into_owned();
         line.push('\n');
         Some(line)
+    }
+
+    /// Whether the open event may be whole, though neither it nor its last line has ended.
+    fn may_be_whole(&self) -> bool {
+        match self.line.strip_prefix(b"data:") {
+            Some(data) => self.data == Data::None && looks_whole(data),
+            None => self.data == Data::LooksWhole && self.line.is_empty(),
+        }
+    }
+
+    /// Ends an event that may be whole; `None` when it is not.
+    fn end_event(&mut self) -> Option<String> {
+        let mut end = String::new();
+        if let Some(data) = self.line.strip_prefix(b"data:") {
+            // Within a text there are braces, too.
+            if data.trim_ascii() != DONE && lenient::parse(data).is_err() {
+                return None;
+            }
+            end = self.finish_line()?;
+        }
+        self.close_event();
+        end.push('\n');
+        Some(end)
     }
 
     /// What is left when the body has ended, closed by the blank line that is missing. Lines with
@@ -198,12 +228,14 @@ impl<S: Stream<Item = Result<Bytes>>> Stream for Lines<S> {
                     }
                     Poll::Ready(Some(Err(error))) => error,
                     Poll::Ready(None) => return Poll::Ready(this.finish().map(Ok)),
-                    Poll::Pending if this.data == Data::LooksWhole && this.line.is_empty() => {
+                    Poll::Pending if this.may_be_whole() => {
                         let wait = || Box::pin(tokio::time::sleep(WITHOUT_BLANK_LINE));
                         ready!(this.waiting.get_or_insert_with(wait).as_mut().poll(cx));
                         this.waiting = None;
-                        this.close_event();
-                        return Poll::Ready(Some(Ok("\n".to_owned())));
+                        if let Some(end) = this.end_event() {
+                            return Poll::Ready(Some(Ok(end)));
+                        }
+                        continue;
                     }
                     Poll::Pending => return Poll::Pending,
                 },

@@ -103,6 +103,40 @@ fn a_last_event_without_its_blank_line_is_yielded_and_marked() {
     assert_eq!(events(b""), messages(&[]));
 }
 
+/// The connection stays open behind them.
+#[tokio::test(start_paused = true)]
+async fn a_last_event_that_looks_whole_counts_without_its_ends() {
+    for (said, told) in [
+        ("data: [DONE]\n", "[DONE]"),
+        ("data: [DONE]", "[DONE]"),
+        ("data: {\"a\":1}\n", "{\"a\":1}"),
+        ("data:{\"a\":{}}", "{\"a\":{}}"),
+        ("event: message\r\ndata: {\"a\":\"}\"}\r", "{\"a\":\"}\"}"),
+    ] {
+        let chunk = Bytes::from_static(said.as_bytes());
+        let mut events = pin!(decode(stream::iter([Ok(chunk)]).chain(stream::pending()), LIMIT));
+        let event = events.next().await.expect("an item").expect("an event");
+        assert_eq!((event.data.as_str(), event.complete), (told, true), "{said:?}");
+    }
+    // What only looks so is waited for.
+    let waited = WITHOUT_BLANK_LINE * 5;
+    for (begun, rest, told) in [
+        ("data: {\"a\":\"{}", "\"}\n\n", "{\"a\":\"{}\"}"),
+        ("data: {\"a\":{}", "}\n\n", "{\"a\":{}}"),
+        ("data: 1\ndata: {}", "\n\n", "1\n{}"),
+        ("data: [DON", "E]\n\n", "[DONE]"),
+    ] {
+        let late = stream::once(async move {
+            tokio::time::sleep(waited).await;
+            Ok(Bytes::from_static(rest.as_bytes()))
+        });
+        let first = stream::iter([Ok(Bytes::from_static(begun.as_bytes()))]);
+        let mut events = pin!(decode(first.chain(late), LIMIT));
+        let event = events.next().await.expect("an item").expect("an event");
+        assert_eq!(event.data, told, "{begun:?}");
+    }
+}
+
 #[test]
 fn a_long_line_in_small_pieces_is_one_event() {
     let mut bytes = b"data: ".to_vec();

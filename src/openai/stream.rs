@@ -79,9 +79,16 @@ impl ResponseStream {
         match body {
             Body::Json => {
                 let object = answer.into_object().await?;
-                // When the response goes on in the background, the end before its time is an error.
                 let response = Response::whole(object, &this.secrets)?;
-                this.whole = Some(StreamEvent::from_response(response));
+                // When the response goes on in the background, the end before its time is an error.
+                let goes_on = response.is_in_background();
+                let whole = StreamEvent::of_whole(response);
+                if !whole.is_terminal() && !goes_on {
+                    let message =
+                        "it is a response in one piece that has not ended, without output";
+                    this.unreadable = Some(Error::malformed("the answer", message, ""));
+                }
+                this.whole = Some(whole);
             }
             Body::Events => {
                 let max_event_bytes = answer.limits.max_event_bytes;

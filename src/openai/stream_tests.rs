@@ -166,6 +166,11 @@ async fn a_server_that_does_not_stream_is_understood() {
 
     let (events, error) = streamed(Reply::json(r#"{"id":"r","status":"queued"}"#)).await;
     assert!(matches!(&events[0].kind, StreamEventKind::Queued(_)));
+    assert!(matches!(error, Some(Error::Malformed { .. })), "{error:?}");
+    // Where it can be asked for again.
+    let body = r#"{"id":"r","status":"queued","background":true}"#;
+    let (events, error) = streamed(Reply::json(body)).await;
+    assert!(matches!(&events[0].kind, StreamEventKind::Queued(_)));
     assert!(matches!(error, Some(Error::Disconnected { .. })), "{error:?}");
 
     let page = Reply::new("200 OK", "content-type: text/html\r\n", "<html>login</html>");

@@ -7,7 +7,7 @@ use super::event::CHAT_COMPLETIONS;
 use super::item::take_items;
 use super::lenient::{self, Object};
 use super::secrets::Secrets;
-use super::{Error, Item, Result};
+use super::{ApiError, Error, Item, Result};
 
 /// A response: one call of a model. Source: OpenAI's API description, schema `Response`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,6 +42,10 @@ pub struct Response {
 pub struct ResponseError {
     /// The provider's code, such as `server_error` or `rate_limit_exceeded`.
     pub code: Option<String>,
+    /// The provider's `type`, such as `invalid_request_error`, of a server that sends one.
+    pub kind: Option<String>,
+    /// The HTTP status that the error says it has, or that the same error has as an answer. `None` when nothing tells.
+    pub status: Option<u16>,
     /// The provider's text, without the API key and at most 2 KiB.
     pub message: String,
 }
@@ -55,16 +59,27 @@ impl Response {
 
     /// A response that is all of an answer.
     pub(super) fn whole(object: Object, secrets: &Secrets) -> Result<Self> {
-        let is_response = object.contains_key("output")
-            || object.contains_key("status")
-            || lenient::text(&object, "object") == Some("response");
         let what = match object.get("choices") {
             Some(Value::Array(_)) => CHAT_COMPLETIONS,
-            _ if is_response => return Ok(Self::from_object(object, secrets)),
-            _ => "it is no response: it has neither output nor status",
+            _ if Self::is_meant(&object) => return Ok(Self::from_object(object, secrets)),
+            _ => "it is no response: it has neither output nor the status of one",
         };
         let text = Value::Object(object).to_string();
         Err(Error::malformed("the answer", what, &secrets.redact(&text)))
+    }
+
+    /// Whether an object can be a response, and not some other word of a server's.
+    pub(super) fn is_meant(object: &Object) -> bool {
+        const STATUSES: [&str; 7] =
+            ["queued", "in_progress", "completed", "incomplete", "failed", "cancelled", "canceled"];
+        object.get("output").is_some_and(Value::is_array)
+            || lenient::text(object, "object") == Some("response")
+            || lenient::text(object, "status").is_some_and(|status| STATUSES.contains(&status))
+    }
+
+    /// Whether it is written while nobody waits for it.
+    pub(super) fn is_in_background(&self) -> bool {
+        self.raw.get("background").and_then(Value::as_bool).unwrap_or(false)
     }
 
     pub(super) fn from_object(mut raw: Object, secrets: &Secrets) -> Self {
@@ -93,8 +108,15 @@ impl ResponseError {
     fn from_value(error: Value, secrets: &Secrets) -> Self {
         // The same shapes as an error of the whole request, so the same reader.
         let envelope = Object::from_iter([("error".to_owned(), error)]);
-        let error = super::ApiError::from_object(&envelope).finish(secrets);
-        Self { code: error.code, message: error.message }
+        let error = ApiError::from_object(&envelope).in_stream().finish(secrets);
+        let ApiError { code, kind, status, message, .. } = error;
+        Self { code, kind, status, message }
+    }
+
+    /// The same error as that of a call.
+    pub(crate) fn into_api(self) -> ApiError {
+        let Self { code, kind, status, message } = self;
+        ApiError { status, message, kind, code, ..ApiError::default() }
     }
 }
 

@@ -12,7 +12,7 @@ use futures_core::Stream;
 pub(crate) use responses::{Responses, progress};
 
 use crate::model::{AssistantDefinition, RunStatus, Usage};
-use crate::openai::{Item, Result};
+use crate::openai::{ApiError, Item, Result};
 
 /// One call of the model.
 #[derive(Debug, Clone)]
@@ -56,6 +56,8 @@ pub(crate) struct Ended {
     /// The model declined, and said nothing else.
     pub(crate) refusal: bool,
     pub(crate) error: Option<String>,
+    /// That error as the error of a call, when the response failed and has no output.
+    pub(crate) failure: Option<ApiError>,
     pub(crate) response_id: Option<String>,
     pub(crate) model: Option<String>,
     pub(crate) usage: Usage,

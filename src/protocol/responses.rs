@@ -9,7 +9,7 @@ use super::{Call, Ended, News, Progress, ProgressStream, Protocol};
 use crate::model::{RunStatus, Usage};
 use crate::openai::{
     CreateConversation, CreateResponse, Error, Item, ListItems, OpenAi, Order, Response,
-    ResponseStream, Result, StreamEvent, StreamEventKind,
+    ResponseError, ResponseStream, Result, StreamEvent, StreamEventKind,
 };
 
 /// Most pages read of a conversation: what is newer than the last item that is known for sure is short, as a rule.
@@ -357,8 +357,16 @@ fn is_refusal(output: &[Item]) -> bool {
 }
 
 fn ended(status: RunStatus, response: Response) -> News {
-    let (code, message) =
-        response.error.map_or((None, None), |error| (error.code, Some(error.message)));
+    let failed = status == RunStatus::Failed;
+    let error = response.error.map(ResponseError::into_api);
+    let word = error.as_ref().and_then(|error| error.code.clone().or_else(|| error.kind.clone()));
+    let message = error.as_ref().map(|error| error.message.clone());
+    // What a model thought by itself, and what is blank, is no output: nobody has it.
+    let has_output = response.output.iter().any(|item| match item.kind() {
+        "reasoning" => false,
+        "message" => !item.text().trim().is_empty(),
+        _ => true,
+    });
     let usage = response.usage.map_or_else(Usage::default, |usage| Usage {
         input_tokens: usage.input_tokens,
         cached_input_tokens: usage.cached_input_tokens,
@@ -368,9 +376,10 @@ fn ended(status: RunStatus, response: Response) -> News {
     });
     News::Ended(Box::new(Ended {
         status,
-        reason: response.incomplete_reason.or(code),
+        reason: response.incomplete_reason.or(word),
         refusal: is_refusal(&response.output),
         error: message,
+        failure: error.filter(|_| failed && !has_output),
         response_id: Some(response.id).filter(|id| !id.is_empty()),
         model: response.model,
         usage,

@@ -44,14 +44,13 @@ pub(super) async fn call(
     let mut anew = false;
     loop {
         let manner = Manner { anew: std::mem::take(&mut anew), halved };
+        let mut failed = None;
         let broken = match once(engine, remote, live, definition, manner).await {
-            Ok(ended) if is_overflow_of(&ended) && !live.state().has_output() => {
-                if shorten(live, &mut halved) {
-                    live.state().begin_again();
-                    continue;
-                }
-                let outcome = Outcome::of(ended, definition.max_output_tokens);
-                return too_long(outcome, live);
+            // A response that failed and says nothing is as good as an error in the stream.
+            Ok(ended) if ended.failure.is_some() && !live.state().has_output() => {
+                let failure = ended.failure.clone().unwrap_or_default();
+                failed = Some(ended);
+                Broken::Stream(failure.into())
             }
             Ok(ended) => {
                 let kept = is_kept(engine, remote, live, &ended).await;
@@ -65,13 +64,18 @@ pub(super) async fn call(
             Err(broken) => broken,
         };
         let has_output = live.state().has_output();
+        // When it is not tried again: with all that a response that failed tells.
+        let refused = |error: &openai::Error| match failed {
+            Some(ended) => Outcome::of(ended, definition.max_output_tokens),
+            None => refused(error, has_output),
+        };
         match broken {
             // An error in the stream is as good as one before it, as long as nothing was said.
             Broken::Refused(error) | Broken::Stream(error)
                 if !has_output && reasons::of_error(&error) == Reason::ContextLengthExceeded =>
             {
                 if !shorten(live, &mut halved) {
-                    return too_long(refused(&error, has_output), live);
+                    return too_long(refused(&error), live);
                 }
                 live.state().begin_again();
             }
@@ -98,10 +102,10 @@ pub(super) async fn call(
                         tokio::time::sleep(wait).await;
                         attempt += 1;
                     }
-                    None => return refused(&error, has_output),
+                    None => return refused(&error),
                 }
             }
-            Broken::Refused(error) | Broken::Stream(error) => return refused(&error, has_output),
+            Broken::Refused(error) | Broken::Stream(error) => return refused(&error),
             Broken::TooLong(error) => {
                 let reason = Reason::MessageTooLong;
                 return Outcome::broken(reason, error, has_output, RemoteState::Unknown);
@@ -116,12 +120,6 @@ pub(super) async fn call(
             }
         }
     }
-}
-
-fn is_overflow_of(ended: &Ended) -> bool {
-    ended.status == RunStatus::Failed
-        && reasons::of_response(ended.reason.as_deref(), ended.error.as_deref(), false)
-            == Some(Reason::ContextLengthExceeded)
 }
 
 /// Whether there is less to send than what was too long for the model.
@@ -194,7 +192,7 @@ async fn conversation_is_to_be_retold(
     let conversation = live.state().call.as_ref().and_then(|call| call.conversation.clone());
     match conversation {
         Some(_) if refuses_the_state(error) => true,
-        Some(id) if error.is_not_found() => {
+        Some(id) if error.is_not_found() || names_a_lost_conversation(error) => {
             matches!(remote.protocol.conversation_exists(&id).await, Ok(false))
         }
         None | Some(_) => false,
@@ -214,11 +212,22 @@ fn refuses_the_state(error: &openai::Error) -> bool {
         "tool_call_id",
         "must be followed by tool",
     ];
-    let Some(api) = error.api().filter(|api| matches!(api.status, Some(400 | 409 | 422))) else {
+    // In a stream an error may have no status, or that of a word which fits everything.
+    let may_be = |status| matches!(status, 400 | 409 | 422 | 500);
+    let Some(api) = error.api().filter(|api| api.status.is_none_or(may_be)) else {
         return false;
     };
     let message = api.message.to_ascii_lowercase();
     !api.is_conversation_locked() && WORDS.iter().any(|words| message.contains(words))
+}
+
+/// Whether an error says that the conversation is not there, whatever its status: in a stream it has none of its own.
+fn names_a_lost_conversation(error: &openai::Error) -> bool {
+    const WORDS: [&str; 6] = ["not found", "not exist", "no such", "unknown", "expired", "deleted"];
+    error.api().is_some_and(|api| {
+        let message = api.message.to_ascii_lowercase();
+        message.contains("conversation") && WORDS.iter().any(|words| message.contains(words))
+    })
 }
 
 async fn once(

@@ -30,9 +30,10 @@ impl Outcome {
         let cut = ended.status == RunStatus::Completed
             && most_tokens.is_some_and(|most| ended.usage.output_tokens >= most);
         let status = if cut { RunStatus::Incomplete } else { ended.status };
-        let reason = match status {
-            RunStatus::Completed => ended.refusal.then_some(Reason::Refusal),
-            status => reasons::of_response(
+        let reason = match (status, &ended.failure) {
+            (RunStatus::Completed, _) => ended.refusal.then_some(Reason::Refusal),
+            (_, Some(failure)) => Some(reasons::of_api_error(failure)),
+            (status, None) => reasons::of_response(
                 ended.reason.as_deref(),
                 ended.error.as_deref(),
                 status == RunStatus::Incomplete,

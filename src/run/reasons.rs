@@ -1,7 +1,7 @@
 //! One fact, one word: what providers say of an answer's end, and of an error, in the words of [`Reason`].
 
 use crate::model::Reason;
-use crate::openai::{ApiError, Error};
+use crate::openai::{ApiError, Error, Fault};
 
 /// The word for what a provider calls the reason of an incomplete or failed response. A response that was cut short for no
 /// reason given reached its length: that is what servers mean that give none.
@@ -28,45 +28,31 @@ fn of_word(word: &str, message: &str) -> Reason {
         | "max_length"
         | "max_completion_tokens"
         | "token_limit" => Reason::MaxOutputTokens,
-        "context_length_exceeded"
-        | "exceed_context_size_error"
-        | "context_window_exceeded"
-        | "model_context_window_exceeded"
-        | "context_overflow"
-        | "prompt_too_long"
-        | "input_too_long"
-        | "max_context_length_exceeded" => Reason::ContextLengthExceeded,
-        "content_filter"
-        | "content_policy_violation"
-        | "content_filtered"
-        | "safety"
-        | "moderation_blocked"
-        | "misalignment_policy_violation" => Reason::ContentFilter,
         "refusal" => Reason::Refusal,
-        "invalid_api_key" | "authentication_error" | "incorrect_api_key" | "unauthorized" => {
-            Reason::InvalidApiKey
-        }
-        "permission_denied" | "permission_error" | "forbidden" => Reason::PermissionDenied,
-        "model_not_found" | "model_not_available" | "unknown_model" => Reason::ModelNotFound,
-        "rate_limit_exceeded" | "rate_limit_error" | "too_many_requests" | "slow_down" => {
-            Reason::RateLimitExceeded
-        }
-        "insufficient_quota"
-        | "credit_balance_exhausted"
-        | "billing_hard_limit_reached"
-        | "organization_spend_limit_exceeded"
-        | "project_spend_limit_exceeded"
-        | "organization_usage_limit_exceeded" => Reason::InsufficientQuota,
-        "server_error"
-        | "internal_server_error"
-        | "internal_error"
-        | "api_error"
-        | "server_is_overloaded"
-        | "overloaded_error" => Reason::ServerError,
         "cancelled" | "canceled" => Reason::Other("cancelled".to_owned()),
-        _ if is_context_overflow(message) => Reason::ContextLengthExceeded,
-        _ => Reason::from(word),
+        _ => match Fault::of_word(word).and_then(of_fault) {
+            Some(reason) => reason,
+            None if is_context_overflow(message) => Reason::ContextLengthExceeded,
+            None => Reason::from(word),
+        },
     }
+}
+
+/// The word for what the words of providers mean; `None`: their own says more.
+const fn of_fault(fault: Fault) -> Option<Reason> {
+    Some(match fault {
+        Fault::Context => Reason::ContextLengthExceeded,
+        Fault::Content => Reason::ContentFilter,
+        Fault::Key => Reason::InvalidApiKey,
+        Fault::Permission => Reason::PermissionDenied,
+        Fault::Model => Reason::ModelNotFound,
+        Fault::Rate | Fault::SlowDown => Reason::RateLimitExceeded,
+        Fault::Quota => Reason::InsufficientQuota,
+        Fault::Server | Fault::Overload => Reason::ServerError,
+        Fault::Timeout => Reason::Timeout,
+        Fault::Request => Reason::InvalidRequest,
+        Fault::Missing => return None,
+    })
 }
 
 /// The word for why a call gave no response.
@@ -89,7 +75,7 @@ pub(super) fn provider_word(error: &Error) -> Option<String> {
     api.code.clone().or_else(|| api.kind.clone())
 }
 
-fn of_api_error(api: &ApiError) -> Reason {
+pub(super) fn of_api_error(api: &ApiError) -> Reason {
     let status = api.status.unwrap_or_default();
     // What the body says, if anything, is about a page that was to be read by people.
     if (300..400).contains(&status) {
