@@ -74,6 +74,10 @@ pub(super) async fn ready(
         .collect();
     let tail = remote.protocol.conversation_tail(&conversation, &|id| held.contains(id)).await;
     let (tail, anchor) = match tail {
+        Ok((tail, None)) if holds_none_of(&tail, &entries) => {
+            tracing::warn!(thread, "the conversation lost what it held; a new one is told");
+            return recreate(engine, remote, thread).await;
+        }
         Ok(tail) => tail,
         Err(error) if error.is_not_found() => {
             if !remote.protocol.conversation_exists(&conversation).await? {
@@ -265,6 +269,13 @@ fn same(theirs: &Item, ours: &Entry) -> bool {
                 part != Part::Neither && part == calls::part(&ours.item)
             }
         }
+}
+
+/// Whether nothing of what a conversation held is in the whole list of its items: a server that lost its memory may answer
+/// to an unknown id as to a new conversation.
+fn holds_none_of(all: &[Item], ours: &[Entry]) -> bool {
+    let mut held = ours.iter().filter(|entry| entry.remote_state == RemoteState::Held).peekable();
+    held.peek().is_some() && !held.any(|entry| all.iter().any(|item| same(item, entry)))
 }
 
 /// Whether a server answers that it does not list items, in a way that another try would not change.

@@ -25,6 +25,7 @@ on_each_database!(
     a_server_that_cannot_delete_closes_the_row,
     items_that_cannot_be_deleted_keep_no_conversation,
     a_server_that_lists_nothing_costs_no_thread,
+    a_conversation_that_lost_what_it_held_is_told_anew,
     an_assistant_that_speaks_first_does_not_begin_the_history,
     a_conversation_without_an_id_is_malformed,
     a_server_without_conversations_says_what_to_do,
@@ -488,6 +489,23 @@ async fn a_server_that_lists_nothing_costs_no_thread<D: TestDatabase>(db: D) {
         let told = texts(bodies(&host).last().unwrap());
         assert_eq!(told.len(), 3, "{status}: all of it is told anew: {told:?}");
     }
+}
+
+/// A server that lost its memory, and takes an unknown id for a new conversation.
+async fn a_conversation_that_lost_what_it_held_is_told_anew<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    let thread = host.thread().await;
+    host.fake.reply(Reply::text("One."));
+    host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
+    host.fake.reply(Reply::deltas(["Once ", "upon"]).disconnect_at(6));
+    host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
+    host.fake.intercept("GET", "/items", Reply::status(200, page(&[], false)));
+    host.fake.reply(Reply::text("Fine."));
+    host.teller.ai_engine_run(&host.engine, &thread, "third").await.unwrap();
+    let told = texts(bodies(&host).last().unwrap());
+    assert_eq!(told.len(), 5, "all of it is told: {told:?}");
+    let found = host.user.assistant_threads(&host.engine).find(thread.id).await.unwrap();
+    assert_ne!(found.remote_id, thread.remote_id);
 }
 
 /// History from elsewhere, or a greeting: templates that want the user to begin take it.
