@@ -44,6 +44,7 @@
 mod address;
 mod answer;
 mod api_error;
+mod body;
 mod client;
 mod config;
 mod conversations;

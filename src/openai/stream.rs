@@ -10,7 +10,8 @@ use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 use tokio::time::Sleep;
 
-use super::answer::{Answer, Body};
+use super::answer::Answer;
+use super::body::Body;
 use super::event::{CHAT_COMPLETIONS, decode};
 use super::lenient::Halves;
 use super::secrets::Secrets;
