@@ -125,7 +125,8 @@ pub(super) fn whole(entries: Vec<Entry>, budget: Option<i64>, apart: bool) -> Wh
         }
         last_role = role;
     }
-    if apart && whole.items.first().is_some_and(|first| first.role() == Some("assistant")) {
+    let first = whole.items.iter().find(|item| item.kind() == "message").and_then(Item::role);
+    if apart && first == Some("assistant") {
         // A greeting of the host's. The same templates want the user to begin.
         whole.items.insert(0, Item::message("user", BEGINS));
     }
@@ -348,7 +349,7 @@ mod tests {
             ),
         ];
         for (history, expected) in cases {
-            let sent = whole(history, None, true).items;
+            let sent = whole(history, None, false).items;
             let kinds: Vec<&str> = sent.iter().map(Item::kind).collect();
             assert_eq!(kinds, expected);
         }
