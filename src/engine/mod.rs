@@ -169,13 +169,11 @@ impl AiEngine {
     pub async fn answer(&self, run: i64) -> Result<Answer> {
         refuse_within()?;
         self.keep_up();
-        if let Some(live) = self.inner.registry.get(run) {
-            let failure = live.wait(|state| state.finished.then(|| state.failure.clone())).await;
-            if let Some(message) = failure {
+        loop {
+            // Whoever began to drive it meanwhile, perhaps because it waited for its turn, is waited for like that.
+            if let Some(message) = self.driven_here(run).await {
                 return Err(Error::NotDriven { run_id: run, message });
             }
-        }
-        loop {
             let found = self.inner.store.read(move |session| {
                 let Some(row) = runs::find(session, run)? else {
                     return Err(Error::RunGone(run));
@@ -183,17 +181,10 @@ impl AiEngine {
                 Ok((Run::from(row), messages::of_run(session, run)?))
             });
             let (ended, said) = found.await?;
-            if ended.status == RunStatus::Failed {
-                let reason = ended.reason.unwrap_or(Reason::ProviderError);
-                return Err(Error::RunFailed {
-                    run_id: run,
-                    reason,
-                    message: ended.error.unwrap_or_default(),
-                });
-            }
             if ended.status.is_terminal() {
-                let messages = said.into_iter().filter(Message::is_assistant).collect();
-                return Ok(Answer { run: ended, messages });
+                // It may have begun and ended since we asked; its end is stored, whatever became of its hooks.
+                self.driven_here(run).await;
+                return answer_of(ended, said);
             }
             // Another process drives it, or nobody yet: one look into the database tells all who wait.
             let mut events = ended.events(self);
@@ -204,6 +195,12 @@ impl AiEngine {
                 return Err(Error::ShuttingDown);
             }
         }
+    }
+
+    /// Waits until this process drives the run no more; why it could not be driven to its end, if so.
+    async fn driven_here(&self, run: i64) -> Option<String> {
+        let live = self.inner.registry.get(run)?;
+        live.wait(|state| state.finished.then(|| state.failure.clone())).await
     }
 
     pub(crate) fn state<T: Any + Send + Sync>(&self) -> Result<&T> {
@@ -370,4 +367,18 @@ impl std::fmt::Debug for AiEngine {
             .field("owners", &owners)
             .finish_non_exhaustive()
     }
+}
+
+/// What a run that has ended answered.
+fn answer_of(run: Run, said: Vec<Message>) -> Result<Answer> {
+    if run.status == RunStatus::Failed {
+        let reason = run.reason.unwrap_or(Reason::ProviderError);
+        return Err(Error::RunFailed {
+            run_id: run.id,
+            reason,
+            message: run.error.unwrap_or_default(),
+        });
+    }
+    let messages = said.into_iter().filter(Message::is_assistant).collect();
+    Ok(Answer { run, messages })
 }
