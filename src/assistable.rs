@@ -1,8 +1,8 @@
 use std::future::Future;
 
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::Result;
+use crate::failpoint::Write;
 use crate::model::{Assistant, AssistantDefinition, AssistantThread, Content};
 use crate::record::{Owner, Record};
 use crate::run::{RunRequest, Who};
@@ -53,13 +53,10 @@ pub trait Assistable: Record + Sized {
         async move {
             engine
                 .store()
-                .write(move |session| {
-                    let saved = assistants::save(session, &owner.kind, &owner.id, &definition)?;
-                    crash::point!("assistant.committing");
-                    Ok(saved)
+                .write(Write::Assistant, move |session| {
+                    assistants::save(session, &owner.kind, &owner.id, &definition)
                 })
                 .await
-                .inspect(|_| crash::point!("assistant.committed"))
         }
     }
 
@@ -80,13 +77,10 @@ pub trait Assistable: Record + Sized {
         async move {
             engine
                 .store()
-                .write(move |session| {
-                    assistants::delete(session, &owner.kind, &owner.id)?;
-                    crash::point!("assistant_deletion.committing");
-                    Ok(())
+                .write(Write::AssistantDeletion, move |session| {
+                    assistants::delete(session, &owner.kind, &owner.id)
                 })
                 .await
-                .inspect(|()| crash::point!("assistant_deletion.committed"))
         }
     }
 

@@ -1,6 +1,6 @@
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
+use crate::failpoint::Write;
 use crate::handle::Messages;
 use crate::hooks::MessageHooks;
 use crate::model::{AssistantDefinition, Chat, Content, Messageable, Page, Run};
@@ -39,13 +39,8 @@ impl Chats<'_> {
         let owner = self.owner.clone();
         self.engine
             .store()
-            .write(move |session| {
-                let chat = chats::insert(session, &owner.kind, &owner.id)?;
-                crash::point!("chat.committing");
-                Ok(chat)
-            })
+            .write(Write::Chat, move |session| chats::insert(session, &owner.kind, &owner.id))
             .await
-            .inspect(|_| crash::point!("chat.committed"))
     }
 
     /// Creates a chat in your transaction.
@@ -98,15 +93,11 @@ impl Chats<'_> {
         let (engine, owner) = (self.engine.clone(), self.owner.clone());
         // A task of its own: a caller that goes away must not leave the run going or the provider's part undeleted.
         let destroying = tokio::spawn(async move {
-            let runs = engine.store().write(move |session| {
+            let runs = engine.store().write(Write::ChatDestroy, move |session| {
                 chats::find(session, &owner.kind, &owner.id, id)?;
-                let runs = chats::destroy(session, id)?;
-                crash::point!("chat_destroy.committing");
-                Ok(runs)
+                chats::destroy(session, id)
             });
-            let runs = runs.await?;
-            crash::point!("chat_destroy.committed");
-            engine.runs_destroyed(&runs);
+            engine.runs_destroyed(&runs.await?);
             Ok(())
         });
         destroying.await.map_err(|error| Error::Panicked(error.to_string()))?

@@ -1,8 +1,8 @@
 //! The messages of one thread or chat.
 
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::Result;
+use crate::failpoint::Write;
 use crate::model::{Content, Message, Messageable, Page, Role};
 use crate::run::{Interrupted, deliver_created, make_room};
 use crate::store::messages::{self, NewMessage};
@@ -46,9 +46,8 @@ impl Messages<'_> {
         let created = self
             .engine
             .store()
-            .write(move |session| create_in(session, &engine, of, role, &text))
+            .write(Write::Message, move |session| create_in(session, &engine, of, role, &text))
             .await?;
-        crash::point!("message.committed");
         let (message, found_dead) = created;
         found_dead.stop(self.engine);
         self.engine.feeds().nudge();
@@ -85,7 +84,6 @@ fn create_in(
         let found_dead = make_room(session, engine, of)?;
         let new = NewMessage::local(of, None, parent.seq, 0, role, text.to_owned());
         let said = messages::insert(session, &new)?;
-        crash::point!("message.committing");
         Ok((said, found_dead))
     })
 }

@@ -82,9 +82,9 @@ compile_error!(
 
 mod assistable;
 mod chattable;
-mod crash;
 mod engine;
 mod error;
+mod failpoint;
 mod handle;
 mod hooks;
 mod model;
@@ -114,7 +114,7 @@ pub use record::Record;
 // For tests that have a process die.
 #[cfg(feature = "testing")]
 #[doc(hidden)]
-pub use crash::POINTS as CRASH_POINTS;
+pub use failpoint::POINTS as CRASH_POINTS;
 // For fuzzing only.
 #[doc(hidden)]
 pub use run::fuzzing;

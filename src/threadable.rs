@@ -1,6 +1,6 @@
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
+use crate::failpoint::Write;
 use crate::handle::Messages;
 use crate::hooks::MessageHooks;
 use crate::model::{Assistant, AssistantThread, Content, Messageable, Page, Run};
@@ -47,13 +47,8 @@ impl AssistantThreads<'_> {
         let mut thread = self
             .engine
             .store()
-            .write(move |session| {
-                let thread = threads::insert(session, &owner.kind, &owner.id)?;
-                crash::point!("thread.committing");
-                Ok(thread)
-            })
+            .write(Write::Thread, move |session| threads::insert(session, &owner.kind, &owner.id))
             .await?;
-        crash::point!("thread.committed");
         if let Some(remote) = self.engine.remote().filter(|remote| remote.keeps_conversations()) {
             match crate::run::create_conversation(self.engine, remote, thread.id).await {
                 Ok(remote_id) => {
@@ -124,15 +119,11 @@ impl AssistantThreads<'_> {
         let (engine, owner) = (self.engine.clone(), self.owner.clone());
         // A task of its own: a caller that goes away must not leave the run going or the provider's part undeleted.
         let destroying = tokio::spawn(async move {
-            let runs = engine.store().write(move |session| {
+            let runs = engine.store().write(Write::ThreadDestroy, move |session| {
                 threads::find(session, &owner.kind, &owner.id, id)?;
-                let runs = threads::destroy(session, id)?;
-                crash::point!("destroy.committing");
-                Ok(runs)
+                threads::destroy(session, id)
             });
-            let runs = runs.await?;
-            crash::point!("destroy.committed");
-            engine.runs_destroyed(&runs);
+            engine.runs_destroyed(&runs.await?);
             Ok(())
         });
         destroying.await.map_err(|error| Error::Panicked(error.to_string()))?

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::MissedTickBehavior;
 
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result, with_causes};
+use crate::failpoint::Write;
 use crate::model::{Message, MessageStatus, RemoteState, Role};
 use crate::run::{LiveRun, Stop, Verdict, verdict};
 use crate::store::deltas::{self, NewDelta};
@@ -139,7 +139,13 @@ impl Writer {
         let gains = Arc::new(gains);
         let written = Arc::clone(&gains);
         self.doubtful.store(true, Ordering::SeqCst);
-        let stored = engine.store().write_promptly(move |session| append(session, &written)).await;
+        let stored = engine
+            .store()
+            .write_as(Write::Words, move |session| {
+                let stored = append(session, &written)?;
+                Ok((named(&stored), stored))
+            })
+            .await;
         let stored = match stored {
             Ok(stored) => stored,
             Err(error) => return Err((Arc::into_inner(gains).unwrap_or_default(), error)),
@@ -295,7 +301,6 @@ fn append(session: &mut dyn Session, gains: &[Gain]) -> Result<Vec<Stored>> {
             match &message.row {
                 Row::New(row) => {
                     rows.push(Some(messages::insert(session, row)?));
-                    crash::point!("row.committing");
                 }
                 Row::Stored(id) => {
                     rows.push(None);
@@ -314,6 +319,16 @@ fn append(session: &mut dyn Session, gains: &[Gain]) -> Result<Vec<Stored>> {
     Ok(stored)
 }
 
+/// Which write it was, if any.
+fn named(stored: &[Stored]) -> Option<Write> {
+    let rows = stored.iter().filter_map(|stored| match stored {
+        Stored::Done { rows, .. } => Some(rows),
+        Stored::Lost(_) | Stored::Later => None,
+    });
+    let first = rows.flatten().map(Option::is_some).reduce(|one, other| one || other)?;
+    Some(if first { Write::FirstWords } else { Write::Words })
+}
+
 /// Tells the accumulator what is committed.
 fn note(run: &LiveRun, gain: &Gain, rows: Vec<Option<Message>>) {
     run.update(|state| {
@@ -330,11 +345,6 @@ fn note(run: &LiveRun, gain: &Gain, rows: Vec<Option<Message>>) {
                         message.row = row;
                     }
                 });
-            }
-            if first {
-                crash::point!("row.committed");
-            } else {
-                crash::point!("deltas.committed");
             }
         }
     });

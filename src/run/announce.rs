@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use super::drive::Driving;
 use super::owner::deliver_end;
 use super::persist::persist;
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
+use crate::failpoint::Write;
 use crate::model::{Message, Run};
 use crate::store::runs::{self, Locking};
 use crate::store::{messages, workers};
@@ -115,7 +115,7 @@ async fn announce(engine: &AiEngine, taken: Announcing) {
 async fn try_announce(engine: &AiEngine, id: i64) -> Result<bool> {
     let (worker, lease, asked) =
         (engine.worker().to_owned(), engine.options().lease, Instant::now());
-    let claimed = engine.store().write(move |session| {
+    let claimed = engine.store().write(Write::AnnounceClaim, move |session| {
         let claimed = runs::claim_announcement(session, id, &worker)?;
         let Locking::Got(row) = claimed else { return Ok(None) };
         workers::beat(session, &worker, lease)?;
@@ -129,13 +129,9 @@ async fn try_announce(engine: &AiEngine, id: i64) -> Result<bool> {
     if !deliver_end(engine, run, said).await {
         return Ok(false);
     }
-    let noted = engine.store().write(move |session| {
-        runs::announced(session, id)?;
-        crash::point!("late_announce.committing");
-        Ok(())
-    });
+    let noted =
+        engine.store().write(Write::AnnounceLate, move |session| runs::announced(session, id));
     noted.await?;
-    crash::point!("late_announce.committed");
     Ok(true)
 }
 
@@ -153,11 +149,7 @@ pub(super) fn finish(driving: Driving, mut hooks: Guarded<bool>) {
             return;
         }
         let id = live.id;
-        let noted = persist(engine, move |session| {
-            runs::announced(session, id)?;
-            crash::point!("announce.committing");
-            Ok(())
-        });
+        let noted = persist(engine, Write::Announce, move |session| runs::announced(session, id));
         if let Err(error) = noted.await {
             // The run has ended all the same; recovery repeats its last hooks.
             tracing::warn!(
@@ -166,6 +158,5 @@ pub(super) fn finish(driving: Driving, mut hooks: Guarded<bool>) {
                 "could not note that the last hooks were called"
             );
         }
-        crash::point!("announce.committed");
     });
 }

@@ -10,9 +10,9 @@ use super::live::{Applied, CallRow, LiveRun, Stop};
 use super::outcome::{Broken, Outcome, refused};
 use super::persist::STORE_RETRY;
 use super::{conversation, reasons};
-use crate::crash;
 use crate::engine::{AiEngine, Remote};
 use crate::error::{Error, Result, with_causes};
+use crate::failpoint::{self, Write};
 use crate::model::{AssistantDefinition, Messageable, Reason, RemoteState, RunStatus};
 use crate::openai::{self, Item};
 use crate::protocol::{Call, Ended};
@@ -269,20 +269,20 @@ async fn once(
             Broken::Refused(error)
         }
     })?;
-    crash::point!("call.answered");
+    failpoint::point!("call.answered");
     drop(call);
     while let Some(progress) = stream.next().await {
         match live.apply(progress.map_err(Broken::Stream)?) {
             Applied::Silently => {}
             Applied::Text { first, bytes, messages } => {
-                crash::point!("output.arrived");
+                failpoint::point!("output.arrived");
                 if first {
                     engine.writer().hurry();
                 }
                 respect_limits(engine, live, bytes, messages).await?;
             }
             Applied::Ended(ended) => {
-                crash::point!("end.arrived");
+                failpoint::point!("end.arrived");
                 return Ok(*ended);
             }
         }
@@ -352,9 +352,10 @@ async fn begin(
     });
     let fence = loop {
         let noted = Arc::clone(&beginning);
-        match super::drive::persist(engine, move |session| note_call(session, &noted)).await? {
+        match super::drive::persist(engine, Write::Call, move |session| note_call(session, &noted))
+            .await?
+        {
             Ok((call, whole)) => {
-                crash::point!("call.committed");
                 live.state().call = Some(call);
                 let own = definition.instructions.clone();
                 let texts: Vec<String> = own.into_iter().chain(whole.system).collect();
@@ -427,7 +428,6 @@ fn note_call(
         responses::identify(session, *id, remote_id)?;
     }
     call.id = responses::begin(session, claim.run_id, endpoint, protocol, stored)?;
-    crash::point!("call.committing");
     Ok(Ok((call, whole)))
 }
 

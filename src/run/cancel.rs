@@ -4,9 +4,9 @@ use super::events::RunEvents;
 use super::interrupt::{self, Cancelled};
 use super::lanes;
 use super::live::Stop;
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::Result;
+use crate::failpoint::Write;
 use crate::model::{Messageable, Page, Run};
 use crate::store::{refuse_within, runs};
 
@@ -61,24 +61,15 @@ impl AiEngine {
             }
         }
         let engine = self.clone();
-        let cancelled = self.store().write(move |session| {
-            let cancelled = interrupt::cancel(session, &engine, run)?;
-            let run = runs::require(session, run)?;
-            let ended = cancelled == Cancelled::Ended;
-            if ended {
-                crash::point!("cancel_waiting.committing");
-            } else {
-                crash::point!("cancel_request.committing");
-            }
-            Ok((run, ended))
+        let cancelled = self.store().write_as(Write::CancelRequest, move |session| {
+            let ended = interrupt::cancel(session, &engine, run)? == Cancelled::Ended;
+            let write = if ended { Write::CancelWaiting } else { Write::CancelRequest };
+            Ok((Some(write), (runs::require(session, run)?, ended)))
         });
         let (run, ended) = cancelled.await?;
         if ended {
-            crash::point!("cancel_waiting.committed");
             lanes::wake(self, run.messageable);
             self.announce_later(run.id);
-        } else {
-            crash::point!("cancel_request.committed");
         }
         Ok(run)
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::calls::{self, Part};
 use super::finals::new_item;
 use super::history::{self, Entry, Source, as_stored};
-use crate::crash;
 use crate::engine::{AiEngine, Remote};
 use crate::error::Result;
+use crate::failpoint::{self, Write};
 use crate::model::{Messageable, RemoteState};
 use crate::openai::{self, Item};
 use crate::protocol::Ended;
@@ -25,17 +25,12 @@ pub(crate) async fn create_conversation(
     thread: i64,
 ) -> Result<Option<String>> {
     let remote_id = remote.protocol.create_conversation().await?;
-    crash::point!("conversation.created");
+    failpoint::point!("conversation.created");
     let (endpoint, protocol) = (remote.protocol.endpoint().to_owned(), remote.protocol.name());
-    let noted = engine.store().write(move |session| {
-        let used =
-            threads::set_remote_conversation(session, thread, &remote_id, &endpoint, protocol)?;
-        crash::point!("conversation.committing");
-        Ok(used)
+    let noted = engine.store().write(Write::Conversation, move |session| {
+        threads::set_remote_conversation(session, thread, &remote_id, &endpoint, protocol)
     });
-    let used = noted.await?;
-    crash::point!("conversation.committed");
-    Ok(used)
+    noted.await
 }
 
 /// What is known of a conversation before it is gone on with.
@@ -113,13 +108,8 @@ pub(super) async fn ready(
     let (endpoint, protocol) = (remote.protocol.endpoint().to_owned(), remote.protocol.name());
     engine
         .store()
-        .write(move |session| {
-            note(session, parent, &found, &endpoint, protocol)?;
-            crash::point!("reconcile.committing");
-            Ok(())
-        })
+        .write(Write::Reconcile, move |session| note(session, parent, &found, &endpoint, protocol))
         .await?;
-    crash::point!("reconcile.committed");
     Ok(Some(conversation))
 }
 
@@ -147,14 +137,11 @@ pub(super) async fn recreate(
 ) -> Result<Option<String>> {
     engine
         .store()
-        .write(move |session| {
+        .write(Write::ConversationLost, move |session| {
             deletions::note_conversation_of(session, thread)?;
-            threads::forget_remote_conversation(session, thread)?;
-            crash::point!("lost_conversation.committing");
-            Ok(())
+            threads::forget_remote_conversation(session, thread)
         })
         .await?;
-    crash::point!("lost_conversation.committed");
     engine.work_outbox();
     create_conversation(engine, remote, thread).await
 }
@@ -315,7 +302,7 @@ pub(super) async fn give_up(engine: &AiEngine, remote: &Remote, thread: i64) -> 
         endpoint = remote.protocol.endpoint(),
         "the server takes conversations and does not keep them; the history is sent with each call from now on: use History::Local"
     );
-    let given_up = engine.store().write(move |session| {
+    let given_up = engine.store().write(Write::ConversationIgnored, move |session| {
         deletions::note_conversation_of(session, thread)?;
         threads::forget_remote_conversation(session, thread)
     });

@@ -9,9 +9,9 @@ use super::call;
 use super::live::{LiveRun, Stop};
 use super::outcome::Outcome;
 use super::{announce, owner, settle};
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
+use crate::failpoint::Write;
 use crate::model::{AssistantDefinition, Reason, RemoteState, Role, Run, RunRow};
 use crate::store::runs::{self, Claim, Fence, Locking};
 use crate::store::{deletions, messages, workers};
@@ -60,7 +60,7 @@ impl Drop for Driving {
 pub(super) async fn claim(engine: &AiEngine, live: &LiveRun) -> Result<Locking<RunRow>> {
     let (id, worker, lease) = (live.id, engine.worker().to_owned(), engine.options().lease);
     let asked = Instant::now();
-    let claimed = persist(engine, move |session| {
+    let claimed = persist(engine, Write::Claim, move |session| {
         let row = match runs::claim(session, id, &worker)? {
             Locking::Got(row) => row,
             Locking::Locked => return Ok(Locking::Locked),
@@ -70,7 +70,6 @@ pub(super) async fn claim(engine: &AiEngine, live: &LiveRun) -> Result<Locking<R
         workers::beat(session, &worker, lease)?;
         let said =
             messages::of_run(session, id)?.into_iter().find(|message| message.role == Role::User);
-        crash::point!("claim.committing");
         Ok(Locking::Got((row, said)))
     });
     let (row, said) = match claimed.await? {
@@ -78,7 +77,6 @@ pub(super) async fn claim(engine: &AiEngine, live: &LiveRun) -> Result<Locking<R
         Locking::Locked => return Ok(Locking::Locked),
         Locking::Nothing => return Ok(Locking::Nothing),
     };
-    crash::point!("claim.committed");
     engine.lease().extended(asked);
     live.update(|state| {
         state.claim = Some(Claim { run_id: row.id, token: row.fencing_token });
@@ -177,7 +175,7 @@ async fn leave_nothing_behind(engine: &AiEngine, live: &LiveRun) {
     let call = live.state().call.clone().filter(|call| call.conversation.is_some());
     let Some(call) = call else { return };
     let Some(remote_id) = call.remote_id else { return };
-    let noted = persist(engine, move |session| {
+    let noted = persist(engine, Write::ResponseLeft, move |session| {
         deletions::note_response(session, &remote_id, &call.endpoint, call.protocol)
     });
     match noted.await {
@@ -238,7 +236,7 @@ pub(super) async fn look_before_sending(engine: &AiEngine, live: &LiveRun) -> Re
     let stop = loop {
         let (worker, lease, asked) =
             (engine.worker().to_owned(), engine.options().lease, Instant::now());
-        let held = persist(engine, move |session| {
+        let held = persist(engine, Write::LeaseCheck, move |session| {
             let held = runs::fence(session, &[claim])?.first().copied();
             if matches!(held, Some(Fence::Held { .. })) {
                 workers::beat(session, &worker, lease)?;

@@ -3,7 +3,6 @@
 use super::live::Stop;
 use super::recover::{self, Taken};
 use super::stored::Keep;
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::model::{Messageable, RunStatus, Usage};
@@ -33,7 +32,6 @@ pub(super) fn interrupt(
             Cancelled::Asked => interrupted.asked.push(id),
         }
     }
-    crash::point!("interrupt.committing");
     Ok(interrupted)
 }
 
@@ -71,6 +69,10 @@ pub(super) fn cancel(session: &mut dyn Session, engine: &AiEngine, id: i64) -> R
 }
 
 impl Interrupted {
+    pub(super) fn is_any(&self) -> bool {
+        !(self.asked.is_empty() && self.ended.is_empty())
+    }
+
     /// Runs that ended because their process had died.
     pub(super) fn found_dead(ended: Vec<i64>) -> Self {
         Self { asked: Vec::new(), ended }
@@ -80,7 +82,6 @@ impl Interrupted {
     pub(crate) fn stop(self, engine: &AiEngine) {
         engine.registry().stop(&self.asked, Stop::Cancelled);
         for run in self.ended {
-            crash::point!("interrupt.committed");
             engine.announce_later(run);
         }
     }

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::live::Stop;
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Result, with_causes};
+use crate::failpoint::Write;
 use crate::store::{lines, workers};
 use crate::task::Running;
 use crate::writer::TICK;
@@ -55,12 +55,10 @@ impl Lease {
         let mut given_back = self.given_back.lock().await;
         *given_back = true;
         let worker = engine.worker().to_owned();
-        let released = engine.store().write(move |session| {
-            workers::release(session, &worker)?;
-            crash::point!("release.committing");
-            Ok(())
-        });
-        released.await.inspect(|()| crash::point!("release.committed"))
+        engine
+            .store()
+            .write(Write::LeaseRelease, move |session| workers::release(session, &worker))
+            .await
     }
 
     pub(crate) async fn extend(&self, engine: &AiEngine) -> Result<()> {
@@ -70,13 +68,10 @@ impl Lease {
         }
         let (worker, lease, asked) =
             (engine.worker().to_owned(), engine.options().lease, Instant::now());
-        let beaten = engine.store().beat(move |session| {
-            workers::beat(session, &worker, lease)?;
-            crash::point!("beat.committing");
-            Ok(())
-        });
+        let beaten = engine
+            .store()
+            .write(Write::Heartbeat, move |session| workers::beat(session, &worker, lease));
         beaten.await?;
-        crash::point!("beat.committed");
         self.extended(asked);
         Ok(())
     }

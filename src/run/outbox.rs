@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::crash;
 use crate::engine::{AiEngine, Remote};
 use crate::error::{Result, with_causes};
+use crate::failpoint::{self, Write};
 use crate::store::deletions::{self, Deletion, RemoteKind, TRY_MS};
 
 /// Longest time one deletion may take: well before another process may try it.
@@ -127,8 +127,10 @@ async fn pass(engine: &AiEngine, remote: &Remote) -> Result<Option<Duration>> {
         }
         let at = endpoint.clone();
         // `None`: another process was faster.
-        if let Some(deletion) =
-            engine.store().write(move |session| deletions::take(session, &at)).await?
+        if let Some(deletion) = engine
+            .store()
+            .write(Write::DeletionClaim, move |session| deletions::take(session, &at))
+            .await?
         {
             carry_out(engine, remote, deletion).await?;
         }
@@ -149,25 +151,19 @@ async fn carry_out(engine: &AiEngine, remote: &Remote, deletion: Deletion) -> Re
         Err(_) => Some(format!("the provider took longer than {ONE_TRY:?}")),
     };
     let Some(failure) = failure else {
-        crash::point!("deletion.carried_out");
+        failpoint::point!("deletion.carried_out");
         let row = deletion.id;
-        let noted = engine.store().write(move |session| {
-            deletions::done(session, row)?;
-            crash::point!("deletion.committing");
-            Ok(())
-        });
-        noted.await?;
-        crash::point!("deletion.committed");
-        return Ok(());
+        return engine
+            .store()
+            .write(Write::DeletionDone, move |session| deletions::done(session, row))
+            .await;
     };
     // The provider's words are in the row; they may quote what was said.
     tracing::warn!(kind = %deletion.kind, id, attempts = deletion.attempts, "a remote deletion failed; it is tried again later");
-    let noted = engine.store().write(move |session| {
-        deletions::failed(session, &deletion, &failure)?;
-        crash::point!("deletion_failure.committing");
-        Ok(())
-    });
-    noted.await?;
-    crash::point!("deletion_failure.committed");
-    Ok(())
+    engine
+        .store()
+        .write(Write::DeletionFailed, move |session| {
+            deletions::failed(session, &deletion, &failure)
+        })
+        .await
 }

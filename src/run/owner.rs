@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::drive::persistently;
 use super::live::LiveRun;
 use super::told::{Change as News, Told};
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{HookResult, Result, with_causes};
+use crate::failpoint;
 use crate::hooks::{Change, HookContext, LoadedOwner};
 use crate::model::{Message, Messageable, Run};
 use crate::task::Guarded;
@@ -53,7 +53,7 @@ pub(super) async fn deliver(engine: AiEngine, live: Arc<LiveRun>) -> bool {
             News::Replaced(message) => caller.settled(message, true).await,
             News::Settled(message) => caller.settled(message, false).await,
             News::Ended(run) => {
-                crash::point!("last_hooks.between");
+                failpoint::point!("last_hooks.between");
                 caller.run_updated(run).await;
                 return true;
             }
@@ -73,7 +73,7 @@ pub(super) async fn deliver_end(engine: &AiEngine, run: Run, messages: Vec<Messa
     for message in messages {
         caller.settled(message, true).await;
     }
-    crash::point!("late_hooks.between");
+    failpoint::point!("late_hooks.between");
     caller.run_updated(run).await;
     true
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::engine::AiEngine;
 use crate::error::{Error, Result, with_causes};
+use crate::failpoint::Write;
 use crate::store::session::Session;
 
 /// Between two tries of our own database.
@@ -16,12 +17,13 @@ pub(super) const STORE_RETRY: Duration = Duration::from_millis(250);
 /// One write transaction, tried again while the lease holds: a database that is away for some seconds costs no run.
 pub(super) async fn persist<T: Send + 'static>(
     engine: &AiEngine,
+    write: Write,
     work: impl Fn(&mut dyn Session) -> Result<T> + Send + Sync + 'static,
 ) -> Result<T> {
     let work = Arc::new(work);
     persistently(engine, || {
         let once = Arc::clone(&work);
-        engine.store().write(move |session| once(session))
+        engine.store().write(write, move |session| once(session))
     })
     .await
 }

@@ -4,9 +4,9 @@ use super::keep::LOOK;
 use super::lanes;
 use super::persist::{Verdict, verdict};
 use super::stored::{self, Keep};
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result, with_causes};
+use crate::failpoint::Write;
 use crate::model::{Message, Messageable, Reason, Recovery, RunRow, RunStatus};
 use crate::store::lines::{self, Found};
 use crate::store::runs::{self, End, Locking};
@@ -103,12 +103,9 @@ impl AiEngine {
 
     /// Forgets processes that ended long ago.
     pub(super) async fn forget_workers(&self) -> Result<()> {
-        let forgotten = self.store().write(|session| {
-            workers::forget_ended(session)?;
-            crash::point!("forget_workers.committing");
-            Ok(())
-        });
-        forgotten.await.inspect(|()| crash::point!("forget_workers.committed"))
+        let forgotten =
+            self.store().write(Write::ForgetWorkers, |session| workers::forget_ended(session));
+        forgotten.await
     }
 
     async fn take_up_found(&self, found: Found) -> Result<Taken> {
@@ -141,20 +138,17 @@ impl AiEngine {
         for keep in Keep::LESS_AND_LESS {
             let (engine, refusal) =
                 (self.clone(), refused.as_ref().map(|error: &Error| with_causes(error)));
-            let taken = self.store().write_promptly(move |session| {
+            let taken = self.store().write_as(Write::RecoverSettle, move |session| {
                 let Locking::Got(row) = runs::try_lock(session, id)? else {
-                    return Ok(Taken::Nothing);
+                    return Ok((None, Taken::Nothing));
                 };
-                take_up(session, &engine, &row, keep, refusal.as_deref())
+                let taken = take_up(session, &engine, &row, keep, refusal.as_deref())?;
+                Ok((taken.write(), taken))
             });
             match taken.await {
                 Ok(taken) => {
                     if let Taken::Settled = taken {
-                        crash::point!("recover_settle.committed");
                         self.troubles().passed(id);
-                    }
-                    if let Taken::Queued = taken {
-                        crash::point!("recover_retry.committed");
                     }
                     return Ok(taken);
                 }
@@ -241,6 +235,16 @@ pub(super) enum Taken {
     Queued,
 }
 
+impl Taken {
+    const fn write(self) -> Option<Write> {
+        match self {
+            Self::Nothing => None,
+            Self::Settled => Some(Write::RecoverSettle),
+            Self::Queued => Some(Write::RecoverRetry),
+        }
+    }
+}
+
 /// A run that took so many calls with it is not asked again: perhaps it is what kills the processes.
 const MOST_ATTEMPTS: i64 = 3;
 
@@ -269,7 +273,6 @@ pub(super) fn take_up(
     {
         responses::end_open(session, row.id)?;
         let queued = lines::queue_again(session, row.id)?;
-        crash::point!("recover_retry.committing");
         return Ok(queued.map_or(Taken::Nothing, |_| Taken::Queued));
     }
     let end = match (refusal, row.cancel_requested_at) {
@@ -282,7 +285,6 @@ pub(super) fn take_up(
         ),
     };
     let ended = stored::end(session, row.id, &end, keep)?;
-    crash::point!("recover_settle.committing");
     Ok(ended.map_or(Taken::Nothing, |_| Taken::Settled))
 }
 

@@ -11,9 +11,9 @@ use super::live::{CallRow, LiveRun, State, Stop};
 use super::outcome::Outcome;
 use super::persist::{STORE_RETRY, Verdict, persistently, verdict};
 use super::stored::{self, Keep};
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result, with_causes};
+use crate::failpoint::Write;
 use crate::model::{
     Message, MessageStatus, Messageable, Reason, RemoteState, Role, Run, RunStatus, Usage, utc_now,
 };
@@ -54,7 +54,6 @@ pub(super) async fn settle(
         Err(Fence::Gone) => return Ok(Err(Stop::Gone)),
         Err(_) => return Ok(Err(Stop::Lost)),
     };
-    crash::point!("settle.committed");
     live.update(|state| show(state, written, &replaced));
     Ok(Ok(()))
 }
@@ -91,16 +90,17 @@ async fn written(
     let mut refusals = 0;
     loop {
         let plan = Arc::clone(&settlement);
-        let error = match engine.store().write(move |session| write(session, &plan)).await {
-            Ok(Err(Fence::Locked)) => {
-                // Not waiting with a connection in hand, for whoever of the host's has the row.
-                tokio::time::sleep(STORE_RETRY).await;
-                continue;
-            }
-            Ok(Ok(written)) => return Ok(Ok((written, settlement.replaced()))),
-            Ok(Err(fence)) => return Ok(Err(fence)),
-            Err(error) => error,
-        };
+        let error =
+            match engine.store().write(Write::Settle, move |session| write(session, &plan)).await {
+                Ok(Err(Fence::Locked)) => {
+                    // Not waiting with a connection in hand, for whoever of the host's has the row.
+                    tokio::time::sleep(STORE_RETRY).await;
+                    continue;
+                }
+                Ok(Ok(written)) => return Ok(Ok((written, settlement.replaced()))),
+                Ok(Err(fence)) => return Ok(Err(fence)),
+                Err(error) => error,
+            };
         refusals = match verdict(&error) {
             Verdict::Passing => refusals,
             Verdict::Unclear => refusals + 1,
@@ -132,7 +132,7 @@ async fn with_less(
 ) -> Result<Option<std::result::Result<(Run, Vec<Message>), Fence>>> {
     for keep in [Keep::InPlace, Keep::RunOnly] {
         let end = End::failed_in_the_database(with_causes(refusal));
-        let ended = engine.store().write(move |session| {
+        let ended = engine.store().write(Write::SettleWithLess, move |session| {
             match runs::fence(session, &[claim])?.first() {
                 Some(Fence::Held { .. }) => {}
                 Some(fence) => return Ok(Err(*fence)),
@@ -264,7 +264,6 @@ fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
     }
     let usage = responses::usage_of_run(session, plan.claim.run_id)?;
     let ended = runs::end(session, plan.claim.run_id, &plan.end, usage)?;
-    crash::point!("settle.committing");
     Ok(ended.map(|run| (run, rows)).ok_or(Fence::Lost))
 }
 

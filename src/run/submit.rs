@@ -8,9 +8,9 @@ use super::interrupt::{self, Interrupted};
 use super::persist::persist;
 use super::request::{Busy, RunRequest, Who};
 use super::{lanes, recover};
-use crate::crash;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
+use crate::failpoint::Write;
 use crate::model::{AssistantDefinition, Messageable, Recovery, Role, Run, without_nul};
 use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
@@ -106,7 +106,6 @@ pub(super) fn submit(
         session,
         &NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content),
     )?;
-    crash::point!("submit.committing");
     Ok(Submitted { run, interrupted })
 }
 
@@ -123,11 +122,12 @@ pub(super) async fn submit_and_drive(engine: &AiEngine, request: Prepared) -> Re
     let (told, parent) = (engine.clone(), request.parent);
     let inserted = Arc::new(AtomicI64::new(NONE));
     let note = Arc::clone(&inserted);
-    let submitted = engine.store().write(move |session| {
+    let submitted = engine.store().write_as(Write::Submit, move |session| {
         note.store(NONE, Ordering::SeqCst);
         let submitted = submit(session, &told, &request)?;
         note.store(submitted.run.id, Ordering::SeqCst);
-        Ok(submitted)
+        let write = if submitted.interrupted.is_any() { Write::Interrupt } else { Write::Submit };
+        Ok((Some(write), submitted))
     });
     let submitted = submitted.await;
     let Submitted { run, interrupted } = match (submitted, inserted.load(Ordering::SeqCst)) {
@@ -145,7 +145,6 @@ pub(super) async fn submit_and_drive(engine: &AiEngine, request: Prepared) -> Re
         }
         (Ok(submitted), _) => submitted,
     };
-    crash::point!("submit.committed");
     interrupted.stop(engine);
     lanes::wake_for(engine, &run);
     Ok(run)
@@ -153,7 +152,7 @@ pub(super) async fn submit_and_drive(engine: &AiEngine, request: Prepared) -> Re
 
 /// The run whose commit was not answered, if it was made: it must not be left to nobody.
 async fn committed(engine: &AiEngine, parent: Messageable, id: i64) -> Option<Run> {
-    let looked = persist(engine, move |session| {
+    let looked = persist(engine, Write::SubmitLookup, move |session| {
         // The lock waits for that commit, in case the server is still at it.
         threads::lock(session, parent)?;
         runs::find(session, id)
