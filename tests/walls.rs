@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &["error", "schema"]),
     ("provider", &["model", "openai"]),
     ("store", &["error", "failpoint", "model", "schema", "task"]),
-    ("follow", &["core", "error", "model", "provider", "store", "task"]),
+    ("follow", &["core", "error", "model", "store", "task"]),
     (
         "drive",
         &[
@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "task",
         ],
     ),
-    ("worker", &["core", "drive", "error", "failpoint", "follow", "model", "store", "task"]),
+    ("worker", &["core", "drive", "error", "failpoint", "model", "store", "task"]),
     (
         "submit",
         &["core", "drive", "error", "failpoint", "follow", "host", "model", "store", "worker"],
@@ -41,7 +41,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["error", "host", "model", "openai", "provider", "store", "worker"]),
     // What the tasks of all rooms are handed, so it holds a state of each.
     ("core", &["drive", "error", "follow", "host", "model", "provider", "store", "worker"]),
-    ("fuzzing", &["drive", "follow", "model", "openai", "provider", "store"]),
+    ("fuzzing", &["drive", "follow", "model", "openai", "provider"]),
     ("testing", &["openai"]),
 ];
 

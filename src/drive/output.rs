@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::open_calls::{self, Part};
-use crate::follow::live::LiveMessage;
+use crate::follow::transcript::SeenMessage;
 use crate::model::RemoteState;
 use crate::openai::Item;
 use crate::store::items::NewItem;
@@ -20,7 +20,7 @@ pub(crate) struct Final {
 }
 
 /// The provider's final texts over the streamed ones; a streamed message that it does not mention keeps its text.
-pub(crate) fn final_messages(streamed: &[LiveMessage], output: &[Item]) -> Vec<Final> {
+pub(crate) fn final_messages(streamed: &[SeenMessage], output: &[Item]) -> Vec<Final> {
     let mut finals: Vec<Final> = streamed
         .iter()
         .map(|message| Final {
@@ -126,8 +126,8 @@ mod tests {
 
     use super::*;
 
-    fn streamed(slot: i64, id: Option<&str>, text: &str) -> LiveMessage {
-        let mut message = LiveMessage::new(slot);
+    fn streamed(slot: i64, id: Option<&str>, text: &str) -> SeenMessage {
+        let mut message = SeenMessage::new(slot);
         message.remote_id = id.map(str::to_owned);
         text.clone_into(&mut message.text);
         message

@@ -10,11 +10,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::options::{History, LOOKS_FOR_DELETIONS, Options};
+use crate::drive::flight::Stop;
+use crate::drive::registry::Registry;
 use crate::drive::writer::Writer;
 use crate::error::{Error, Result};
 use crate::follow::hubs::Hubs;
-use crate::follow::live::Stop;
-use crate::follow::registry::Registry;
+use crate::follow::transcript::Transcript;
 use crate::host::hooks::LoadedOwner;
 use crate::model::Messageable;
 use crate::provider::Protocol;
@@ -188,6 +189,11 @@ impl Core {
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.inner.registry
+    }
+
+    /// What is seen of a run that this process drives.
+    pub(crate) fn transcript(&self, run: i64) -> Option<Arc<Transcript>> {
+        self.inner.registry.get(run).map(|flight| Arc::clone(&flight.transcript))
     }
 
     pub(crate) fn hubs(&self) -> &Hubs {

@@ -1,9 +1,9 @@
 //! Making room for a run: the unended ones before it are cancelled, keeping their texts.
 
+use crate::drive::flight::Stop;
 use crate::drive::stored::Keep;
 use crate::engine::core::Core;
 use crate::error::Result;
-use crate::follow::live::Stop;
 use crate::model::{Messageable, RunStatus, Usage};
 use crate::store::queue;
 use crate::store::runs::{self, End, Locking};

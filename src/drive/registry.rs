@@ -5,44 +5,44 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::live::{LiveRun, Stop};
+use super::flight::{Flight, Stop};
 use crate::model::Run;
 
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    live: Mutex<HashMap<i64, Arc<LiveRun>>>,
+    flights: Mutex<HashMap<i64, Arc<Flight>>>,
     /// How many there are.
     count: watch::Sender<usize>,
 }
 
 impl Registry {
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Arc<LiveRun>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Arc<Flight>>> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn get(&self, run: i64) -> Option<Arc<LiveRun>> {
+    pub(crate) fn get(&self, run: i64) -> Option<Arc<Flight>> {
         self.lock().get(&run).cloned()
     }
 
-    /// The live run, and whether it is new.
-    pub(crate) fn enter(&self, run: Run) -> (Arc<LiveRun>, bool) {
-        let mut live = self.lock();
-        if let Some(found) = live.get(&run.id) {
+    /// The flight, and whether it is new.
+    pub(crate) fn enter(&self, run: Run) -> (Arc<Flight>, bool) {
+        let mut flights = self.lock();
+        if let Some(found) = flights.get(&run.id) {
             return (Arc::clone(found), false);
         }
-        let entered = Arc::new(LiveRun::new(run));
-        live.insert(entered.id, Arc::clone(&entered));
-        self.count.send_replace(live.len());
+        let entered = Arc::new(Flight::new(run));
+        flights.insert(entered.id(), Arc::clone(&entered));
+        self.count.send_replace(flights.len());
         (entered, true)
     }
 
     pub(crate) fn leave(&self, run: i64) {
-        let mut live = self.lock();
-        live.remove(&run);
-        self.count.send_replace(live.len());
+        let mut flights = self.lock();
+        flights.remove(&run);
+        self.count.send_replace(flights.len());
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<LiveRun>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Flight>> {
         self.lock().values().cloned().collect()
     }
 
@@ -61,8 +61,8 @@ impl Registry {
 
     pub(crate) fn stop(&self, runs: &[i64], reason: Stop) {
         for run in runs {
-            if let Some(live) = self.get(*run) {
-                live.stop(reason);
+            if let Some(flight) = self.get(*run) {
+                flight.stop(reason);
             }
         }
     }
