@@ -349,6 +349,17 @@ mod tests {
     const HELD: RemoteState = RemoteState::Held;
     const UNKNOWN: RemoteState = RemoteState::Unknown;
 
+    /// A model is told that an answer breaks off; the provider's own item of it does not say so.
+    #[test]
+    fn an_answer_that_breaks_off_is_known_with_its_mark_and_without() {
+        let (bare, marked) = ("Once upon", "Once upon\n\n[This answer breaks off here.]");
+        for text in [bare, marked] {
+            let entries = [ours(1, "assistant", marked, UNKNOWN, None)];
+            let tail = [theirs("m1", "assistant", text)];
+            assert_eq!(compare(&entries, &tail, None).messages, [(11, "m1".to_owned())], "{text}");
+        }
+    }
+
     /// After a turn without a text the newest item that is known for sure may be far back.
     #[test]
     fn an_earlier_message_that_says_the_same_is_not_taken_for_a_later_one() {
