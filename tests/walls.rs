@@ -19,18 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("follow", &["core", "error", "model", "store", "task"]),
     (
         "drive",
-        &[
-            "core",
-            "error",
-            "failpoint",
-            "follow",
-            "host",
-            "model",
-            "openai",
-            "provider",
-            "store",
-            "task",
-        ],
+        &["core", "error", "failpoint", "follow", "host", "model", "provider", "store", "task"],
     ),
     ("worker", &["core", "drive", "error", "failpoint", "model", "store", "task"]),
     (
