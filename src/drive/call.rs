@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use futures_util::StreamExt;
 
 use super::conversation;
-use super::flight::{Applied, CallRow, Flight, Stop};
+use super::flight::{Applied, CallRow, Flight, Halt, Stop};
 use super::input::{self, Entry, Source, Whole};
 use super::outcome::{Broken, Outcome, refused};
 use super::persist::STORE_RETRY;
@@ -39,7 +39,7 @@ pub(crate) async fn call(
     remote: &Remote,
     flight: &Flight,
     definition: &AssistantDefinition,
-) -> Outcome {
+) -> std::result::Result<Outcome, Stop> {
     let (mut attempt, mut retold, mut halved) = (0, false, 0);
     let mut anew = false;
     loop {
@@ -57,11 +57,11 @@ pub(crate) async fn call(
             Ok(ended) => {
                 let kept = is_kept(core, remote, flight, &ended).await;
                 let outcome = Outcome::of(ended, definition.max_output_tokens);
-                return if kept {
+                return Ok(if kept {
                     outcome
                 } else {
                     Outcome { sent: RemoteState::Absent, ..outcome }
-                };
+                });
             }
             Err(broken) => broken,
         };
@@ -77,7 +77,7 @@ pub(crate) async fn call(
                 if !has_output && error.reason() == Reason::ContextLengthExceeded =>
             {
                 if !shorten(flight, &mut halved) {
-                    return too_long(refused(&error), flight);
+                    return Ok(too_long(refused(&error), flight));
                 }
                 flight.begin_again();
             }
@@ -103,13 +103,14 @@ pub(crate) async fn call(
                         tokio::time::sleep(wait).await;
                         attempt += 1;
                     }
-                    None => return refused(&error),
+                    None => return Ok(refused(&error)),
                 }
             }
-            Broken::Refused(error) | Broken::Stream(error) => return refused(&error),
+            Broken::Refused(error) | Broken::Stream(error) => return Ok(refused(&error)),
+            Broken::Stopped(stop) => return Err(stop),
             Broken::TooLong(error) => {
                 let reason = Reason::MessageTooLong;
-                return Outcome::broken(reason, error, has_output, RemoteState::Unknown);
+                return Ok(Outcome::broken(reason, error, has_output, RemoteState::Unknown));
             }
             Broken::Store(error) => {
                 let sent = if flight.log(|log| log.call.is_some()) {
@@ -117,7 +118,8 @@ pub(crate) async fn call(
                 } else {
                     RemoteState::Absent
                 };
-                return Outcome::broken(Reason::Database, with_causes(&error), has_output, sent);
+                let error = with_causes(&error);
+                return Ok(Outcome::broken(Reason::Database, error, has_output, sent));
             }
         }
     }
@@ -212,10 +214,8 @@ async fn once(
     };
     let conversation = ready?;
     let (input, instructions) =
-        begin(core, remote, flight, definition, conversation.clone(), manner)
-            .await
-            .map_err(Broken::Store)?;
-    super::steps::look_before_sending(core, flight).await.map_err(Broken::Store)?;
+        begin(core, remote, flight, definition, conversation.clone(), manner).await?;
+    super::steps::look_before_sending(core, flight).await?;
     let mut definition = definition.clone();
     definition.instructions = instructions;
     let tries = Arc::default();
@@ -291,7 +291,7 @@ async fn begin(
     definition: &AssistantDefinition,
     conversation: Option<String>,
     manner: Manner,
-) -> Result<(Vec<Item>, Option<String>)> {
+) -> std::result::Result<(Vec<Item>, Option<String>), Halt> {
     let claim = flight.claim()?;
     let previous = flight.log(|log| {
         let previous = log.call.as_ref();
@@ -314,7 +314,7 @@ async fn begin(
         halved: manner.halved,
         previous,
     });
-    let fence = loop {
+    loop {
         let noted = Arc::clone(&beginning);
         match super::steps::persist(core, Write::Call, move |session| note_call(session, &noted))
             .await?
@@ -327,16 +327,9 @@ async fn begin(
             }
             // Not waiting with a connection in hand, for whoever of the host's has the row.
             Err(Fence::Locked) => tokio::time::sleep(STORE_RETRY).await,
-            Err(fence) => break fence,
+            Err(fence) => return Err(fence.into()),
         }
-    };
-    flight.stop(match fence {
-        Fence::Held { .. } => Stop::Cancelled,
-        Fence::Lost | Fence::Locked => Stop::Lost,
-        Fence::Gone => Stop::Gone,
-    });
-    // Whoever selects on the stop drops this future.
-    std::future::pending().await
+    }
 }
 
 /// A call that is to be noted.
