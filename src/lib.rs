@@ -134,7 +134,9 @@ pub use threadable::{AssistantThreads, Threadable};
 #[derive(Debug)]
 pub struct Readme;
 
-/// The traits a host implements.
+/// The traits a host implements or calls.
 pub mod prelude {
+    #[cfg(feature = "testing")]
+    pub use crate::testing::FakeClient;
     pub use crate::{Assistable, Chattable, MessageHooks, OwnedRuns, Record, Threadable};
 }
