@@ -26,7 +26,7 @@ use crate::{
     service::{run::Run, server, state::State, tape::Tape},
 };
 
-/// A key for tests. The fake server accepts any key but the empty one.
+/// A key for tests. The fake server accepts any key but the empty one, unless it was [told which](FakeOpenAi::keys).
 pub const API_KEY: &str = "sk-fake-openai-test-key";
 
 /// A fake `OpenAI` server on the loopback interface.
@@ -137,6 +137,20 @@ impl FakeOpenAi {
     /// Sets the demo model's time for a word (25 ms unless set).
     pub fn demo_pace(&self, pace: Duration) {
         self.shared().script().demo_pace = pace;
+    }
+
+    /// Has these models and no others: a request that names another one is refused with 404
+    /// `model_not_found`. Until then any model is known, since tests name their own.
+    pub fn models<M: Into<String>>(&self, names: impl IntoIterator<Item = M>) {
+        let names = names.into_iter().map(Into::into).collect();
+        self.shared().state().models.set(names);
+    }
+
+    /// Takes these keys and no others: a request with another one is refused with 401
+    /// `invalid_api_key`.
+    pub fn keys<K: Into<String>>(&self, keys: impl IntoIterator<Item = K>) {
+        let keys = keys.into_iter().map(Into::into).collect();
+        self.shared().state().keys = Some(keys);
     }
 
     // Recording

@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 
 use crate::{
     Request,
-    service::{error::ApiError, items, state::State},
+    service::{error::ApiError, items, known, state::State},
 };
 
 const NOTHING: Value = Value::Null;
 
 pub(crate) fn create(state: &mut State, request: &Request) -> Result<Value, ApiError> {
     let body = request.body.as_ref().unwrap_or(&NOTHING);
+    known::check(body, known::NEW_CONVERSATION)?;
     let metadata = metadata(&body["metadata"])?;
     let items = items::from_items(&body["items"], state)?;
     let id = state.create_conversation(metadata);
@@ -21,6 +22,7 @@ pub(crate) fn create(state: &mut State, request: &Request) -> Result<Value, ApiE
 pub(crate) fn update(state: &mut State, id: &str, request: &Request) -> Result<Value, ApiError> {
     state.conversation_object(id)?;
     let body = request.body.as_ref().unwrap_or(&NOTHING);
+    known::check(body, known::METADATA)?;
     if body.get("metadata").is_none() {
         return Err(ApiError::missing("metadata"));
     }
@@ -36,6 +38,7 @@ pub(crate) fn delete(state: &mut State, id: &str) -> Result<Value, ApiError> {
 pub(crate) fn add_items(state: &mut State, id: &str, request: &Request) -> Result<Value, ApiError> {
     state.check_unlocked(id)?;
     let body = request.body.as_ref().unwrap_or(&NOTHING);
+    known::check(body, known::ITEMS)?;
     if body["items"].is_null() {
         return Err(ApiError::missing("items"));
     }

@@ -25,6 +25,12 @@ impl ApiError {
         Self::new(404, format!("{what} with id '{id}' not found."))
     }
 
+    pub(crate) fn unknown_parameter(param: &str) -> Self {
+        Self::bad_request(format!("Unknown parameter: '{param}'."))
+            .param(param)
+            .code("unknown_parameter")
+    }
+
     pub(crate) fn missing(param: &str) -> Self {
         Self::bad_request(format!("Missing required parameter: '{param}'."))
             .param(param)
@@ -50,6 +56,12 @@ impl ApiError {
         )
         .param("conversation")
         .code("conversation_locked")
+    }
+
+    /// A key that is not among those that the server takes; most of it is not shown.
+    pub(crate) fn wrong_key(key: &str) -> Self {
+        let begun: String = key.chars().take(3).collect();
+        Self::new(401, format!("Incorrect API key provided: {begun}***.")).code("invalid_api_key")
     }
 
     pub(crate) fn param(mut self, param: impl Into<String>) -> Self {

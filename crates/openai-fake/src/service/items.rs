@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::service::{error::ApiError, request::Request, state::State};
+use crate::service::{error::ApiError, known, request::Request, state::State};
 
 type Object = Map<String, Value>;
 
@@ -12,6 +12,8 @@ type Object = Map<String, Value>;
 pub(crate) fn from_input(input: &Value, state: &mut State) -> Result<Vec<Value>, ApiError> {
     match input {
         Value::Null => Ok(Vec::new()),
+        // An empty text is no message.
+        Value::String(text) if text.is_empty() => Ok(Vec::new()),
         Value::String(text) => {
             let message = json!({"role": "user", "content": text});
             Ok(vec![normalise(&message, "input", state)?])
@@ -55,6 +57,7 @@ fn normalise(item: &Value, param: &str, state: &mut State) -> Result<Value, ApiE
         Some(Value::String(kind)) => kind.clone(),
         Some(_) => return Err(ApiError::wrong_type(&format!("{param}.type"), "a string")),
     };
+    known::check_item(&item, &kind, param)?;
     let prefix = match kind.as_str() {
         "message" => {
             normalise_message(&mut item, param)?;
@@ -82,6 +85,10 @@ fn normalise(item: &Value, param: &str, state: &mut State) -> Result<Value, ApiE
             require_strings(&item, &["id"], param)?;
             let id = item.get("id").and_then(Value::as_str).unwrap_or_default();
             return state.find_item(id).cloned().ok_or_else(|| not_kept(id));
+        }
+        "compaction" => {
+            require_strings(&item, &["encrypted_content"], param)?;
+            "cmp"
         }
         _ => "item",
     };
@@ -127,6 +134,7 @@ fn normalise_part(part: &mut Value, param: &str) -> Result<(), ApiError> {
     };
     require_strings(part, &["type"], param)?;
     let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+    known::check_part(part, kind, param)?;
     let is_output = kind == "output_text";
     if is_output || kind == "input_text" {
         require_strings(part, &["text"], param)?;

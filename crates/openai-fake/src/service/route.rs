@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Request,
     fake::Shared,
-    service::{conversations, error::ApiError, responses, server::Answer},
+    service::{conversations, error::ApiError, prompt, responses, server::Answer},
 };
 
 pub(crate) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, ApiError> {
@@ -19,10 +19,15 @@ pub(crate) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
 
     let value = match (request.method.as_str(), segments.as_slice()) {
         ("POST", ["responses"]) => return responses::create(shared, request),
+        ("POST", ["responses", "input_tokens"]) => prompt::count(&mut state(), request),
+        ("POST", ["responses", "compact"]) => prompt::compact(&mut state(), request),
         ("GET", ["responses", id]) => return responses::get(shared, id, request),
         ("DELETE", ["responses", id]) => responses::delete(&mut state(), id),
         ("POST", ["responses", id, "cancel"]) => state().cancel_response(id),
         ("GET", ["responses", id, "input_items"]) => responses::inputs(&state(), id, request),
+
+        ("GET", ["models"]) => Ok(state().models.list()),
+        ("GET", ["models", id]) => state().models.get(id),
 
         ("POST", ["conversations"]) => conversations::create(&mut state(), request),
         ("GET", ["conversations", id]) => state().conversation_object(id),

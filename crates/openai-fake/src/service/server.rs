@@ -107,11 +107,7 @@ async fn handle(
     let intercept = shared.script().take_intercept(&request.method, &request.path);
     let answer = match intercept {
         Some(reply) => Ok(Answer::Scripted(reply)),
-        None if !has_key(&request) => Err(ApiError::new(
-            401,
-            "You didn't provide an API key. Provide it in an Authorization header using Bearer \
-             auth (i.e. Authorization: Bearer YOUR_KEY).",
-        )),
+        None if let Err(error) = check_key(&shared, &request) => Err(error),
         None if too_large => Err(ApiError::new(413, "The request body is too large.")),
         None if unreadable => {
             Err(ApiError::bad_request("We could not parse the JSON body of your request."))
@@ -181,9 +177,20 @@ fn record(head: &Parts, request_id: String, body: Option<Value>) -> Request {
     }
 }
 
-fn has_key(request: &Request) -> bool {
+fn check_key(shared: &Shared, request: &Request) -> Result<(), ApiError> {
     let given = request.headers.get("authorization");
-    given.and_then(|value| value.strip_prefix("Bearer ")).is_some_and(|key| !key.trim().is_empty())
+    let given = given.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim);
+    let Some(key) = given.filter(|key| !key.is_empty()) else {
+        return Err(ApiError::new(
+            401,
+            "You didn't provide an API key. Provide it in an Authorization header using Bearer \
+             auth (i.e. Authorization: Bearer YOUR_KEY).",
+        ));
+    };
+    match &shared.state().keys {
+        Some(keys) if !keys.iter().any(|known| known == key) => Err(ApiError::wrong_key(key)),
+        _ => Ok(()),
+    }
 }
 
 /// An answer without the service: status and body, or none at all.

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::service::{error::ApiError, snapshot, tape::Tape};
+use crate::service::{error::ApiError, models::Models, snapshot, tape::Tape};
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -18,6 +18,9 @@ pub(crate) struct State {
     items: BTreeMap<String, Value>,
     responses: BTreeMap<String, StoredResponse>,
     pub(crate) responses_created: usize,
+    pub(crate) models: Models,
+    /// The keys that are taken; `None` is any.
+    pub(crate) keys: Option<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -46,6 +49,8 @@ impl State {
             items: BTreeMap::new(),
             responses: BTreeMap::new(),
             responses_created: 0,
+            models: Models::any(),
+            keys: None,
         }
     }
 

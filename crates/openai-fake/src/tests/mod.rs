@@ -6,6 +6,8 @@ mod conversations;
 mod demo;
 mod faults;
 mod network;
+mod prompts;
+mod refusals;
 mod requests;
 mod responses;
 mod streams;
