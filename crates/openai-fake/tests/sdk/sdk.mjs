@@ -19,12 +19,14 @@ const tool = {
   strict: false,
 };
 
+let part;
+
 function check(what, right, shown) {
   if (!right) {
-    console.log(`WRONG: ${what}`, JSON.stringify(shown, null, 1));
+    console.log('WRONG', what, JSON.stringify(shown, null, 1));
     process.exit(1);
   }
-  console.log(`ok node: ${what}`);
+  console.log(`ok node ${part.name}: ${what}`);
 }
 
 async function gather(stream) {
@@ -83,13 +85,14 @@ async function streams(client) {
   // The helper puts the response together from the events, and throws at one that does not fit.
   const helped = client.responses.stream({ model, input: story });
   let written = '';
+  let snapshot;
   helped.on('response.output_text.delta', (event) => {
     written += event.delta;
-    check.snapshot = event.snapshot;
+    snapshot = event.snapshot;
   });
   const whole = await helped.finalResponse();
   check("the library's stream puts the text together", written === whole.output_text, whole);
-  check('so does its snapshot', check.snapshot === whole.output_text, check.snapshot);
+  check('so does its snapshot', snapshot === whole.output_text, snapshot);
 }
 
 async function tools(client) {
@@ -178,6 +181,6 @@ async function errors(client) {
 }
 
 const client = new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: 30_000 });
-for (const part of [models, responses, streams, tools, conversations, background, prompts, errors]) {
+for (part of [models, responses, streams, tools, conversations, background, prompts, errors]) {
   await part(client);
 }

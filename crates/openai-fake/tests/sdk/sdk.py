@@ -11,7 +11,7 @@ import sys
 import openai
 from openai import OpenAI
 from openai.types import Model
-from openai.types.conversations import Conversation, ConversationDeletedResponse, ConversationItem
+from openai.types.conversations import Conversation, ConversationDeletedResource, ConversationItem
 from openai.types.responses import Response, ResponseItem, ResponseStreamEvent
 from openai.types.responses.input_token_count_response import InputTokenCountResponse
 from pydantic import BaseModel, TypeAdapter
@@ -32,14 +32,15 @@ NOT_TYPED = {
     "Response.store",
     "ResponseTextDeltaEvent.obfuscation",
     "ResponseFunctionCallArgumentsDeltaEvent.obfuscation",
+    "ResponseFunctionCallArgumentsDoneEvent.name",
 }
 
 
 def check(what, right, *shown):
     if not right:
-        print(f"WRONG: {what}", *shown)
+        print("WRONG", what, *shown)
         sys.exit(1)
-    print(f"ok python: {what}")
+    print(f"ok python {check.part}: {what}")
 
 
 def extras(value):
@@ -174,7 +175,7 @@ def conversations(client):
     left = client.conversations.items.delete(items[2].id, conversation_id=conversation.id)
     check("an item is deleted", left.id == conversation.id, left)
     deleted = client.conversations.delete(conversation.id)
-    assert_typed(deleted, ConversationDeletedResponse)
+    assert_typed(deleted, ConversationDeletedResource)
     gone = refused(
         lambda: client.conversations.retrieve(conversation.id), openai.NotFoundError, code=None
     )
@@ -216,7 +217,7 @@ def prompts(client):
     assert_typed(count, InputTokenCountResponse)
     check("input tokens are counted", count.input_tokens > 0, count)
     # The library's type of a compaction has no message of a user, although its own words and OpenAI's description have.
-    sent = json.loads(client.responses.with_raw_response.compact(model=MODEL, input=STORY).text())
+    sent = json.loads(client.responses.with_raw_response.compact(model=MODEL, input=STORY).text)
     for item in sent["output"]:
         assert_typed(item, ConversationItem)
     kinds = [item["type"] for item in sent["output"]]
@@ -265,6 +266,7 @@ def errors(client):
 def main():
     client = OpenAI(base_url=BASE_URL, api_key=KEY, max_retries=0, timeout=30)
     for part in (models, responses, streams, tools, conversations, background, prompts, errors):
+        check.part = part.__name__
         part(client)
 
 
