@@ -7,10 +7,12 @@ use std::time::Duration;
 use ai_engine::testing::{API_KEY, FakeOpenAi};
 use serde_json::Value;
 
-/// All its cases but those of what the fake has not: compaction, and a model that reasons.
-const CASES: [&str; 10] = [
+/// All its cases but those of what the fake has not: models that reason.
+const CASES: [&str; 12] = [
     "assistant-phase",
     "basic-response",
+    "compact-missing-model",
+    "compact-response",
     "error-handling",
     "image-input",
     "multi-turn",
