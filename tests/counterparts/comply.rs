@@ -37,7 +37,8 @@ pub(crate) async fn assert_complies(programs: &Path) {
         serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}{output:?}"));
     let results = said["results"].as_array().unwrap().iter();
     let mut passed: Vec<&str> = results
-        .filter(|result| result["status"] == "passed")
+        // Some cases pass with a warning where a server has not what they try.
+        .filter(|result| result["status"] == "passed" && result["warnings"].is_null())
         .map(|result| result["id"].as_str().unwrap())
         .collect();
     passed.sort_unstable();
