@@ -132,6 +132,33 @@ impl Run {
     }
 }
 
+#[cfg(test)]
+impl Run {
+    /// A run of a test.
+    pub(crate) fn sample(status: RunStatus) -> Self {
+        let now = Utc::now();
+        Self {
+            id: 1,
+            messageable: Messageable::AssistantThread(1),
+            assistant_id: None,
+            assistant_name: None,
+            model: "m".to_owned(),
+            seq: 1,
+            status,
+            reason: None,
+            provider_reason: None,
+            error: None,
+            notes: Vec::new(),
+            attempts: 1,
+            idempotency_key: None,
+            usage: Usage::default(),
+            created_at: now,
+            started_at: Some(now),
+            finished_at: None,
+        }
+    }
+}
+
 /// A run as stored.
 #[derive(Debug, Clone, diesel::Queryable, diesel::Selectable)]
 #[diesel(table_name = ai_engine_runs)]

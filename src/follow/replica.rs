@@ -1,0 +1,74 @@
+//! A run that this process does not drive, as far as it is stored: an accumulator like that of a live run, so that its
+//! readers go by the same rules.
+
+use std::collections::HashMap;
+
+use super::transcript::{Seen, Transcript};
+use crate::model::{Message, MessageStatus, Run};
+use crate::store::timeline::{Followed, Progress};
+
+impl Transcript {
+    pub(crate) fn stored(run: Run, messages: Vec<Message>) -> Self {
+        let stored = Self::of(run.clone(), true);
+        stored.update(|seen| seen.take(run, messages));
+        stored
+    }
+
+    /// What to ask about it.
+    pub(crate) fn followed(&self) -> Followed {
+        self.look(|seen| {
+            let unsettled = seen.messages.iter().filter(|message| !message.settled);
+            let texts = unsettled
+                .filter_map(|message| Some((message.row.as_ref()?.id, message.text.len())));
+            Followed { run: self.id, texts: texts.collect() }
+        })
+    }
+
+    /// Takes over what was stored since. Whether the text still only grew: if not, this accumulator is of no more use.
+    pub(crate) fn follow(&self, progress: Progress) -> bool {
+        self.update(|seen| {
+            let Progress { run, messages, appended } = progress;
+            let rows = seen.messages.iter().filter_map(|message| {
+                message.row.as_ref().map(|row| (row.id, (message.slot, message.text.len())))
+            });
+            let mut known: HashMap<i64, (i64, usize)> =
+                if appended.is_empty() { HashMap::new() } else { rows.collect() };
+            for appended in appended {
+                let Some((slot, bytes)) = known.get_mut(&appended.message_id) else { continue };
+                if *bytes != appended.offset {
+                    return false;
+                }
+                *bytes += appended.text.len();
+                seen.change(*slot, |message| message.text.push_str(&appended.text));
+            }
+            seen.take(run, messages);
+            true
+        })
+    }
+}
+
+impl Seen {
+    /// A run and messages as they are stored now.
+    fn take(&mut self, run: Run, messages: Vec<Message>) {
+        self.ended = run.status.is_terminal();
+        self.begun = run.started_at.is_some();
+        self.run = run;
+        for message in messages {
+            if message.is_assistant() {
+                self.take_message(message);
+            } else {
+                self.user_message = Some(message);
+            }
+        }
+    }
+
+    fn take_message(&mut self, row: Message) {
+        self.change(row.position - 1, |message| {
+            // Once replaced it stays so: a reader may not have looked in between.
+            message.replaced |= !row.content.starts_with(&message.text);
+            message.settled = row.status != MessageStatus::Streaming;
+            message.text.clone_from(&row.content);
+            message.row = Some(row);
+        });
+    }
+}
