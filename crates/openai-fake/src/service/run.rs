@@ -6,15 +6,12 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::wire::frame::{Event, Framer, Mangle};
 use crate::{
     fake::Shared,
     script::reply::{Ending, Reply, Step},
     service::{ending, snapshot},
-    wire::{
-        events,
-        flush::Flushes,
-        frame::{Event, Framer, Mangle},
-    },
+    wire::{events, flush::Flushes},
 };
 
 /// What a run needs to know of the request it answers.
