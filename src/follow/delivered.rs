@@ -15,7 +15,7 @@ pub(crate) struct Delivered {
     looked: Looked,
 }
 
-/// Up to which change of an accumulator everything was delivered: so that a look costs what is new, and not what there is. No
+/// Up to which change of a transcript everything was delivered: so that a look costs what is new, and not what there is. No
 /// part of what was delivered.
 #[derive(Debug, Clone, Copy, Default)]
 struct Looked {
@@ -61,7 +61,7 @@ pub(crate) struct DeliveredText {
     /// Of the text delivered: what a crash left may be another text.
     pub(crate) digest: u64,
     pub(crate) settled: bool,
-    /// The accumulator whose text was compared with what was delivered, and whether it begins with that; 0 for none.
+    /// The transcript whose text was compared with what was delivered, and whether it begins with that; 0 for none.
     source: u64,
     goes_on: bool,
 }
@@ -95,7 +95,7 @@ impl DeliveredText {
         Self::new(slot, text.len(), digest(NOTHING, text), settled)
     }
 
-    /// Whether the message goes on from what was delivered. Within one accumulator the text only grows, until it is
+    /// Whether the message goes on from what was delivered. Within one transcript the text only grows, until it is
     /// replaced; what another one delivered is compared, once.
     fn goes_on_in(&mut self, message: &SeenMessage, source: u64) -> bool {
         if self.bytes == 0 {

@@ -1,7 +1,7 @@
 //! The newest turns of a thread or chat, for all its readers in this process together.
 //!
 //! A hub holds the turns that are not over yet and the newest that are; earlier ones its readers take from the database,
-//! each once. Runs of this process are their live accumulators; of others, a replica.
+//! each once. Runs of this process are their live transcripts; of others, a replica.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -83,7 +83,7 @@ impl Turn {
         }
     }
 
-    /// Its accumulator will say no more, and has not said all.
+    /// Its transcript will say no more, and has not said all.
     fn is_left(&self) -> bool {
         match self {
             Self::Run(run) => run.look(Seen::is_left),
@@ -193,7 +193,7 @@ impl State {
         news
     }
 
-    /// Whether the turn has another accumulator now.
+    /// Whether the turn has another transcript now.
     fn follow(&mut self, core: &Core, progress: Progress) -> bool {
         let of_run =
             |turn: &&mut Turn| matches!(turn, Turn::Run(live) if live.id == progress.run.id);

@@ -114,7 +114,7 @@ impl Reader {
         }
     }
 
-    /// What the run has to tell next. `Err`: its accumulator says no more, perhaps for this reason.
+    /// What the run has to tell next. `Err`: its transcript says no more, perhaps for this reason.
     async fn step(&mut self, live: &Transcript) -> std::result::Result<Change, Option<String>> {
         // Copied only while somebody keeps the last event.
         let delivered = Arc::make_mut(&mut self.cursor.delivered);

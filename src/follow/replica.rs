@@ -1,4 +1,4 @@
-//! A run that this process does not drive, as far as it is stored: an accumulator like that of a live run, so that its
+//! A run that this process does not drive, as far as it is stored: a transcript like that of a run driven here, so that its
 //! readers go by the same rules.
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ impl Transcript {
         })
     }
 
-    /// Takes over what was stored since. Whether the text still only grew: if not, this accumulator is of no more use.
+    /// Takes over what was stored since. Whether the text still only grew: if not, this transcript is of no more use.
     pub(crate) fn follow(&self, progress: Progress) -> bool {
         self.update(|seen| {
             let Progress { run, messages, appended } = progress;
