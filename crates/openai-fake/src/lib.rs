@@ -2,11 +2,13 @@
 //!
 //! [`FakeOpenAi`] listens on a free port of the loopback interface and speaks the Responses and
 //! Conversations APIs with real state behind them: conversations keep their items, lock while a
-//! response runs on them, pages are real pages, and a deleted thing is gone. What the "model" says
+//! response runs on them, pages are real pages, and a deleted thing is gone. It refuses what the
+//! real service refuses, parameters that it does not know among it. What the "model" says
 //! is up to you: script it with [`Reply`], or script nothing and let the built-in demo model tell
 //! its story. Offered a tool with a word of the question in its name (`get_weather`: "How is the
 //! weather?"), or told to use one, the demo model calls it. Unscripted, the server passes the cases
-//! that the Open Responses compliance suite sends over HTTP to `/responses`.
+//! that the Open Responses compliance suite sends over HTTP to `/responses`, and answers what
+//! OpenAI's own libraries for Python and Node ask of it.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), openai_fake::Error> {
@@ -66,7 +68,11 @@
 //! conversation; neither does one with `store: false`. A cancelled response keeps no output, and
 //! its streams end without an event that says so. Items of a deleted conversation are still
 //! held ([`FakeOpenAi::items`]) but no longer reachable over HTTP. A conversation may be deleted
-//! while a response runs on it; that response then has nowhere to put its items.
+//! while a response runs on it; that response then has nowhere to put its items. An empty text
+//! is no input. What a compaction stands for is in it, sealed: the demo model cannot read it either.
+//!
+//! Unlike the real service, it takes any model and any key until it is told which there are
+//! ([`FakeOpenAi::models`], [`FakeOpenAi::keys`]). Until then `GET /models` lists one, `demo`.
 
 mod error;
 mod fake;
