@@ -6,13 +6,14 @@ use serde_json::Value;
 use crate::drive::flight::{Applied, Flight};
 use crate::drive::outcome::refused;
 use crate::drive::output::{close_calls, final_messages, other_items};
+use crate::error::BoxError;
 use crate::follow::cursor::Cursor;
 use crate::follow::events::{Event, EventKind};
 use crate::follow::transcript::Transcript;
 use crate::model::{
     Message, MessageStatus, Messageable, RemoteState, Role, Run, RunStatus, Usage, utc_now,
 };
-use crate::openai::{ResponseStream, Result};
+use crate::openai::ResponseStream;
 use crate::provider::progress;
 
 /// What a run makes of a stream.
@@ -38,7 +39,7 @@ pub struct Accumulated {
 /// # Errors
 ///
 /// What broke it off; the text before that is given all the same.
-pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
+pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<(), BoxError>) {
     let flight = Flight::new(run());
     let mut progress = progress(stream);
     let mut result = Ok(());
@@ -88,7 +89,7 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
         ended: ended.as_ref().map(|ended| ended.status),
         usage: ended.map_or_else(Usage::default, |ended| ended.usage),
     };
-    (accumulated, result)
+    (accumulated, result.map_err(BoxError::from))
 }
 
 /// What a reader with this cursor is told of a run in which the model said these texts: the names of the changes. `None`:

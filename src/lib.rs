@@ -100,7 +100,7 @@ pub mod testing;
 mod worker;
 
 pub use engine::{AiEngine, EngineBuilder, History};
-pub use error::{BoxError, Error, HookResult, Result};
+pub use error::{BoxError, Error, HookResult, ProviderError, Result};
 pub use follow::cursor::Cursor;
 pub use follow::events::{Event, EventKind, Events, RunEvents};
 pub use host::assistable::Assistable;

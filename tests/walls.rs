@@ -12,25 +12,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("failpoint", &[]),
     ("task", &[]),
     ("openai", &[]),
-    ("error", &["model", "openai"]),
+    ("error", &["model"]),
     ("model", &["error", "schema"]),
-    ("provider", &["model", "openai"]),
+    ("provider", &["error", "model", "openai"]),
     ("store", &["error", "failpoint", "model", "schema", "task"]),
     ("follow", &["core", "error", "model", "store", "task"]),
     (
         "drive",
-        &[
-            "core",
-            "error",
-            "failpoint",
-            "follow",
-            "host",
-            "model",
-            "openai",
-            "provider",
-            "store",
-            "task",
-        ],
+        &["core", "error", "failpoint", "follow", "host", "model", "provider", "store", "task"],
     ),
     ("worker", &["core", "drive", "error", "failpoint", "model", "store", "task"]),
     (
@@ -38,10 +27,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["core", "drive", "error", "failpoint", "follow", "host", "model", "store", "worker"],
     ),
     ("host", &["core", "drive", "error", "failpoint", "follow", "model", "store", "submit"]),
-    ("engine", &["error", "host", "model", "openai", "provider", "store", "worker"]),
+    ("engine", &["error", "host", "model", "provider", "store", "worker"]),
     // What the tasks of all rooms are handed, so it holds a state of each.
     ("core", &["drive", "error", "follow", "host", "model", "provider", "store", "worker"]),
-    ("fuzzing", &["drive", "follow", "model", "openai", "provider"]),
+    ("fuzzing", &["drive", "error", "follow", "model", "openai", "provider"]),
     ("testing", &["openai"]),
 ];
 

@@ -11,12 +11,10 @@ use super::input::{self, Entry, Source, Whole};
 use super::outcome::{Broken, Outcome, refused};
 use super::persist::STORE_RETRY;
 use crate::engine::core::{Core, Remote};
-use crate::error::{Error, Result, with_causes};
+use crate::error::{Result, with_causes};
 use crate::failpoint::{self, Write};
-use crate::model::{AssistantDefinition, Messageable, Reason, RemoteState, RunStatus};
-use crate::openai::{self, Item};
-use crate::provider::reasons;
-use crate::provider::{Call, Ended};
+use crate::model::{AssistantDefinition, Item, Messageable, Reason, RemoteState, RunStatus};
+use crate::provider::{Call, CallError, Ended};
 use crate::store::responses::{self, Reached};
 use crate::store::runs::{self, Claim, Fence};
 use crate::store::session::Session;
@@ -49,10 +47,12 @@ pub(crate) async fn call(
         let mut failed = None;
         let broken = match once(core, remote, flight, definition, manner).await {
             // A response that failed and says nothing is as good as an error in the stream.
-            Ok(ended) if ended.failure.is_some() && !flight.has_output() => {
-                let failure = ended.failure.clone().unwrap_or_default();
+            Ok(ended)
+                if let Some(failure) = ended.failure.clone()
+                    && !flight.has_output() =>
+            {
                 failed = Some(ended);
-                Broken::Stream(failure.into())
+                Broken::Stream(failure)
             }
             Ok(ended) => {
                 let kept = is_kept(core, remote, flight, &ended).await;
@@ -67,14 +67,14 @@ pub(crate) async fn call(
         };
         let has_output = flight.has_output();
         // When it is not tried again: with all that a response that failed tells.
-        let refused = |error: &openai::Error| match failed {
+        let refused = |error: &CallError| match failed {
             Some(ended) => Outcome::of(ended, definition.max_output_tokens),
             None => refused(error, has_output),
         };
         match broken {
             // An error in the stream is as good as one before it, as long as nothing was said.
             Broken::Refused(error) | Broken::Stream(error)
-                if !has_output && reasons::of_error(&error) == Reason::ContextLengthExceeded =>
+                if !has_output && error.reason() == Reason::ContextLengthExceeded =>
             {
                 if !shorten(flight, &mut halved) {
                     return too_long(refused(&error), flight);
@@ -96,7 +96,7 @@ pub(crate) async fn call(
                 (retold, anew) = (true, true);
             }
             Broken::Stream(error) if !has_output && attempt < core.options().stream_retries => {
-                match openai::retry::backoff(attempt, &error) {
+                match error.wait(attempt) {
                     Some(wait) => {
                         tracing::warn!(run = flight.id(), error = %error.brief(), ?wait, "the stream broke before any output; trying again");
                         flight.begin_again();
@@ -186,50 +186,15 @@ async fn is_kept(core: &Core, remote: &Remote, flight: &Flight, ended: &Ended) -
 
 /// Whether a new conversation may help: it is lost, or it does not go on in the state that it is in. An unknown model is a
 /// 404 as well, and says nothing about it.
-async fn conversation_is_to_be_retold(
-    remote: &Remote,
-    flight: &Flight,
-    error: &openai::Error,
-) -> bool {
+async fn conversation_is_to_be_retold(remote: &Remote, flight: &Flight, error: &CallError) -> bool {
     let conversation = flight.conversation();
     match conversation {
-        Some(_) if refuses_the_state(error) => true,
-        Some(id) if error.is_not_found() || names_a_lost_conversation(error) => {
-            matches!(remote.protocol.conversation_exists(&id).await, Ok(false))
+        Some(_) if error.refuses_the_state() => true,
+        Some(id) if error.may_mean_a_lost_conversation() => {
+            matches!(remote.provider.conversation_exists(&id).await, Ok(false))
         }
         None | Some(_) => false,
     }
-}
-
-/// Whether an error is about what the conversation holds, and not about the request: a call without an output, reasoning
-/// without what followed it, an item that is there twice.
-fn refuses_the_state(error: &openai::Error) -> bool {
-    const WORDS: [&str; 8] = [
-        "no tool output found",
-        "no tool call found",
-        "without its required",
-        "required following item",
-        "required preceding item",
-        "duplicate item",
-        "tool_call_id",
-        "must be followed by tool",
-    ];
-    // In a stream an error may have no status, or that of a word which fits everything.
-    let may_be = |status| matches!(status, 400 | 409 | 422 | 500);
-    let Some(api) = error.api().filter(|api| api.status.is_none_or(may_be)) else {
-        return false;
-    };
-    let message = api.message.to_ascii_lowercase();
-    !api.is_conversation_locked() && WORDS.iter().any(|words| message.contains(words))
-}
-
-/// Whether an error says that the conversation is not there, whatever its status: in a stream it has none of its own.
-fn names_a_lost_conversation(error: &openai::Error) -> bool {
-    const WORDS: [&str; 6] = ["not found", "not exist", "no such", "unknown", "expired", "deleted"];
-    error.api().is_some_and(|api| {
-        let message = api.message.to_ascii_lowercase();
-        message.contains("conversation") && WORDS.iter().any(|words| message.contains(words))
-    })
 }
 
 async fn once(
@@ -245,10 +210,7 @@ async fn once(
         Some(thread) if manner.anew => conversation::recreate(core, remote, thread).await,
         _ => conversation::ready(core, remote, flight.transcript.of, seq).await,
     };
-    let conversation = ready.map_err(|error| match error {
-        Error::OpenAi(error) => Broken::Refused(error),
-        other => Broken::Store(other),
-    })?;
+    let conversation = ready?;
     let (input, instructions) =
         begin(core, remote, flight, definition, conversation.clone(), manner)
             .await
@@ -259,7 +221,7 @@ async fn once(
     let tries = Arc::default();
     let call = Call { definition, input, conversation, tries: Arc::clone(&tries) };
     let careful = call.conversation.is_some();
-    let called = remote.protocol.call(&call).await;
+    let called = remote.provider.call(&call).await;
     // The first was counted before it was sent.
     let further = i64::from(tries.load(Ordering::Relaxed)).saturating_sub(1).max(0);
     flight.log(|log| log.further_attempts += further);
@@ -290,10 +252,7 @@ async fn once(
         }
     }
     // The client ends a stream with its end event or an error.
-    Err(Broken::Stream(openai::Error::Disconnected {
-        message: "the stream ended before its end event".to_owned(),
-        source: None,
-    }))
+    Err(Broken::Stream(CallError::disconnected("the stream ended before its end event")))
 }
 
 /// More messages than any answer has; each costs a row and hooks.
@@ -346,10 +305,10 @@ async fn begin(
         claim,
         parent: flight.transcript.of,
         seq: flight.transcript.seq,
-        endpoint: remote.protocol.endpoint().to_owned(),
-        protocol: remote.protocol.name(),
+        endpoint: remote.provider.endpoint().to_owned(),
+        protocol: remote.provider.name(),
         // OpenAI takes system texts in their places; of other servers not every template does.
-        apart: !remote.protocol.surely_keeps_conversations(),
+        apart: !remote.provider.surely_keeps_conversations(),
         conversation,
         budget: definition.max_prompt_tokens,
         halved: manner.halved,

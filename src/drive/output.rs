@@ -2,10 +2,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::open_calls::{self, Part};
+use super::open_calls;
 use crate::follow::transcript::SeenMessage;
-use crate::model::RemoteState;
-use crate::openai::Item;
+use crate::model::{Item, ItemKind, RemoteState};
 use crate::store::items::NewItem;
 
 /// The final form of one of the model's messages.
@@ -41,7 +40,7 @@ pub(crate) fn final_messages(streamed: &[SeenMessage], output: &[Item]) -> Vec<F
     }
     let mut next = 0;
     let mut taken = finals.iter().map(|known| known.slot).max();
-    for (index, item) in output.iter().enumerate().filter(|(_, item)| item.kind() == "message") {
+    for (index, item) in output.iter().enumerate().filter(|(_, item)| item.is_message()) {
         let text = item.text();
         let with_id = item.id().and_then(|id| by_id.get_mut(id));
         let by_id = with_id
@@ -82,7 +81,7 @@ pub(crate) fn final_messages(streamed: &[SeenMessage], output: &[Item]) -> Vec<F
 }
 
 pub(crate) fn other_items(output: &[Item], remote_state: RemoteState) -> Vec<NewItem> {
-    let others = output.iter().enumerate().filter(|(_, item)| item.kind() != "message");
+    let others = output.iter().enumerate().filter(|(_, item)| !item.is_message());
     others
         .map(|(index, item)| NewItem {
             position: 1 + i64::try_from(index).unwrap_or(i64::MAX - 1),
@@ -108,12 +107,12 @@ pub(crate) fn close_calls(items: &mut Vec<NewItem>, output: &[Item]) -> bool {
 pub(crate) fn new_item(item: Item, remote_state: RemoteState) -> NewItem {
     NewItem {
         position: 0,
-        kind: item.kind().to_owned(),
-        call_id: match open_calls::part(&item) {
-            Part::Call(id) | Part::Output(id) => Some(id),
-            Part::Neither => None,
+        kind: item.type_name().to_owned(),
+        call_id: match item.kind() {
+            ItemKind::ToolCall(id) | ItemKind::ToolOutput(id) => Some(id.to_owned()),
+            ItemKind::Message | ItemKind::Reasoning | ItemKind::Other => None,
         },
-        phase: item.as_value().get("phase").and_then(|phase| phase.as_str()).map(str::to_owned),
+        phase: item.phase().map(str::to_owned),
         remote_id: item.id().map(str::to_owned),
         item: item.into_value(),
         remote_state,

@@ -18,7 +18,7 @@ use crate::follow::hubs::Hubs;
 use crate::follow::transcript::Transcript;
 use crate::host::hooks::LoadedOwner;
 use crate::model::Messageable;
-use crate::provider::Protocol;
+use crate::provider::Provider;
 use crate::store::database::Store;
 use crate::store::session::Session;
 use crate::store::threads;
@@ -96,7 +96,7 @@ struct Inner {
 
 /// The provider and how its help with the history is used.
 pub(crate) struct Remote {
-    pub(crate) protocol: Arc<dyn Protocol>,
+    pub(crate) provider: Arc<dyn Provider>,
     pub(crate) history: History,
     /// The conversations of this server were looked into, and hold what was said.
     verified: AtomicBool,
@@ -105,9 +105,9 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    pub(super) fn new(protocol: Arc<dyn Protocol>, history: History) -> Self {
-        let verified = AtomicBool::new(protocol.surely_keeps_conversations());
-        Self { protocol, history, verified, ignores: AtomicBool::new(false) }
+    pub(super) fn new(provider: Arc<dyn Provider>, history: History) -> Self {
+        let verified = AtomicBool::new(provider.surely_keeps_conversations());
+        Self { provider, history, verified, ignores: AtomicBool::new(false) }
     }
 
     pub(crate) fn keeps_conversations(&self) -> bool {
