@@ -132,7 +132,9 @@ pub use failpoint::POINTS as CRASH_POINTS;
 #[derive(Debug)]
 pub struct Readme;
 
-/// The traits a host implements.
+/// The traits a host implements or calls.
 pub mod prelude {
+    #[cfg(feature = "testing")]
+    pub use crate::testing::FakeClient;
     pub use crate::{Assistable, Chattable, MessageHooks, OwnedRuns, Record, Threadable};
 }
