@@ -14,11 +14,10 @@ use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
 use crate::model::{AssistantDefinition, Reason, RemoteState, Role, Run, RunRow};
-use crate::store::runs::{self, Claim, Fence, Locking};
+use crate::store::runs::{self, Claim, Locking};
 use crate::store::{items, messages, outbox, workers};
 use crate::task::Guarded;
 
-use super::persist::STORE_RETRY;
 pub(crate) use super::persist::{persist, persistently};
 
 /// A run that this process drives, in its registry until this is dropped.
@@ -256,37 +255,6 @@ async fn answer(core: &Core, flight: &Flight, row: RunRow) -> std::result::Resul
         Err(error) => {
             let (error, sent) = (error.to_string(), RemoteState::Absent);
             Ok(Outcome::broken(Reason::Configuration, error, false, sent))
-        }
-    }
-}
-
-/// Looks whether the run is still ours, right before it is sent: a process that slept (a laptop, a stopped container) may
-/// have lost it, and another one may be asking the same.
-pub(crate) async fn look_before_sending(
-    core: &Core,
-    flight: &Flight,
-) -> std::result::Result<(), Halt> {
-    if core.lease().is_fresh(core.options().lease) {
-        return Ok(());
-    }
-    let claim = flight.claim()?;
-    loop {
-        let (worker, lease, asked) =
-            (core.worker().to_owned(), core.options().lease, Instant::now());
-        let held = persist(core, Write::LeaseCheck, move |session| {
-            let held = runs::fence(session, &[claim])?.first().copied();
-            if matches!(held, Some(Fence::Held { .. })) {
-                workers::beat(session, &worker, lease)?;
-            }
-            Ok(held.unwrap_or(Fence::Gone))
-        });
-        match held.await? {
-            Fence::Held { cancel: false } => {
-                core.lease().extended(asked);
-                return Ok(());
-            }
-            Fence::Locked => tokio::time::sleep(STORE_RETRY).await,
-            fence => return Err(fence.into()),
         }
     }
 }

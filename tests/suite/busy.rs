@@ -149,7 +149,7 @@ async fn a_rolled_back_interruption_interrupts_nothing<D: TestDatabase>(db: D) {
     let rolled_back = host.db.with(|conn| {
         conn.transaction(&mut |conn| {
             requests.pop().unwrap().submit_in(conn.session())?;
-            Err(ai_engine::Error::host("the host changes its mind"))
+            Err(Error::host("the host changes its mind"))
         })
     });
     assert!(rolled_back.is_err());
