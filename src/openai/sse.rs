@@ -61,11 +61,9 @@ impl Framed {
     pub(super) fn parts(&self) -> (Cow<'_, str>, Cow<'_, str>) {
         match self {
             Self::Plain(plain) if plain.name().is_empty() => {
-                (Cow::Borrowed("message"), String::from_utf8_lossy(plain.data()))
+                (Cow::Borrowed("message"), text(plain.data()))
             }
-            Self::Plain(plain) => {
-                (String::from_utf8_lossy(plain.name()), String::from_utf8_lossy(plain.data()))
-            }
+            Self::Plain(plain) => (text(plain.name()), text(plain.data())),
             Self::Read(event) => (Cow::Borrowed(&event.event), Cow::Borrowed(&event.data)),
         }
     }
@@ -77,6 +75,11 @@ impl Framed {
             Self::Read(event) => event.complete,
         }
     }
+}
+
+/// Looks at valid UTF-8 word by word, which `from_utf8_lossy` does not.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Decodes a stream of byte chunks, however they are cut.
@@ -243,7 +246,7 @@ impl<S> Events<S> {
         self.event_bytes += bytes.len() + 1;
         // Only a complete line is converted: a character whose bytes came in two chunks must not be
         // damaged.
-        self.lines.push_str(&String::from_utf8_lossy(bytes));
+        self.lines.push_str(&text(bytes));
         self.lines.push('\n');
         false
     }
