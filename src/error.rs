@@ -60,7 +60,7 @@ pub enum Error {
         /// The active run.
         run_id: i64,
         /// The thread or chat.
-        on: crate::Messageable,
+        on: crate::model::Messageable,
     },
     /// The engine was not told how to load owners of this type.
     #[error(
@@ -97,7 +97,7 @@ pub enum Error {
         /// The run.
         run_id: i64,
         /// Why, in a word; also in the run's `reason`.
-        reason: crate::Reason,
+        reason: crate::model::Reason,
         /// Why, in a sentence; also in the run's `error`.
         message: String,
     },

@@ -80,45 +80,38 @@ compile_error!(
     "ai-engine needs a database: enable the feature `sqlite`, `sqlite-bundled`, `postgres` or `postgres-bundled`"
 );
 
-mod assistable;
-mod chattable;
-mod crash;
+mod drive;
 mod engine;
 mod error;
-mod handle;
-mod hooks;
+mod failpoint;
+mod follow;
+#[doc(hidden)]
+pub mod fuzzing;
+mod host;
 mod model;
 pub mod openai;
-mod owned_runs;
-mod protocol;
-mod record;
-mod run;
+mod provider;
 pub mod schema;
 mod store;
+mod submit;
 mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod threadable;
-mod writer;
+mod worker;
 
-pub use assistable::Assistable;
-pub use chattable::{Chats, Chattable};
 pub use engine::{AiEngine, EngineBuilder, History};
 pub use error::{BoxError, Error, HookResult, Result};
-pub use handle::Messages;
-pub use hooks::{HookContext, MessageHooks};
+pub use follow::cursor::Cursor;
+pub use follow::events::{Event, EventKind, Events, RunEvents};
+pub use host::assistable::Assistable;
+pub use host::chattable::{Chats, Chattable};
+pub use host::hooks::{HookContext, MessageHooks};
+pub use host::messages::Messages;
+pub use host::owned_runs::OwnedRuns;
+pub use host::record::Record;
+pub use host::threadable::{AssistantThreads, Threadable};
 pub use model::*;
 pub use openai::OpenAi;
-pub use owned_runs::OwnedRuns;
-pub use record::Record;
-// For tests that have a process die.
-#[cfg(feature = "testing")]
-#[doc(hidden)]
-pub use crash::POINTS as CRASH_POINTS;
-// For fuzzing only.
-#[doc(hidden)]
-pub use run::fuzzing;
-pub use run::{Busy, Cursor, Event, EventKind, Events, Recovered, RunEvents, RunRequest};
 pub use store::database::Database;
 pub use store::migrate::migrate;
 #[cfg(feature = "postgres")]
@@ -126,7 +119,12 @@ pub use store::postgres::PgDatabase;
 pub use store::session::Session;
 #[cfg(feature = "sqlite")]
 pub use store::sqlite::SqliteDatabase;
-pub use threadable::{AssistantThreads, Threadable};
+pub use submit::request::{Busy, RunRequest};
+pub use worker::recover::Recovered;
+// For tests that have a process die.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub use failpoint::POINTS as CRASH_POINTS;
 
 /// The README's code compiles.
 #[cfg(all(doctest, feature = "sqlite"))]

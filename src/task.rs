@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::engine::AiEngine;
-
 /// A task that ends when this is dropped.
 pub(crate) struct Guarded<T>(JoinHandle<T>);
 
@@ -29,14 +27,14 @@ impl<T> Drop for Guarded<T> {
 
 /// Held by a task of the engine's that is started when there is something to do, and of which there is one at most. In
 /// whatever way it ends, whoever has something to do next must find none running.
-pub(crate) struct Running {
-    engine: AiEngine,
-    flag: fn(&AiEngine) -> &AtomicBool,
+pub(crate) struct Running<E> {
+    engine: E,
+    flag: fn(&E) -> &AtomicBool,
     retired: bool,
 }
 
-impl Running {
-    pub(crate) fn new(engine: &AiEngine, flag: fn(&AiEngine) -> &AtomicBool) -> Self {
+impl<E: Clone> Running<E> {
+    pub(crate) fn new(engine: &E, flag: fn(&E) -> &AtomicBool) -> Self {
         Self { engine: engine.clone(), flag, retired: false }
     }
 
@@ -46,7 +44,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl<E> Drop for Running<E> {
     fn drop(&mut self) {
         if !self.retired {
             (self.flag)(&self.engine).store(false, Ordering::SeqCst);

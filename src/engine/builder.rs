@@ -1,25 +1,21 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use diesel::OptionalExtension;
-use tokio::runtime::Handle;
-use tokio::sync::watch;
 
-use super::{AiEngine, History, Inner, Loader, Options, Remote};
+use super::AiEngine;
+use super::core::{Core, Loader, Remote};
+use super::options::{History, Options};
 use crate::error::{Error, Result};
-use crate::hooks::{LoadedOwner, MessageHooks};
+use crate::host::hooks::{LoadedOwner, MessageHooks};
 use crate::model::Recovery;
 use crate::openai::OpenAi;
-use crate::protocol::Responses;
-use crate::run::{Announcements, Feeds, Lanes, Lease, Outbox, Registry, Troubles, Upkeep};
+use crate::provider::Responses;
 use crate::store::database::{Database, Store};
 use crate::store::session::{Conn, Session};
-use crate::writer::Writer;
 
 /// Builds an [`AiEngine`].
 pub struct EngineBuilder<D> {
@@ -168,40 +164,12 @@ impl<D: Database> EngineBuilder<D> {
             let usual = if client.is_openai() { History::Conversation } else { History::Local };
             Remote::new(Arc::new(Responses::new(client)), history.unwrap_or(usual))
         });
-        let inner = Inner {
-            store: self.store,
-            remote,
-            loaders: self.loaders,
-            state: self.state,
-            options: self.options,
-            worker: worker_id(),
-            registry: Registry::default(),
-            lanes: Lanes::default(),
-            announcements: Announcements::default(),
-            feeds: Feeds::default(),
-            writer: Writer::default(),
-            lease: Lease::default(),
-            outbox: Outbox::default(),
-            upkeep: Upkeep::default(),
-            troubles: Troubles::default(),
-            second_look: AtomicBool::new(false),
-            closing: watch::Sender::new(false),
-            closed: watch::Sender::new(false),
-            submitting: tokio::sync::RwLock::default(),
-            runtime: Handle::try_current().ok(),
-        };
-        Ok(AiEngine { inner: Arc::new(inner) })
+        Ok(Core::new(self.store, remote, self.loaders, self.state, self.options).into())
     }
 }
 
 /// A process that died would keep its runs for longer than anybody waits.
 const LONGEST_LEASE: Duration = Duration::from_hours(24);
-
-/// Unlike that of any other engine on the database: the process and 128 random bits.
-fn worker_id() -> String {
-    let random = || RandomState::new().hash_one(std::process::id());
-    format!("{}-{:016x}{:016x}", std::process::id(), random(), random())
-}
 
 impl<D> std::fmt::Debug for EngineBuilder<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -34,6 +34,10 @@ impl FromStr for History {
     }
 }
 
+/// Longest time that text which arrived is not stored, which is what a crash may lose; and how often readers look for what
+/// other processes stored.
+pub(crate) const TICK: Duration = Duration::from_millis(250);
+
 /// Limits of an engine.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {

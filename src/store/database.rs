@@ -16,6 +16,7 @@ use super::again::Again;
 use super::job::{self, Job};
 use super::session::Session;
 use crate::error::{Error, Result};
+use crate::failpoint::Write;
 use crate::task::Guarded;
 
 /// A database the engine can live in: [`SqliteDatabase`](crate::SqliteDatabase) or
@@ -35,7 +36,8 @@ pub enum Access {
     Read,
     /// One write transaction.
     Write,
-    /// One write transaction that fails where it would wait for a lock for long.
+    /// One write transaction for the sake of many: a lock that it would have to wait for is an error
+    /// ([`Error::is_lock_timeout`]).
     Prompt,
     /// One write transaction that must not wait behind the others: a heartbeat.
     Heartbeat,
@@ -46,6 +48,16 @@ pub enum Access {
 }
 
 impl Access {
+    const fn of(write: Write) -> Self {
+        match write {
+            Write::Heartbeat => Self::Heartbeat,
+            Write::FirstWords | Write::Words | Write::RecoverSettle | Write::RecoverRetry => {
+                Self::Prompt
+            }
+            _ => Self::Write,
+        }
+    }
+
     /// How long such a job may take is the host's business: it must leave a connection to the engine.
     pub(crate) const fn is_of_the_host(self) -> bool {
         matches!(self, Self::HostRead | Self::HostWrite)
@@ -83,25 +95,33 @@ impl Store {
     /// One write transaction. It is repeated when it was rolled back for the sake of another.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnMut(&mut dyn Session) -> Result<T> + Send + 'static,
+        write: Write,
+        mut work: impl FnMut(&mut dyn Session) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.run(Access::Write, work).await
+        self.write_as(write, move |session| Ok((Some(write), work(session)?))).await
     }
 
-    /// One write transaction for the sake of many: a lock that it meets is an error ([`Error::is_lock_timeout`]).
-    pub(crate) async fn write_promptly<T: Send + 'static>(
+    /// [`write`](Self::write), when only the work can tell which of several writes it was, if any. It is done as `like` is.
+    pub(crate) async fn write_as<T: Send + 'static>(
         &self,
-        work: impl FnMut(&mut dyn Session) -> Result<T> + Send + 'static,
+        like: Write,
+        mut work: impl FnMut(&mut dyn Session) -> Result<(Option<Write>, T)> + Send + 'static,
     ) -> Result<T> {
-        self.run(Access::Prompt, work).await
-    }
-
-    /// One write transaction on the connection kept for heartbeats.
-    pub(crate) async fn beat<T: Send + 'static>(
-        &self,
-        work: impl FnMut(&mut dyn Session) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.run(Access::Heartbeat, work).await
+        let access = Access::of(like);
+        let written = self.run(access, move |session| {
+            let done = work(session)?;
+            if let Some(write) = done.0 {
+                write.committing();
+            }
+            Ok(done)
+        });
+        let (write, value) = written.await.inspect_err(|error| {
+            tracing::debug!(write = like.name(), error = %error.brief(), "a write failed");
+        })?;
+        if let Some(write) = write {
+            write.committed();
+        }
+        Ok(value)
     }
 
     async fn run<T: Send + 'static>(

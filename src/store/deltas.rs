@@ -3,7 +3,6 @@
 use diesel::prelude::*;
 
 use super::session::{Session, on};
-use crate::crash;
 use crate::error::Result;
 use crate::schema::ai_engine_message_deltas::{self, dsl as deltas};
 
@@ -26,7 +25,6 @@ pub(crate) fn append(session: &mut dyn Session, new: &[NewDelta]) -> Result<()> 
         on!(session, |conn| diesel::insert_into(deltas::ai_engine_message_deltas)
             .values(chunk)
             .execute(conn))?;
-        crash::point!("deltas.committing");
     }
     Ok(())
 }

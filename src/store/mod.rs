@@ -4,15 +4,15 @@ mod again;
 pub(crate) mod assistants;
 pub(crate) mod clock;
 pub(crate) mod database;
-pub(crate) mod deletions;
 pub(crate) mod deltas;
 pub(crate) mod items;
 mod job;
-pub(crate) mod lines;
 pub(crate) mod messages;
 pub(crate) mod migrate;
+pub(crate) mod outbox;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+pub(crate) mod queue;
 pub(crate) mod responses;
 pub(crate) mod runs;
 pub(crate) mod session;
@@ -21,7 +21,8 @@ pub(crate) mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sqlite_url;
 pub(crate) mod threads;
-pub(crate) mod turns;
+pub(crate) mod timeline;
+pub(crate) mod verdict;
 pub(crate) mod workers;
 
 pub(crate) use job::refuse_within;

@@ -7,12 +7,12 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use serde_json::Value;
 
-use super::lines::FIRST_IN_LINE;
+use super::queue::FIRST_IN_LINE;
 use super::session::{Conn, Session, of, on};
-use super::{clock, lines, messages};
+use super::{clock, messages, queue};
 use crate::error::{Error, Result};
 use crate::model::{
-    Messageable, Reason, Recovery, Run, RunRow, RunStatus, Usage, utc_now, without_nul,
+    Messageable, Page, Reason, Recovery, Run, RunRow, RunStatus, Usage, utc_now, without_nul,
 };
 use crate::schema::ai_engine_assistant_threads::dsl as threads;
 use crate::schema::ai_engine_chats::dsl as chats;
@@ -126,11 +126,7 @@ pub(crate) fn last_up_to(
 }
 
 /// The runs of a conversation, newest first.
-pub(crate) fn page(
-    session: &mut dyn Session,
-    parent: Messageable,
-    page: crate::Page,
-) -> Result<Vec<Run>> {
+pub(crate) fn page(session: &mut dyn Session, parent: Messageable, page: Page) -> Result<Vec<Run>> {
     let before = page.before.unwrap_or(i64::MAX);
     let found: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, parent))
@@ -214,7 +210,7 @@ pub(crate) fn claim_announcement(
         Locking::Got(row) => row,
         other => return Ok(other),
     };
-    if !row.status.is_terminal() || !lines::is_abandoned(session, &row, worker)? {
+    if !row.status.is_terminal() || !queue::is_abandoned(session, &row, worker)? {
         return Ok(Locking::Nothing);
     }
     let unannounced = runs::ai_engine_runs.find(id).filter(runs::announced_at.is_null());

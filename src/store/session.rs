@@ -77,7 +77,7 @@ pub(crate) use on;
 /// which matches nothing and lets both indexes serve.
 macro_rules! of {
     ($table:ident, $parent:expr) => {{
-        let parent: $crate::Messageable = $parent;
+        let parent: $crate::model::Messageable = $parent;
         $table::assistant_thread_id.eq(parent.thread_id()).or($table::chat_id.eq(parent.chat_id()))
     }};
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 
 use super::session::{Session, on};
-use super::{deletions, runs};
+use super::{outbox, runs};
 use crate::error::{Error, Result};
 use crate::model::{AssistantThread, Chat, Messageable, Page, utc_now, without_nul};
 use crate::schema::{ai_engine_assistant_threads, ai_engine_chats};
@@ -124,7 +124,7 @@ macro_rules! conversations {
             pub(crate) fn destroy(session: &mut dyn Session, id: i64) -> Result<Vec<i64>> {
                 let parent = Messageable::$variant(id);
                 lock(session, id)?;
-                deletions::note(session, parent)?;
+                outbox::note(session, parent)?;
                 let runs = runs::destroy_all(session, parent)?;
                 on!(session, |conn| diesel::delete(t::$table.find(id)).execute(conn))?;
                 Ok(runs)
@@ -230,7 +230,7 @@ pub(crate) fn set_remote_conversation(
         None => None,
         Some((Some(used), Some(at))) if at == endpoint => Some(used),
         Some(_) => {
-            deletions::note_conversation_of(session, thread)?;
+            outbox::note_conversation_of(session, thread)?;
             on!(session, |conn| diesel::update(threads::ai_engine_assistant_threads.find(thread))
                 .set((
                     threads::remote_id.eq(remote_id),
@@ -242,7 +242,7 @@ pub(crate) fn set_remote_conversation(
         }
     };
     if used.as_deref() != Some(remote_id) {
-        deletions::note_conversation(session, remote_id, endpoint, protocol)?;
+        outbox::note_conversation(session, remote_id, endpoint, protocol)?;
     }
     Ok(used)
 }

@@ -1,7 +1,12 @@
 //! G4: one run at a time on a thread, in the order of submission, whoever drives it; and what a busy thread does.
 
+use std::sync::Arc;
+
 use ai_engine::testing::{Gate, Reply};
 use ai_engine::{AiEngine, AssistantThread, Busy, Page, Run, RunStatus, prelude::*};
+
+use futures_util::FutureExt;
+use tokio::sync::Notify;
 
 use crate::support::*;
 
@@ -13,6 +18,7 @@ on_each_database!(
     an_interruption_reaches_another_process,
     a_rolled_back_interruption_interrupts_nothing,
     recovery_drives_what_waits_behind_a_dead_run,
+    an_answer_that_waited_in_line_comes_after_its_last_hooks,
 );
 
 async fn submit<D: TestDatabase>(
@@ -167,4 +173,53 @@ async fn recovery_drives_what_waits_behind_a_dead_run<D: TestDatabase>(db: D) {
     host.engine.recover().await.unwrap();
     assert_eq!(host.engine.answer(second.id).await.unwrap().run.status, RunStatus::Completed);
     assert_eq!(host.engine.run(answer.run.id).await.unwrap().status, RunStatus::Incomplete);
+}
+
+/// Whoever waits for a run is promised that its last hooks were called, also when the run was not yet driven when the waiting
+/// began.
+async fn an_answer_that_waited_in_line_comes_after_its_last_hooks<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let (gate, hook) = (Gate::new(), Arc::new(Notify::new()));
+    host.fake.reply_to("one", Reply::text("1").hold_at(0, gate.clone()));
+    submit(&host, &host.engine, &thread, "one", Busy::Queue).await;
+    let second = submit(&host, &host.engine, &thread, "two", Busy::Queue).await;
+    let (returns, id) = (Arc::clone(&hook), second.id);
+    host.hub.behave(Manner::deed(move |_, heard| {
+        let returns = Arc::clone(&returns);
+        async move {
+            if matches!(heard, Heard::Run(run) if run.id == id && run.status.is_terminal()) {
+                returns.notified().await;
+            }
+            Ok(())
+        }
+    }));
+    let mut answer = Box::pin(host.engine.answer(id));
+    assert!((&mut answer).now_or_never().is_none());
+    gate.reached().await;
+    gate.open();
+    // Other readers see the end meanwhile, and the row shows it.
+    let others = async {
+        let mut events = second.events(&host.engine);
+        while let Some(event) = events.next().await {
+            event.unwrap();
+        }
+        host.hub.until(|heard| matches!(heard, Heard::Run(run) if run.id == id && run.status.is_terminal())).await;
+        for _ in 0..20 {
+            assert_eq!(host.engine.run(id).await.unwrap().status, RunStatus::Completed);
+        }
+    };
+    tokio::select! {
+        biased;
+        early = &mut answer => panic!("answered before the last hook returned: {early:?}"),
+        () = others => {}
+    }
+    hook.notify_one();
+    assert_eq!(answer.await.unwrap().run.status, RunStatus::Completed);
+    assert_eq!(
+        host.db.number(&format!(
+            "SELECT count(*) FROM ai_engine_runs WHERE id = {id} AND announced_at IS NULL"
+        )),
+        0
+    );
 }

@@ -83,6 +83,8 @@ const CONVERSATION: &[Case] = &[
     ("reconcile.committed", AskInDoubt, Interrupted("")),
     ("destroy.committing", DestroyThread, Completed),
     ("destroy.committed", DestroyThread, Destroyed),
+    ("deletion_claim.committing", DestroyThread, Destroyed),
+    ("deletion_claim.committed", DestroyThread, Destroyed),
     ("deletion.carried_out", DestroyThread, Destroyed),
     ("deletion.committing", DestroyThread, Destroyed),
     ("deletion.committed", DestroyThread, Destroyed),
@@ -93,6 +95,8 @@ const CONVERSATION: &[Case] = &[
 const RECOVERY: &[Case] = &[
     ("recover_settle.committing", Recover, Interrupted("Once ")),
     ("recover_settle.committed", Recover, Interrupted("Once ")),
+    ("late_claim.committing", Recover, Interrupted("Once ")),
+    ("late_claim.committed", Recover, Interrupted("Once ")),
     ("late_hooks.between", Recover, Interrupted("Once ")),
     ("late_announce.committing", Recover, Interrupted("Once ")),
     ("late_announce.committed", Recover, Interrupted("Once ")),

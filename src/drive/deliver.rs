@@ -1,0 +1,180 @@
+//! Calling the owner's hooks: loaded once per run, one call at a time, each with a time limit, none able to harm.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use super::steps::persistently;
+use crate::engine::AiEngine;
+use crate::engine::core::Core;
+use crate::error::{HookResult, Result, with_causes};
+use crate::failpoint;
+use crate::follow::delivered::{Change as News, Delivered};
+use crate::follow::live::LiveRun;
+use crate::host::hooks::{Change, HookContext, LoadedOwner};
+use crate::model::{Message, Messageable, Run};
+use crate::task::Guarded;
+
+/// Delivers what happens to a run until it has ended. `false`: its last hooks are still to be delivered.
+pub(crate) async fn deliver(core: Core, live: Arc<LiveRun>) -> bool {
+    let owner = match load(&core, live.parent).await {
+        Ok(Some(owner)) => owner,
+        // Nobody is there to hear of it.
+        Ok(None) => return true,
+        Err(_) => return false,
+    };
+    let mut caller = Caller { core, owner, run: Arc::new(live.state().run.clone()) };
+    let mut delivered = Delivered::default();
+    // The messages as the hooks have seen them.
+    let mut seen: Vec<Arc<Message>> = Vec::new();
+    loop {
+        let next = live.wait(|state| match state.after(&mut delivered) {
+            Some(news) => Some(Some(news)),
+            None => state.finished.then_some(None),
+        });
+        let Some(news) = next.await else { return false };
+        match news {
+            // The hooks of a run begin with its messages.
+            News::Queued(_) => {}
+            News::UserMessage(message) | News::Said(message) => {
+                caller.call(Hook::Created(Arc::new(message))).await
+            }
+            News::Begun(run) => caller.run_updated(run).await,
+            News::Created(message) => {
+                let message = Arc::new(message);
+                seen.push(Arc::clone(&message));
+                caller.call(Hook::Created(message)).await;
+            }
+            News::Appended { message_id, text, .. } => {
+                if let Some(message) = seen.iter_mut().rfind(|message| message.id == message_id) {
+                    // No copy, unless a hook that ran out of time still holds the last one.
+                    Arc::make_mut(message).content.push_str(&text);
+                    caller.call(Hook::Appended(Arc::clone(message), text)).await;
+                }
+            }
+            News::Replaced(message) => caller.call(Hook::Settled { message, replaced: true }).await,
+            News::Settled(message) => caller.call(Hook::Settled { message, replaced: false }).await,
+            News::Ended(run) => {
+                failpoint::point!("last_hooks.between");
+                caller.run_updated(run).await;
+                return true;
+            }
+        }
+    }
+}
+
+/// Delivers the end of a run that another process, or an earlier life of this one, did not announce. What its hooks
+/// saw is not known, so each message comes as replaced: whole. `false`: it is still to be delivered.
+pub(crate) async fn deliver_end(core: &Core, run: Run, messages: Vec<Message>) -> bool {
+    let owner = match load(core, run.messageable).await {
+        Ok(Some(owner)) => owner,
+        Ok(None) => return true,
+        Err(_) => return false,
+    };
+    let mut caller = Caller { core: core.clone(), owner, run: Arc::new(run.clone()) };
+    for message in messages {
+        caller.call(Hook::Settled { message, replaced: true }).await;
+    }
+    failpoint::point!("late_hooks.between");
+    caller.run_updated(run).await;
+    true
+}
+
+/// Calls the create hook for a message that the host stored without a run.
+pub(crate) async fn deliver_created(core: &Core, parent: Messageable, message: &Message) {
+    let Ok(Some(owner)) = load(core, parent).await else {
+        return;
+    };
+    let (engine, message) = (AiEngine::from(core.clone()), message.clone());
+    guarded(core, "ai_engine_on_message_create", None, async move {
+        let cx = HookContext { engine: &engine, run: None, change: Change::None };
+        owner.message_created(&message, &cx).await
+    })
+    .await;
+}
+
+/// The owner; `None` when it is gone. Tried again while the database is away: one refused connection must not silence
+/// a whole run. What is wrong with the loader itself must not hold it up. The answer is kept all the same.
+async fn load(core: &Core, parent: Messageable) -> Result<Option<LoadedOwner>> {
+    let loaded = persistently(core, || core.load_owner(parent)).await;
+    match &loaded {
+        Ok(Some(_)) => {}
+        Ok(None) => tracing::warn!(%parent, "the owner is gone; its hooks are skipped"),
+        Err(error) => {
+            let error = with_causes(error);
+            tracing::warn!(%parent, error, "the owner could not be loaded; its hooks are skipped");
+        }
+    }
+    loaded
+}
+
+/// A call of one hook.
+enum Hook {
+    Created(Arc<Message>),
+    Appended(Arc<Message>, String),
+    Settled { message: Message, replaced: bool },
+    Run,
+}
+
+impl Hook {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Created(_) => "ai_engine_on_message_create",
+            Self::Appended(..) | Self::Settled { .. } => "ai_engine_on_message_update",
+            Self::Run => "ai_engine_on_run_update",
+        }
+    }
+}
+
+/// Calls the hooks of one owner for one run.
+struct Caller {
+    core: Core,
+    owner: LoadedOwner,
+    run: Arc<Run>,
+}
+
+impl Caller {
+    async fn call(&self, hook: Hook) {
+        let engine = AiEngine::from(self.core.clone());
+        let (owner, run) = (Arc::clone(&self.owner), Arc::clone(&self.run));
+        guarded(&self.core, hook.name(), Some(self.run.id), async move {
+            let cx = |change| HookContext { engine: &engine, run: Some(&run), change };
+            match &hook {
+                Hook::Created(message) => owner.message_created(message, &cx(Change::None)).await,
+                Hook::Appended(message, text) => {
+                    owner.message_updated(message, &cx(Change::Appended(text))).await
+                }
+                Hook::Settled { message, replaced } => {
+                    let change = if *replaced { Change::Replaced } else { Change::None };
+                    owner.message_updated(message, &cx(change)).await
+                }
+                Hook::Run => owner.run_updated(&run, &cx(Change::None)).await,
+            }
+        })
+        .await;
+    }
+
+    async fn run_updated(&mut self, run: Run) {
+        self.run = Arc::new(run);
+        self.call(Hook::Run).await;
+    }
+}
+
+/// Runs one hook in a task of its own, so that a panic stays there and a hanging one can be dropped.
+async fn guarded(
+    core: &Core,
+    hook: &'static str,
+    run: Option<i64>,
+    call: impl Future<Output = HookResult> + Send + 'static,
+) {
+    let limit = core.options().hook_timeout;
+    // It ends as well when whoever waits here is dropped.
+    let mut task = Guarded::spawn(call);
+    match tokio::time::timeout(limit, task.ended()).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(run, hook, error = %error, "a hook failed"),
+        Ok(Err(error)) => tracing::error!(run, hook, %error, "a hook panicked"),
+        Err(_) => {
+            tracing::error!(run, hook, ?limit, "a hook took too long and was dropped");
+        }
+    }
+}

@@ -1,0 +1,435 @@
+//! What a call sends: every item the provider does not hold, or the whole history it may see.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::open_calls::{self, Part};
+use crate::model::{MessageRow, MessageStatus, RemoteState, Role};
+use crate::openai::Item;
+use crate::store::items::StoredItem;
+
+/// A message or item in its place.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) place: (i64, i64),
+    pub(crate) source: Source,
+    pub(crate) item: Item,
+    pub(crate) remote_state: RemoteState,
+    pub(crate) remote_id: Option<String>,
+    /// The question of a run.
+    pub(crate) asked: bool,
+}
+
+/// Behind an answer that is not whole, so that a model does not take it for all that it had to say.
+const BREAKS_OFF: &str = "\n\n[This answer breaks off here.]";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Message(i64),
+    Item(i64),
+}
+
+/// All that was said, in order. What another endpoint holds is absent at this one.
+pub(crate) fn entries(
+    messages: Vec<MessageRow>,
+    items: Vec<StoredItem>,
+    endpoint: &str,
+) -> Vec<Entry> {
+    let here = |stored: Option<&str>, state: RemoteState| {
+        if stored == Some(endpoint) { state } else { RemoteState::Absent }
+    };
+    let said =
+        messages.into_iter().filter(|message| !message.content.is_empty()).map(|message| Entry {
+            place: (message.seq, message.position),
+            source: Source::Message(message.id),
+            remote_state: here(message.endpoint.as_deref(), message.remote_state),
+            remote_id: message.remote_id,
+            asked: message.role == Role::User && message.run_id.is_some(),
+            item: Item::message(
+                role(message.role),
+                said(message.role, message.status, message.content),
+            ),
+        });
+    // Sealed reasoning can be read where it was written, nowhere else.
+    let legible = |item: &StoredItem| {
+        item.endpoint.as_deref() == Some(endpoint) || item.item["type"] != "reasoning"
+    };
+    let done = items.into_iter().filter(legible).map(|item| Entry {
+        place: (item.seq, item.position),
+        source: Source::Item(item.id),
+        remote_state: here(item.endpoint.as_deref(), item.remote_state),
+        remote_id: item.remote_id,
+        asked: false,
+        item: Item::from(item.item),
+    });
+    let mut entries: Vec<Entry> = said.chain(done).collect();
+    entries.sort_by_key(|entry| entry.place);
+    entries
+}
+
+/// The text of a message as a model is told it.
+fn said(role: Role, status: MessageStatus, mut content: String) -> String {
+    let whole = role != Role::Assistant || status == MessageStatus::Completed;
+    if !whole && !content.trim().is_empty() {
+        content.push_str(BREAKS_OFF);
+    }
+    content
+}
+
+/// A text as it was stored, whether or not a model was told that it breaks off.
+pub(crate) fn as_stored(text: &str) -> &str {
+    text.strip_suffix(BREAKS_OFF).unwrap_or(text)
+}
+
+const fn role(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+    }
+}
+
+/// The whole history as a provider that keeps nothing takes it.
+#[derive(Debug, Default)]
+pub(crate) struct Whole {
+    pub(crate) items: Vec<Item>,
+    /// Texts of the host to the model, which go in front of everything: many chat templates take them nowhere else.
+    pub(crate) system: Vec<String>,
+    /// There is nothing but the newest turn.
+    pub(crate) newest_only: bool,
+}
+
+/// `apart`: system texts go apart from the items, instead of in their places.
+pub(crate) fn whole(entries: Vec<Entry>, budget: Option<i64>, apart: bool) -> Whole {
+    let travelling = travelling(entries);
+    let kept = within_budget(travelling, budget);
+    let newest = kept.last().map(|entry| entry.place.0);
+    let newest_only = kept.iter().all(|entry| Some(entry.place.0) == newest);
+    let mut whole = Whole { newest_only, ..Whole::default() };
+    let mut last_role: Option<String> = None;
+    for entry in kept {
+        let item = as_input(entry.item);
+        let role = item.role().filter(|_| item.kind() == "message").map(str::to_owned);
+        if apart && role.as_deref() == Some("system") {
+            whole.system.push(item.text());
+            continue;
+        }
+        match (&role, whole.items.last_mut()) {
+            // Templates that want user and assistant in turn refuse two of one in a row.
+            (Some(role), Some(last)) if last_role.as_ref() == Some(role) => {
+                let joined = format!("{}\n\n{}", last.text(), item.text());
+                *last = Item::message(role.as_str(), joined);
+            }
+            _ => whole.items.push(item),
+        }
+        last_role = role;
+    }
+    let first = whole.items.iter().find(|item| item.kind() == "message").and_then(Item::role);
+    if apart && first == Some("assistant") {
+        // A greeting of the host's. The same templates want the user to begin.
+        whole.items.insert(0, Item::message("user", BEGINS));
+    }
+    whole
+}
+
+/// Stands for the user where the assistant spoke first.
+const BEGINS: &str = "[The assistant begins.]";
+
+/// What the provider's conversation does not hold yet, as it takes it.
+pub(crate) fn lacking(entries: Vec<Entry>) -> Vec<Entry> {
+    travelling(entries)
+        .into_iter()
+        .filter(|entry| entry.remote_state != RemoteState::Held)
+        .map(|entry| Entry { item: as_input(entry.item), ..entry })
+        .collect()
+}
+
+/// Leaves out the questions of earlier turns that got no word of an answer: they failed, or were stopped before one came. A
+/// model would answer them together with the next one, and many templates refuse two questions in a row. What the provider
+/// holds, or may, is there anyway.
+pub(crate) fn without_unanswered(
+    entries: Vec<Entry>,
+    seq: i64,
+    answered: impl Fn(i64) -> bool,
+) -> Vec<Entry> {
+    let unanswered = |entry: &Entry| {
+        entry.asked
+            && entry.place.0 < seq
+            && entry.remote_state == RemoteState::Absent
+            && !answered(entry.place.0)
+    };
+    entries.into_iter().filter(|entry| !unanswered(entry)).collect()
+}
+
+/// The turns of these entries in which the model said or did anything.
+pub(crate) fn answered(entries: &[Entry]) -> HashSet<i64> {
+    let of_the_model = |entry: &&Entry| {
+        matches!(entry.source, Source::Item(_)) || entry.item.role() == Some("assistant")
+    };
+    entries.iter().filter(of_the_model).map(|entry| entry.place.0).collect()
+}
+
+/// What may be sent: calls only with their outputs and outputs only with their calls, reasoning only where it can be read
+/// back and with what came right after it, nothing that refers to the provider's own store.
+fn travelling(entries: Vec<Entry>) -> Vec<Entry> {
+    let parts: Vec<Part> = entries.iter().map(|entry| open_calls::part(&entry.item)).collect();
+    let ids = |calls: bool| -> HashSet<String> {
+        let of_kind = parts.iter().filter_map(|part| match part {
+            Part::Call(id) if calls => Some(id.clone()),
+            Part::Output(id) if !calls => Some(id.clone()),
+            _ => None,
+        });
+        of_kind.collect()
+    };
+    let (calls, outputs) = (ids(true), ids(false));
+    let mut travels = vec![false; entries.len()];
+    // From the end: reasoning goes by what follows it.
+    for (at, entry) in entries.iter().enumerate().rev() {
+        travels[at] = match (&parts[at], entry.item.kind()) {
+            (Part::Call(id) | Part::Output(id), _) => calls.contains(id) && outputs.contains(id),
+            (Part::Neither, "message") => true,
+            (Part::Neither, "reasoning") => {
+                let sealed =
+                    entry.item.as_value().get("encrypted_content").is_some_and(Value::is_string);
+                let follows = entries.get(at + 1).is_some_and(|next| {
+                    next.place == (entry.place.0, entry.place.1 + 1) && travels[at + 1]
+                });
+                sealed && follows
+            }
+            (Part::Neither, _) => false,
+        };
+    }
+    let mut travels = travels.into_iter();
+    entries.into_iter().filter(|_| travels.next() == Some(true)).collect()
+}
+
+/// Leaves out the oldest turns until the rest fits. A turn goes whole, so that no call loses its output; the newest
+/// stays whatever it costs.
+fn within_budget(entries: Vec<Entry>, budget: Option<i64>) -> Vec<Entry> {
+    let Some(budget) = budget else { return entries };
+    let mut left = budget;
+    let mut from = entries.len();
+    let newest = entries.last().map(|entry| entry.place.0);
+    while from > 0 {
+        let turn = entries[from - 1].place.0;
+        let start = entries[..from].partition_point(|entry| entry.place.0 < turn);
+        left -= entries[start..from].iter().map(|entry| tokens(&entry.item)).sum::<i64>();
+        if left < 0 && Some(turn) != newest {
+            break;
+        }
+        from = start;
+    }
+    entries.into_iter().skip(from).collect()
+}
+
+/// An estimate of all of them.
+pub(crate) fn tokens_of(entries: &[Entry]) -> i64 {
+    entries.iter().map(|entry| tokens(&entry.item)).sum()
+}
+
+/// An estimate: a quarter of the bytes, and some for the frame of each item.
+fn tokens(item: &Item) -> i64 {
+    const FRAME: usize = 4;
+    let bytes = match item.kind() {
+        "message" => item.text().len(),
+        _ => item.as_value().to_string().len(),
+    };
+    i64::try_from(bytes.div_ceil(4) + FRAME).unwrap_or(i64::MAX)
+}
+
+/// An id would make the provider look for an item it did not keep, and unlinks earlier answers where it did; but reasoning,
+/// which brings its content along, and the output of a local shell are not taken without one (`OpenAI`'s API description,
+/// schemas `ReasoningItem` and `LocalShellToolCallOutput`).
+fn as_input(item: Item) -> Item {
+    if matches!(item.kind(), "reasoning" | "local_shell_call_output") {
+        return item;
+    }
+    let mut value = item.into_value();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("id");
+    }
+    Item::from(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(seq: i64, position: i64, role: &str, text: &str) -> Entry {
+        Entry {
+            place: (seq, position),
+            source: Source::Message(seq * 10 + position),
+            item: Item::message(role, text),
+            remote_state: RemoteState::Absent,
+            remote_id: None,
+            asked: role == "user",
+        }
+    }
+
+    fn done(seq: i64, position: i64, item: Value) -> Entry {
+        Entry {
+            place: (seq, position),
+            source: Source::Item(seq * 10 + position),
+            item: Item::from(item),
+            remote_state: RemoteState::Absent,
+            remote_id: None,
+            asked: false,
+        }
+    }
+
+    fn texts(items: &[Item]) -> Vec<String> {
+        items.iter().map(Item::text).collect()
+    }
+
+    #[test]
+    fn a_budget_drops_whole_turns_from_the_oldest_and_keeps_the_newest() {
+        let long = "x".repeat(400);
+        let history = || {
+            vec![
+                said(1, 0, "user", &long),
+                said(1, 1, "assistant", &long),
+                said(2, 0, "user", "b"),
+                said(2, 1, "assistant", "c"),
+                said(3, 0, "user", &long),
+            ]
+        };
+        let sent = |budget| whole(history(), budget, true);
+        assert_eq!(sent(None).items.len(), 5);
+        assert_eq!(texts(&sent(Some(256)).items), ["b", "c", &long]);
+        assert_eq!(texts(&sent(Some(1)).items), [long.as_str()]);
+        assert!(sent(Some(1)).newest_only && !sent(None).newest_only);
+    }
+
+    #[test]
+    fn calls_travel_only_with_their_outputs() {
+        let call = |id: &str| json!({"type": "function_call", "id": "fc_1", "call_id": id, "name": "f", "arguments": "{}"});
+        let output =
+            |id: &str| json!({"type": "function_call_output", "call_id": id, "output": "1"});
+        let history = vec![
+            said(1, 0, "user", "a"),
+            done(1, 1, call("answered")),
+            done(1, 2, call("unanswered")),
+            done(1, 3, output("answered")),
+            done(1, 4, output("orphan")),
+            said(2, 0, "user", "b"),
+        ];
+        let sent = whole(history, None, true).items;
+        let calls: Vec<_> = sent.iter().filter_map(Item::call_id).collect();
+        assert_eq!(calls, ["answered", "answered"]);
+        assert!(sent.iter().all(|item| item.id().is_none()));
+    }
+
+    #[test]
+    fn reasoning_travels_with_what_follows_it_or_not_at_all() {
+        let sealed =
+            || json!({"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": "e"});
+        let open = json!({"type": "reasoning", "id": "rs", "summary": []});
+        let call =
+            |id: &str| json!({"type": "custom_tool_call", "call_id": id, "name": "f", "input": ""});
+        let output = json!({"type": "custom_tool_call_output", "call_id": "a", "output": "1"});
+        let answer = |position| said(1, position, "assistant", "b");
+        let cases: [(Vec<Entry>, &[&str]); 8] = [
+            (vec![done(1, 1, sealed()), answer(2)], &["reasoning", "message"]),
+            (
+                vec![done(1, 1, sealed()), done(1, 2, sealed()), answer(3)],
+                &["reasoning", "reasoning", "message"],
+            ),
+            (vec![done(1, 1, open), answer(2)], &["message"]),
+            // Nothing came after it, or what came is not there.
+            (vec![done(1, 1, sealed())], &[]),
+            (vec![done(1, 1, sealed()), answer(3)], &["message"]),
+            (vec![done(1, 1, sealed()), said(2, 0, "user", "c")], &["message"]),
+            (vec![done(1, 1, sealed()), done(1, 2, call("unanswered"))], &[]),
+            (
+                vec![done(1, 1, sealed()), done(1, 2, call("a")), done(1, 3, output)],
+                &["reasoning", "custom_tool_call", "custom_tool_call_output"],
+            ),
+        ];
+        for (history, expected) in cases {
+            let sent = whole(history, None, false).items;
+            let kinds: Vec<&str> = sent.iter().map(Item::kind).collect();
+            assert_eq!(kinds, expected);
+        }
+    }
+
+    #[test]
+    fn roles_alternate_and_system_texts_go_in_front() {
+        let history = || {
+            vec![
+                said(1, 0, "system", "Be brief."),
+                said(2, 0, "user", "a"),
+                said(3, 0, "user", "b"),
+                said(3, 1, "assistant", "c"),
+                said(3, 2, "assistant", "d"),
+                said(4, 0, "system", "Be kind."),
+                said(5, 0, "user", "e"),
+            ]
+        };
+        let apart = whole(history(), None, true);
+        assert_eq!(texts(&apart.items), ["a\n\nb", "c\n\nd", "e"]);
+        assert_eq!(apart.system, ["Be brief.", "Be kind."]);
+        let roles: Vec<_> = apart.items.iter().filter_map(Item::role).collect();
+        assert_eq!(roles, ["user", "assistant", "user"]);
+        let in_place = whole(history(), None, false);
+        assert_eq!(texts(&in_place.items), ["Be brief.", "a\n\nb", "c\n\nd", "Be kind.", "e"]);
+    }
+
+    #[test]
+    fn a_question_without_a_word_of_answer_leaves_the_history() {
+        let history = vec![
+            said(1, 0, "user", "failed"),
+            said(2, 0, "user", "answered"),
+            said(2, 1, "assistant", "b"),
+            said(3, 0, "user", "called"),
+            done(3, 1, json!({"type": "function_call", "call_id": "c"})),
+            Entry { asked: false, ..said(4, 0, "user", "of the host") },
+            Entry { remote_state: RemoteState::Unknown, ..said(5, 0, "user", "may be there") },
+            said(6, 0, "user", "the newest"),
+        ];
+        let turns = answered(&history);
+        let left = without_unanswered(history, 6, |seq| turns.contains(&seq));
+        let texts: Vec<_> = left.iter().map(|entry| entry.item.text()).collect();
+        assert_eq!(
+            texts,
+            ["answered", "b", "called", "", "of the host", "may be there", "the newest"]
+        );
+    }
+
+    #[test]
+    fn reasoning_does_not_travel_to_another_endpoint() {
+        let sealed = |endpoint: &str| StoredItem {
+            id: 1,
+            seq: 1,
+            position: 1,
+            item: json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "e"}),
+            remote_id: None,
+            remote_state: RemoteState::Held,
+            endpoint: Some(endpoint.to_owned()),
+        };
+        let at = |endpoint| entries(Vec::new(), vec![sealed(endpoint)], "here").len();
+        assert_eq!((at("here"), at("there")), (1, 0));
+    }
+
+    #[test]
+    fn a_conversation_is_sent_what_it_lacks_and_can_take() {
+        let held = |mut entry: Entry| {
+            entry.remote_state = RemoteState::Held;
+            entry
+        };
+        let call = json!({"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"});
+        let output = json!({"type": "function_call_output", "call_id": "c", "output": "1"});
+        let history = vec![
+            held(said(1, 0, "user", "a")),
+            held(done(1, 1, call)),
+            done(1, 2, json!({"type": "reasoning", "id": "rs_1", "summary": []})),
+            done(1, 3, output),
+            said(2, 0, "user", "b"),
+        ];
+        let sent = lacking(history);
+        let kinds: Vec<&str> = sent.iter().map(|entry| entry.item.kind()).collect();
+        assert_eq!(kinds, ["function_call_output", "message"]);
+    }
+}

@@ -1,0 +1,14 @@
+//! One run that this process drives: claimed, called, stored as it streams, settled; its hooks called.
+
+pub(crate) mod call;
+pub(crate) mod conversation;
+pub(crate) mod deliver;
+pub(crate) mod input;
+pub(crate) mod open_calls;
+pub(crate) mod outcome;
+pub(crate) mod output;
+pub(crate) mod persist;
+pub(crate) mod settle;
+pub(crate) mod steps;
+pub(crate) mod stored;
+pub(crate) mod writer;

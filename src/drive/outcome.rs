@@ -1,0 +1,100 @@
+//! How the calls of a run ended, in the words that are stored.
+
+use crate::error::{Error, with_causes};
+use crate::model::{Reason, RemoteState, RunStatus};
+use crate::openai;
+use crate::provider::Ended;
+use crate::provider::reasons;
+
+/// How the calls of a run ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) status: RunStatus,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) provider_reason: Option<String>,
+    pub(crate) error: Option<String>,
+    /// The provider's word, if it had one.
+    pub(crate) ended: Option<Ended>,
+    /// Whether the provider's conversation now holds what was sent.
+    pub(crate) sent: RemoteState,
+}
+
+impl Outcome {
+    /// `most_tokens`: what the answer was limited to. Some servers call complete what they cut there.
+    pub(crate) fn of(ended: Ended, most_tokens: Option<i64>) -> Self {
+        let sent = if ended.status == RunStatus::Completed {
+            RemoteState::Held
+        } else {
+            RemoteState::Unknown
+        };
+        let cut = ended.status == RunStatus::Completed
+            && most_tokens.is_some_and(|most| ended.usage.output_tokens >= most);
+        let status = if cut { RunStatus::Incomplete } else { ended.status };
+        let reason = match (status, &ended.failure) {
+            (RunStatus::Completed, _) => ended.refusal.then_some(Reason::Refusal),
+            (_, Some(failure)) => Some(reasons::of_api_error(failure)),
+            (status, None) => reasons::of_response(
+                ended.reason.as_deref(),
+                ended.error.as_deref(),
+                status == RunStatus::Incomplete,
+            ),
+        };
+        Self {
+            status,
+            reason,
+            provider_reason: ended.reason.clone(),
+            error: ended.error.clone(),
+            ended: Some(ended),
+            sent,
+        }
+    }
+
+    /// The run broke off. What it had is kept, so it failed only if it had nothing.
+    pub(crate) fn broken(
+        reason: Reason,
+        error: String,
+        has_output: bool,
+        sent: RemoteState,
+    ) -> Self {
+        let status = if has_output { RunStatus::Incomplete } else { RunStatus::Failed };
+        Self {
+            status,
+            reason: Some(reason),
+            provider_reason: None,
+            error: Some(error),
+            ended: None,
+            sent,
+        }
+    }
+
+    pub(crate) fn cancelled() -> Self {
+        Self {
+            status: RunStatus::Cancelled,
+            reason: None,
+            provider_reason: None,
+            error: None,
+            ended: None,
+            sent: RemoteState::Unknown,
+        }
+    }
+}
+
+/// Why a call gave no end.
+pub(crate) enum Broken {
+    /// Before the answer began: the client has retried what may be retried.
+    Refused(openai::Error),
+    /// In the middle of the stream.
+    Stream(openai::Error),
+    /// The answer is over a limit of ours.
+    TooLong(String),
+    /// Our own database.
+    Store(Error),
+}
+
+pub(crate) fn refused(error: &openai::Error, has_output: bool) -> Outcome {
+    // A status in the 400s says that the provider did nothing with it.
+    let sent = if error.did_nothing() { RemoteState::Absent } else { RemoteState::Unknown };
+    let reason = reasons::of_error(error);
+    let outcome = Outcome::broken(reason, with_causes(error), has_output, sent);
+    Outcome { provider_reason: reasons::provider_word(error), ..outcome }
+}

@@ -1,0 +1,329 @@
+//! Settling: the end of a run in one transaction. Final texts, usage, statuses, what the provider holds.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::call::claim_of;
+use super::outcome::Outcome;
+use super::output::{Final, close_calls, final_messages, other_items};
+use super::persist::{STORE_RETRY, persistently};
+use super::stored::{self, Keep};
+use crate::engine::core::Core;
+use crate::error::{Error, Result, with_causes};
+use crate::failpoint::Write;
+use crate::follow::live::{CallRow, LiveRun, State, Stop};
+use crate::model::{
+    Message, MessageStatus, Messageable, Reason, RemoteState, Role, Run, RunStatus, Usage, utc_now,
+};
+use crate::provider::Ended;
+use crate::store::deltas;
+use crate::store::items::{self, NewItem};
+use crate::store::messages::{self, NewMessage, SettledMessage};
+use crate::store::responses::{self, EndedCall};
+use crate::store::runs::{self, Claim, End, Fence};
+use crate::store::session::Session;
+use crate::store::verdict::{Verdict, verdict};
+
+/// All that the end of a run writes.
+#[derive(Debug)]
+struct Settlement {
+    claim: Claim,
+    parent: Messageable,
+    seq: i64,
+    end: End,
+    call: Option<CallRow>,
+    ended_call: Option<EndedCall>,
+    sent: RemoteState,
+    endpoint: String,
+    protocol: &'static str,
+    messages: Vec<Final>,
+    items: Vec<NewItem>,
+}
+
+/// Ends the run. The writer leaves it alone from here on. `Ok(Err(stop))`: it is not ours to end any more.
+pub(crate) async fn settle(
+    core: &Core,
+    live: &LiveRun,
+    outcome: Outcome,
+) -> Result<std::result::Result<(), Stop>> {
+    persistently(core, || core.writer().release(core, live)).await?;
+    let settlement = Arc::new(plan(live, outcome)?);
+    let (written, replaced) = match written(core, settlement).await? {
+        Ok(written) => written,
+        Err(Fence::Gone) => return Ok(Err(Stop::Gone)),
+        Err(_) => return Ok(Err(Stop::Lost)),
+    };
+    live.update(|state| show(state, written, &replaced));
+    Ok(Ok(()))
+}
+
+/// Shows readers what was committed.
+fn show(state: &mut State, (run, rows): (Run, Vec<Message>), replaced: &HashSet<i64>) {
+    state.run = run;
+    let slots: HashSet<i64> = rows.iter().map(|row| row.position - 1).collect();
+    state.keep_messages(|message| slots.contains(&message.slot));
+    for row in rows {
+        state.change(row.position - 1, |message| {
+            // Also when less could be stored than was shown.
+            message.replaced |=
+                replaced.contains(&message.slot) || !row.content.starts_with(&message.text);
+            message.text.clone_from(&row.content);
+            message.stored = row.content.len();
+            message.settled = true;
+            message.row = Some(row);
+        });
+    }
+    state.ended = true;
+}
+
+/// How often the database may refuse an end, for a reason that Diesel has no name for, until less of it is stored.
+const REFUSALS: u32 = 3;
+
+/// Writes the end, for as long as a lease holds; with less, when the database refuses the rest. Also returns the messages
+/// whose final text is not the one that was streamed.
+async fn written(
+    core: &Core,
+    settlement: Arc<Settlement>,
+) -> Result<std::result::Result<((Run, Vec<Message>), HashSet<i64>), Fence>> {
+    let deadline = Instant::now() + core.options().lease;
+    let mut refusals = 0;
+    loop {
+        let plan = Arc::clone(&settlement);
+        let error =
+            match core.store().write(Write::Settle, move |session| write(session, &plan)).await {
+                Ok(Err(Fence::Locked)) => {
+                    // Not waiting with a connection in hand, for whoever of the host's has the row.
+                    tokio::time::sleep(STORE_RETRY).await;
+                    continue;
+                }
+                Ok(Ok(written)) => return Ok(Ok((written, settlement.replaced()))),
+                Ok(Err(fence)) => return Ok(Err(fence)),
+                Err(error) => error,
+            };
+        refusals = match verdict(&error) {
+            Verdict::Passing => refusals,
+            Verdict::Unclear => refusals + 1,
+            Verdict::OfTheRow => REFUSALS,
+        };
+        if refusals >= REFUSALS
+            && let Some(written) = with_less(core, settlement.claim, &error).await?
+        {
+            tracing::error!(
+                run = settlement.claim.run_id,
+                error = with_causes(&error),
+                "the database refuses the end of a run; it ends as failed"
+            );
+            return Ok(written.map(|written| (written, HashSet::new())));
+        }
+        if !(error.may_pass() || refusals > 0) || Instant::now() >= deadline {
+            return Err(error);
+        }
+        tracing::warn!(error = with_causes(&error), "the database refused; trying again");
+        tokio::time::sleep(STORE_RETRY).await;
+    }
+}
+
+/// Ends a run as failed, with what is stored of it. `None`: the database refuses that, too, so it is not the run's fault.
+async fn with_less(
+    core: &Core,
+    claim: Claim,
+    refusal: &Error,
+) -> Result<Option<std::result::Result<(Run, Vec<Message>), Fence>>> {
+    for keep in [Keep::InPlace, Keep::RunOnly] {
+        let end = End::failed_in_the_database(with_causes(refusal));
+        let ended = core.store().write(Write::SettleWithLess, move |session| {
+            match runs::fence(session, &[claim])?.first() {
+                Some(Fence::Held { .. }) => {}
+                Some(fence) => return Ok(Err(*fence)),
+                None => return Ok(Err(Fence::Gone)),
+            }
+            let Some(run) = stored::end(session, claim.run_id, &end, keep)? else {
+                return Ok(Err(Fence::Lost));
+            };
+            let said = messages::of_run(session, claim.run_id)?;
+            Ok(Ok((run, said.into_iter().filter(Message::is_assistant).collect())))
+        });
+        match ended.await {
+            Ok(Err(Fence::Locked)) => return Ok(None),
+            Ok(ended) => return Ok(Some(ended)),
+            Err(error) if error.lost_connection() => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(None)
+}
+
+impl Settlement {
+    fn replaced(&self) -> HashSet<i64> {
+        let replaced = self.messages.iter().filter(|message| message.replaced);
+        replaced.map(|message| message.slot).collect()
+    }
+}
+
+fn plan(live: &LiveRun, outcome: Outcome) -> Result<Settlement> {
+    let claim = claim_of(live)?;
+    let state = live.state();
+    let keeps = state.call.as_ref().is_some_and(|call| call.conversation.is_some());
+    let output_state = match outcome.sent {
+        _ if !keeps => RemoteState::Absent,
+        state => state,
+    };
+    let output = outcome.ended.as_ref().map_or(&[][..], |ended| &ended.output);
+    let messages = final_messages(&state.messages, output);
+    let mut items = other_items(output, output_state);
+    let mut end = End::new(outcome.status, outcome.reason, outcome.error);
+    end.provider_reason = outcome.provider_reason;
+    end.notes.clone_from(&state.notes);
+    end.further_attempts = state.further_attempts;
+    if close_calls(&mut items, output) && end.status == RunStatus::Completed {
+        end.status = RunStatus::Incomplete;
+        end.reason = Some(Reason::ToolCalls);
+    }
+    // What the database refused is not only cut short: some of it may be nowhere.
+    let refused = end.reason == Some(Reason::Database);
+    if end.status == RunStatus::Failed && !messages.is_empty() && !refused {
+        end.status = RunStatus::Incomplete;
+    }
+    let ended_call = state
+        .call
+        .as_ref()
+        .map(|call| ended_call(call, state.sequence_number, end.status, outcome.ended.as_ref()));
+    Ok(Settlement {
+        claim,
+        parent: live.parent,
+        seq: state.run.seq,
+        end,
+        call: state.call.clone(),
+        ended_call,
+        sent: outcome.sent,
+        endpoint: state.call.as_ref().map(|call| call.endpoint.clone()).unwrap_or_default(),
+        protocol: state.call.as_ref().map_or("", |call| call.protocol),
+        messages,
+        items,
+    })
+}
+
+fn ended_call(
+    call: &CallRow,
+    sequence_number: i64,
+    status: RunStatus,
+    ended: Option<&Ended>,
+) -> EndedCall {
+    EndedCall {
+        id: call.id,
+        remote_id: ended
+            .and_then(|ended| ended.response_id.clone())
+            .or_else(|| call.remote_id.clone()),
+        sequence_number: (sequence_number >= 0).then_some(sequence_number),
+        model: ended.and_then(|ended| ended.model.clone()),
+        status,
+        usage: ended.map_or_else(Usage::default, |ended| ended.usage),
+    }
+}
+
+type Written = std::result::Result<(Run, Vec<Message>), Fence>;
+
+fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
+    match runs::fence(session, &[plan.claim])?.first() {
+        Some(Fence::Held { .. }) => {}
+        Some(Fence::Lost) if let Some(written) = written_already(session, plan)? => {
+            return Ok(Ok(written));
+        }
+        Some(fence) => return Ok(Err(*fence)),
+        None => return Ok(Err(Fence::Gone)),
+    }
+    if let Some(call) = &plan.call {
+        messages::set_remote_state(
+            session,
+            &call.sent_messages,
+            plan.sent,
+            &plan.endpoint,
+            plan.protocol,
+        )?;
+        items::set_remote_state(
+            session,
+            &call.sent_items,
+            plan.sent,
+            &plan.endpoint,
+            plan.protocol,
+        )?;
+    }
+    if let Some(call) = &plan.ended_call {
+        responses::end(session, call)?;
+    }
+    responses::end_open(session, plan.claim.run_id)?;
+    let last = plan.messages.len().saturating_sub(1);
+    let mut rows = Vec::with_capacity(plan.messages.len());
+    for (index, message) in plan.messages.iter().enumerate() {
+        rows.push(write_message(session, plan, message, index == last)?);
+    }
+    deltas::fold(session, &rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
+    for item in &plan.items {
+        items::insert(session, plan.claim.run_id, item, &plan.endpoint, plan.protocol)?;
+    }
+    let usage = responses::usage_of_run(session, plan.claim.run_id)?;
+    let ended = runs::end(session, plan.claim.run_id, &plan.end, usage)?;
+    Ok(ended.map(|run| (run, rows)).ok_or(Fence::Lost))
+}
+
+/// What an earlier try wrote, if it was committed without our hearing of it. A run that somebody else ended ended otherwise.
+fn written_already(
+    session: &mut dyn Session,
+    plan: &Settlement,
+) -> Result<Option<(Run, Vec<Message>)>> {
+    let ours = runs::find(session, plan.claim.run_id)?.filter(|row| {
+        row.fencing_token == plan.claim.token
+            && (row.status, row.reason.as_deref()) == (plan.end.status, plan.end.reason.as_deref())
+    });
+    let Some(row) = ours else { return Ok(None) };
+    let said = messages::of_run(session, row.id)?;
+    Ok(Some((row.into(), said.into_iter().filter(Message::is_assistant).collect())))
+}
+
+fn write_message(
+    session: &mut dyn Session,
+    plan: &Settlement,
+    message: &Final,
+    last: bool,
+) -> Result<Message> {
+    let conversation = plan.call.as_ref().is_some_and(|call| call.conversation.is_some());
+    let status = if plan.end.status == RunStatus::Completed {
+        MessageStatus::Completed
+    } else {
+        MessageStatus::Incomplete
+    };
+    let call = plan.ended_call.as_ref();
+    let settled = SettledMessage {
+        status,
+        content: message.content.clone(),
+        model: call.and_then(|call| call.model.clone()),
+        // Counted once: at the last message.
+        usage: call.filter(|_| last).map_or_else(Usage::default, |call| call.usage),
+        remote_id: message.remote_id.clone().filter(|_| conversation),
+        remote_state: if conversation { plan.sent } else { RemoteState::Absent },
+        endpoint: conversation.then(|| plan.endpoint.clone()),
+        protocol: conversation.then(|| plan.protocol.to_owned()),
+        updated_at: utc_now(),
+    };
+    if let Some(id) = message.row {
+        return messages::settle(session, id, &settled);
+    }
+    let mut new = NewMessage::local(
+        plan.parent,
+        Some(plan.claim.run_id),
+        plan.seq,
+        1 + message.slot,
+        Role::Assistant,
+        settled.content,
+    );
+    new.status = settled.status;
+    new.model = settled.model;
+    new.usage = settled.usage;
+    new.remote_id = settled.remote_id;
+    new.remote_state = settled.remote_state;
+    new.endpoint = settled.endpoint;
+    new.protocol = settled.protocol;
+    messages::insert(session, &new)
+}

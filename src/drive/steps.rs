@@ -1,0 +1,288 @@
+//! Driving a run that stands first in its conversation: claim, call, settle; its last hooks follow beside what comes next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::call;
+use super::outcome::Outcome;
+use super::{deliver, settle};
+use crate::engine::core::Core;
+use crate::error::{Result, with_causes};
+use crate::failpoint::Write;
+use crate::follow::live::{LiveRun, Stop};
+use crate::model::{AssistantDefinition, Reason, RemoteState, Role, Run, RunRow};
+use crate::store::runs::{self, Claim, Fence, Locking};
+use crate::store::{messages, outbox, workers};
+use crate::task::Guarded;
+
+use super::persist::STORE_RETRY;
+pub(crate) use super::persist::{persist, persistently};
+
+/// A run that this process drives, in its registry until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Driving {
+    core: Core,
+    live: Arc<LiveRun>,
+}
+
+impl Driving {
+    /// `None`: this process drives it already.
+    pub(crate) fn enter(core: &Core, run: Run) -> Option<Self> {
+        let (live, new) = core.registry().enter(run);
+        new.then(|| Self { core: core.clone(), live })
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    pub(crate) fn live(&self) -> &LiveRun {
+        &self.live
+    }
+}
+
+/// Wakes whoever waits for the run, whatever became of its task.
+impl Drop for Driving {
+    fn drop(&mut self) {
+        self.core.registry().leave(self.live.id);
+        self.live.update(|state| {
+            if std::thread::panicking() && !state.ended {
+                state.failure.get_or_insert_with(|| "its task panicked".to_owned());
+            }
+            state.finished = true;
+        });
+    }
+}
+
+/// Takes the run, and extends this process's lease, in one transaction.
+pub(crate) async fn claim(core: &Core, live: &LiveRun) -> Result<Locking<RunRow>> {
+    let (id, worker, lease) = (live.id, core.worker().to_owned(), core.options().lease);
+    let asked = Instant::now();
+    let claimed = persist(core, Write::Claim, move |session| {
+        let row = match runs::claim(session, id, &worker)? {
+            Locking::Got(row) => row,
+            Locking::Locked => return Ok(Locking::Locked),
+            Locking::Nothing => return Ok(Locking::Nothing),
+        };
+        // Not before the run: whoever has that locked would hold up this process's heartbeats as well.
+        workers::beat(session, &worker, lease)?;
+        let said =
+            messages::of_run(session, id)?.into_iter().find(|message| message.role == Role::User);
+        Ok(Locking::Got((row, said)))
+    });
+    let (row, said) = match claimed.await? {
+        Locking::Got(claimed) => claimed,
+        Locking::Locked => return Ok(Locking::Locked),
+        Locking::Nothing => return Ok(Locking::Nothing),
+    };
+    core.lease().extended(asked);
+    live.update(|state| {
+        state.claim = Some(Claim { run_id: row.id, token: row.fencing_token });
+        state.run = row.clone().into();
+        state.user_message = said;
+    });
+    Ok(Locking::Got(row))
+}
+
+/// Drives a claimed run until its end is stored, or it is not ours to end any more. `false`: it could not be driven to its
+/// end, so somebody has to take it up.
+#[must_use]
+pub(crate) async fn drive(driving: Driving, row: RunRow) -> bool {
+    let (core, live) = (driving.core.clone(), Arc::clone(&driving.live));
+    match to_its_end(&core, &live, row).await {
+        Ok(Some(hooks)) => finish(driving, hooks),
+        Ok(None) => {}
+        Err(error) => {
+            let error = with_causes(&error);
+            tracing::error!(
+                run = live.id,
+                error,
+                "a run could not be driven to its end; recovery will take it up"
+            );
+            live.update(|state| state.failure = Some(error));
+            return false;
+        }
+    }
+    true
+}
+
+/// Waits for the hooks of a run that was driven here and has ended, beside whatever its conversation does next.
+fn finish(driving: Driving, mut hooks: Guarded<bool>) {
+    tokio::spawn(async move {
+        let (core, live) = (driving.core(), driving.live());
+        let delivered = tokio::select! {
+            // Each remaining call has its own time limit.
+            delivered = hooks.ended() => matches!(delivered, Ok(true)),
+            () = live.released() => false,
+        };
+        drop(hooks);
+        if !delivered {
+            return;
+        }
+        let id = live.id;
+        let noted = persist(core, Write::Announce, move |session| runs::announced(session, id));
+        if let Err(error) = noted.await {
+            // The run has ended all the same; recovery repeats its last hooks.
+            tracing::warn!(
+                run = id,
+                error = with_causes(&error),
+                "could not note that the last hooks were called"
+            );
+        }
+    });
+}
+
+/// The hooks that are still being called, when the end is stored.
+async fn to_its_end(
+    core: &Core,
+    live: &Arc<LiveRun>,
+    row: RunRow,
+) -> Result<Option<Guarded<bool>>> {
+    core.writer().start(core);
+    let hooks = Guarded::spawn(deliver::deliver(core.clone(), Arc::clone(live)));
+    let mut answering = Box::pin(answer(core, live, row));
+    let called = tokio::select! {
+        biased;
+        stop = live.stopped() => Err(stop),
+        outcome = &mut answering => Ok(outcome),
+    };
+    let outcome = match called {
+        Ok(outcome) => outcome,
+        Err(Stop::Gone) => {
+            drop(hooks);
+            // The response may just be getting its id, without which it could not be deleted.
+            let _ = tokio::time::timeout(IDENTIFIED, async {
+                tokio::select! {
+                    () = identified(live) => {}
+                    _ = &mut answering => {}
+                }
+            })
+            .await;
+            drop(answering);
+            leave_nothing_behind(core, live).await;
+            return Ok(not_ours(live, Stop::Gone));
+        }
+        Err(stop) => {
+            // What nobody polls any more must hold nothing that the end of this run waits for.
+            drop(answering);
+            match stop {
+                Stop::Cancelled => Outcome::cancelled(),
+                Stop::Unstorable => unstorable(live),
+                Stop::Released => return give_up(core, hooks).await,
+                stop => return Ok(not_ours(live, stop)),
+            }
+        }
+    };
+    let settled = tokio::select! {
+        settled = settle::settle(core, live, outcome) => settled?,
+        () = live.released() => return give_up(core, hooks).await,
+    };
+    match settled {
+        Ok(()) => Ok(Some(hooks)),
+        Err(stop) => Ok(not_ours(live, stop)),
+    }
+}
+
+/// How long a call whose thread was deleted may take to name its response.
+const IDENTIFIED: Duration = Duration::from_secs(5);
+
+/// Waits until there is nothing more to find out about what the provider keeps.
+async fn identified(live: &LiveRun) {
+    live.wait(|state| match &state.call {
+        Some(call) if call.conversation.is_some() => call.remote_id.as_ref().map(|_| ()),
+        // Nothing was sent, or nothing is kept.
+        _ => Some(()),
+    })
+    .await;
+}
+
+/// The thread was deleted in mid-call, perhaps before the response had an id: what the provider keeps of it is noted.
+async fn leave_nothing_behind(core: &Core, live: &LiveRun) {
+    let call = live.state().call.clone().filter(|call| call.conversation.is_some());
+    let Some(call) = call else { return };
+    let Some(remote_id) = call.remote_id else { return };
+    let noted = persist(core, Write::ResponseLeft, move |session| {
+        outbox::note_response(session, &remote_id, &call.endpoint, call.protocol)
+    });
+    match noted.await {
+        Ok(()) => core.work_outbox(),
+        Err(error) => {
+            tracing::warn!(
+                run = live.id,
+                error = with_causes(&error),
+                "a response stays at the provider"
+            );
+        }
+    }
+}
+
+/// What has arrived is for whoever goes on.
+async fn give_up<T>(core: &Core, hooks: Guarded<bool>) -> Result<Option<T>> {
+    drop(hooks);
+    core.writer().flush(core, true).await.map(|()| None)
+}
+
+fn not_ours<T>(live: &LiveRun, stop: Stop) -> Option<T> {
+    tracing::warn!(run = live.id, ?stop, "the run is not ours any more");
+    None
+}
+
+fn unstorable(live: &LiveRun) -> Outcome {
+    let refusal = live.state().refusal.clone().unwrap_or_default();
+    Outcome::broken(Reason::Database, refusal, false, RemoteState::Unknown)
+}
+
+async fn answer(core: &Core, live: &LiveRun, row: RunRow) -> Outcome {
+    let definition: AssistantDefinition = match serde_json::from_value(row.definition) {
+        Ok(definition) => definition,
+        Err(error) => {
+            return Outcome::broken(
+                Reason::Definition,
+                error.to_string(),
+                false,
+                RemoteState::Absent,
+            );
+        }
+    };
+    match core.require_remote() {
+        Ok(remote) => call::call(core, remote, live, &definition).await,
+        Err(error) => {
+            Outcome::broken(Reason::Configuration, error.to_string(), false, RemoteState::Absent)
+        }
+    }
+}
+
+/// Looks whether the run is still ours, right before it is sent: a process that slept (a laptop, a stopped container) may
+/// have lost it, and another one may be asking the same.
+pub(crate) async fn look_before_sending(core: &Core, live: &LiveRun) -> Result<()> {
+    if core.lease().is_fresh(core.options().lease) {
+        return Ok(());
+    }
+    let claim = call::claim_of(live)?;
+    let stop = loop {
+        let (worker, lease, asked) =
+            (core.worker().to_owned(), core.options().lease, Instant::now());
+        let held = persist(core, Write::LeaseCheck, move |session| {
+            let held = runs::fence(session, &[claim])?.first().copied();
+            if matches!(held, Some(Fence::Held { .. })) {
+                workers::beat(session, &worker, lease)?;
+            }
+            Ok(held.unwrap_or(Fence::Gone))
+        });
+        match held.await? {
+            Fence::Held { cancel: false } => {
+                core.lease().extended(asked);
+                return Ok(());
+            }
+            Fence::Held { cancel: true } => break Stop::Cancelled,
+            Fence::Locked => tokio::time::sleep(STORE_RETRY).await,
+            Fence::Lost => break Stop::Lost,
+            Fence::Gone => break Stop::Gone,
+        }
+    };
+    live.stop(stop);
+    // Whoever selects on the stop drops this future.
+    std::future::pending().await
+}

@@ -1,0 +1,66 @@
+//! Ending a run with what is stored of it: after its process died, or when the database refuses the rest.
+
+use crate::error::Result;
+use crate::model::{Message, MessageStatus, Role, Run, utc_now};
+use crate::store::messages::{self, SettledMessage};
+use crate::store::runs::{self, End};
+use crate::store::session::Session;
+use crate::store::{deltas, responses};
+
+/// How much of a run's rows its end touches. The database of a host may refuse a row for good: an index that cannot take a
+/// long text, a trigger. The run ends all the same, and no stored text is lost: a message and its deltas are read as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// The deltas of each message become part of its content.
+    Folded,
+    /// Contents stay as they are, beside their deltas; only their status changes.
+    InPlace,
+    /// Nothing but the run's own row.
+    RunOnly,
+}
+
+impl Keep {
+    pub(crate) const LESS_AND_LESS: [Self; 3] = [Self::Folded, Self::InPlace, Self::RunOnly];
+}
+
+/// Ends a locked run. `None`: it has ended already.
+pub(crate) fn end(
+    session: &mut dyn Session,
+    run: i64,
+    end: &End,
+    keep: Keep,
+) -> Result<Option<Run>> {
+    match keep {
+        Keep::Folded => fold(session, run)?,
+        Keep::InPlace => messages::break_off(session, run)?,
+        Keep::RunOnly => {}
+    }
+    responses::end_open(session, run)?;
+    let usage = responses::usage_of_run(session, run)?;
+    runs::end(session, run, end, usage)
+}
+
+fn fold(session: &mut dyn Session, run: i64) -> Result<()> {
+    let said = messages::of_run(session, run)?;
+    let streaming: Vec<&Message> = said
+        .iter()
+        .filter(|message| {
+            message.role == Role::Assistant && message.status == MessageStatus::Streaming
+        })
+        .collect();
+    for message in &streaming {
+        let settled = SettledMessage {
+            status: MessageStatus::Incomplete,
+            content: message.content.clone(),
+            model: message.model.clone(),
+            usage: message.usage,
+            remote_id: message.remote_id.clone(),
+            remote_state: message.remote_state,
+            endpoint: None,
+            protocol: None,
+            updated_at: utc_now(),
+        };
+        messages::settle(session, message.id, &settled)?;
+    }
+    deltas::fold(session, &streaming.iter().map(|message| message.id).collect::<Vec<_>>())
+}

@@ -1,0 +1,60 @@
+//! Waiting for a run to end, whoever drives it.
+
+use super::events::RunEvents;
+use crate::engine::core::Core;
+use crate::error::{Error, Result};
+use crate::model::{Answer, Message, Reason, Run, RunStatus};
+use crate::store::{messages, refuse_within, runs};
+
+impl Core {
+    pub(crate) async fn answer(&self, run: i64) -> Result<Answer> {
+        refuse_within()?;
+        self.keep_up();
+        loop {
+            // Whoever began to drive it meanwhile, perhaps because it waited for its turn, is waited for like that.
+            if let Some(message) = self.driven_here(run).await {
+                return Err(Error::NotDriven { run_id: run, message });
+            }
+            let found = self.store().read(move |session| {
+                let Some(row) = runs::find(session, run)? else {
+                    return Err(Error::RunGone(run));
+                };
+                Ok((Run::from(row), messages::of_run(session, run)?))
+            });
+            let (ended, said) = found.await?;
+            if ended.status.is_terminal() {
+                // It may have begun and ended since we asked; its end is stored, whatever became of its hooks.
+                self.driven_here(run).await;
+                return answer_of(ended, said);
+            }
+            // Another process drives it, or nobody yet: one look into the database tells all who wait.
+            let mut events = RunEvents::of(self, ended);
+            while let Some(event) = events.next().await {
+                event?;
+            }
+            if *self.closed().borrow() {
+                return Err(Error::ShuttingDown);
+            }
+        }
+    }
+
+    /// Waits until this process drives the run no more; why it could not be driven to its end, if so.
+    async fn driven_here(&self, run: i64) -> Option<String> {
+        let live = self.registry().get(run)?;
+        live.wait(|state| state.finished.then(|| state.failure.clone())).await
+    }
+}
+
+/// What a run that has ended answered.
+fn answer_of(run: Run, said: Vec<Message>) -> Result<Answer> {
+    if run.status == RunStatus::Failed {
+        let reason = run.reason.unwrap_or(Reason::ProviderError);
+        return Err(Error::RunFailed {
+            run_id: run.id,
+            reason,
+            message: run.error.unwrap_or_default(),
+        });
+    }
+    let messages = said.into_iter().filter(Message::is_assistant).collect();
+    Ok(Answer { run, messages })
+}

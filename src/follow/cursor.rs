@@ -1,0 +1,285 @@
+//! A reader's place in a conversation, as text that survives reconnects and restarts.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::delivered::{Delivered, Opening, Seen};
+use crate::error::{Error, Result};
+use crate::model::{Message, MessageStatus, Messageable};
+
+/// How far a reader of a thread or chat has come: each [`Event`](crate::Event) carries the one that follows it.
+///
+/// Its text form is opaque, has no white space, is at most 8 KiB long, and is fit for the header `Last-Event-ID`. It names its
+/// thread or chat and holds a digest of what the reader has of each unfinished message, so a reader that comes back gets exactly
+/// what it lacks: also after a crash that lost the last words, which then come as a replaced text. It stays valid for as long
+/// as the thread or chat does. It holds no secret, and gives no right to read: whose thread it is, the host checks.
+///
+/// Parsing fails with [`Error::Invalid`](crate::Error::Invalid) for whatever is no cursor's text.
+///
+/// ```
+/// # fn main() -> ai_engine::Result<()> {
+/// let cursor: ai_engine::Cursor = "t12.5".parse()?; // from Last-Event-ID
+/// assert_eq!(cursor.to_string(), "t12.5");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    pub(crate) of: Messageable,
+    /// The turn that was delivered last.
+    pub(crate) seq: i64,
+    /// Shared with the events that were delivered, which are rarely kept.
+    pub(crate) delivered: Arc<Delivered>,
+}
+
+/// Longest text form, in bytes: it travels in a header.
+const MOST_BYTES: usize = 8 * 1024;
+/// Unfinished messages that a text form tells apart. Of a run that writes more at once it tells that the run has begun; a
+/// reader that comes back then gets that run again.
+const MOST_MESSAGES: usize = 128;
+/// Beyond any id, number or length that there can be: nothing that is computed from one overflows.
+const LARGEST: i64 = 1 << 53;
+
+impl Cursor {
+    /// The beginning of a conversation.
+    pub(crate) fn start(of: Messageable) -> Self {
+        Self { of, seq: 0, delivered: Arc::new(Delivered::all()) }
+    }
+
+    /// The beginning of a turn.
+    pub(crate) fn at(of: Messageable, seq: i64) -> Self {
+        Self { of, seq, delivered: Arc::default() }
+    }
+
+    /// Behind this message, as far as it goes: for a page that shows [`list`](crate::Messages::list)ed messages and
+    /// then follows what happens after the last of them.
+    #[must_use]
+    pub fn after(message: &Message) -> Self {
+        let mut delivered = Delivered::default();
+        if message.run_id.is_none() {
+            delivered.ended = true;
+        } else if !message.is_assistant() {
+            delivered.opening = Opening::Asked;
+        } else {
+            let slot = message.position - 1;
+            let settled = message.status != MessageStatus::Streaming;
+            delivered.opening = Opening::Begun;
+            delivered.passed = slot;
+            delivered.messages.push(Seen::of(slot, &message.content, settled));
+        }
+        Self { of: message.messageable, seq: message.seq, delivered: Arc::new(delivered) }
+    }
+
+    /// Fails for the cursor of another conversation.
+    pub(crate) fn check(&self, of: Messageable) -> Result<()> {
+        if self.of == of {
+            return Ok(());
+        }
+        let reason = format!(
+            "belongs to {}, not to {of}; give the cursor of one of its own events, or none",
+            self.of
+        );
+        Err(Error::invalid("cursor", self.to_string(), reason))
+    }
+
+    /// The error of a cursor that is ahead of its conversation.
+    pub(crate) fn is_ahead(&self) -> Error {
+        let reason = "is ahead of its conversation: it is from another database, or an earlier state of this one was restored";
+        Error::invalid("cursor", self.to_string(), reason)
+    }
+
+    /// The first turn of which something is left to tell.
+    pub(crate) fn wanted(&self) -> i64 {
+        self.seq.saturating_add(i64::from(self.delivered.ended))
+    }
+}
+
+/// `t12.5`: all of turn 5 of thread 12. `c3.7b.0:120:9f…`: of turn 7 of chat 3 the beginning, and 120 bytes of its first
+/// message.
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.of {
+            Messageable::AssistantThread(id) => write!(f, "t{id}.{}", self.seq)?,
+            Messageable::Chat(id) => write!(f, "c{id}.{}", self.seq)?,
+        }
+        if self.delivered.ended {
+            return Ok(());
+        }
+        f.write_str(match self.delivered.opening {
+            Opening::Nothing => "n",
+            Opening::Queued => "q",
+            Opening::Asked => "a",
+            Opening::Begun => "b",
+        })?;
+        if self.delivered.passed > 0 {
+            write!(f, "{}", self.delivered.passed)?;
+        }
+        if self.delivered.messages.len() > MOST_MESSAGES {
+            return Ok(());
+        }
+        for seen in &self.delivered.messages {
+            write!(f, ".{}", seen.slot)?;
+            if !seen.settled {
+                write!(f, ":{}:{:x}", seen.bytes, seen.digest)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        parse(text).ok_or_else(|| {
+            Error::invalid(
+                "cursor",
+                text,
+                "is none of ours; give back the text of an event's cursor unchanged, or none",
+            )
+        })
+    }
+}
+
+fn parse(text: &str) -> Option<Cursor> {
+    if text.len() > MOST_BYTES {
+        return None;
+    }
+    let mut parts = text.split('.');
+    let conversation = parts.next()?;
+    let of = match conversation.split_at_checked(1)? {
+        ("t", id) => Messageable::AssistantThread(number(id)?),
+        ("c", id) => Messageable::Chat(number(id)?),
+        _ => return None,
+    };
+    let turn = parts.next()?;
+    let digits = turn.find(|c: char| !c.is_ascii_digit()).unwrap_or(turn.len());
+    let (seq, rest) = turn.split_at_checked(digits)?;
+    let (seq, mut delivered) = (number(seq)?, Delivered::default());
+    let (stage, passed) = rest.split_at_checked(1).unwrap_or_default();
+    // A character of several bytes is no stage of ours.
+    if stage.is_empty() && !rest.is_empty() {
+        return None;
+    }
+    match stage {
+        "" => delivered.ended = true,
+        "n" => delivered.opening = Opening::Nothing,
+        "q" => delivered.opening = Opening::Queued,
+        "a" => delivered.opening = Opening::Asked,
+        "b" => delivered.opening = Opening::Begun,
+        _ => return None,
+    }
+    if !passed.is_empty() {
+        delivered.passed = number(passed)?;
+    }
+    for part in parts {
+        let mut fields = part.split(':');
+        let slot = number(fields.next()?)?;
+        // By their places, each once, and no more than we write.
+        if delivered.messages.len() == MOST_MESSAGES
+            || delivered.messages.last().is_some_and(|last| last.slot >= slot)
+        {
+            return None;
+        }
+        delivered.messages.push(match (fields.next(), fields.next(), fields.next()) {
+            (None, _, _) => Seen::new(slot, 0, 0, true),
+            (Some(bytes), Some(digest), None) => {
+                let digest = u64::from_str_radix(digest, 16).ok()?;
+                Seen::new(slot, usize::try_from(number(bytes)?).ok()?, digest, false)
+            }
+            _ => return None,
+        });
+    }
+    let cursor = Cursor { of, seq, delivered: Arc::new(delivered) };
+    // Whatever reads otherwise was not written by us.
+    (cursor.to_string() == text).then_some(cursor)
+}
+
+fn number(digits: &str) -> Option<i64> {
+    let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok());
+    number.flatten().filter(|number| *number <= LARGEST)
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_the_same_after_a_trip_through_text() {
+        let texts = [
+            "t1.0",
+            "t12.5",
+            "c3.7n",
+            "c3.7q",
+            "t1.2a",
+            "t1.2b",
+            "t1.2b3.3:12:cbf29ce484222325",
+            "t1.2b.0.1:0:1",
+        ];
+        for text in texts {
+            let cursor: Cursor = text.parse().unwrap();
+            assert_eq!(cursor.to_string(), text);
+            assert_eq!(serde_json::to_string(&cursor).unwrap(), format!("{text:?}"));
+            assert_eq!(serde_json::from_str::<Cursor>(&format!("{text:?}")).unwrap(), cursor);
+        }
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_refused_by_name() {
+        let texts = [
+            "",
+            "t",
+            "t1",
+            "x1.2",
+            "t1.",
+            "t1.2x",
+            "t01.2",
+            "t1.2b.",
+            "t1.2b.0:1",
+            "t1.2b.0:1:g",
+            "t1.2b.0:1:1:1",
+            "t-1.2",
+            "t1.2b.0:99999999999999999999:1",
+            "t1.2 ",
+            "ü1.2",
+            "t1.2.0",
+            "t1.99999999999999999999",
+            "t1.9223372036854775807",
+            "t9223372036854775807.1",
+            "t1.9007199254740993",
+            "t1.2b.0:9223372036854775807:1",
+            "t1.2b9223372036854775807",
+            "t1.2b.9223372036854775807",
+            "t1.2b.1.1",
+            "t1.2b.1.0",
+            "t1.2é",
+            "t1.2bé",
+            "t1.2b.é",
+            "té.2",
+            &format!("t1.2b{}", ".1".repeat(10_000)),
+            &(0..200).fold("t1.2b".to_owned(), |text, slot| format!("{text}.{slot}")),
+        ];
+        for text in texts {
+            let refused = text.parse::<Cursor>().unwrap_err().to_string();
+            assert!(
+                refused.starts_with("cursor ") && refused.contains("unchanged"),
+                "{text}: {refused}"
+            );
+        }
+    }
+}

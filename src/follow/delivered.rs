@@ -1,0 +1,359 @@
+//! What a reader of a run has not been delivered yet: one rule for hooks, subscribers and readers of the database.
+
+use super::live::{LiveMessage, State};
+use crate::model::{Message, Run, RunStatus};
+
+/// How much of one run a reader has been delivered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    pub(crate) opening: Opening,
+    /// Messages in earlier places were delivered already, whatever they said.
+    pub(crate) passed: i64,
+    /// By their places.
+    pub(crate) messages: Vec<Seen>,
+    pub(crate) ended: bool,
+    looked: Looked,
+}
+
+/// Up to which change of an accumulator everything was delivered: so that a look costs what is new, and not what there is. No
+/// part of what was delivered.
+#[derive(Debug, Clone, Copy, Default)]
+struct Looked {
+    source: u64,
+    version: u64,
+}
+
+impl PartialEq for Looked {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Looked {}
+
+impl Delivered {
+    /// All of the run.
+    pub(crate) fn all() -> Self {
+        Self { ended: true, ..Self::default() }
+    }
+
+    /// The message in this place, or where it would be.
+    fn find(&self, slot: i64) -> Result<usize, usize> {
+        self.messages.binary_search_by_key(&slot, |seen| seen.slot)
+    }
+}
+
+/// How far the beginning of a run was delivered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Opening {
+    #[default]
+    Nothing,
+    Queued,
+    Asked,
+    Begun,
+}
+
+/// How much of one message was delivered.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) slot: i64,
+    pub(crate) bytes: usize,
+    /// Of the text delivered: what a crash left may be another text.
+    pub(crate) digest: u64,
+    pub(crate) settled: bool,
+    /// The accumulator whose text was compared with what was delivered, and whether it begins with that; 0 for none.
+    source: u64,
+    goes_on: bool,
+}
+
+/// A source is no part of what was delivered.
+impl PartialEq for Seen {
+    fn eq(&self, other: &Self) -> bool {
+        (self.slot, self.bytes, self.digest, self.settled)
+            == (other.slot, other.bytes, other.digest, other.settled)
+    }
+}
+
+impl Eq for Seen {}
+
+/// FNV-1a, which can be carried on as text is appended.
+fn digest(so_far: u64, text: &str) -> u64 {
+    text.bytes()
+        .fold(so_far, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// FNV-1a of nothing.
+const NOTHING: u64 = 0xcbf2_9ce4_8422_2325;
+
+impl Seen {
+    pub(crate) const fn new(slot: i64, bytes: usize, digest: u64, settled: bool) -> Self {
+        Self { slot, bytes, digest, settled, source: 0, goes_on: false }
+    }
+
+    /// All of `text`.
+    pub(crate) fn of(slot: i64, text: &str, settled: bool) -> Self {
+        Self::new(slot, text.len(), digest(NOTHING, text), settled)
+    }
+
+    /// Whether the message goes on from what was delivered. Within one accumulator the text only grows, until it is
+    /// replaced; what another one delivered is compared, once.
+    fn goes_on_in(&mut self, message: &LiveMessage, source: u64) -> bool {
+        if self.bytes == 0 {
+            (self.source, self.goes_on) = (source, true);
+            return true;
+        }
+        if self.source == source {
+            return self.goes_on && !message.replaced;
+        }
+        let goes_on = match message.text.get(..self.bytes) {
+            Some(delivered) => digest(NOTHING, delivered) == self.digest,
+            // It has not come as far; when it has, its text is compared.
+            None if !message.settled && message.text.len() < self.bytes => return false,
+            None => false,
+        };
+        (self.source, self.goes_on) = (source, goes_on);
+        goes_on
+    }
+}
+
+/// One thing a reader has not been delivered.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// The run is submitted.
+    Queued(Run),
+    /// The user's message is stored.
+    UserMessage(Message),
+    /// The host stored a message without a run.
+    Said(Message),
+    /// The run is in progress.
+    Begun(Run),
+    /// A message of the model is stored; its text follows.
+    Created(Message),
+    /// Text of a message that was begun by `Created`.
+    Appended { message_id: i64, offset: usize, text: String },
+    /// The message is settled with another text than the one delivered.
+    Replaced(Message),
+    /// The message is settled.
+    Settled(Message),
+    /// The run has ended.
+    Ended(Run),
+}
+
+impl State {
+    /// The next thing that was not told, if there is one yet.
+    pub(crate) fn after(&self, delivered: &mut Delivered) -> Option<Change> {
+        let begun = self.claim.is_some();
+        if delivered.opening < Opening::Queued {
+            delivered.opening = Opening::Queued;
+            return Some(Change::Queued(self.run.as_it_was(RunStatus::Queued)));
+        }
+        if delivered.opening < Opening::Asked {
+            match &self.user_message {
+                Some(message) => {
+                    delivered.opening = Opening::Asked;
+                    return Some(Change::UserMessage(message.clone()));
+                }
+                // It is loaded with the claim.
+                None if !begun && !self.ended => return None,
+                None => delivered.opening = Opening::Asked,
+            }
+        }
+        if delivered.opening < Opening::Begun {
+            if !begun && !self.ended {
+                return None;
+            }
+            delivered.opening = Opening::Begun;
+            if begun {
+                return Some(Change::Begun(self.run.as_it_was(RunStatus::InProgress)));
+            }
+        }
+        if delivered.looked.source != self.source {
+            delivered.looked = Looked { source: self.source, version: 0 };
+        }
+        for (version, message) in self.changed_since(delivered.looked.version) {
+            if let Some(change) = self.of_message(message, delivered) {
+                return Some(change);
+            }
+            delivered.looked.version = version;
+        }
+        (self.ended && !std::mem::replace(&mut delivered.ended, true))
+            .then(|| Change::Ended(self.run.clone()))
+    }
+
+    fn of_message(&self, message: &LiveMessage, delivered: &mut Delivered) -> Option<Change> {
+        let row = message.row.as_ref().filter(|_| message.slot >= delivered.passed)?;
+        let seen = match delivered.find(message.slot) {
+            Ok(at) => &mut delivered.messages[at],
+            Err(at) => {
+                delivered.messages.insert(at, Seen::new(message.slot, 0, NOTHING, false));
+                return Some(Change::Created(row.as_it_began()));
+            }
+        };
+        if seen.settled {
+            return None;
+        }
+        if !seen.goes_on_in(message, self.source) {
+            seen.settled = message.settled;
+            return message.settled.then(|| Change::Replaced(row.clone()));
+        }
+        if let Some(text) = message.text.get(seen.bytes..).filter(|text| !text.is_empty()) {
+            let (offset, text) = (seen.bytes, text.to_owned());
+            seen.bytes = message.text.len();
+            seen.digest = digest(seen.digest, &text);
+            return Some(Change::Appended { message_id: row.id, offset, text });
+        }
+        seen.settled = message.settled;
+        message.settled.then(|| Change::Settled(row.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+
+    use super::*;
+    use crate::follow::live::LiveRun;
+    use crate::model::{MessageStatus, Messageable, RemoteState, Role, Usage};
+    use crate::store::deltas::Appended;
+    use crate::store::runs::Claim;
+    use crate::store::timeline::Progress;
+
+    fn run(status: RunStatus) -> Run {
+        let now = Utc::now();
+        Run {
+            id: 1,
+            messageable: Messageable::AssistantThread(1),
+            assistant_id: None,
+            assistant_name: None,
+            model: "m".to_owned(),
+            seq: 1,
+            status,
+            reason: None,
+            provider_reason: None,
+            error: None,
+            notes: Vec::new(),
+            attempts: 1,
+            idempotency_key: None,
+            usage: Usage::default(),
+            created_at: now,
+            started_at: Some(now),
+            finished_at: None,
+        }
+    }
+
+    /// A source of the run in which the model has said this much.
+    fn said(text: &str, status: MessageStatus) -> LiveRun {
+        let now = Utc::now();
+        let message = Message {
+            id: 9,
+            messageable: Messageable::AssistantThread(1),
+            run_id: Some(1),
+            seq: 1,
+            position: 1,
+            role: Role::Assistant,
+            status,
+            content: text.to_owned(),
+            model: None,
+            usage: Usage::default(),
+            remote_id: None,
+            remote_state: RemoteState::Absent,
+            created_at: now,
+            updated_at: now,
+        };
+        let ended = status != MessageStatus::Streaming;
+        let run = run(if ended { RunStatus::Completed } else { RunStatus::InProgress });
+        LiveRun::stored(run, vec![message])
+    }
+
+    /// What a reader of this source is given, in a word each.
+    fn tell(source: &LiveRun, delivered: &mut Delivered) -> Vec<String> {
+        let mut words = Vec::new();
+        while let Some(change) = source.state().after(delivered) {
+            words.push(match change {
+                Change::Appended { offset, text, .. } => format!("{offset}:{text}"),
+                Change::Replaced(message) => format!("replaced {}", message.content),
+                Change::Settled(_) => "settled".to_owned(),
+                Change::Ended(_) => "ended".to_owned(),
+                _ => continue,
+            });
+        }
+        words
+    }
+
+    #[test]
+    fn a_reader_that_changes_its_source_gets_the_rest() {
+        let mut delivered = Delivered::default();
+        assert_eq!(tell(&said("Once ", MessageStatus::Streaming), &mut delivered), ["0:Once "]);
+        // The other source is behind: nothing until it has caught up.
+        assert_eq!(tell(&said("On", MessageStatus::Streaming), &mut delivered), [""; 0]);
+        let end = said("Once upon", MessageStatus::Completed);
+        assert_eq!(tell(&end, &mut delivered), ["5:upon", "settled", "ended"]);
+        assert_eq!(tell(&end, &mut delivered), [""; 0]);
+    }
+
+    /// The final text came between two looks, and the row was looked at twice before the reader was.
+    #[test]
+    fn a_text_that_was_replaced_stays_so() {
+        let source = said("Ünce üpon ", MessageStatus::Streaming);
+        let mut delivered = Delivered::default();
+        assert_eq!(tell(&source, &mut delivered), ["0:Ünce üpon "]);
+        let end = said("x", MessageStatus::Completed);
+        let (run, row) = {
+            let state = end.state();
+            (state.run.clone(), state.messages[0].row.clone().unwrap())
+        };
+        for _ in 0..2 {
+            let progress =
+                Progress { run: run.clone(), messages: vec![row.clone()], appended: Vec::new() };
+            assert!(source.follow(progress));
+        }
+        assert_eq!(tell(&source, &mut delivered), ["replaced x", "ended"]);
+    }
+
+    /// Deltas that do not follow on what is known, whatever cut them.
+    #[test]
+    fn text_that_does_not_follow_on_ends_its_source() {
+        let source = said("é", MessageStatus::Streaming);
+        for offset in [0, 1, 3, usize::MAX] {
+            let appended = Appended { message_id: 9, offset, text: "x".to_owned() };
+            let run = source.state().run.clone();
+            let progress = Progress { run, messages: Vec::new(), appended: vec![appended] };
+            assert!(!source.follow(progress), "{offset}");
+        }
+    }
+
+    /// What a look costs does not grow with the messages of a run.
+    #[test]
+    fn a_look_sees_what_is_new_and_not_what_there_is() {
+        const MESSAGES: i64 = 8_000;
+        let source = LiveRun::new(run(RunStatus::InProgress));
+        let row = said("", MessageStatus::Streaming).state().messages[0].row.clone();
+        source.update(|state| state.claim = Some(Claim { run_id: 1, token: 1 }));
+        let mut delivered = Delivered::default();
+        tell(&source, &mut delivered);
+        for slot in 0..MESSAGES {
+            source.update(|state| {
+                state.change(slot, |message| {
+                    message.row.clone_from(&row);
+                    message.text.push('x');
+                });
+            });
+            assert_eq!(source.state().changed_since(delivered.looked.version).count(), 1);
+            assert_eq!(tell(&source, &mut delivered), ["0:x"]);
+            assert_eq!(source.state().changed_since(delivered.looked.version).count(), 0);
+        }
+    }
+
+    #[test]
+    fn another_text_in_another_source_replaces_what_was_delivered() {
+        for (text, status) in
+            [("On", MessageStatus::Incomplete), ("Twice upon", MessageStatus::Completed)]
+        {
+            let mut delivered = Delivered::default();
+            tell(&said("Once ", MessageStatus::Streaming), &mut delivered);
+            assert_eq!(tell(&said("Twice ", MessageStatus::Streaming), &mut delivered), [""; 0]);
+            let replaced = format!("replaced {text}");
+            assert_eq!(tell(&said(text, status), &mut delivered), [replaced.as_str(), "ended"]);
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! What happens on a thread, a chat or a run, as a stream.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+
+use super::cursor::Cursor;
+use super::delivered::Change;
+use super::hub::gone;
+use super::reader::Reader;
+use crate::engine::core::Core;
+use crate::error::Result;
+use crate::model::{Message, Messageable, Run};
+use crate::store::{refuse_within, runs, threads};
+
+/// One thing that happened, and the place after it.
+///
+/// As JSON: the fields of its kind, `event` (its [`name`](Self::name)) and `cursor`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// The place behind this event; give it to [`Events::after`], or its text to [`Events::resume`], to go on from there.
+    pub cursor: Cursor,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+///
+/// Of each run: queued, the user's message, started, then of each message of the model started, appended any number of
+/// times, and settled or replaced; at last the run settled. Of a run that ended while it waited for its turn, started is left out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A run was submitted.
+    RunQueued {
+        /// The run as it was then.
+        run: Run,
+    },
+    /// A process drives the run.
+    RunStarted {
+        /// The run as it was then.
+        run: Run,
+    },
+    /// The run has ended; its status says how.
+    RunSettled {
+        /// The run, for good.
+        run: Run,
+    },
+    /// A message was stored. One of a user or of the host comes whole, and nothing more of it; one of the model comes empty,
+    /// its text with the events after it.
+    MessageStarted {
+        /// The message.
+        message: Message,
+    },
+    /// A message of the model grew.
+    MessageAppended {
+        /// The message.
+        message_id: i64,
+        /// Where in its text, in bytes: the length of all pieces before this one.
+        offset: usize,
+        /// The text added.
+        text: String,
+    },
+    /// A message of the model ended with a text that does not begin with the pieces delivered before: show this one instead.
+    MessageReplaced {
+        /// The message, for good.
+        message: Message,
+    },
+    /// A message of the model is whole, as far as it will be: the pieces delivered before are all of its text.
+    MessageSettled {
+        /// The message, for good.
+        message: Message,
+    },
+}
+
+impl Event {
+    /// The kind's name, such as `message_appended`: what the `event` of its JSON says.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self.kind {
+            EventKind::RunQueued { .. } => "run_queued",
+            EventKind::RunStarted { .. } => "run_started",
+            EventKind::RunSettled { .. } => "run_settled",
+            EventKind::MessageStarted { .. } => "message_started",
+            EventKind::MessageAppended { .. } => "message_appended",
+            EventKind::MessageReplaced { .. } => "message_replaced",
+            EventKind::MessageSettled { .. } => "message_settled",
+        }
+    }
+}
+
+impl From<Change> for EventKind {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Queued(run) => Self::RunQueued { run },
+            Change::Begun(run) => Self::RunStarted { run },
+            Change::Ended(run) => Self::RunSettled { run },
+            Change::UserMessage(message) | Change::Said(message) | Change::Created(message) => {
+                Self::MessageStarted { message }
+            }
+            Change::Appended { message_id, offset, text } => {
+                Self::MessageAppended { message_id, offset, text }
+            }
+            Change::Replaced(message) => Self::MessageReplaced { message },
+            Change::Settled(message) => Self::MessageSettled { message },
+        }
+    }
+}
+
+/// The events of a thread or chat: first all that there is, from its beginning or a [`Cursor`], then what happens, without
+/// an end. Nothing is missing and nothing comes twice, whenever and wherever the reader comes.
+///
+/// Text comes coalesced: a slow reader gets larger pieces, not a queue. What this process drives comes as it arrives;
+/// what others drive once it is stored, within half a second, by one look into the database for all readers. When the engine
+/// is shut down the stream ends ([`AiEngine::shutdown`](crate::AiEngine::shutdown)); the reader goes on in another process, with its last cursor.
+///
+/// It checks nobody's ownership: get the thread or chat from its owner's
+/// [`find`](crate::AssistantThreads::find).
+///
+/// # Errors
+///
+/// An error is the last item: [`Error::NotFound`](crate::Error::NotFound) once the thread or chat is deleted,
+/// [`Error::Invalid`](crate::Error::Invalid) for a cursor of another one, or the database's while the reader catches up.
+/// Later troubles of the database only delay.
+pub struct Events {
+    core: Core,
+    of: Messageable,
+    inner: Inner,
+}
+
+/// The events of one run, from its beginning or a [`Cursor`] to its end. Dropping it leaves the run going.
+///
+/// # Errors
+///
+/// As [`Events`]; [`Error::RunGone`](crate::Error::RunGone) when the run was deleted with its thread, and
+/// [`Error::NotDriven`](crate::Error::NotDriven) when this process had to give it up.
+pub struct RunEvents {
+    core: Core,
+    run: Run,
+    inner: Inner,
+}
+
+type Inner = Pin<Box<dyn Stream<Item = Result<Event>> + Send>>;
+
+impl Events {
+    pub(crate) fn of(core: &Core, of: Messageable) -> Self {
+        let reader = Reader::of_conversation(core, of);
+        Self { core: core.clone(), of, inner: follow(reader) }
+    }
+
+    /// Begins behind this place instead of at the beginning. It may come from another process, or from before a restart.
+    /// A cursor of another thread or chat is the stream's first item, an error; [`resume`](Self::resume) checks it beforehand.
+    #[must_use]
+    pub fn after(self, cursor: Cursor) -> Self {
+        let reader = Reader::of_conversation(&self.core, self.of).after(cursor);
+        Self { inner: follow(reader), ..self }
+    }
+
+    /// Begins behind the place that a browser gives back as `Last-Event-ID`, or at the beginning where there is none. Looks
+    /// before the first event whether this can be: an answer can still say what is wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error::Invalid) for a text that is no cursor, that of another thread or chat, or one ahead
+    /// of everything there is (another database's); [`Error::NotFound`](crate::Error::NotFound) when the thread or chat was
+    /// deleted; or the database's.
+    pub async fn resume(self, last_event_id: Option<&str>) -> Result<Self> {
+        let cursor = checked(&self.core, self.of, last_event_id).await?;
+        Ok(match cursor {
+            Some(cursor) => self.after(cursor),
+            None => self,
+        })
+    }
+
+    /// The next event; `None` when the engine is shut down. Dropping the future loses none.
+    pub async fn next(&mut self) -> Option<Result<Event>> {
+        self.inner.next().await
+    }
+}
+
+/// The cursor that a text is, if it is one of this conversation, which is there.
+async fn checked(
+    core: &Core,
+    of: Messageable,
+    last_event_id: Option<&str>,
+) -> Result<Option<Cursor>> {
+    let text = last_event_id.map(str::trim).filter(|text| !text.is_empty());
+    let cursor = text.map(str::parse::<Cursor>).transpose()?;
+    if let Some(cursor) = &cursor {
+        cursor.check(of)?;
+    }
+    let heads = core.store().read(move |session| threads::heads(session, &[of])).await?;
+    let next = heads.get(&of).copied().ok_or_else(|| gone(of))?;
+    match cursor {
+        Some(cursor) if cursor.wanted() > next => Err(cursor.is_ahead()),
+        cursor => Ok(cursor),
+    }
+}
+
+impl RunEvents {
+    pub(crate) fn of(core: &Core, run: Run) -> Self {
+        let reader = Reader::of_run(core, &run);
+        Self { core: core.clone(), run, inner: follow(reader) }
+    }
+
+    /// The run as it was when its events were asked for.
+    #[must_use]
+    pub const fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Begins behind this place instead of at the beginning of the run; a place before the run is its beginning.
+    #[must_use]
+    pub fn after(self, cursor: Cursor) -> Self {
+        let reader = Reader::of_run(&self.core, &self.run).after(cursor);
+        Self { inner: follow(reader), ..self }
+    }
+
+    /// Begins behind the place that a browser gives back as `Last-Event-ID`; as [`Events::resume`].
+    ///
+    /// # Errors
+    ///
+    /// As there; [`Error::NotFound`](crate::Error::NotFound) when the run was deleted.
+    pub async fn resume(self, last_event_id: Option<&str>) -> Result<Self> {
+        let (id, of) = (self.run.id, self.run.messageable);
+        let cursor = checked(&self.core, of, last_event_id).await?;
+        self.core.store().read(move |session| runs::require(session, id)).await?;
+        Ok(match cursor {
+            Some(cursor) => self.after(cursor),
+            None => self,
+        })
+    }
+
+    /// The next event; `None` after the run's end, or when the engine is shut down. Dropping the future loses none.
+    pub async fn next(&mut self) -> Option<Result<Event>> {
+        self.inner.next().await
+    }
+}
+
+/// Reads until the end, the first error, or the engine's shutdown: a web server that ends in good order waits for the
+/// answers that it streams.
+fn follow(reader: Reader) -> Inner {
+    let closed = reader.core().closed().subscribe();
+    Box::pin(stream::unfold(Some((reader, closed)), |reading| async {
+        let (mut reader, mut closed) = reading?;
+        if let Err(error) = refuse_within() {
+            return Some((Err(error), None));
+        }
+        let next = tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => return None,
+            next = reader.next() => next,
+        };
+        match next {
+            Ok(Some(change)) => {
+                let event = Event { cursor: reader.cursor.clone(), kind: change.into() };
+                Some((Ok(event), Some((reader, closed))))
+            }
+            Ok(None) => None,
+            Err(error) => Some((Err(error), None)),
+        }
+    }))
+}
+
+impl Stream for Events {
+    type Item = Result<Event>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.as_mut().poll_next(cx)
+    }
+}
+
+impl Stream for RunEvents {
+    type Item = Result<Event>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("of", &self.of).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RunEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunEvents").field("run", &self.run).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,227 @@
+//! The newest turns of a thread or chat, for all its readers in this process together.
+//!
+//! A hub holds the turns that are not over yet and the newest that are; earlier ones its readers take from the database,
+//! each once. Runs of this process are their live accumulators; of others, a replica.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::live::LiveRun;
+use crate::engine::core::Core;
+use crate::error::Error;
+use crate::model::{Message, Messageable};
+use crate::store::timeline::{self, Answer, Progress, Question, StoredTurn};
+
+/// Turns that are over and still kept: a reader that is little behind need not read the database.
+const KEPT: usize = 2;
+
+/// The newest turns of one thread or chat.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) of: Messageable,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Without a gap up to `next`.
+    turns: VecDeque<Turn>,
+    /// The number of the first turn that is not known; `None` before the first look.
+    next: Option<i64>,
+    gone: bool,
+}
+
+/// One turn of a conversation.
+#[derive(Debug, Clone)]
+pub(crate) enum Turn {
+    Run(Arc<LiveRun>),
+    /// A message without a run.
+    Said(Box<Message>),
+}
+
+/// Where a reader finds the turn it wants.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Here.
+    Turn(Turn),
+    /// Up to, not including, this one in the database.
+    Stored(i64),
+    /// Nowhere yet.
+    Later,
+    /// Nobody has looked yet.
+    Unknown,
+    /// The thread or chat was deleted.
+    Gone,
+    /// Beyond the turns that there will be next.
+    Beyond,
+}
+
+impl Turn {
+    pub(crate) fn of(stored: StoredTurn) -> Self {
+        match stored {
+            StoredTurn::Run(run, messages) => Self::Run(Arc::new(LiveRun::stored(run, messages))),
+            StoredTurn::Said(message) => Self::Said(Box::new(message)),
+        }
+    }
+
+    pub(crate) fn seq(&self) -> i64 {
+        match self {
+            Self::Run(live) => live.seq,
+            Self::Said(message) => message.seq,
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Run(live) => live.state().ended,
+            Self::Said(_) => true,
+        }
+    }
+
+    /// Its accumulator will say no more, and has not said all.
+    fn is_left(&self) -> bool {
+        match self {
+            Self::Run(live) => live.state().is_left(),
+            Self::Said(_) => false,
+        }
+    }
+}
+
+impl Hub {
+    pub(crate) fn new(of: Messageable) -> Self {
+        Self { of, state: Mutex::default(), changed: watch::Sender::new(()) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first turn from `wanted` on, or where it is.
+    pub(crate) fn find(&self, wanted: i64) -> Place {
+        let state = self.state();
+        if state.gone {
+            return Place::Gone;
+        }
+        let Some(next) = state.next else { return Place::Unknown };
+        let first = state.turns.front().map_or(next, Turn::seq);
+        if wanted < first {
+            return Place::Stored(first);
+        }
+        match state.turns.iter().find(|turn| turn.seq() >= wanted) {
+            Some(turn) if turn.is_left() => Place::Later,
+            Some(turn) => Place::Turn(turn.clone()),
+            None if wanted > next => Place::Beyond,
+            None => Place::Later,
+        }
+    }
+
+    /// Before the first look.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.state().next.is_none()
+    }
+
+    /// Tells of changes from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn question(&self) -> Question {
+        let state = self.state();
+        let followed = state.turns.iter().filter_map(|turn| match turn {
+            Turn::Run(live) if live.state().ended => None,
+            // It was given up: its replica begins anew.
+            Turn::Run(live) if live.state().is_left() => {
+                Some(timeline::Followed { run: live.id, texts: Vec::new() })
+            }
+            Turn::Run(live) => live.replica.then(|| live.followed()),
+            Turn::Said(_) => None,
+        });
+        Question { of: self.of, next: state.next, followed: followed.collect() }
+    }
+
+    pub(crate) fn learn(&self, core: &Core, answer: Option<Answer>) {
+        let mut state = self.state();
+        let news = match answer {
+            None => !std::mem::replace(&mut state.gone, true),
+            Some(answer) => state.learn(core, answer),
+        };
+        if state.gone {
+            // Readers of a replica would wait for ever; those of a live run hear of it from the run.
+            for turn in state.turns.drain(..) {
+                if let Turn::Run(replica) = turn
+                    && replica.replica
+                {
+                    replica.update(|state| state.finished = true);
+                }
+            }
+        }
+        drop(state);
+        if news {
+            self.changed.send_replace(());
+        }
+    }
+}
+
+impl State {
+    /// Whether there is anything that readers of the hub wait for; those of a turn hear from the turn.
+    fn learn(&mut self, core: &Core, answer: Answer) -> bool {
+        let mut news = self.next.is_none();
+        for progress in answer.followed {
+            news |= self.follow(core, progress);
+        }
+        // A look that began before this one cannot end after it, so the turns follow on.
+        let known = *self.next.get_or_insert(answer.from);
+        for turn in answer.turns {
+            let turn = match Turn::of(turn) {
+                Turn::Run(stored) => Turn::Run(core.registry().get(stored.id).unwrap_or(stored)),
+                said @ Turn::Said(_) => said,
+            };
+            if turn.seq() >= known {
+                self.turns.push_back(turn);
+                news = true;
+            }
+        }
+        self.next = Some(known.max(answer.next));
+        while self.turns.len() > KEPT && self.turns.front().is_some_and(Turn::is_over) {
+            self.turns.pop_front();
+        }
+        news
+    }
+
+    /// Whether the turn has another accumulator now.
+    fn follow(&mut self, core: &Core, progress: Progress) -> bool {
+        let of_run =
+            |turn: &&mut Turn| matches!(turn, Turn::Run(live) if live.id == progress.run.id);
+        let Some(Turn::Run(live)) = self.turns.iter_mut().find(of_run) else {
+            return false;
+        };
+        let other = match core.registry().get(live.id) {
+            // This process took the run up.
+            Some(driven) => driven,
+            None if live.state().is_left() => {
+                Arc::new(LiveRun::stored(progress.run, progress.messages))
+            }
+            None => {
+                if !live.follow(progress) {
+                    // With the next look, from the beginning.
+                    live.update(|state| state.finished = true);
+                }
+                return false;
+            }
+        };
+        let left = std::mem::replace(live, other);
+        left.update(|state| state.finished = true);
+        true
+    }
+}
+
+/// The thread or chat of a hub was deleted.
+pub(crate) fn gone(of: Messageable) -> Error {
+    match of {
+        Messageable::AssistantThread(id) => Error::not_found("assistant thread", id),
+        Messageable::Chat(id) => Error::not_found("chat", id),
+    }
+}

@@ -1,0 +1,12 @@
+//! Following conversations: what is seen of a run, and streams of it from any cursor, in any process.
+
+pub(crate) mod answer;
+pub(crate) mod cursor;
+pub(crate) mod delivered;
+pub(crate) mod events;
+pub(crate) mod hub;
+pub(crate) mod hubs;
+pub(crate) mod live;
+pub(crate) mod reader;
+pub(crate) mod registry;
+pub(crate) mod replica;

@@ -1,0 +1,165 @@
+//! For fuzzing only: a streamed response, put together as a run does. No part of the API.
+
+use futures_util::StreamExt;
+use serde_json::Value;
+
+use crate::drive::outcome::refused;
+use crate::drive::output::{close_calls, final_messages, other_items};
+use crate::follow::cursor::Cursor;
+use crate::follow::events::{Event, EventKind};
+use crate::follow::live::{Applied, LiveRun};
+use crate::model::{
+    Message, MessageStatus, Messageable, RemoteState, Role, Run, RunStatus, Usage, utc_now,
+};
+use crate::openai::{ResponseStream, Result};
+use crate::provider::progress;
+use crate::store::runs::Claim;
+
+/// What a run makes of a stream.
+#[derive(Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Accumulated {
+    /// Slot and text of each message as streamed, in order.
+    pub streamed: Vec<(i64, String)>,
+    /// Slot and text of each message as it would be stored at the end.
+    pub finals: Vec<(i64, String)>,
+    /// Position and JSON of each item that is no message.
+    pub items: Vec<(i64, Value)>,
+    /// Whatever else of it would be stored: ids, names, reasons.
+    pub words: Vec<String>,
+    /// How the provider ended the response, if it did.
+    pub ended: Option<RunStatus>,
+    /// The tokens of its last event.
+    pub usage: Usage,
+}
+
+/// Reads a stream to its end.
+///
+/// # Errors
+///
+/// What broke it off; the text before that is given all the same.
+pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
+    let live = LiveRun::new(run());
+    let mut progress = progress(stream);
+    let mut result = Ok(());
+    let mut ended = None;
+    while let Some(item) = progress.next().await {
+        match item.map(|progress| live.apply(progress)) {
+            Ok(Applied::Ended(end)) => {
+                ended = Some(*end);
+                break;
+            }
+            Ok(Applied::Text { .. } | Applied::Silently) => {}
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        }
+    }
+    let state = live.state();
+    let mut words: Vec<Option<String>> =
+        state.messages.iter().map(|said| said.remote_id.clone()).collect();
+    if let Err(error) = &result {
+        let outcome = refused(error, state.has_output());
+        words.extend([
+            outcome.reason.map(|reason| reason.to_string()),
+            outcome.provider_reason,
+            outcome.error,
+        ]);
+    }
+    if let Some(ended) = ended.clone() {
+        words.extend([ended.reason, ended.error, ended.response_id, ended.model]);
+    }
+    let output = ended.as_ref().map_or(&[][..], |ended| &ended.output);
+    let mut items = other_items(output, RemoteState::Held);
+    close_calls(&mut items, output);
+    for item in &items {
+        let words_of = [Some(item.kind.clone()), item.call_id.clone(), item.phase.clone()];
+        words.extend(words_of.into_iter().chain([item.remote_id.clone()]));
+    }
+    let finals = final_messages(&state.messages, output);
+    words.extend(finals.iter().map(|said| said.remote_id.clone()));
+    let accumulated = Accumulated {
+        streamed: state.messages.iter().map(|said| (said.slot, said.text.clone())).collect(),
+        finals: finals.into_iter().map(|said| (said.slot, said.content)).collect(),
+        items: items.into_iter().map(|item| (item.position, item.item)).collect(),
+        words: words.into_iter().flatten().collect(),
+        ended: ended.as_ref().map(|ended| ended.status),
+        usage: ended.map_or_else(Usage::default, |ended| ended.usage),
+    };
+    (accumulated, result)
+}
+
+/// What a reader with this cursor is told of a run in which the model said these texts: the names of the changes. `None`:
+/// it is no cursor.
+///
+/// # Panics
+///
+/// If the cursor does not read back as it was written, or the changes do not end: what fuzzing looks for.
+#[must_use]
+pub fn told(cursor: &str, texts: &[&str], settled: bool) -> Option<Vec<&'static str>> {
+    let cursor: Cursor = cursor.parse().ok()?;
+    assert_eq!(cursor.to_string().parse::<Cursor>().ok().as_ref(), Some(&cursor));
+    let live = LiveRun::new(run());
+    live.update(|state| {
+        state.claim = Some(Claim { run_id: 1, token: 1 });
+        for (slot, text) in (0..).zip(texts) {
+            state.change(slot, |message| {
+                (*text).clone_into(&mut message.text);
+                message.row = Some(said(slot, text));
+                message.settled = settled;
+            });
+        }
+        state.ended = settled;
+    });
+    let mut delivered = (*cursor.delivered).clone();
+    let mut names = Vec::new();
+    while let Some(change) = live.state().after(&mut delivered) {
+        let kind = EventKind::from(change);
+        names.push(Event { cursor: cursor.clone(), kind }.name());
+        assert!(names.len() <= 3 * texts.len() + 4, "it does not end: {names:?}");
+    }
+    Some(names)
+}
+
+fn said(slot: i64, text: &str) -> Message {
+    let now = utc_now().and_utc();
+    Message {
+        id: slot + 1,
+        messageable: Messageable::Chat(1),
+        run_id: Some(1),
+        seq: 1,
+        position: slot + 1,
+        role: Role::Assistant,
+        status: MessageStatus::Streaming,
+        content: text.to_owned(),
+        model: None,
+        usage: Usage::default(),
+        remote_id: None,
+        remote_state: RemoteState::Absent,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
+fn run() -> Run {
+    Run {
+        id: 1,
+        messageable: Messageable::Chat(1),
+        assistant_id: None,
+        assistant_name: None,
+        model: String::new(),
+        seq: 1,
+        status: RunStatus::InProgress,
+        reason: None,
+        provider_reason: None,
+        error: None,
+        notes: Vec::new(),
+        attempts: 1,
+        idempotency_key: None,
+        usage: Usage::default(),
+        created_at: utc_now().and_utc(),
+        started_at: None,
+        finished_at: None,
+    }
+}

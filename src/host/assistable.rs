@@ -1,0 +1,133 @@
+use std::future::Future;
+
+use super::record::{Owner, Record};
+use crate::engine::AiEngine;
+use crate::error::Result;
+use crate::failpoint::Write;
+use crate::model::{Assistant, AssistantDefinition, AssistantThread, Content, Messageable};
+use crate::store::assistants;
+use crate::store::session::{Session, transaction};
+use crate::submit::request::{RunRequest, Who};
+
+/// A host's record that is an AI assistant.
+///
+/// # Flow
+///
+/// The host says what the assistant is in [`ai_engine_assistant`](Self::ai_engine_assistant). Its row is created by
+/// [`create_openai_assistant`](Self::create_openai_assistant), or by the first run; a changed definition is stored by
+/// [`update_openai_assistant`](Self::update_openai_assistant), or by the next run. Each run keeps a snapshot of the
+/// definition it was submitted with. Nothing of it is stored at the provider: the definition travels with each call.
+///
+/// # Guarantees
+///
+/// * Methods with the suffix `_in` work inside the host's transaction, on its connection: both rows or neither.
+/// * Deleting an assistant keeps the runs and messages it took part in.
+///
+/// # Errors
+///
+/// [`Error::Invalid`](crate::Error::Invalid) when the definition is out of its limits: nothing is stored.
+pub trait Assistable: Record + Sized {
+    /// What this record is as an assistant, now.
+    fn ai_engine_assistant(&self) -> AssistantDefinition;
+
+    /// The stored assistant, if there is one.
+    fn assistant(
+        &self,
+        engine: &AiEngine,
+    ) -> impl Future<Output = Result<Option<Assistant>>> + Send {
+        let owner = Owner::of(self);
+        async move {
+            engine
+                .core
+                .store()
+                .read(move |session| assistants::find(session, &owner.kind, &owner.id))
+                .await
+        }
+    }
+
+    /// Stores the definition: creates the assistant, or updates it if the definition changed.
+    fn create_openai_assistant(
+        &self,
+        engine: &AiEngine,
+    ) -> impl Future<Output = Result<Assistant>> + Send {
+        let (owner, definition) = (Owner::of(self), self.ai_engine_assistant());
+        async move {
+            engine
+                .core
+                .store()
+                .write(Write::Assistant, move |session| {
+                    assistants::save(session, &owner.kind, &owner.id, &definition)
+                })
+                .await
+        }
+    }
+
+    /// Stores the definition if it changed; creates a missing assistant.
+    fn update_openai_assistant(
+        &self,
+        engine: &AiEngine,
+    ) -> impl Future<Output = Result<Assistant>> + Send {
+        self.create_openai_assistant(engine)
+    }
+
+    /// Deletes the assistant. Its runs and messages stay. Nothing happens when there is none.
+    fn delete_openai_assistant(
+        &self,
+        engine: &AiEngine,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let owner = Owner::of(self);
+        async move {
+            engine
+                .core
+                .store()
+                .write(Write::AssistantDeletion, move |session| {
+                    assistants::delete(session, &owner.kind, &owner.id)
+                })
+                .await
+        }
+    }
+
+    /// [`create_openai_assistant`](Self::create_openai_assistant) in your transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn create_openai_assistant_in(&self, conn: &mut dyn Session) -> Result<Assistant> {
+        let definition = self.ai_engine_assistant();
+        let owner = Owner::of(self);
+        transaction(conn, |session| assistants::save(session, &owner.kind, &owner.id, &definition))
+    }
+
+    /// [`update_openai_assistant`](Self::update_openai_assistant) in your transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn update_openai_assistant_in(&self, conn: &mut dyn Session) -> Result<Assistant> {
+        self.create_openai_assistant_in(conn)
+    }
+
+    /// [`delete_openai_assistant`](Self::delete_openai_assistant) in your transaction.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn delete_openai_assistant_in(&self, conn: &mut dyn Session) -> Result<()> {
+        let owner = Owner::of(self);
+        transaction(conn, |session| assistants::delete(session, &owner.kind, &owner.id))
+    }
+
+    /// Asks this assistant: the request does nothing until it is awaited, streamed or submitted.
+    ///
+    /// Submitting stores the definition if it changed, the user's message and the run, in one transaction. See
+    /// [`RunRequest`].
+    fn ai_engine_run<'e>(
+        &self,
+        engine: &'e AiEngine,
+        thread: &AssistantThread,
+        content: impl Into<Content>,
+    ) -> RunRequest<'e> {
+        let who = Who::Assistable(Owner::of(self), self.ai_engine_assistant());
+        RunRequest::new(engine, who, Messageable::AssistantThread(thread.id), content.into())
+    }
+}

@@ -1,0 +1,161 @@
+//! What the host hears of a run.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::record::Record;
+use crate::engine::AiEngine;
+use crate::error::{HookResult, Result};
+use crate::model::{Message, Run};
+
+/// Hooks of an owner of threads or chats. All default to doing nothing.
+///
+/// # Flow
+///
+/// For each run the engine loads the owner once, through the loader given to the builder, and calls, in order:
+///
+/// 1. [`ai_engine_on_message_create`](Self::ai_engine_on_message_create) with the user's message,
+/// 2. [`ai_engine_on_run_update`](Self::ai_engine_on_run_update) when the run is in progress,
+/// 3. `ai_engine_on_message_create` with the model's message, still empty, once its row is stored,
+/// 4. [`ai_engine_on_message_update`](Self::ai_engine_on_message_update) as text arrives,
+/// 5. `ai_engine_on_message_update` with the settled message: final text, usage and status, all committed,
+/// 6. `ai_engine_on_run_update` with the ended run.
+///
+/// A run that is cancelled while it waits for its turn has the last step alone. After a crash another process delivers the last
+/// two: what the hooks heard before is not known then, so each message comes as replaced ([`HookContext::is_replaced`]).
+///
+/// # Guarantees
+///
+/// * One call at a time per run. A slow hook is not queued for: its next call brings all text since the last.
+/// * The last two steps are delivered at least once, also across a crash (then by
+///   any started engine, [`AiEngine::start`]). While no process dies they come once; after a crash the same update may come twice.
+/// * A hook that fails or panics is logged and changes nothing. One that takes longer than the engine's hook
+///   timeout (10 s unless set) is dropped at its next await point, and the run goes on.
+///
+/// # What a hook may do
+///
+/// Whatever the engine offers. When the last two steps are called the thread is free, so they may start the next run on
+/// it, and wait for its answer (within the hook timeout). A hook may cancel its own run: the call returns once the end is
+/// stored. It may destroy its own thread: the run stops, and the hook with it, at its next await point.
+///
+/// # Caveats
+///
+/// A hook that waits for the answer of its own run waits for itself, since an answer comes when the run's hooks are
+/// through: it is dropped at the hook timeout.
+///
+/// A hook that blocks its thread blocks one of the runtime's: that is the host's to avoid, as in all async code.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` owns threads or chats, so it needs `impl MessageHooks for {Self} {{}}`",
+    note = "the hooks default to doing nothing"
+)]
+pub trait MessageHooks: Record {
+    /// A message was stored.
+    fn ai_engine_on_message_create(
+        &self,
+        message: &Message,
+        cx: &HookContext<'_>,
+    ) -> impl Future<Output = HookResult> + Send {
+        let _ = (message, cx);
+        async { Ok(()) }
+    }
+
+    /// A message grew or settled. `message.content` is the whole text so far, [`HookContext::appended`] what was
+    /// added since the last call.
+    fn ai_engine_on_message_update(
+        &self,
+        message: &Message,
+        cx: &HookContext<'_>,
+    ) -> impl Future<Output = HookResult> + Send {
+        let _ = (message, cx);
+        async { Ok(()) }
+    }
+
+    /// A run began or ended.
+    fn ai_engine_on_run_update(
+        &self,
+        run: &Run,
+        cx: &HookContext<'_>,
+    ) -> impl Future<Output = HookResult> + Send {
+        let _ = (run, cx);
+        async { Ok(()) }
+    }
+}
+
+/// What happened, and the way from a hook to the engine and the host's own state.
+#[non_exhaustive]
+#[derive(Debug)]
+pub struct HookContext<'a> {
+    /// The engine that calls.
+    pub engine: &'a AiEngine,
+    pub(crate) run: Option<&'a Run>,
+    pub(crate) change: Change<'a>,
+}
+
+/// How a message changed since the last call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Change<'a> {
+    None,
+    Appended(&'a str),
+    Replaced,
+}
+
+impl<'a> HookContext<'a> {
+    /// Text added since the last call; `message.content` already ends with it. Empty when nothing was added.
+    #[must_use]
+    pub const fn appended(&self) -> &'a str {
+        match self.change {
+            Change::Appended(text) => text,
+            Change::None | Change::Replaced => "",
+        }
+    }
+
+    /// Whether the text so far is to be replaced by all of `message.content`: what was told in pieces is not the beginning of the
+    /// final text, or it is not known what was told.
+    #[must_use]
+    pub const fn is_replaced(&self) -> bool {
+        matches!(self.change, Change::Replaced)
+    }
+
+    /// The run it happened in; `None` for a message the host stored itself.
+    #[must_use]
+    pub const fn run(&self) -> Option<&'a Run> {
+        self.run
+    }
+
+    /// What the builder's [`state`](crate::EngineBuilder::state) was given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoState`](crate::Error::NoState) when it was given no value of this type.
+    pub fn state<T: std::any::Any + Send + Sync>(&self) -> Result<&'a T> {
+        self.engine.core.state()
+    }
+}
+
+/// The object-safe twin of [`MessageHooks`].
+#[async_trait]
+pub(crate) trait ErasedHooks: Send + Sync {
+    async fn message_created(&self, message: &Message, cx: &HookContext<'_>) -> HookResult;
+    async fn message_updated(&self, message: &Message, cx: &HookContext<'_>) -> HookResult;
+    async fn run_updated(&self, run: &Run, cx: &HookContext<'_>) -> HookResult;
+}
+
+#[async_trait]
+impl<T: MessageHooks> ErasedHooks for T {
+    async fn message_created(&self, message: &Message, cx: &HookContext<'_>) -> HookResult {
+        self.ai_engine_on_message_create(message, cx).await
+    }
+
+    async fn message_updated(&self, message: &Message, cx: &HookContext<'_>) -> HookResult {
+        self.ai_engine_on_message_update(message, cx).await
+    }
+
+    async fn run_updated(&self, run: &Run, cx: &HookContext<'_>) -> HookResult {
+        self.ai_engine_on_run_update(run, cx).await
+    }
+}
+
+/// An owner loaded for its hooks.
+pub(crate) type LoadedOwner = Arc<dyn ErasedHooks>;

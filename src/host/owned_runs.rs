@@ -1,0 +1,48 @@
+use std::future::Future;
+
+use super::hooks::MessageHooks;
+use super::record::Owner;
+use crate::engine::AiEngine;
+use crate::error::Result;
+use crate::model::Run;
+use crate::store::runs;
+use crate::store::session::Session;
+
+/// The runs of whoever has threads or chats, by their ids: for handlers that are given an id by a browser.
+///
+/// Implemented for every owner. The verbs of [`AiEngine`] and [`Run`] check nobody's ownership.
+pub trait OwnedRuns: MessageHooks {
+    /// The run with this id, on any thread or chat of this owner.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's run, or the database's.
+    fn run(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send;
+
+    /// Stops the run with this id, as [`Run::cancel`].
+    ///
+    /// # Cancellation
+    ///
+    /// As there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's run, or the database's.
+    fn cancel(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send;
+}
+
+impl<T: MessageHooks> OwnedRuns for T {
+    fn run(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send {
+        let owner = Owner::of(self);
+        async move {
+            let find =
+                move |session: &mut dyn Session| runs::find_of(session, &owner.kind, &owner.id, id);
+            engine.core.store().read(find).await
+        }
+    }
+
+    fn cancel(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send {
+        let found = self.run(engine, id);
+        async move { found.await?.cancel(engine).await }
+    }
+}

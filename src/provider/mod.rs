@@ -1,0 +1,98 @@
+//! What a run needs of a remote service, whatever protocol it speaks.
+
+pub(crate) mod reasons;
+mod responses;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use async_trait::async_trait;
+use futures_core::Stream;
+
+pub(crate) use responses::{Responses, progress};
+
+use crate::model::{AssistantDefinition, RunStatus, Usage};
+use crate::openai::{ApiError, Item, Result};
+
+/// One call of the model.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) definition: AssistantDefinition,
+    /// What the provider does not hold, or the whole history.
+    pub(crate) input: Vec<Item>,
+    /// The conversation it continues; `None`: the provider shall keep nothing.
+    pub(crate) conversation: Option<String>,
+    /// Counts the requests that were sent for it.
+    pub(crate) tries: Arc<AtomicU32>,
+}
+
+/// Something a call's stream said.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// Where in the stream it was, if the provider numbers its events.
+    pub(crate) sequence_number: Option<i64>,
+    pub(crate) news: News,
+}
+
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The call has an id.
+    Started { response_id: String },
+    /// Text of an output message. `slot` tells messages apart and orders them.
+    Text { slot: i64, remote_id: Option<String>, delta: String },
+    /// The call ended.
+    Ended(Box<Ended>),
+    /// The stream lives.
+    Alive,
+}
+
+/// How a call ended, by the provider's word.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    /// `Completed`, `Incomplete`, `Failed` or `Cancelled`.
+    pub(crate) status: RunStatus,
+    /// Why it is not whole, in the provider's own word.
+    pub(crate) reason: Option<String>,
+    /// The model declined, and said nothing else.
+    pub(crate) refusal: bool,
+    pub(crate) error: Option<String>,
+    /// That error as the error of a call, when the response failed and has no output.
+    pub(crate) failure: Option<ApiError>,
+    pub(crate) response_id: Option<String>,
+    pub(crate) model: Option<String>,
+    pub(crate) usage: Usage,
+    /// All output in order: the authoritative text.
+    pub(crate) output: Vec<Item>,
+}
+
+pub(crate) type ProgressStream = Pin<Box<dyn Stream<Item = Result<Progress>> + Send>>;
+
+/// A remote service. Remote ids are kept with [`name`](Self::name) and [`endpoint`](Self::endpoint).
+#[async_trait]
+pub(crate) trait Protocol: Send + Sync {
+    /// Stored beside remote ids.
+    fn name(&self) -> &'static str;
+    /// Base URL and project: where an id means something.
+    fn endpoint(&self) -> &str;
+    /// Starts a call and reads its answer. Dropping the stream ends the call.
+    async fn call(&self, call: &Call) -> Result<ProgressStream>;
+    async fn create_conversation(&self) -> Result<String>;
+    /// Whether the service still knows a conversation.
+    async fn conversation_exists(&self, id: &str) -> Result<bool>;
+    /// The newest items of a conversation, oldest first, after the last one whose id `known` recognises; and that id. A list
+    /// that repeats or does not end is an error.
+    async fn conversation_tail(
+        &self,
+        id: &str,
+        known: &(dyn for<'a> Fn(&'a str) -> bool + Sync),
+    ) -> Result<(Vec<Item>, Option<String>)>;
+    /// The newest items of a conversation, a page of them, newest first.
+    async fn conversation_newest(&self, id: &str) -> Result<Vec<Item>>;
+    /// Whether conversations are known to be kept here, not only taken.
+    fn surely_keeps_conversations(&self) -> bool;
+    /// Deletes a conversation after its items. Unknown ids are as good as deleted.
+    async fn delete_conversation(&self, id: &str) -> Result<()>;
+    /// Deletes a stored response. Unknown ids are as good as deleted.
+    async fn delete_response(&self, id: &str) -> Result<()>;
+}

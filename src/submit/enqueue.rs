@@ -1,0 +1,249 @@
+//! Submitting: one transaction, ours or the host's. Nothing remote happens here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use super::interrupt::{self, Interrupted};
+use super::request::{Busy, RunRequest, Who};
+use crate::drive::persist::persist;
+use crate::engine::core::Core;
+use crate::error::{Error, Result};
+use crate::failpoint::Write;
+use crate::model::{AssistantDefinition, Messageable, Recovery, Role, Run, without_nul};
+use crate::store::messages::{self, NewMessage};
+use crate::store::runs::{self, NewRun};
+use crate::store::session::Session;
+use crate::store::{assistants, threads};
+use crate::worker::{lanes, take_up};
+
+/// Longest idempotency key, in characters.
+const KEY_CHARS: usize = 255;
+
+/// A request whose values have been checked.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    who: Who,
+    parent: Messageable,
+    content: String,
+    key: Option<String>,
+    busy: Busy,
+    recovery: Option<Recovery>,
+}
+
+/// A stored run, and what became of others for its sake.
+#[derive(Debug)]
+pub(crate) struct Submitted {
+    pub(crate) run: Run,
+    pub(crate) interrupted: Interrupted,
+}
+
+/// Checks what can be checked without the database.
+pub(crate) fn prepare(core: &Core, request: RunRequest<'_>) -> Result<Prepared> {
+    if core.is_closing() {
+        return Err(Error::ShuttingDown);
+    }
+    core.require_remote()?;
+    core.keep_up();
+    match &request.who {
+        Who::Assistable(_, definition) | Who::Model(definition) => definition.validate()?,
+        Who::Assistant(_) => {}
+    }
+    if let Some(key) = &request.key {
+        if key.is_empty() || key.chars().count() > KEY_CHARS {
+            return Err(Error::invalid(
+                "idempotency_key",
+                key,
+                format!("must have 1 to {KEY_CHARS} characters"),
+            ));
+        }
+        without_nul("idempotency_key", key)?;
+    }
+    Ok(Prepared {
+        who: request.who,
+        parent: request.parent,
+        content: request.content.checked()?,
+        key: request.key,
+        busy: request.busy,
+        recovery: request.recovery,
+    })
+}
+
+/// Stores the user's message and the queued run. The lock on the thread or chat orders submits.
+pub(crate) fn submit(
+    session: &mut dyn Session,
+    core: &Core,
+    request: &Prepared,
+) -> Result<Submitted> {
+    let locked = threads::lock(session, request.parent)?;
+    core.check_loader(&locked.owner_type)?;
+    if let Some(key) = &request.key
+        && let Some(run) = runs::find_by_key(session, request.parent, key)?
+    {
+        return Ok(Submitted { run, interrupted: Interrupted::default() });
+    }
+    let interrupted = match request.busy {
+        // What stands before it is looked at when it is to be driven.
+        Busy::Queue => Interrupted::default(),
+        Busy::Interrupt => interrupt::interrupt(session, core, request.parent)?,
+        Busy::Reject => make_room(session, core, request.parent)?,
+    };
+    let (assistant_id, definition) = match &request.who {
+        Who::Assistable(owner, definition) => {
+            let assistant = assistants::save(session, &owner.kind, &owner.id, definition)?;
+            (Some(assistant.id), definition.clone())
+        }
+        Who::Assistant(id) => {
+            let assistant = assistants::find_by_id(session, *id)?
+                .ok_or_else(|| Error::not_found("assistant", id))?;
+            (Some(*id), assistant.definition())
+        }
+        Who::Model(definition) => (None, definition.clone()),
+    };
+    let run = runs::insert(session, &new_run(request, assistant_id, &definition, locked.seq)?)?;
+    let content = request.content.clone();
+    messages::insert(
+        session,
+        &NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content),
+    )?;
+    Ok(Submitted { run, interrupted })
+}
+
+/// No run's id.
+const NONE: i64 = 0;
+
+/// Submits in a transaction of ours, and drives the run.
+pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<Run> {
+    // Shutdown waits for whoever came before it, and whoever comes after sees it.
+    let _submitting = core.submitting().read().await;
+    if core.is_closing() {
+        return Err(Error::ShuttingDown);
+    }
+    let (delivered, parent) = (core.clone(), request.parent);
+    let inserted = Arc::new(AtomicI64::new(NONE));
+    let note = Arc::clone(&inserted);
+    let submitted = core.store().write_as(Write::Submit, move |session| {
+        note.store(NONE, Ordering::SeqCst);
+        let submitted = submit(session, &delivered, &request)?;
+        note.store(submitted.run.id, Ordering::SeqCst);
+        let write = if submitted.interrupted.is_any() { Write::Interrupt } else { Write::Submit };
+        Ok((Some(write), submitted))
+    });
+    let submitted = submitted.await;
+    let Submitted { run, interrupted } = match (submitted, inserted.load(Ordering::SeqCst)) {
+        (Err(error), id) if id != NONE && error.lost_connection() => {
+            let run = committed(core, parent, id).await.ok_or(error)?;
+            // What was interrupted hears of it from the database.
+            Submitted { run, interrupted: Interrupted::default() }
+        }
+        (Err(error), _) => {
+            if let Error::Busy { on, .. } = error {
+                // It may be a dead process's that is to be asked again.
+                lanes::wake(core, on);
+            }
+            return Err(error);
+        }
+        (Ok(submitted), _) => submitted,
+    };
+    interrupted.stop(core);
+    lanes::wake_for(core, &run);
+    Ok(run)
+}
+
+/// The run whose commit was not answered, if it was made: it must not be left to nobody.
+async fn committed(core: &Core, parent: Messageable, id: i64) -> Option<Run> {
+    let looked = persist(core, Write::SubmitLookup, move |session| {
+        // The lock waits for that commit, in case the server is still at it.
+        threads::lock(session, parent)?;
+        runs::find(session, id)
+    });
+    looked.await.ok().flatten().map(Run::from)
+}
+
+fn new_run(
+    request: &Prepared,
+    assistant_id: Option<i64>,
+    definition: &AssistantDefinition,
+    seq: i64,
+) -> Result<NewRun> {
+    Ok(NewRun {
+        parent: request.parent,
+        assistant_id,
+        assistant_name: definition.name.clone(),
+        model: definition.model.clone(),
+        definition: serde_json::to_value(definition).map_err(Error::host)?,
+        seq,
+        idempotency_key: request.key.clone(),
+        recovery: request.recovery,
+    })
+}
+
+/// Refuses while a run is active; but one whose process has died is ended first.
+pub(crate) fn make_room(
+    session: &mut dyn Session,
+    core: &Core,
+    on: Messageable,
+) -> Result<Interrupted> {
+    if runs::active(session, on)?.is_none() {
+        return Ok(Interrupted::default());
+    }
+    let ended = take_up::take_up_in(session, core, on)?;
+    refuse_busy(session, on)?;
+    Ok(Interrupted::found_dead(ended))
+}
+
+/// One run at a time: its messages must stay together and in order.
+fn refuse_busy(session: &mut dyn Session, on: Messageable) -> Result<()> {
+    match runs::active(session, on)? {
+        Some(run_id) => Err(Error::Busy { run_id, on }),
+        None => Ok(()),
+    }
+}
+
+/// When to look whether the host's transaction has committed.
+const LOOKS: [Duration; 10] = [
+    Duration::from_millis(5),
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+
+/// Drives a run once it is committed. Nobody tells us about the commit, so we look; a transaction that takes longer
+/// than our looking leaves its run to the started engines.
+///
+/// After a rollback SQLite gives the id to another run, on which nothing of ours may be done.
+pub(crate) fn drive_after_commit(core: &Core, run: Run, interrupted: Interrupted) {
+    let Some(runtime) = core.runtime() else {
+        return;
+    };
+    let (core, id) = (core.clone(), run.id);
+    runtime.spawn(async move {
+        for wait in LOOKS {
+            tokio::time::sleep(wait).await;
+            let found = core.store().read(move |session| runs::find(session, id)).await;
+            match found.map(|row| row.map(Run::from)) {
+                Ok(Some(found)) if is_same(&found, &run) => {
+                    interrupted.stop(&core);
+                    lanes::wake(&core, found.messageable);
+                    return;
+                }
+                Ok(Some(_)) => return,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(run = id, %error, "could not look for a submitted run")
+                }
+            }
+        }
+    });
+}
+
+fn is_same(found: &Run, submitted: &Run) -> bool {
+    let identity = |run: &Run| (run.messageable, run.seq, run.created_at);
+    identity(found) == identity(submitted)
+}

@@ -1,0 +1,6 @@
+//! From a request to a queued run, and to its cancellation: what a caller asks for is stored here, in one transaction.
+
+pub(crate) mod cancel;
+pub(crate) mod enqueue;
+pub(crate) mod interrupt;
+pub(crate) mod request;

@@ -1,0 +1,158 @@
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use super::enqueue;
+use crate::engine::AiEngine;
+use crate::error::{Error, Result};
+use crate::follow::events::RunEvents;
+use crate::host::record::Owner;
+use crate::model::{Answer, AssistantDefinition, Content, Messageable, Recovery, Run};
+use crate::store::refuse_within;
+use crate::store::session::Session;
+
+/// Whom a run asks.
+#[derive(Debug, Clone)]
+pub(crate) enum Who {
+    Assistable(Owner, AssistantDefinition),
+    Assistant(i64),
+    Model(AssistantDefinition),
+}
+
+/// What to do when the thread or chat has a run that has not ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Busy {
+    /// Refuse, with [`Error::Busy`], which names the active run.
+    #[default]
+    Reject,
+    /// Store the message and the run; it is driven when all earlier ones have ended.
+    Queue,
+    /// Cancel the unended runs, keeping their texts, and be driven when they have ended.
+    Interrupt,
+}
+
+/// A question to an assistant or a model, and the ways to have it answered.
+///
+/// * `.await` drives it to its end and returns the [`Answer`];
+/// * [`stream`](Self::stream) returns what happens as it happens;
+/// * [`submit`](Self::submit) stores it and returns, the engine drives it;
+/// * [`submit_in`](Self::submit_in) stores it in your transaction.
+///
+/// # Cancellation
+///
+/// Dropping the future of any of these at any point leaves either nothing, or a submitted run that the engine
+/// drives to its end.
+///
+/// # Panics
+///
+/// Awaited, streamed or submitted outside of a tokio runtime. [`submit_in`](Self::submit_in) needs none.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] (content, idempotency key or definition), [`Error::NotFound`] (thread or assistant),
+/// [`Error::NoLoader`], [`Error::Busy`], [`Error::Configuration`] (no provider), [`Error::ShuttingDown`]: nothing was
+/// stored or sent.
+/// Awaiting adds [`Error::RunFailed`]: the run ended without an answer. A run that ended with part of one is `Ok`,
+/// and its status says so.
+#[must_use = "a run request does nothing until it is awaited, streamed or submitted"]
+#[derive(Debug)]
+pub struct RunRequest<'e> {
+    engine: &'e AiEngine,
+    pub(crate) who: Who,
+    pub(crate) parent: Messageable,
+    pub(crate) content: Content,
+    pub(crate) key: Option<String>,
+    pub(crate) busy: Busy,
+    pub(crate) recovery: Option<Recovery>,
+}
+
+impl<'e> RunRequest<'e> {
+    pub(crate) const fn new(
+        engine: &'e AiEngine,
+        who: Who,
+        parent: Messageable,
+        content: Content,
+    ) -> Self {
+        Self { engine, who, parent, content, key: None, busy: Busy::Reject, recovery: None }
+    }
+
+    /// Makes submitting safe to repeat: a second request with this key on the same thread or chat is the first run again, whatever
+    /// else it asks. From 1 to 255 characters, without NUL.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// What to do when the thread or chat is busy; [`Busy::Reject`] unless set. Messages keep the order in which they were
+    /// submitted.
+    pub const fn when_busy(mut self, busy: Busy) -> Self {
+        self.busy = busy;
+        self
+    }
+
+    /// What becomes of this run if its process dies; unless set, what the engine's
+    /// [`recovery`](crate::EngineBuilder::recovery) says.
+    pub const fn recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = Some(recovery);
+        self
+    }
+
+    /// Stores the user's message and the run, and returns once both are committed; the engine drives the run.
+    ///
+    /// # Errors
+    ///
+    /// As listed at [`RunRequest`].
+    pub async fn submit(self) -> Result<Run> {
+        refuse_within()?;
+        let core = self.engine.core.clone();
+        let prepared = enqueue::prepare(&core, self)?;
+        // A task of its own: once it runs, a caller that goes away cannot come between the commit and the driving.
+        let submitting =
+            tokio::spawn(async move { enqueue::submit_and_drive(&core, prepared).await });
+        submitting.await.map_err(|error| Error::Panicked(error.to_string()))?
+    }
+
+    /// Stores the user's message and the run in your transaction. The engine drives the run once it is committed;
+    /// after a rollback nothing is left.
+    ///
+    /// Nobody tells the engine of your commit, so it looks: after 5 ms, then less and less often, for 44 s in all. Started engines
+    /// ([`AiEngine::start`]) look for waiting runs twice a second, and so find what a longer transaction, or a call outside of a
+    /// tokio runtime, left.
+    ///
+    /// # Errors
+    ///
+    /// As listed at [`RunRequest`]. An error leaves your transaction usable.
+    pub fn submit_in(self, conn: &mut dyn Session) -> Result<Run> {
+        let core = self.engine.core.clone();
+        let prepared = enqueue::prepare(&core, self)?;
+        let submitted = crate::store::session::transaction(conn, |session| {
+            enqueue::submit(session, &core, &prepared)
+        })?;
+        enqueue::drive_after_commit(&core, submitted.run.clone(), submitted.interrupted);
+        Ok(submitted.run)
+    }
+
+    /// Submits, and returns what happens to the run as a stream. Dropping the stream leaves the run going.
+    ///
+    /// # Errors
+    ///
+    /// As listed at [`RunRequest`].
+    pub async fn stream(self) -> Result<RunEvents> {
+        let core = self.engine.core.clone();
+        let run = self.submit().await?;
+        Ok(RunEvents::of(&core, run))
+    }
+}
+
+impl<'e> IntoFuture for RunRequest<'e> {
+    type Output = Result<Answer>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'e>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let core = self.engine.core.clone();
+            let run = self.submit().await?;
+            core.answer(run.id).await
+        })
+    }
+}

@@ -1,0 +1,12 @@
+//! What a process does beside and around its runs: it finds those that wait, takes up what dead processes left, keeps its
+//! lease, delivers last hooks, works the outbox, and ends in good order.
+
+pub(crate) mod announce;
+pub(crate) mod keep;
+pub(crate) mod lanes;
+pub(crate) mod lease;
+pub(crate) mod outbox;
+pub(crate) mod recover;
+pub(crate) mod shutdown;
+pub(crate) mod take_up;
+pub(crate) mod troubles;
