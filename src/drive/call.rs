@@ -316,7 +316,7 @@ async fn respect_limits(
     let most = core.options().max_unflushed_bytes;
     if live.state().has_unflushed(most) {
         core.writer().hurry();
-        live.wait(|state| (!state.has_unflushed(most)).then_some(())).await;
+        live.wait_for_update(|state| (!state.has_unflushed(most)).then_some(())).await;
     }
     Ok(())
 }

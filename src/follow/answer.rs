@@ -41,7 +41,7 @@ impl Core {
     /// Waits until this process drives the run no more; why it could not be driven to its end, if so.
     async fn driven_here(&self, run: i64) -> Option<String> {
         let live = self.registry().get(run)?;
-        live.wait(|state| state.finished.then(|| state.failure.clone())).await
+        live.wait_for_update(|state| state.finished.then(|| state.failure.clone())).await
     }
 }
 

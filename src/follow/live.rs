@@ -37,7 +37,10 @@ pub(crate) struct LiveRun {
     /// It follows what another process stores.
     pub(crate) replica: bool,
     state: Mutex<State>,
+    /// Told of every change.
     changed: watch::Sender<()>,
+    /// Told of every change but of text that arrived, which comes by the thousand.
+    updated: watch::Sender<()>,
     stop: watch::Sender<Option<Stop>>,
     released: watch::Sender<bool>,
 }
@@ -165,6 +168,7 @@ impl LiveRun {
                 finished: false,
             }),
             changed: watch::Sender::new(()),
+            updated: watch::Sender::new(()),
             stop: watch::Sender::new(None),
             released: watch::Sender::new(false),
         }
@@ -178,13 +182,26 @@ impl LiveRun {
     /// Changes the state and wakes everybody who waits for a change.
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let value = change(&mut self.state());
+        self.updated.send_replace(());
         self.changed.send_replace(());
         value
     }
 
     /// Waits until `ready` finds what it looks for.
-    pub(crate) async fn wait<T>(&self, mut ready: impl FnMut(&State) -> Option<T>) -> T {
-        let mut changes = self.changed.subscribe();
+    pub(crate) async fn wait<T>(&self, ready: impl FnMut(&State) -> Option<T>) -> T {
+        self.wait_for(self.changed.subscribe(), ready).await
+    }
+
+    /// Waits until `ready` finds what it looks for, which is not in text that arrives. Nobody is woken for each word this way.
+    pub(crate) async fn wait_for_update<T>(&self, ready: impl FnMut(&State) -> Option<T>) -> T {
+        self.wait_for(self.updated.subscribe(), ready).await
+    }
+
+    async fn wait_for<T>(
+        &self,
+        mut changes: watch::Receiver<()>,
+        mut ready: impl FnMut(&State) -> Option<T>,
+    ) -> T {
         loop {
             changes.mark_unchanged();
             if let Some(value) = ready(&self.state()) {

@@ -47,7 +47,7 @@ impl Core {
         self.keep_up();
         if let Some(live) = self.registry().get(run) {
             live.stop(Stop::Cancelled);
-            let ended = live.wait(|state| {
+            let ended = live.wait_for_update(|state| {
                 (state.ended || state.finished).then(|| state.ended.then(|| state.run.clone()))
             });
             if let Some(run) = ended.await {
