@@ -1,5 +1,6 @@
 //! Calling the model: what is sent, the stream of the answer, and when to try again.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,7 +17,7 @@ use crate::follow::live::{Applied, CallRow, LiveRun, Stop};
 use crate::model::{AssistantDefinition, Messageable, Reason, RemoteState, RunStatus};
 use crate::openai::{self, Item};
 use crate::provider::reasons;
-use crate::provider::{Call, Ended};
+use crate::provider::{Call, Ended, Progress, ProgressStream};
 use crate::store::runs::{self, Claim, Fence};
 use crate::store::session::Session;
 use crate::store::{items, messages, responses};
@@ -271,7 +272,7 @@ async fn once(
     })?;
     failpoint::point!("call.answered");
     drop(call);
-    while let Some(progress) = stream.next().await {
+    while let Some(progress) = next(&mut stream, live).await {
         match live.apply(progress.map_err(Broken::Stream)?) {
             Applied::Silently => {}
             Applied::Text { first, bytes, messages } => {
@@ -292,6 +293,22 @@ async fn once(
         message: "the stream ended before its end event".to_owned(),
         source: None,
     }))
+}
+
+/// The next thing that the stream says. Who listens to the run is woken when nothing more is there, and not for each word of
+/// those that arrived together.
+async fn next(
+    stream: &mut ProgressStream,
+    live: &LiveRun,
+) -> Option<std::result::Result<Progress, openai::Error>> {
+    poll_fn(|cx| {
+        let next = stream.poll_next_unpin(cx);
+        if next.is_pending() {
+            live.tell();
+        }
+        next
+    })
+    .await
 }
 
 /// More messages than any answer has; each costs a row and hooks.
@@ -316,6 +333,7 @@ async fn respect_limits(
     let most = core.options().max_unflushed_bytes;
     if live.state().has_unflushed(most) {
         core.writer().hurry();
+        live.tell();
         live.wait_for_update(|state| (!state.has_unflushed(most)).then_some(())).await;
     }
     Ok(())

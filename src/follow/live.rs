@@ -61,6 +61,8 @@ pub(crate) struct State {
     /// Bytes of all texts, and of those what is committed.
     arrived: usize,
     committed: usize,
+    /// Changes that the stream brought, of which nobody was told yet.
+    untold: u32,
     /// How far the stream was applied.
     pub(crate) sequence_number: i64,
     /// The call that is being made.
@@ -136,6 +138,9 @@ pub(crate) struct CallRow {
     pub(crate) sent_items: Vec<i64>,
 }
 
+/// So many changes are told of, also while there are more: a stream at full speed is heard as it comes.
+const MOST_UNTOLD: u32 = 32;
+
 /// Tells one accumulator from another; 0 is none.
 static SOURCES: AtomicU64 = AtomicU64::new(1);
 
@@ -154,6 +159,7 @@ impl LiveRun {
                 changes: BTreeMap::new(),
                 arrived: 0,
                 committed: 0,
+                untold: 0,
                 sequence_number: -1,
                 call: None,
                 settling: false,
@@ -233,7 +239,8 @@ impl LiveRun {
         }
     }
 
-    /// Takes in what the stream said. The end is the caller's to settle.
+    /// Takes in what the stream said. The end is the caller's to settle, and so is [`tell`](Self::tell) when nothing more
+    /// is there.
     pub(crate) fn apply(&self, progress: Progress) -> Applied {
         let Progress { sequence_number, news } = progress;
         let is_text = matches!(&news, News::Text { delta, .. } if !delta.is_empty());
@@ -256,11 +263,20 @@ impl LiveRun {
             News::Text { .. } | News::Alive => Applied::Silently,
             News::Ended(ended) => Applied::Ended(ended),
         };
+        state.untold += u32::from(is_text || identified);
+        let many = state.untold >= MOST_UNTOLD;
         drop(state);
-        if is_text || identified {
-            self.changed.send_replace(());
+        if many {
+            self.tell();
         }
         applied
+    }
+
+    /// Wakes everybody who waits for a change, if the stream brought any since.
+    pub(crate) fn tell(&self) {
+        if std::mem::take(&mut self.state().untold) > 0 {
+            self.changed.send_replace(());
+        }
     }
 
     /// Waits until this process gives up what it drives, whatever the run was asked before.

@@ -71,6 +71,8 @@ mod stream_tests;
 mod test_server;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod ways_tests;
 
 pub use api_error::ApiError;
 pub use client::OpenAi;
