@@ -22,9 +22,6 @@ impl Plain {
         let (mut name, mut begin, mut before) = (0..0, 0, 0);
         if bytes.starts_with(b"event:") {
             let (end, next) = line_end(bytes, 0)?;
-            if end > max_event_bytes {
-                return None;
-            }
             name = value(bytes, "event:".len(), end);
             (begin, before) = (next, end + 1);
         }
@@ -34,7 +31,8 @@ impl Plain {
         let (end, next) = line_end(bytes, begin)?;
         let data = value(bytes, begin + "data:".len(), end);
         let after = behind(bytes, next)?;
-        if before + end - begin > max_event_bytes {
+        // Each line counts with one byte for its end.
+        if before + (end - begin) + 1 > max_event_bytes {
             return None;
         }
         Some(Self { lines: chunk.split_to(after), name, data })
@@ -92,6 +90,13 @@ mod tests {
             ("event:a\r\ndata:b\r\n\r\n", "a", "b", ""),
             ("data: b\r\r:", "", "b", ":"),
             ("event:\ndata:\n\n", "", "", ""),
+            // As long as it may be.
+            (
+                "event: 012345678901234567\ndata: 0123456789012345678901234567890\n\n",
+                "012345678901234567",
+                "0123456789012345678901234567890",
+                "",
+            ),
         ] {
             let expected = (name.to_owned(), data.to_owned(), rest.to_owned());
             assert_eq!(take(text), Some(expected), "{text:?}");
@@ -116,7 +121,7 @@ mod tests {
             "database: 1\n\n",
             ": comment\ndata: 1\n\n",
             "\ndata: 1\n\n",
-            "event: 0123456789012345678901234567\ndata: 01234567890123456789012\n\n",
+            "event: 0123456789012345678\ndata: 0123456789012345678901234567890\n\n",
         ] {
             assert_eq!(take(text), None, "{text:?}");
         }

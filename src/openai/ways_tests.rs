@@ -47,10 +47,13 @@ const PIECES: &[&str] = &[
     "\u{feff}",
 ];
 
+/// Bytes that are no UTF-8.
+const BROKEN: &[&[u8]] = &[b"data: \xFF{}\n\n", b"\xF0\x9F", b"\xFF\n\n"];
+
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         9 => prop::sample::select(PIECES).prop_map(|piece| piece.as_bytes().to_vec()),
-        1 => prop::sample::select(&[&b"data: \xFF{}\n\n"[..], b"\xF0\x9F", b"\n\n"][..]).prop_map(<[u8]>::to_vec),
+        1 => prop::sample::select(BROKEN).prop_map(<[u8]>::to_vec),
     ];
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
