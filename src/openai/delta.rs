@@ -50,14 +50,15 @@ impl<'de> Deserialize<'de> for Of {
 }
 
 #[derive(serde::Deserialize)]
-struct Delta {
+struct Piece {
     #[serde(rename = "type")]
     of: Of,
     sequence_number: Option<i64>,
     item_id: Option<String>,
     output_index: Option<u64>,
     content_index: Option<u64>,
-    delta: String,
+    #[serde(rename = "delta")]
+    text: String,
 }
 
 /// Reads the data of an event that is surely a piece of text.
@@ -66,7 +67,7 @@ pub(super) fn read(data: &str) -> Option<StreamEvent> {
     if !data.starts_with('{') {
         return None;
     }
-    let Delta { of, sequence_number, item_id, output_index, content_index, delta } =
+    let Piece { of, sequence_number, item_id, output_index, content_index, text: delta } =
         serde_json::from_str(data).ok()?;
     if delta.contains('\0') || item_id.as_ref().is_some_and(|id| id.contains('\0')) {
         return None;

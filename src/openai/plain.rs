@@ -62,9 +62,8 @@ fn line_end(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
 /// Where the next line begins if one ends at `end`. A CR that is the last byte may be half an end.
 fn behind(bytes: &[u8], end: usize) -> Option<usize> {
     match (bytes.get(end)?, bytes.get(end + 1)) {
-        (b'\n', _) => Some(end + 1),
         (b'\r', Some(b'\n')) => Some(end + 2),
-        (b'\r', Some(_)) => Some(end + 1),
+        (b'\n', _) | (b'\r', Some(_)) => Some(end + 1),
         _ => None,
     }
 }

@@ -129,6 +129,7 @@ where
 }
 
 /// Splits chunks into events.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Events<S> {
     chunks: Pin<Box<S>>,
     /// The part of the last chunk that is not split yet.

@@ -36,6 +36,7 @@ type Events = Pin<Box<dyn Stream<Item = Result<Framed>> + Send>>;
 ///
 /// [`next`](Self::next) can be dropped at any time; no event is lost. Dropping the stream closes
 /// the connection, and with it ends the response, unless it runs in the background.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct ResponseStream {
     /// `None` after the end, which closes the connection at once.
     events: Option<Events>,
