@@ -1,10 +1,11 @@
 //! One error type; each case says what happened and what to do about it.
 
 use std::fmt::{Debug, Display, Write};
+use std::sync::Arc;
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
-use crate::openai;
+use crate::model::{Messageable, Reason};
 
 /// Any error of a host's hook or transaction.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -60,7 +61,7 @@ pub enum Error {
         /// The active run.
         run_id: i64,
         /// The thread or chat.
-        on: crate::model::Messageable,
+        on: Messageable,
     },
     /// The engine was not told how to load owners of this type.
     #[error(
@@ -84,7 +85,7 @@ pub enum Error {
     /// The provider's client could not be built, or a call that the host made itself with it failed. What fails inside a run is
     /// [`Error::RunFailed`].
     #[error("the provider's call failed")]
-    OpenAi(#[from] openai::Error),
+    Provider(#[source] ProviderError),
     /// The engine is being shut down and takes no new run: nothing was stored. From [`AiEngine::answer`](crate::AiEngine::answer): it
     /// was shut down before the run ended; the run is stored, and goes on in another process or ends there.
     #[error(
@@ -97,7 +98,7 @@ pub enum Error {
         /// The run.
         run_id: i64,
         /// Why, in a word; also in the run's `reason`.
-        reason: crate::model::Reason,
+        reason: Reason,
         /// Why, in a sentence; also in the run's `error`.
         message: String,
     },
@@ -120,6 +121,49 @@ pub enum Error {
     /// An error of the host, passed through a transaction.
     #[error("the host's work failed")]
     Host(#[source] BoxError),
+}
+
+/// Why the provider's client could not do what it was asked.
+#[derive(Debug)]
+pub struct ProviderError {
+    /// Without any text of the provider's.
+    brief: String,
+    reason: Reason,
+    source: Arc<dyn std::error::Error + Send + Sync>,
+}
+
+impl ProviderError {
+    pub(crate) fn new(
+        brief: String,
+        reason: Reason,
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        Self { brief, reason, source }
+    }
+
+    /// One word for it, the same on every server.
+    #[must_use]
+    pub const fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    /// The client's own error, such as [`openai::Error`](crate::openai::Error).
+    #[must_use]
+    pub fn downcast_ref<T: std::error::Error + 'static>(&self) -> Option<&T> {
+        self.source.downcast_ref()
+    }
+}
+
+impl Display for ProviderError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Display::fmt(&self.source, f)
+    }
+}
+
+impl std::error::Error for ProviderError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.source()
+    }
 }
 
 impl Error {
@@ -147,7 +191,7 @@ impl Error {
     /// The error for logs: what the provider says does not belong there.
     pub(crate) fn brief(&self) -> String {
         match self {
-            Self::OpenAi(error) => format!("{self}: {}", error.brief()),
+            Self::Provider(error) => format!("{self}: {}", error.brief),
             other => with_causes(other),
         }
     }

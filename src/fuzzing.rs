@@ -3,17 +3,18 @@
 use futures_util::StreamExt;
 use serde_json::Value;
 
+use crate::drive::flight::{Applied, Flight};
 use crate::drive::outcome::refused;
 use crate::drive::output::{close_calls, final_messages, other_items};
+use crate::error::BoxError;
 use crate::follow::cursor::Cursor;
 use crate::follow::events::{Event, EventKind};
-use crate::follow::live::{Applied, LiveRun};
+use crate::follow::transcript::Transcript;
 use crate::model::{
     Message, MessageStatus, Messageable, RemoteState, Role, Run, RunStatus, Usage, utc_now,
 };
-use crate::openai::{ResponseStream, Result};
+use crate::openai::ResponseStream;
 use crate::provider::progress;
-use crate::store::runs::Claim;
 
 /// What a run makes of a stream.
 #[derive(Debug, PartialEq)]
@@ -38,13 +39,13 @@ pub struct Accumulated {
 /// # Errors
 ///
 /// What broke it off; the text before that is given all the same.
-pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
-    let live = LiveRun::new(run());
+pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<(), BoxError>) {
+    let flight = Flight::new(run());
     let mut progress = progress(stream);
     let mut result = Ok(());
     let mut ended = None;
     while let Some(item) = progress.next().await {
-        match item.map(|progress| live.apply(progress)) {
+        match item.map(|progress| flight.apply(progress)) {
             Ok(Applied::Ended(end)) => {
                 ended = Some(*end);
                 break;
@@ -56,11 +57,11 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
             }
         }
     }
-    let state = live.state();
+    let transcript = &flight.transcript;
     let mut words: Vec<Option<String>> =
-        state.messages.iter().map(|said| said.remote_id.clone()).collect();
+        transcript.look(|seen| seen.messages.iter().map(|said| said.remote_id.clone()).collect());
     if let Err(error) = &result {
-        let outcome = refused(error, state.has_output());
+        let outcome = refused(error, flight.has_output());
         words.extend([
             outcome.reason.map(|reason| reason.to_string()),
             outcome.provider_reason,
@@ -71,23 +72,24 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
         words.extend([ended.reason, ended.error, ended.response_id, ended.model]);
     }
     let output = ended.as_ref().map_or(&[][..], |ended| &ended.output);
-    let mut items = other_items(output, RemoteState::Held);
-    close_calls(&mut items, output);
+    let mut items = other_items(output, 0, RemoteState::Held);
+    close_calls(&mut items, output, 0);
     for item in &items {
         let words_of = [Some(item.kind.clone()), item.call_id.clone(), item.phase.clone()];
         words.extend(words_of.into_iter().chain([item.remote_id.clone()]));
     }
-    let finals = final_messages(&state.messages, output);
+    let finals = transcript.look(|seen| final_messages(&seen.messages, output, 0));
     words.extend(finals.iter().map(|said| said.remote_id.clone()));
     let accumulated = Accumulated {
-        streamed: state.messages.iter().map(|said| (said.slot, said.text.clone())).collect(),
+        streamed: transcript
+            .look(|seen| seen.messages.iter().map(|said| (said.slot, said.text.clone())).collect()),
         finals: finals.into_iter().map(|said| (said.slot, said.content)).collect(),
         items: items.into_iter().map(|item| (item.position, item.item)).collect(),
         words: words.into_iter().flatten().collect(),
         ended: ended.as_ref().map(|ended| ended.status),
         usage: ended.map_or_else(Usage::default, |ended| ended.usage),
     };
-    (accumulated, result)
+    (accumulated, result.map_err(BoxError::from))
 }
 
 /// What a reader with this cursor is told of a run in which the model said these texts: the names of the changes. `None`:
@@ -100,21 +102,21 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<()>) {
 pub fn told(cursor: &str, texts: &[&str], settled: bool) -> Option<Vec<&'static str>> {
     let cursor: Cursor = cursor.parse().ok()?;
     assert_eq!(cursor.to_string().parse::<Cursor>().ok().as_ref(), Some(&cursor));
-    let live = LiveRun::new(run());
-    live.update(|state| {
-        state.claim = Some(Claim { run_id: 1, token: 1 });
+    let transcript = Transcript::new(run());
+    transcript.update(|seen| {
+        seen.begun = true;
         for (slot, text) in (0..).zip(texts) {
-            state.change(slot, |message| {
+            seen.change(slot, |message| {
                 (*text).clone_into(&mut message.text);
                 message.row = Some(said(slot, text));
                 message.settled = settled;
             });
         }
-        state.ended = settled;
+        seen.ended = settled;
     });
     let mut delivered = (*cursor.delivered).clone();
     let mut names = Vec::new();
-    while let Some(change) = live.state().after(&mut delivered) {
+    while let Some(change) = transcript.look(|seen| seen.after(&mut delivered)) {
         let kind = EventKind::from(change);
         names.push(Event { cursor: cursor.clone(), kind }.name());
         assert!(names.len() <= 3 * texts.len() + 4, "it does not end: {names:?}");

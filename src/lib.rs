@@ -100,7 +100,7 @@ pub mod testing;
 mod worker;
 
 pub use engine::{AiEngine, EngineBuilder, History};
-pub use error::{BoxError, Error, HookResult, Result};
+pub use error::{BoxError, Error, HookResult, ProviderError, Result};
 pub use follow::cursor::Cursor;
 pub use follow::events::{Event, EventKind, Events, RunEvents};
 pub use host::assistable::Assistable;
@@ -132,7 +132,9 @@ pub use failpoint::POINTS as CRASH_POINTS;
 #[derive(Debug)]
 pub struct Readme;
 
-/// The traits a host implements.
+/// The traits a host implements or calls.
 pub mod prelude {
+    #[cfg(feature = "testing")]
+    pub use crate::testing::FakeClient;
     pub use crate::{Assistable, Chattable, MessageHooks, OwnedRuns, Record, Threadable};
 }

@@ -7,20 +7,19 @@ use std::sync::atomic::Ordering;
 use futures_util::StreamExt;
 
 use super::conversation;
+use super::flight::{Applied, CallRow, Flight, Halt, Stop};
 use super::input::{self, Entry, Source, Whole};
 use super::outcome::{Broken, Outcome, refused};
 use super::persist::STORE_RETRY;
 use crate::engine::core::{Core, Remote};
-use crate::error::{Error, Result, with_causes};
+use crate::error::{Result, with_causes};
 use crate::failpoint::{self, Write};
-use crate::follow::live::{Applied, CallRow, LiveRun, Stop};
-use crate::model::{AssistantDefinition, Messageable, Reason, RemoteState, RunStatus};
-use crate::openai::{self, Item};
-use crate::provider::reasons;
-use crate::provider::{Call, Ended, Progress, ProgressStream};
+use crate::model::{AssistantDefinition, Item, Messageable, Reason, RemoteState, RunStatus};
+use crate::provider::{Call, CallError, Ended, Progress, ProgressStream};
+use crate::store::responses::{self, Reached};
 use crate::store::runs::{self, Claim, Fence};
 use crate::store::session::Session;
-use crate::store::{items, messages, responses};
+use crate::store::{items, messages};
 
 /// How the next call is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,105 +38,108 @@ const MOST_HALVED: u32 = 6;
 pub(crate) async fn call(
     core: &Core,
     remote: &Remote,
-    live: &LiveRun,
+    flight: &Flight,
     definition: &AssistantDefinition,
-) -> Outcome {
+) -> std::result::Result<Outcome, Stop> {
     let (mut attempt, mut retold, mut halved) = (0, false, 0);
     let mut anew = false;
     loop {
         let manner = Manner { anew: std::mem::take(&mut anew), halved };
         let mut failed = None;
-        let broken = match once(core, remote, live, definition, manner).await {
+        let broken = match once(core, remote, flight, definition, manner).await {
             // A response that failed and says nothing is as good as an error in the stream.
-            Ok(ended) if ended.failure.is_some() && !live.state().has_output() => {
-                let failure = ended.failure.clone().unwrap_or_default();
+            Ok(ended)
+                if let Some(failure) = ended.failure.clone()
+                    && !flight.has_output() =>
+            {
                 failed = Some(ended);
-                Broken::Stream(failure.into())
+                Broken::Stream(failure)
             }
             Ok(ended) => {
-                let kept = is_kept(core, remote, live, &ended).await;
+                let kept = is_kept(core, remote, flight, &ended).await;
                 let outcome = Outcome::of(ended, definition.max_output_tokens);
-                return if kept {
+                return Ok(if kept {
                     outcome
                 } else {
                     Outcome { sent: RemoteState::Absent, ..outcome }
-                };
+                });
             }
             Err(broken) => broken,
         };
-        let has_output = live.state().has_output();
+        let has_output = flight.has_output();
         // When it is not tried again: with all that a response that failed tells.
-        let refused = |error: &openai::Error| match failed {
+        let refused = |error: &CallError| match failed {
             Some(ended) => Outcome::of(ended, definition.max_output_tokens),
             None => refused(error, has_output),
         };
         match broken {
             // An error in the stream is as good as one before it, as long as nothing was said.
             Broken::Refused(error) | Broken::Stream(error)
-                if !has_output && reasons::of_error(&error) == Reason::ContextLengthExceeded =>
+                if !has_output && error.reason() == Reason::ContextLengthExceeded =>
             {
-                if !shorten(live, &mut halved) {
-                    return too_long(refused(&error), live);
+                if !shorten(flight, &mut halved) {
+                    return Ok(too_long(refused(&error), flight));
                 }
-                live.state().begin_again();
+                flight.begin_again();
             }
             Broken::Refused(error) | Broken::Stream(error)
                 if !retold
                     && !has_output
-                    && conversation_is_to_be_retold(remote, live, &error).await =>
+                    && conversation_is_to_be_retold(remote, flight, &error).await =>
             {
                 tracing::warn!(
-                    run = live.id,
+                    run = flight.id(),
                     error = %error.brief(),
                     "the provider lost the conversation or does not go on with it; a new one is told"
                 );
-                let mut state = live.state();
-                state.note("conversation_retold");
-                state.begin_again();
+                flight.note("conversation_retold");
+                flight.begin_again();
                 (retold, anew) = (true, true);
             }
             Broken::Stream(error) if !has_output && attempt < core.options().stream_retries => {
-                match openai::retry::backoff(attempt, &error) {
+                match error.wait(attempt) {
                     Some(wait) => {
-                        tracing::warn!(run = live.id, error = %error.brief(), ?wait, "the stream broke before any output; trying again");
-                        live.state().begin_again();
+                        tracing::warn!(run = flight.id(), error = %error.brief(), ?wait, "the stream broke before any output; trying again");
+                        flight.begin_again();
                         tokio::time::sleep(wait).await;
                         attempt += 1;
                     }
-                    None => return refused(&error),
+                    None => return Ok(refused(&error)),
                 }
             }
-            Broken::Refused(error) | Broken::Stream(error) => return refused(&error),
+            Broken::Refused(error) | Broken::Stream(error) => return Ok(refused(&error)),
+            Broken::Stopped(stop) => return Err(stop),
             Broken::TooLong(error) => {
                 let reason = Reason::MessageTooLong;
-                return Outcome::broken(reason, error, has_output, RemoteState::Unknown);
+                return Ok(Outcome::broken(reason, error, has_output, RemoteState::Unknown));
             }
             Broken::Store(error) => {
-                let sent = if live.state().call.is_some() {
+                let sent = if flight.log(|log| log.call.is_some()) {
                     RemoteState::Unknown
                 } else {
                     RemoteState::Absent
                 };
-                return Outcome::broken(Reason::Database, with_causes(&error), has_output, sent);
+                let error = with_causes(&error);
+                return Ok(Outcome::broken(Reason::Database, error, has_output, sent));
             }
         }
     }
 }
 
 /// Whether there is less to send than what was too long for the model.
-fn shorten(live: &LiveRun, halved: &mut u32) -> bool {
-    let mut state = live.state();
-    if *halved >= MOST_HALVED || state.call.as_ref().is_none_or(|call| call.newest_only) {
+fn shorten(flight: &Flight, halved: &mut u32) -> bool {
+    let newest_only = flight.log(|log| log.call.as_ref().is_none_or(|call| call.newest_only));
+    if *halved >= MOST_HALVED || newest_only {
         return false;
     }
     *halved += 1;
-    state.note("history_windowed");
+    flight.note("history_windowed");
     true
 }
 
 /// The end of a run whose newest question is too long by itself.
-fn too_long(outcome: Outcome, live: &LiveRun) -> Outcome {
-    if live.state().call.as_ref().is_some_and(|call| call.newest_only) {
+fn too_long(outcome: Outcome, flight: &Flight) -> Outcome {
+    if flight.log(|log| log.call.as_ref().is_some_and(|call| call.newest_only)) {
         let error = outcome.error.unwrap_or_default();
         let error = Some(format!("the newest question alone is too long for the model: {error}"));
         return Outcome { error, ..outcome };
@@ -147,14 +149,14 @@ fn too_long(outcome: Outcome, live: &LiveRun) -> Outcome {
 
 /// Whether the provider's conversation holds what the call added to it: looked at once, at a server that is not known to
 /// keep what it takes.
-async fn is_kept(core: &Core, remote: &Remote, live: &LiveRun, ended: &Ended) -> bool {
-    let (conversation, question) = {
-        let state = live.state();
-        let conversation = state.call.as_ref().and_then(|call| call.conversation.clone());
-        let asked = state.user_message.as_ref();
-        (conversation, asked.map(|asked| asked.content.clone()).unwrap_or_default())
-    };
-    let (Some(conversation), Some(thread)) = (conversation, live.parent.thread_id()) else {
+async fn is_kept(core: &Core, remote: &Remote, flight: &Flight, ended: &Ended) -> bool {
+    let conversation = flight.conversation();
+    let question = flight.transcript.look(|seen| {
+        let asked = seen.user_message.as_ref();
+        asked.map(|asked| asked.content.clone()).unwrap_or_default()
+    });
+    let (Some(conversation), Some(thread)) = (conversation, flight.transcript.of.thread_id())
+    else {
         return true;
     };
     if remote.is_verified() || ended.status != RunStatus::Completed {
@@ -166,16 +168,17 @@ async fn is_kept(core: &Core, remote: &Remote, live: &LiveRun, ended: &Ended) ->
             if let Err(error) = conversation::give_up(core, remote, thread).await {
                 let error = with_causes(&error);
                 tracing::warn!(
-                    run = live.id,
+                    run = flight.id(),
                     error,
                     "could not note that the conversation is not kept"
                 );
             }
-            let mut state = live.state();
-            state.note("conversation_ignored");
-            if let Some(call) = &mut state.call {
-                call.conversation = None;
-            }
+            flight.note("conversation_ignored");
+            flight.log(|log| {
+                if let Some(call) = &mut log.call {
+                    call.conversation = None;
+                }
+            });
             return false;
         }
         // With the next turn.
@@ -186,82 +189,43 @@ async fn is_kept(core: &Core, remote: &Remote, live: &LiveRun, ended: &Ended) ->
 
 /// Whether a new conversation may help: it is lost, or it does not go on in the state that it is in. An unknown model is a
 /// 404 as well, and says nothing about it.
-async fn conversation_is_to_be_retold(
-    remote: &Remote,
-    live: &LiveRun,
-    error: &openai::Error,
-) -> bool {
-    let conversation = live.state().call.as_ref().and_then(|call| call.conversation.clone());
+async fn conversation_is_to_be_retold(remote: &Remote, flight: &Flight, error: &CallError) -> bool {
+    let conversation = flight.conversation();
     match conversation {
-        Some(_) if refuses_the_state(error) => true,
-        Some(id) if error.is_not_found() || names_a_lost_conversation(error) => {
-            matches!(remote.protocol.conversation_exists(&id).await, Ok(false))
+        Some(_) if error.refuses_the_state() => true,
+        Some(id) if error.may_mean_a_lost_conversation() => {
+            matches!(remote.provider.conversation_exists(&id).await, Ok(false))
         }
         None | Some(_) => false,
     }
 }
 
-/// Whether an error is about what the conversation holds, and not about the request: a call without an output, reasoning
-/// without what followed it, an item that is there twice.
-fn refuses_the_state(error: &openai::Error) -> bool {
-    const WORDS: [&str; 8] = [
-        "no tool output found",
-        "no tool call found",
-        "without its required",
-        "required following item",
-        "required preceding item",
-        "duplicate item",
-        "tool_call_id",
-        "must be followed by tool",
-    ];
-    // In a stream an error may have no status, or that of a word which fits everything.
-    let may_be = |status| matches!(status, 400 | 409 | 422 | 500);
-    let Some(api) = error.api().filter(|api| api.status.is_none_or(may_be)) else {
-        return false;
-    };
-    let message = api.message.to_ascii_lowercase();
-    !api.is_conversation_locked() && WORDS.iter().any(|words| message.contains(words))
-}
-
-/// Whether an error says that the conversation is not there, whatever its status: in a stream it has none of its own.
-fn names_a_lost_conversation(error: &openai::Error) -> bool {
-    const WORDS: [&str; 6] = ["not found", "not exist", "no such", "unknown", "expired", "deleted"];
-    error.api().is_some_and(|api| {
-        let message = api.message.to_ascii_lowercase();
-        message.contains("conversation") && WORDS.iter().any(|words| message.contains(words))
-    })
-}
-
 async fn once(
     core: &Core,
     remote: &Remote,
-    live: &LiveRun,
+    flight: &Flight,
     definition: &AssistantDefinition,
     manner: Manner,
 ) -> std::result::Result<Ended, Broken> {
-    let seq = live.state().run.seq;
-    let ready = match live.parent.thread_id() {
+    let seq = flight.transcript.seq;
+    let ready = match flight.transcript.of.thread_id() {
         _ if manner.halved > 0 => Ok(None),
         Some(thread) if manner.anew => conversation::recreate(core, remote, thread).await,
-        _ => conversation::ready(core, remote, live.parent, seq).await,
+        _ => conversation::ready(core, remote, flight.transcript.of, seq).await,
     };
-    let conversation = ready.map_err(|error| match error {
-        Error::OpenAi(error) => Broken::Refused(error),
-        other => Broken::Store(other),
-    })?;
-    let (input, instructions) = begin(core, remote, live, definition, conversation.clone(), manner)
-        .await
-        .map_err(Broken::Store)?;
-    super::steps::look_before_sending(core, live).await.map_err(Broken::Store)?;
+    let conversation = ready?;
+    let (input, instructions) =
+        begin(core, remote, flight, definition, conversation.clone(), manner).await?;
+    super::steps::look_before_sending(core, flight).await?;
     let mut definition = definition.clone();
     definition.instructions = instructions;
     let tries = Arc::default();
     let call = Call { definition, input, conversation, tries: Arc::clone(&tries) };
     let careful = call.conversation.is_some();
-    let called = remote.protocol.call(&call).await;
+    let called = remote.provider.call(&call).await;
     // The first was counted before it was sent.
     let further = i64::from(tries.load(Ordering::Relaxed)).saturating_sub(1).max(0);
-    live.state().further_attempts += further;
+    flight.log(|log| log.further_attempts += further);
     let mut stream = called.map_err(|error| {
         // With a conversation the client has not repeated what may have been done; we can look.
         if careful && !error.may_be_repeated_as_it_is() {
@@ -272,15 +236,15 @@ async fn once(
     })?;
     failpoint::point!("call.answered");
     drop(call);
-    while let Some(progress) = next(&mut stream, live).await {
-        match live.apply(progress.map_err(Broken::Stream)?) {
+    while let Some(progress) = next(&mut stream, flight).await {
+        match flight.apply(progress.map_err(Broken::Stream)?) {
             Applied::Silently => {}
             Applied::Text { first, bytes, messages } => {
                 failpoint::point!("output.arrived");
                 if first {
                     core.writer().hurry();
                 }
-                respect_limits(core, live, bytes, messages).await?;
+                respect_limits(core, flight, bytes, messages).await?;
             }
             Applied::Ended(ended) => {
                 failpoint::point!("end.arrived");
@@ -289,22 +253,19 @@ async fn once(
         }
     }
     // The client ends a stream with its end event or an error.
-    Err(Broken::Stream(openai::Error::Disconnected {
-        message: "the stream ended before its end event".to_owned(),
-        source: None,
-    }))
+    Err(Broken::Stream(CallError::disconnected("the stream ended before its end event")))
 }
 
 /// The next thing that the stream says. Who listens to the run is woken when nothing more is there, and not for each word of
 /// those that arrived together.
 async fn next(
     stream: &mut ProgressStream,
-    live: &LiveRun,
-) -> Option<std::result::Result<Progress, openai::Error>> {
+    flight: &Flight,
+) -> Option<std::result::Result<Progress, CallError>> {
     poll_fn(|cx| {
         let next = stream.poll_next_unpin(cx);
         if next.is_pending() {
-            live.tell();
+            flight.transcript.tell();
         }
         next
     })
@@ -317,7 +278,7 @@ const MOST_MESSAGES: usize = 10_000;
 /// Stops an endless answer; waits for the database when it falls behind.
 async fn respect_limits(
     core: &Core,
-    live: &LiveRun,
+    flight: &Flight,
     bytes: usize,
     messages: usize,
 ) -> std::result::Result<(), Broken> {
@@ -331,10 +292,10 @@ async fn respect_limits(
         return Err(Broken::TooLong(error));
     }
     let most = core.options().max_unflushed_bytes;
-    if live.state().has_unflushed(most) {
+    if flight.has_unflushed(bytes, most) {
         core.writer().hurry();
-        live.tell();
-        live.wait_for_update(|state| (!state.has_unflushed(most)).then_some(())).await;
+        flight.transcript.tell();
+        flight.room(most).await;
     }
     Ok(())
 }
@@ -344,53 +305,49 @@ async fn respect_limits(
 async fn begin(
     core: &Core,
     remote: &Remote,
-    live: &LiveRun,
+    flight: &Flight,
     definition: &AssistantDefinition,
     conversation: Option<String>,
     manner: Manner,
-) -> Result<(Vec<Item>, Option<String>)> {
-    let claim = claim_of(live)?;
-    let (seq, previous) = {
-        let state = live.state();
-        let previous = state.call.as_ref();
-        (state.run.seq, previous.and_then(|call| Some((call.id, call.remote_id.clone()?))))
-    };
+) -> std::result::Result<(Vec<Item>, Option<String>), Halt> {
+    let claim = flight.claim()?;
+    let previous = flight.log(|log| {
+        let previous = log.call.as_ref();
+        previous.map(|call| Reached {
+            id: call.id,
+            remote_id: call.remote_id.clone(),
+            position: None,
+        })
+    });
     let beginning = Arc::new(Beginning {
         claim,
-        parent: live.parent,
-        seq,
-        endpoint: remote.protocol.endpoint().to_owned(),
-        protocol: remote.protocol.name(),
+        parent: flight.transcript.of,
+        seq: flight.transcript.seq,
+        endpoint: remote.provider.endpoint().to_owned(),
+        protocol: remote.provider.name(),
         // OpenAI takes system texts in their places; of other servers not every template does.
-        apart: !remote.protocol.surely_keeps_conversations(),
+        apart: !remote.provider.surely_keeps_conversations(),
         conversation,
         budget: definition.max_prompt_tokens,
         halved: manner.halved,
         previous,
     });
-    let fence = loop {
+    loop {
         let noted = Arc::clone(&beginning);
         match super::steps::persist(core, Write::Call, move |session| note_call(session, &noted))
             .await?
         {
             Ok((call, whole)) => {
-                live.state().call = Some(call);
+                flight.log(|log| log.call = Some(call));
                 let own = definition.instructions.clone();
                 let texts: Vec<String> = own.into_iter().chain(whole.system).collect();
                 return Ok((whole.items, (!texts.is_empty()).then(|| texts.join("\n\n"))));
             }
             // Not waiting with a connection in hand, for whoever of the host's has the row.
             Err(Fence::Locked) => tokio::time::sleep(STORE_RETRY).await,
-            Err(fence) => break fence,
+            Err(fence) => return Err(fence.into()),
         }
-    };
-    live.stop(match fence {
-        Fence::Held { .. } => Stop::Cancelled,
-        Fence::Lost | Fence::Locked => Stop::Lost,
-        Fence::Gone => Stop::Gone,
-    });
-    // Whoever selects on the stop drops this future.
-    std::future::pending().await
+    }
 }
 
 /// A call that is to be noted.
@@ -405,7 +362,8 @@ struct Beginning {
     conversation: Option<String>,
     budget: Option<i64>,
     halved: u32,
-    previous: Option<(i64, String)>,
+    /// The call before, so that its response can be deleted.
+    previous: Option<Reached>,
 }
 
 fn note_call(
@@ -442,8 +400,8 @@ fn note_call(
     };
     call.newest_only = whole.newest_only;
     runs::count_attempt(session, claim.run_id)?;
-    if let Some((id, remote_id)) = &beginning.previous {
-        responses::identify(session, *id, remote_id)?;
+    if let Some(previous) = &beginning.previous {
+        responses::reached(session, previous)?;
     }
     call.id = responses::begin(session, claim.run_id, endpoint, protocol, stored)?;
     Ok(Ok((call, whole)))
@@ -482,8 +440,4 @@ fn local(session: &mut dyn Session, beginning: &Beginning) -> Result<Whole> {
         }
     };
     Ok(input::whole(entries, budget, beginning.apart))
-}
-
-pub(crate) fn claim_of(live: &LiveRun) -> Result<Claim> {
-    live.state().claim.ok_or(Error::RunGone(live.id))
 }

@@ -5,17 +5,45 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::input::{self, Entry, Source, as_stored};
-use super::open_calls::{self, Part};
+use super::open_calls;
 use super::output::new_item;
 use crate::engine::core::{Core, Remote};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::failpoint::{self, Write};
-use crate::model::{Messageable, RemoteState};
-use crate::openai::{self, Item};
-use crate::provider::Ended;
+use crate::model::{Item, ItemKind, Messageable, RemoteState};
+use crate::provider::{CallError, Ended};
 use crate::store::items::{self, NewItem};
 use crate::store::session::Session;
 use crate::store::{messages, outbox, runs, threads};
+
+/// Why a thread has no conversation to go on with.
+#[derive(Debug)]
+pub(crate) enum NotReady {
+    Provider(CallError),
+    /// Our own database.
+    Store(Error),
+}
+
+impl From<CallError> for NotReady {
+    fn from(error: CallError) -> Self {
+        Self::Provider(error)
+    }
+}
+
+impl From<Error> for NotReady {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<NotReady> for Error {
+    fn from(error: NotReady) -> Self {
+        match error {
+            NotReady::Provider(error) => error.into(),
+            NotReady::Store(error) => error,
+        }
+    }
+}
 
 /// Creates the conversation of a thread and returns the one to use: the thread may have got another meanwhile. `None`:
 /// it was deleted.
@@ -23,14 +51,14 @@ pub(crate) async fn create_conversation(
     core: &Core,
     remote: &Remote,
     thread: i64,
-) -> Result<Option<String>> {
-    let remote_id = remote.protocol.create_conversation().await?;
+) -> Result<Option<String>, NotReady> {
+    let remote_id = remote.provider.create_conversation().await?;
     failpoint::point!("conversation.created");
-    let (endpoint, protocol) = (remote.protocol.endpoint().to_owned(), remote.protocol.name());
+    let (endpoint, protocol) = (remote.provider.endpoint().to_owned(), remote.provider.name());
     let noted = core.store().write(Write::Conversation, move |session| {
         threads::set_remote_conversation(session, thread, &remote_id, &endpoint, protocol)
     });
-    noted.await
+    Ok(noted.await?)
 }
 
 /// What is known of a conversation before it is gone on with.
@@ -47,14 +75,14 @@ pub(crate) async fn ready(
     remote: &Remote,
     parent: Messageable,
     seq: i64,
-) -> Result<Option<String>> {
+) -> Result<Option<String>, NotReady> {
     let Messageable::AssistantThread(thread) = parent else {
         return Ok(None);
     };
     if !remote.keeps_conversations() {
         return Ok(None);
     }
-    let endpoint = remote.protocol.endpoint().to_owned();
+    let endpoint = remote.provider.endpoint().to_owned();
     let known = core.store().read(move |session| known(session, thread, seq, &endpoint)).await?;
     let Some(conversation) = known.conversation else {
         return create_conversation(core, remote, thread).await;
@@ -67,7 +95,7 @@ pub(crate) async fn ready(
         .filter(|entry| entry.remote_state == RemoteState::Held)
         .filter_map(|entry| entry.remote_id.as_deref())
         .collect();
-    let tail = remote.protocol.conversation_tail(&conversation, &|id| held.contains(id)).await;
+    let tail = remote.provider.conversation_tail(&conversation, &|id| held.contains(id)).await;
     let (tail, anchor) = match tail {
         Ok((tail, None)) if holds_none_of(&tail, &entries) => {
             tracing::warn!(thread, "the conversation lost what it held; a new one is told");
@@ -75,16 +103,14 @@ pub(crate) async fn ready(
         }
         Ok(tail) => tail,
         Err(error) if error.is_not_found() => {
-            if !remote.protocol.conversation_exists(&conversation).await? {
+            if !remote.provider.conversation_exists(&conversation).await? {
                 return recreate(core, remote, thread).await;
             }
             // It lives, and does not list its items: what may not be there is sent again.
             (Vec::new(), None)
         }
         // Its items cannot be told, or the server does not tell them.
-        Err(error)
-            if matches!(error, openai::Error::Malformed { .. }) || refuses_to_list(&error) =>
-        {
+        Err(error) if error.is_malformed() || error.refuses_to_list() => {
             tracing::warn!(thread, error = %error.brief(), "what the conversation holds cannot be found out; a new one is told");
             return recreate(core, remote, thread).await;
         }
@@ -105,7 +131,7 @@ pub(crate) async fn ready(
         left_behind = found.left_behind.len(),
         "reconciled with the provider"
     );
-    let (endpoint, protocol) = (remote.protocol.endpoint().to_owned(), remote.protocol.name());
+    let (endpoint, protocol) = (remote.provider.endpoint().to_owned(), remote.provider.name());
     core.store()
         .write(Write::Reconcile, move |session| note(session, parent, &found, &endpoint, protocol))
         .await?;
@@ -129,7 +155,11 @@ fn known(session: &mut dyn Session, thread: i64, seq: i64, endpoint: &str) -> Re
 }
 
 /// Gives the conversation up, which goes to the outbox, and makes a new one, which is told all of ours.
-pub(crate) async fn recreate(core: &Core, remote: &Remote, thread: i64) -> Result<Option<String>> {
+pub(crate) async fn recreate(
+    core: &Core,
+    remote: &Remote,
+    thread: i64,
+) -> Result<Option<String>, NotReady> {
     core.store()
         .write(Write::ConversationLost, move |session| {
             outbox::note_conversation_of(session, thread)?;
@@ -164,12 +194,11 @@ fn compare(entries: &[Entry], tail: &[Item], anchor: Option<&str>) -> Compared {
     let anchored = anchor.and_then(|anchor| {
         entries.iter().rposition(|entry| entry.remote_id.as_deref() == Some(anchor))
     });
-    let ours: HashSet<Part> = entries.iter().map(|entry| open_calls::part(&entry.item)).collect();
-    let outputs_of_ours = |id: &str| ours.contains(&Part::Output(id.to_owned()));
+    let ours: HashSet<ItemKind<'_>> = entries.iter().map(|entry| entry.item.kind()).collect();
     for call in open_calls::open(tail) {
-        let Part::Call(id) = open_calls::part(call) else { continue };
+        let ItemKind::ToolCall(id) = call.kind() else { continue };
         match open_calls::closing(call) {
-            _ if outputs_of_ours(&id) => {}
+            _ if ours.contains(&ItemKind::ToolOutput(id)) => {}
             Some(output) => compared.left_behind.push((call.clone(), output)),
             None => compared.is_stuck = true,
         }
@@ -239,16 +268,14 @@ fn same(theirs: &Item, ours: &Entry) -> bool {
     if ours.remote_id.is_some() && ours.remote_id.as_deref() == theirs.id() {
         return true;
     }
-    theirs.kind() == ours.item.kind()
+    theirs.type_name() == ours.item.type_name()
         && match theirs.kind() {
-            "message" => {
+            ItemKind::Message => {
                 theirs.role() == ours.item.role()
                     && as_stored(&theirs.text()) == as_stored(&ours.item.text())
             }
-            _ => {
-                let part = open_calls::part(theirs);
-                part != Part::Neither && part == open_calls::part(&ours.item)
-            }
+            call @ (ItemKind::ToolCall(_) | ItemKind::ToolOutput(_)) => call == ours.item.kind(),
+            ItemKind::Reasoning | ItemKind::Other => false,
         }
 }
 
@@ -257,12 +284,6 @@ fn same(theirs: &Item, ours: &Entry) -> bool {
 fn holds_none_of(all: &[Item], ours: &[Entry]) -> bool {
     let mut held = ours.iter().filter(|entry| entry.remote_state == RemoteState::Held).peekable();
     held.peek().is_some() && !held.any(|entry| all.iter().any(|item| same(item, entry)))
-}
-
-/// Whether a server answers that it does not list items, in a way that another try would not change.
-fn refuses_to_list(error: &openai::Error) -> bool {
-    let status = error.api().and_then(|error| error.status);
-    matches!(status, Some(400 | 403 | 405 | 410 | 422 | 501))
 }
 
 /// Longest time to look whether a conversation is kept.
@@ -275,17 +296,14 @@ pub(crate) async fn holds(
     question: &str,
     ended: &Ended,
 ) -> Option<bool> {
-    let look = remote.protocol.conversation_newest(conversation);
+    let look = remote.provider.conversation_newest(conversation);
     match tokio::time::timeout(LOOK, look).await.ok()? {
         Ok(newest) => Some(newest.iter().any(|item| {
             let is_answer =
                 ended.output.iter().any(|ours| ours.id().is_some() && ours.id() == item.id());
             is_answer || item.role() == Some("user") && item.text() == question
         })),
-        Err(error) => {
-            let status = error.api().and_then(|error| error.status);
-            matches!(status, Some(404 | 405 | 501)).then_some(false)
-        }
+        Err(error) => error.is_not_offered().then_some(false),
     }
 }
 
@@ -293,7 +311,7 @@ pub(crate) async fn holds(
 pub(crate) async fn give_up(core: &Core, remote: &Remote, thread: i64) -> Result<()> {
     remote.ignore_conversations();
     tracing::warn!(
-        endpoint = remote.protocol.endpoint(),
+        endpoint = remote.provider.endpoint(),
         "the server takes conversations and does not keep them; the history is sent with each call from now on: use History::Local"
     );
     let given_up = core.store().write(Write::ConversationIgnored, move |session| {
@@ -331,6 +349,17 @@ mod tests {
     const HELD: RemoteState = RemoteState::Held;
     const UNKNOWN: RemoteState = RemoteState::Unknown;
 
+    /// A model is told that an answer breaks off; the provider's own item of it does not say so.
+    #[test]
+    fn an_answer_that_breaks_off_is_known_with_its_mark_and_without() {
+        let (bare, marked) = ("Once upon", "Once upon\n\n[This answer breaks off here.]");
+        for text in [bare, marked] {
+            let entries = [ours(1, "assistant", marked, UNKNOWN, None)];
+            let tail = [theirs("m1", "assistant", text)];
+            assert_eq!(compare(&entries, &tail, None).messages, [(11, "m1".to_owned())], "{text}");
+        }
+    }
+
     /// After a turn without a text the newest item that is known for sure may be far back.
     #[test]
     fn an_earlier_message_that_says_the_same_is_not_taken_for_a_later_one() {
@@ -367,7 +396,7 @@ mod tests {
             (compared.left_behind.len(), compared.is_stuck, compared.place),
             (1, false, (1, 1))
         );
-        assert_eq!(compared.left_behind[0].1.kind(), "function_call_output");
+        assert_eq!(compared.left_behind[0].1.type_name(), "function_call_output");
         assert!(compare(&entries(), &[screen], None).is_stuck);
         // Those that we close already are ours to send.
         let mut entries = entries();

@@ -9,27 +9,28 @@ use crate::engine::core::Core;
 use crate::error::{HookResult, Result, with_causes};
 use crate::failpoint;
 use crate::follow::delivered::{Change as News, Delivered};
-use crate::follow::live::LiveRun;
+use crate::follow::transcript::Transcript;
 use crate::host::hooks::{Change, HookContext, LoadedOwner};
 use crate::model::{Message, Messageable, Run};
 use crate::task::Guarded;
 
 /// Delivers what happens to a run until it has ended. `false`: its last hooks are still to be delivered.
-pub(crate) async fn deliver(core: Core, live: Arc<LiveRun>) -> bool {
-    let owner = match load(&core, live.parent).await {
+pub(crate) async fn deliver(core: Core, transcript: Arc<Transcript>) -> bool {
+    let owner = match load(&core, transcript.of).await {
         Ok(Some(owner)) => owner,
         // Nobody is there to hear of it.
         Ok(None) => return true,
         Err(_) => return false,
     };
-    let mut caller = Caller { core, owner, run: Arc::new(live.state().run.clone()) };
+    let mut caller =
+        Caller { core, owner, run: Arc::new(transcript.look(|seen| seen.run.clone())) };
     let mut delivered = Delivered::default();
     // The messages as the hooks have seen them.
     let mut seen: Vec<Arc<Message>> = Vec::new();
     loop {
-        let next = live.wait(|state| match state.after(&mut delivered) {
+        let next = transcript.wait(|seen| match seen.after(&mut delivered) {
             Some(news) => Some(Some(news)),
-            None => state.finished.then_some(None),
+            None => seen.finished.then_some(None),
         });
         let Some(news) = next.await else { return false };
         match news {

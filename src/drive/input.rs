@@ -2,11 +2,7 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
-
-use super::open_calls::{self, Part};
-use crate::model::{MessageRow, MessageStatus, RemoteState, Role};
-use crate::openai::Item;
+use crate::model::{Item, ItemKind, MessageRow, MessageStatus, RemoteState, Role};
 use crate::store::items::StoredItem;
 
 /// A message or item in its place.
@@ -110,7 +106,7 @@ pub(crate) fn whole(entries: Vec<Entry>, budget: Option<i64>, apart: bool) -> Wh
     let mut last_role: Option<String> = None;
     for entry in kept {
         let item = as_input(entry.item);
-        let role = item.role().filter(|_| item.kind() == "message").map(str::to_owned);
+        let role = item.role().filter(|_| item.is_message()).map(str::to_owned);
         if apart && role.as_deref() == Some("system") {
             whole.system.push(item.text());
             continue;
@@ -119,13 +115,13 @@ pub(crate) fn whole(entries: Vec<Entry>, budget: Option<i64>, apart: bool) -> Wh
             // Templates that want user and assistant in turn refuse two of one in a row.
             (Some(role), Some(last)) if last_role.as_ref() == Some(role) => {
                 let joined = format!("{}\n\n{}", last.text(), item.text());
-                *last = Item::message(role.as_str(), joined);
+                *last = Item::message(role, joined);
             }
             _ => whole.items.push(item),
         }
         last_role = role;
     }
-    let first = whole.items.iter().find(|item| item.kind() == "message").and_then(Item::role);
+    let first = whole.items.iter().find(|item| item.is_message()).and_then(Item::role);
     if apart && first == Some("assistant") {
         // A greeting of the host's. The same templates want the user to begin.
         whole.items.insert(0, Item::message("user", BEGINS));
@@ -173,31 +169,30 @@ pub(crate) fn answered(entries: &[Entry]) -> HashSet<i64> {
 /// What may be sent: calls only with their outputs and outputs only with their calls, reasoning only where it can be read
 /// back and with what came right after it, nothing that refers to the provider's own store.
 fn travelling(entries: Vec<Entry>) -> Vec<Entry> {
-    let parts: Vec<Part> = entries.iter().map(|entry| open_calls::part(&entry.item)).collect();
-    let ids = |calls: bool| -> HashSet<String> {
-        let of_kind = parts.iter().filter_map(|part| match part {
-            Part::Call(id) if calls => Some(id.clone()),
-            Part::Output(id) if !calls => Some(id.clone()),
-            _ => None,
-        });
-        of_kind.collect()
-    };
-    let (calls, outputs) = (ids(true), ids(false));
+    let mut calls = HashSet::new();
+    let mut outputs = HashSet::new();
+    for entry in &entries {
+        match entry.item.kind() {
+            ItemKind::ToolCall(id) => drop(calls.insert(id)),
+            ItemKind::ToolOutput(id) => drop(outputs.insert(id)),
+            ItemKind::Message | ItemKind::Reasoning | ItemKind::Other => {}
+        }
+    }
     let mut travels = vec![false; entries.len()];
     // From the end: reasoning goes by what follows it.
     for (at, entry) in entries.iter().enumerate().rev() {
-        travels[at] = match (&parts[at], entry.item.kind()) {
-            (Part::Call(id) | Part::Output(id), _) => calls.contains(id) && outputs.contains(id),
-            (Part::Neither, "message") => true,
-            (Part::Neither, "reasoning") => {
-                let sealed =
-                    entry.item.as_value().get("encrypted_content").is_some_and(Value::is_string);
+        travels[at] = match entry.item.kind() {
+            ItemKind::ToolCall(id) | ItemKind::ToolOutput(id) => {
+                calls.contains(id) && outputs.contains(id)
+            }
+            ItemKind::Message => true,
+            ItemKind::Reasoning => {
                 let follows = entries.get(at + 1).is_some_and(|next| {
                     next.place == (entry.place.0, entry.place.1 + 1) && travels[at + 1]
                 });
-                sealed && follows
+                entry.item.is_sealed() && follows
             }
-            (Part::Neither, _) => false,
+            ItemKind::Other => false,
         };
     }
     let mut travels = travels.into_iter();
@@ -231,10 +226,8 @@ pub(crate) fn tokens_of(entries: &[Entry]) -> i64 {
 /// An estimate: a quarter of the bytes, and some for the frame of each item.
 fn tokens(item: &Item) -> i64 {
     const FRAME: usize = 4;
-    let bytes = match item.kind() {
-        "message" => item.text().len(),
-        _ => item.as_value().to_string().len(),
-    };
+    let bytes =
+        if item.is_message() { item.text().len() } else { item.as_value().to_string().len() };
     i64::try_from(bytes.div_ceil(4) + FRAME).unwrap_or(i64::MAX)
 }
 
@@ -242,7 +235,7 @@ fn tokens(item: &Item) -> i64 {
 /// which brings its content along, and the output of a local shell are not taken without one (`OpenAI`'s API description,
 /// schemas `ReasoningItem` and `LocalShellToolCallOutput`).
 fn as_input(item: Item) -> Item {
-    if matches!(item.kind(), "reasoning" | "local_shell_call_output") {
+    if matches!(item.type_name(), "reasoning" | "local_shell_call_output") {
         return item;
     }
     let mut value = item.into_value();
@@ -269,7 +262,14 @@ mod tests {
         }
     }
 
-    fn done(seq: i64, position: i64, item: Value) -> Entry {
+    fn call_id(item: &Item) -> Option<&str> {
+        match item.kind() {
+            ItemKind::ToolCall(id) | ItemKind::ToolOutput(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    fn done(seq: i64, position: i64, item: serde_json::Value) -> Entry {
         Entry {
             place: (seq, position),
             source: Source::Item(seq * 10 + position),
@@ -317,7 +317,7 @@ mod tests {
             said(2, 0, "user", "b"),
         ];
         let sent = whole(history, None, true).items;
-        let calls: Vec<_> = sent.iter().filter_map(Item::call_id).collect();
+        let calls: Vec<_> = sent.iter().filter_map(call_id).collect();
         assert_eq!(calls, ["answered", "answered"]);
         assert!(sent.iter().all(|item| item.id().is_none()));
     }
@@ -350,7 +350,7 @@ mod tests {
         ];
         for (history, expected) in cases {
             let sent = whole(history, None, false).items;
-            let kinds: Vec<&str> = sent.iter().map(Item::kind).collect();
+            let kinds: Vec<&str> = sent.iter().map(Item::type_name).collect();
             assert_eq!(kinds, expected);
         }
     }
@@ -429,7 +429,7 @@ mod tests {
             said(2, 0, "user", "b"),
         ];
         let sent = lacking(history);
-        let kinds: Vec<&str> = sent.iter().map(|entry| entry.item.kind()).collect();
+        let kinds: Vec<&str> = sent.iter().map(|entry| entry.item.type_name()).collect();
         assert_eq!(kinds, ["function_call_output", "message"]);
     }
 }

@@ -3,11 +3,13 @@
 pub(crate) mod call;
 pub(crate) mod conversation;
 pub(crate) mod deliver;
+pub(crate) mod flight;
 pub(crate) mod input;
 pub(crate) mod open_calls;
 pub(crate) mod outcome;
 pub(crate) mod output;
 pub(crate) mod persist;
+pub(crate) mod registry;
 pub(crate) mod settle;
 pub(crate) mod steps;
 pub(crate) mod stored;

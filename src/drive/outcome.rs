@@ -1,10 +1,10 @@
 //! How the calls of a run ended, in the words that are stored.
 
+use super::conversation::NotReady;
+use super::flight::{Halt, Stop};
 use crate::error::{Error, with_causes};
 use crate::model::{Reason, RemoteState, RunStatus};
-use crate::openai;
-use crate::provider::Ended;
-use crate::provider::reasons;
+use crate::provider::{CallError, Ended};
 
 /// How the calls of a run ended.
 #[derive(Debug)]
@@ -30,15 +30,7 @@ impl Outcome {
         let cut = ended.status == RunStatus::Completed
             && most_tokens.is_some_and(|most| ended.usage.output_tokens >= most);
         let status = if cut { RunStatus::Incomplete } else { ended.status };
-        let reason = match (status, &ended.failure) {
-            (RunStatus::Completed, _) => ended.refusal.then_some(Reason::Refusal),
-            (_, Some(failure)) => Some(reasons::of_api_error(failure)),
-            (status, None) => reasons::of_response(
-                ended.reason.as_deref(),
-                ended.error.as_deref(),
-                status == RunStatus::Incomplete,
-            ),
-        };
+        let reason = ended.word(status);
         Self {
             status,
             reason,
@@ -82,19 +74,39 @@ impl Outcome {
 /// Why a call gave no end.
 pub(crate) enum Broken {
     /// Before the answer began: the client has retried what may be retried.
-    Refused(openai::Error),
+    Refused(CallError),
     /// In the middle of the stream.
-    Stream(openai::Error),
+    Stream(CallError),
     /// The answer is over a limit of ours.
     TooLong(String),
     /// Our own database.
     Store(Error),
+    /// The run is to stop.
+    Stopped(Stop),
 }
 
-pub(crate) fn refused(error: &openai::Error, has_output: bool) -> Outcome {
+impl From<Halt> for Broken {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Stopped(stop) => Self::Stopped(stop),
+            Halt::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<NotReady> for Broken {
+    fn from(error: NotReady) -> Self {
+        match error {
+            NotReady::Provider(error) => Self::Refused(error),
+            NotReady::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+pub(crate) fn refused(error: &CallError, has_output: bool) -> Outcome {
     // A status in the 400s says that the provider did nothing with it.
     let sent = if error.did_nothing() { RemoteState::Absent } else { RemoteState::Unknown };
-    let reason = reasons::of_error(error);
+    let reason = error.reason();
     let outcome = Outcome::broken(reason, with_causes(error), has_output, sent);
-    Outcome { provider_reason: reasons::provider_word(error), ..outcome }
+    Outcome { provider_reason: error.provider_word(), ..outcome }
 }

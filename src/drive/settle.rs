@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::call::claim_of;
+use super::flight::{CallRow, Flight, Halt};
 use super::outcome::Outcome;
 use super::output::{Final, close_calls, final_messages, other_items};
 use super::persist::{STORE_RETRY, persistently};
@@ -13,7 +13,7 @@ use super::stored::{self, Keep};
 use crate::engine::core::Core;
 use crate::error::{Error, Result, with_causes};
 use crate::failpoint::Write;
-use crate::follow::live::{CallRow, LiveRun, State, Stop};
+use crate::follow::transcript::Seen;
 use crate::model::{
     Message, MessageStatus, Messageable, Reason, RemoteState, Role, Run, RunStatus, Usage, utc_now,
 };
@@ -42,40 +42,35 @@ struct Settlement {
     items: Vec<NewItem>,
 }
 
-/// Ends the run. The writer leaves it alone from here on. `Ok(Err(stop))`: it is not ours to end any more.
+/// Ends the run. The writer leaves it alone from here on.
 pub(crate) async fn settle(
     core: &Core,
-    live: &LiveRun,
+    flight: &Flight,
     outcome: Outcome,
-) -> Result<std::result::Result<(), Stop>> {
-    persistently(core, || core.writer().release(core, live)).await?;
-    let settlement = Arc::new(plan(live, outcome)?);
-    let (written, replaced) = match written(core, settlement).await? {
-        Ok(written) => written,
-        Err(Fence::Gone) => return Ok(Err(Stop::Gone)),
-        Err(_) => return Ok(Err(Stop::Lost)),
-    };
-    live.update(|state| show(state, written, &replaced));
-    Ok(Ok(()))
+) -> std::result::Result<(), Halt> {
+    persistently(core, || core.writer().release(core, flight)).await?;
+    let settlement = Arc::new(plan(flight, outcome)?);
+    let (written, replaced) = written(core, settlement).await?;
+    flight.transcript.update(|seen| show(seen, written, &replaced));
+    Ok(())
 }
 
 /// Shows readers what was committed.
-fn show(state: &mut State, (run, rows): (Run, Vec<Message>), replaced: &HashSet<i64>) {
-    state.run = run;
+fn show(seen: &mut Seen, (run, rows): (Run, Vec<Message>), replaced: &HashSet<i64>) {
+    seen.run = run;
     let slots: HashSet<i64> = rows.iter().map(|row| row.position - 1).collect();
-    state.keep_messages(|message| slots.contains(&message.slot));
+    seen.keep_messages(|message| slots.contains(&message.slot));
     for row in rows {
-        state.change(row.position - 1, |message| {
+        seen.change(row.position - 1, |message| {
             // Also when less could be stored than was shown.
             message.replaced |=
                 replaced.contains(&message.slot) || !row.content.starts_with(&message.text);
             message.text.clone_from(&row.content);
-            message.stored = row.content.len();
             message.settled = true;
             message.row = Some(row);
         });
     }
-    state.ended = true;
+    seen.ended = true;
 }
 
 /// How often the database may refuse an end, for a reason that Diesel has no name for, until less of it is stored.
@@ -86,7 +81,7 @@ const REFUSALS: u32 = 3;
 async fn written(
     core: &Core,
     settlement: Arc<Settlement>,
-) -> Result<std::result::Result<((Run, Vec<Message>), HashSet<i64>), Fence>> {
+) -> std::result::Result<((Run, Vec<Message>), HashSet<i64>), Halt> {
     let deadline = Instant::now() + core.options().lease;
     let mut refusals = 0;
     loop {
@@ -98,8 +93,8 @@ async fn written(
                     tokio::time::sleep(STORE_RETRY).await;
                     continue;
                 }
-                Ok(Ok(written)) => return Ok(Ok((written, settlement.replaced()))),
-                Ok(Err(fence)) => return Ok(Err(fence)),
+                Ok(Ok(written)) => return Ok((written, settlement.replaced())),
+                Ok(Err(fence)) => return Err(fence.into()),
                 Err(error) => error,
             };
         refusals = match verdict(&error) {
@@ -115,10 +110,10 @@ async fn written(
                 error = with_causes(&error),
                 "the database refuses the end of a run; it ends as failed"
             );
-            return Ok(written.map(|written| (written, HashSet::new())));
+            return Ok((written?, HashSet::new()));
         }
         if !(error.may_pass() || refusals > 0) || Instant::now() >= deadline {
-            return Err(error);
+            return Err(error.into());
         }
         tracing::warn!(error = with_causes(&error), "the database refused; trying again");
         tokio::time::sleep(STORE_RETRY).await;
@@ -162,22 +157,26 @@ impl Settlement {
     }
 }
 
-fn plan(live: &LiveRun, outcome: Outcome) -> Result<Settlement> {
-    let claim = claim_of(live)?;
-    let state = live.state();
-    let keeps = state.call.as_ref().is_some_and(|call| call.conversation.is_some());
+fn plan(flight: &Flight, outcome: Outcome) -> Result<Settlement> {
+    let claim = flight.claim()?;
+    let transcript = &flight.transcript;
+    let (call, notes, further_attempts) =
+        flight.log(|log| (log.call.clone(), log.notes.clone(), log.further_attempts));
+    let keeps = call.as_ref().is_some_and(|call| call.conversation.is_some());
     let output_state = match outcome.sent {
         _ if !keeps => RemoteState::Absent,
         state => state,
     };
+    let first = flight.first_slot();
     let output = outcome.ended.as_ref().map_or(&[][..], |ended| &ended.output);
-    let messages = final_messages(&state.messages, output);
-    let mut items = other_items(output, output_state);
+    let (messages, position) =
+        transcript.look(|seen| (final_messages(&seen.messages, output, first), seen.position));
+    let mut items = other_items(output, first, output_state);
     let mut end = End::new(outcome.status, outcome.reason, outcome.error);
     end.provider_reason = outcome.provider_reason;
-    end.notes.clone_from(&state.notes);
-    end.further_attempts = state.further_attempts;
-    if close_calls(&mut items, output) && end.status == RunStatus::Completed {
+    end.notes = notes;
+    end.further_attempts = further_attempts;
+    if close_calls(&mut items, output, first) && end.status == RunStatus::Completed {
         end.status = RunStatus::Incomplete;
         end.reason = Some(Reason::ToolCalls);
     }
@@ -186,20 +185,18 @@ fn plan(live: &LiveRun, outcome: Outcome) -> Result<Settlement> {
     if end.status == RunStatus::Failed && !messages.is_empty() && !refused {
         end.status = RunStatus::Incomplete;
     }
-    let ended_call = state
-        .call
-        .as_ref()
-        .map(|call| ended_call(call, state.sequence_number, end.status, outcome.ended.as_ref()));
+    let ended_call =
+        call.as_ref().map(|call| ended_call(call, position, end.status, outcome.ended.as_ref()));
     Ok(Settlement {
         claim,
-        parent: live.parent,
-        seq: state.run.seq,
+        parent: transcript.of,
+        seq: transcript.seq,
         end,
-        call: state.call.clone(),
+        endpoint: call.as_ref().map(|call| call.endpoint.clone()).unwrap_or_default(),
+        protocol: call.as_ref().map_or("", |call| call.protocol),
+        call,
         ended_call,
         sent: outcome.sent,
-        endpoint: state.call.as_ref().map(|call| call.endpoint.clone()).unwrap_or_default(),
-        protocol: state.call.as_ref().map_or("", |call| call.protocol),
         messages,
         items,
     })
@@ -207,7 +204,7 @@ fn plan(live: &LiveRun, outcome: Outcome) -> Result<Settlement> {
 
 fn ended_call(
     call: &CallRow,
-    sequence_number: i64,
+    position: Option<i64>,
     status: RunStatus,
     ended: Option<&Ended>,
 ) -> EndedCall {
@@ -216,7 +213,7 @@ fn ended_call(
         remote_id: ended
             .and_then(|ended| ended.response_id.clone())
             .or_else(|| call.remote_id.clone()),
-        sequence_number: (sequence_number >= 0).then_some(sequence_number),
+        sequence_number: position,
         model: ended.and_then(|ended| ended.model.clone()),
         status,
         usage: ended.map_or_else(Usage::default, |ended| ended.usage),

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::call;
+use super::flight::{Flight, Halt, Stop};
 use super::outcome::Outcome;
 use super::{deliver, settle};
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
-use crate::follow::live::{LiveRun, Stop};
 use crate::model::{AssistantDefinition, Reason, RemoteState, Role, Run, RunRow};
 use crate::store::runs::{self, Claim, Fence, Locking};
-use crate::store::{messages, outbox, workers};
+use crate::store::{items, messages, outbox, workers};
 use crate::task::Guarded;
 
 use super::persist::STORE_RETRY;
@@ -24,41 +25,41 @@ pub(crate) use super::persist::{persist, persistently};
 #[derive(Debug)]
 pub(crate) struct Driving {
     core: Core,
-    live: Arc<LiveRun>,
+    flight: Arc<Flight>,
 }
 
 impl Driving {
     /// `None`: this process drives it already.
     pub(crate) fn enter(core: &Core, run: Run) -> Option<Self> {
-        let (live, new) = core.registry().enter(run);
-        new.then(|| Self { core: core.clone(), live })
+        let (flight, new) = core.registry().enter(run);
+        new.then(|| Self { core: core.clone(), flight })
     }
 
     pub(crate) fn core(&self) -> &Core {
         &self.core
     }
 
-    pub(crate) fn live(&self) -> &LiveRun {
-        &self.live
+    pub(crate) fn flight(&self) -> &Flight {
+        &self.flight
     }
 }
 
 /// Wakes whoever waits for the run, whatever became of its task.
 impl Drop for Driving {
     fn drop(&mut self) {
-        self.core.registry().leave(self.live.id);
-        self.live.update(|state| {
-            if std::thread::panicking() && !state.ended {
-                state.failure.get_or_insert_with(|| "its task panicked".to_owned());
+        self.core.registry().leave(self.flight.id());
+        self.flight.transcript.update(|seen| {
+            if std::thread::panicking() && !seen.ended {
+                seen.failure.get_or_insert_with(|| "its task panicked".to_owned());
             }
-            state.finished = true;
+            seen.finished = true;
         });
     }
 }
 
 /// Takes the run, and extends this process's lease, in one transaction.
-pub(crate) async fn claim(core: &Core, live: &LiveRun) -> Result<Locking<RunRow>> {
-    let (id, worker, lease) = (live.id, core.worker().to_owned(), core.options().lease);
+pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow>> {
+    let (id, worker, lease) = (flight.id(), core.worker().to_owned(), core.options().lease);
     let asked = Instant::now();
     let claimed = persist(core, Write::Claim, move |session| {
         let row = match runs::claim(session, id, &worker)? {
@@ -68,20 +69,26 @@ pub(crate) async fn claim(core: &Core, live: &LiveRun) -> Result<Locking<RunRow>
         };
         // Not before the run: whoever has that locked would hold up this process's heartbeats as well.
         workers::beat(session, &worker, lease)?;
-        let said =
-            messages::of_run(session, id)?.into_iter().find(|message| message.role == Role::User);
-        Ok(Locking::Got((row, said)))
+        let said = messages::of_run(session, id)?;
+        // A run that was queued again may have settled calls before.
+        let done = if row.attempts > 0 { items::last_position(session, id)? } else { None };
+        let last = said.iter().map(|message| message.position).chain(done).max();
+        let asked = said.into_iter().find(|message| message.role == Role::User);
+        Ok(Locking::Got((row, asked, last.unwrap_or_default())))
     });
-    let (row, said) = match claimed.await? {
+    let (row, said, last) = match claimed.await? {
         Locking::Got(claimed) => claimed,
         Locking::Locked => return Ok(Locking::Locked),
         Locking::Nothing => return Ok(Locking::Nothing),
     };
     core.lease().extended(asked);
-    live.update(|state| {
-        state.claim = Some(Claim { run_id: row.id, token: row.fencing_token });
-        state.run = row.clone().into();
-        state.user_message = said;
+    flight.log(|log| log.claim = Some(Claim { run_id: row.id, token: row.fencing_token }));
+    // A place is one more than a slot.
+    flight.begin_step(last);
+    flight.transcript.update(|seen| {
+        seen.begun = true;
+        seen.run = row.clone().into();
+        seen.user_message = said;
     });
     Ok(Locking::Got(row))
 }
@@ -90,18 +97,18 @@ pub(crate) async fn claim(core: &Core, live: &LiveRun) -> Result<Locking<RunRow>
 /// end, so somebody has to take it up.
 #[must_use]
 pub(crate) async fn drive(driving: Driving, row: RunRow) -> bool {
-    let (core, live) = (driving.core.clone(), Arc::clone(&driving.live));
-    match to_its_end(&core, &live, row).await {
+    let (core, flight) = (driving.core.clone(), Arc::clone(&driving.flight));
+    match to_its_end(&core, &flight, row).await {
         Ok(Some(hooks)) => finish(driving, hooks),
         Ok(None) => {}
         Err(error) => {
             let error = with_causes(&error);
             tracing::error!(
-                run = live.id,
+                run = flight.id(),
                 error,
                 "a run could not be driven to its end; recovery will take it up"
             );
-            live.update(|state| state.failure = Some(error));
+            flight.transcript.update(|seen| seen.failure = Some(error));
             return false;
         }
     }
@@ -111,17 +118,17 @@ pub(crate) async fn drive(driving: Driving, row: RunRow) -> bool {
 /// Waits for the hooks of a run that was driven here and has ended, beside whatever its conversation does next.
 fn finish(driving: Driving, mut hooks: Guarded<bool>) {
     tokio::spawn(async move {
-        let (core, live) = (driving.core(), driving.live());
+        let (core, flight) = (driving.core(), driving.flight());
         let delivered = tokio::select! {
             // Each remaining call has its own time limit.
             delivered = hooks.ended() => matches!(delivered, Ok(true)),
-            () = live.released() => false,
+            () = flight.released() => false,
         };
         drop(hooks);
         if !delivered {
             return;
         }
-        let id = live.id;
+        let id = flight.id();
         let noted = persist(core, Write::Announce, move |session| runs::announced(session, id));
         if let Err(error) = noted.await {
             // The run has ended all the same; recovery repeats its last hooks.
@@ -137,16 +144,16 @@ fn finish(driving: Driving, mut hooks: Guarded<bool>) {
 /// The hooks that are still being called, when the end is stored.
 async fn to_its_end(
     core: &Core,
-    live: &Arc<LiveRun>,
+    flight: &Arc<Flight>,
     row: RunRow,
 ) -> Result<Option<Guarded<bool>>> {
     core.writer().start(core);
-    let hooks = Guarded::spawn(deliver::deliver(core.clone(), Arc::clone(live)));
-    let mut answering = Box::pin(answer(core, live, row));
+    let hooks = Guarded::spawn(deliver::deliver(core.clone(), Arc::clone(&flight.transcript)));
+    let mut answering = Box::pin(answer(core, flight, row).fuse());
     let called = tokio::select! {
         biased;
-        stop = live.stopped() => Err(stop),
-        outcome = &mut answering => Ok(outcome),
+        stop = flight.stopped() => Err(stop),
+        called = &mut answering => called,
     };
     let outcome = match called {
         Ok(outcome) => outcome,
@@ -155,33 +162,34 @@ async fn to_its_end(
             // The response may just be getting its id, without which it could not be deleted.
             let _ = tokio::time::timeout(IDENTIFIED, async {
                 tokio::select! {
-                    () = identified(live) => {}
+                    () = identified(flight) => {}
                     _ = &mut answering => {}
                 }
             })
             .await;
             drop(answering);
-            leave_nothing_behind(core, live).await;
-            return Ok(not_ours(live, Stop::Gone));
+            leave_nothing_behind(core, flight).await;
+            return Ok(not_ours(flight, Stop::Gone));
         }
         Err(stop) => {
             // What nobody polls any more must hold nothing that the end of this run waits for.
             drop(answering);
             match stop {
                 Stop::Cancelled => Outcome::cancelled(),
-                Stop::Unstorable => unstorable(live),
+                Stop::Unstorable => unstorable(flight),
                 Stop::Released => return give_up(core, hooks).await,
-                stop => return Ok(not_ours(live, stop)),
+                stop => return Ok(not_ours(flight, stop)),
             }
         }
     };
     let settled = tokio::select! {
-        settled = settle::settle(core, live, outcome) => settled?,
-        () = live.released() => return give_up(core, hooks).await,
+        settled = settle::settle(core, flight, outcome) => settled,
+        () = flight.released() => return give_up(core, hooks).await,
     };
     match settled {
         Ok(()) => Ok(Some(hooks)),
-        Err(stop) => Ok(not_ours(live, stop)),
+        Err(Halt::Stopped(stop)) => Ok(not_ours(flight, stop)),
+        Err(Halt::Store(error)) => Err(error),
     }
 }
 
@@ -189,18 +197,19 @@ async fn to_its_end(
 const IDENTIFIED: Duration = Duration::from_secs(5);
 
 /// Waits until there is nothing more to find out about what the provider keeps.
-async fn identified(live: &LiveRun) {
-    live.wait(|state| match &state.call {
-        Some(call) if call.conversation.is_some() => call.remote_id.as_ref().map(|_| ()),
-        // Nothing was sent, or nothing is kept.
-        _ => Some(()),
-    })
-    .await;
+async fn identified(flight: &Flight) {
+    flight
+        .wait(|log, _| match &log.call {
+            Some(call) if call.conversation.is_some() => call.remote_id.as_ref().map(|_| ()),
+            // Nothing was sent, or nothing is kept.
+            _ => Some(()),
+        })
+        .await;
 }
 
 /// The thread was deleted in mid-call, perhaps before the response had an id: what the provider keeps of it is noted.
-async fn leave_nothing_behind(core: &Core, live: &LiveRun) {
-    let call = live.state().call.clone().filter(|call| call.conversation.is_some());
+async fn leave_nothing_behind(core: &Core, flight: &Flight) {
+    let call = flight.log(|log| log.call.clone()).filter(|call| call.conversation.is_some());
     let Some(call) = call else { return };
     let Some(remote_id) = call.remote_id else { return };
     let noted = persist(core, Write::ResponseLeft, move |session| {
@@ -210,7 +219,7 @@ async fn leave_nothing_behind(core: &Core, live: &LiveRun) {
         Ok(()) => core.work_outbox(),
         Err(error) => {
             tracing::warn!(
-                run = live.id,
+                run = flight.id(),
                 error = with_causes(&error),
                 "a response stays at the provider"
             );
@@ -224,44 +233,44 @@ async fn give_up<T>(core: &Core, hooks: Guarded<bool>) -> Result<Option<T>> {
     core.writer().flush(core, true).await.map(|()| None)
 }
 
-fn not_ours<T>(live: &LiveRun, stop: Stop) -> Option<T> {
-    tracing::warn!(run = live.id, ?stop, "the run is not ours any more");
+fn not_ours<T>(flight: &Flight, stop: Stop) -> Option<T> {
+    tracing::warn!(run = flight.id(), ?stop, "the run is not ours any more");
     None
 }
 
-fn unstorable(live: &LiveRun) -> Outcome {
-    let refusal = live.state().refusal.clone().unwrap_or_default();
+fn unstorable(flight: &Flight) -> Outcome {
+    let refusal = flight.log(|log| log.refusal.clone()).unwrap_or_default();
     Outcome::broken(Reason::Database, refusal, false, RemoteState::Unknown)
 }
 
-async fn answer(core: &Core, live: &LiveRun, row: RunRow) -> Outcome {
+async fn answer(core: &Core, flight: &Flight, row: RunRow) -> std::result::Result<Outcome, Stop> {
     let definition: AssistantDefinition = match serde_json::from_value(row.definition) {
         Ok(definition) => definition,
         Err(error) => {
-            return Outcome::broken(
-                Reason::Definition,
-                error.to_string(),
-                false,
-                RemoteState::Absent,
-            );
+            let (error, sent) = (error.to_string(), RemoteState::Absent);
+            return Ok(Outcome::broken(Reason::Definition, error, false, sent));
         }
     };
     match core.require_remote() {
-        Ok(remote) => call::call(core, remote, live, &definition).await,
+        Ok(remote) => call::call(core, remote, flight, &definition).await,
         Err(error) => {
-            Outcome::broken(Reason::Configuration, error.to_string(), false, RemoteState::Absent)
+            let (error, sent) = (error.to_string(), RemoteState::Absent);
+            Ok(Outcome::broken(Reason::Configuration, error, false, sent))
         }
     }
 }
 
 /// Looks whether the run is still ours, right before it is sent: a process that slept (a laptop, a stopped container) may
 /// have lost it, and another one may be asking the same.
-pub(crate) async fn look_before_sending(core: &Core, live: &LiveRun) -> Result<()> {
+pub(crate) async fn look_before_sending(
+    core: &Core,
+    flight: &Flight,
+) -> std::result::Result<(), Halt> {
     if core.lease().is_fresh(core.options().lease) {
         return Ok(());
     }
-    let claim = call::claim_of(live)?;
-    let stop = loop {
+    let claim = flight.claim()?;
+    loop {
         let (worker, lease, asked) =
             (core.worker().to_owned(), core.options().lease, Instant::now());
         let held = persist(core, Write::LeaseCheck, move |session| {
@@ -276,13 +285,8 @@ pub(crate) async fn look_before_sending(core: &Core, live: &LiveRun) -> Result<(
                 core.lease().extended(asked);
                 return Ok(());
             }
-            Fence::Held { cancel: true } => break Stop::Cancelled,
             Fence::Locked => tokio::time::sleep(STORE_RETRY).await,
-            Fence::Lost => break Stop::Lost,
-            Fence::Gone => break Stop::Gone,
+            fence => return Err(fence.into()),
         }
-    };
-    live.stop(stop);
-    // Whoever selects on the stop drops this future.
-    std::future::pending().await
+    }
 }

@@ -11,15 +11,16 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::MissedTickBehavior;
 
+use super::flight::{Flight, Log, Stop};
 use crate::engine::TICK;
 use crate::engine::core::Core;
 use crate::error::{Error, Result, with_causes};
 use crate::failpoint::Write;
-use crate::follow::live::{LiveRun, Stop};
+use crate::follow::transcript::{Seen, SeenMessage};
 use crate::model::{Message, MessageStatus, RemoteState, Role};
 use crate::store::deltas::{self, NewDelta};
 use crate::store::messages::{self, NewMessage};
-use crate::store::responses;
+use crate::store::responses::{self, Reached};
 use crate::store::runs::{self, Claim, Fence};
 use crate::store::session::Session;
 use crate::store::verdict::{Verdict, verdict};
@@ -40,9 +41,10 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 struct Gain {
     claim: Claim,
-    sequence_number: i64,
-    /// The call's row and id, if the row does not have it.
-    identify: Option<(i64, String)>,
+    /// The place in the stream that this goes up to.
+    position: Option<i64>,
+    /// What the row of the call is to hold from now on, if anything.
+    call: Option<Reached>,
     messages: Vec<MessageGain>,
 }
 
@@ -83,11 +85,11 @@ impl Writer {
 
     /// Waits for a flush under way and keeps the run out of later ones. An error says that it is not known what of the
     /// run is stored, without which it cannot be settled.
-    pub(crate) async fn release(&self, core: &Core, live: &LiveRun) -> Result<()> {
+    pub(crate) async fn release(&self, core: &Core, flight: &Flight) -> Result<()> {
         let _flushing = self.flushing.lock().await;
-        live.state().settling = true;
+        flight.log(|log| log.settling = true);
         if self.doubtful.load(Ordering::SeqCst) {
-            look_again(core, live).await?;
+            look_again(core, flight).await?;
         }
         Ok(())
     }
@@ -96,7 +98,7 @@ impl Writer {
     pub(crate) async fn flush(&self, core: &Core, all: bool) -> Result<()> {
         let flushing = self.flushing.lock().await;
         let most = core.options().max_unflushed_bytes;
-        let runs: Vec<Arc<LiveRun>> = core.registry().all();
+        let runs: Vec<Arc<Flight>> = core.registry().all();
         if self.doubtful.load(Ordering::SeqCst) {
             for run in &runs {
                 look_again(core, run).await?;
@@ -132,7 +134,7 @@ impl Writer {
     async fn store(
         &self,
         core: &Core,
-        runs: &[Arc<LiveRun>],
+        runs: &[Arc<Flight>],
         gains: Vec<Gain>,
     ) -> std::result::Result<(), (Vec<Gain>, Error)> {
         let gains = Arc::new(gains);
@@ -167,7 +169,7 @@ impl Writer {
     }
 
     /// Writes what these runs gained one by one. A run whose own text is refused again and again is stopped.
-    async fn store_each(&self, core: &Core, runs: &[Arc<LiveRun>], gains: Vec<Gain>) -> Result<()> {
+    async fn store_each(&self, core: &Core, runs: &[Arc<Flight>], gains: Vec<Gain>) -> Result<()> {
         for (run, gain) in runs.iter().zip(gains) {
             let Err((_, error)) = self.store(core, std::slice::from_ref(run), vec![gain]).await
             else {
@@ -180,15 +182,14 @@ impl Writer {
             // The database answered: nothing of it was stored.
             self.doubtful.store(false, Ordering::SeqCst);
             if error.is_lock_timeout() {
-                run.state().leave_alone(LOCKED);
+                run.log(|log| log.leave_alone(LOCKED));
                 continue;
             }
-            let refusals = {
-                let mut state = run.state();
-                state.refusals += 1;
-                state.refusal = Some(with_causes(&error));
-                state.refusals
-            };
+            let refusals = run.log(|log| {
+                log.refusals += 1;
+                log.refusal = Some(with_causes(&error));
+                log.refusals
+            });
             if verdict == Verdict::OfTheRow || refusals >= REFUSALS {
                 run.stop(Stop::Unstorable);
             }
@@ -211,49 +212,65 @@ async fn takes_writes(core: &Core) -> bool {
 }
 
 /// What a run gained, if it is worth a write.
-fn gain(run: &LiveRun, all: bool, most: usize) -> Option<Gain> {
-    let state = run.state();
-    let claim = state.claim.filter(|_| !state.settling && !state.is_left_alone())?;
-    let everything = all || state.has_unflushed(most);
+fn gain(run: &Flight, all: bool, most: usize) -> Option<Gain> {
+    run.log(|log| run.transcript.look(|seen| gained(log, seen, all, most)))
+}
+
+fn gained(log: &Log, seen: &Seen, all: bool, most: usize) -> Option<Gain> {
+    let claim = log.claim.filter(|_| !log.settling && !log.is_left_alone())?;
+    let everything = all || log.unflushed(seen) > most;
     let mut messages = Vec::new();
-    for message in &state.messages {
+    for message in &seen.messages {
+        let stored = log.stored(message.slot);
         let row = match &message.row {
-            Some(row) if everything && message.stored < message.text.len() => Row::Stored(row.id),
+            Some(row) if everything && stored < message.text.len() => Row::Stored(row.id),
             // No blank row, whatever happens next.
-            None if !message.is_blank() => {
-                let mut new = NewMessage::local(
-                    run.parent,
-                    Some(run.id),
-                    state.run.seq,
-                    1 + message.slot,
-                    Role::Assistant,
-                    message.text.clone(),
-                );
-                new.status = MessageStatus::Streaming;
-                if let Some(call) = state.call.as_ref().filter(|call| call.conversation.is_some()) {
-                    // After a crash nobody knows whether the provider finished it.
-                    new.remote_state = RemoteState::Unknown;
-                    new.remote_id.clone_from(&message.remote_id);
-                    new.endpoint = Some(call.endpoint.clone());
-                    new.protocol = Some(call.protocol.to_owned());
-                }
-                new.model = Some(state.run.model.clone());
-                Row::New(Box::new(new))
-            }
+            None if !message.is_blank() => Row::New(Box::new(first_words(log, seen, message))),
             _ => continue,
         };
-        let text = message.text[message.stored..].to_owned();
-        messages.push(MessageGain { slot: message.slot, offset: message.stored, text, row });
+        let text = message.text[stored..].to_owned();
+        messages.push(MessageGain { slot: message.slot, offset: stored, text, row });
     }
-    let call = state.call.as_ref().filter(|call| !call.identified);
-    let identify =
-        call.and_then(|call| call.remote_id.clone().map(|remote_id| (call.id, remote_id)));
-    (!messages.is_empty() || (all && identify.is_some())).then_some(Gain {
+    let identify = log.call.as_ref().filter(|call| !call.identified && call.remote_id.is_some());
+    if messages.is_empty() && !(all && identify.is_some()) {
+        return None;
+    }
+    // With the first words of a message there is no delta to hold the position.
+    let begins = messages.iter().any(|message| matches!(message.row, Row::New(_)));
+    let call = log.call.as_ref().filter(|call| begins || !call.identified);
+    Some(Gain {
         claim,
-        sequence_number: state.sequence_number,
-        identify,
+        position: seen.position,
+        call: call.map(|call| Reached {
+            id: call.id,
+            remote_id: call.remote_id.clone(),
+            position: seen.position,
+        }),
         messages,
     })
+}
+
+/// The row of a message with what has arrived of it.
+fn first_words(log: &Log, seen: &Seen, message: &SeenMessage) -> NewMessage {
+    let run = &seen.run;
+    let mut new = NewMessage::local(
+        run.messageable,
+        Some(run.id),
+        run.seq,
+        1 + message.slot,
+        Role::Assistant,
+        message.text.clone(),
+    );
+    new.status = MessageStatus::Streaming;
+    if let Some(call) = log.call.as_ref().filter(|call| call.conversation.is_some()) {
+        // After a crash nobody knows whether the provider finished it.
+        new.remote_state = RemoteState::Unknown;
+        new.remote_id.clone_from(&message.remote_id);
+        new.endpoint = Some(call.endpoint.clone());
+        new.protocol = Some(call.protocol.to_owned());
+    }
+    new.model = Some(run.model.clone());
+    new
 }
 
 /// What became of one run's gain.
@@ -287,8 +304,8 @@ fn append(session: &mut dyn Session, gains: &[Gain]) -> Result<Vec<Stored>> {
                 continue;
             }
         };
-        if let Some((call, remote_id)) = &gain.identify {
-            responses::identify(session, *call, remote_id)?;
+        if let Some(call) = &gain.call {
+            responses::reached(session, call)?;
         }
         let mut rows = Vec::with_capacity(gain.messages.len());
         for message in &gain.messages {
@@ -301,7 +318,7 @@ fn append(session: &mut dyn Session, gains: &[Gain]) -> Result<Vec<Stored>> {
                     new.push(NewDelta {
                         message_id: *id,
                         byte_offset: i64::try_from(message.offset).unwrap_or(i64::MAX),
-                        sequence_number: gain.sequence_number,
+                        sequence_number: gain.position.unwrap_or(-1),
                         text: message.text.clone(),
                     });
                 }
@@ -323,42 +340,45 @@ fn named(stored: &[Stored]) -> Option<Write> {
     Some(if first { Write::FirstWords } else { Write::Words })
 }
 
-/// Tells the accumulator what is committed.
-fn note(run: &LiveRun, gain: &Gain, rows: Vec<Option<Message>>) {
-    run.update(|state| {
-        state.refusals = 0;
-        if let (Some(call), Some(_)) = (&mut state.call, &gain.identify) {
-            call.identified = true;
+/// Notes what is committed.
+fn note(run: &Flight, gain: &Gain, rows: Vec<Option<Message>>) {
+    run.log(|log| {
+        log.refusals = 0;
+        if let (Some(call), Some(reached)) = (&mut log.call, &gain.call) {
+            call.identified |= reached.remote_id.is_some();
         }
+    });
+    for gained in &gain.messages {
+        run.stored(gained.slot, gained.offset + gained.text.len());
+    }
+    run.transcript.update(|seen| {
         for (gained, row) in gain.messages.iter().zip(rows) {
-            let first = row.is_some();
-            if state.message(gained.slot).is_some() {
-                state.change(gained.slot, |message| {
-                    message.stored = gained.offset + gained.text.len();
-                    if first {
-                        message.row = row;
-                    }
-                });
+            if row.is_some() && seen.message(gained.slot).is_some() {
+                seen.change(gained.slot, |message| message.row = row);
             }
         }
     });
 }
 
 /// Finds out what of a run is stored, after a flush of which nobody knows whether it was committed.
-async fn look_again(core: &Core, run: &LiveRun) -> Result<()> {
-    let id = run.id;
-    let stored = core.store().read(move |session| messages::of_run(session, id)).await?;
-    run.update(|state| {
-        for row in stored.into_iter().filter(Message::is_assistant) {
+async fn look_again(core: &Core, run: &Flight) -> Result<()> {
+    let id = run.id();
+    let rows = core.store().read(move |session| messages::of_run(session, id)).await?;
+    let mut stored = Vec::new();
+    run.transcript.update(|seen| {
+        for row in rows.into_iter().filter(Message::is_assistant) {
             let slot = row.position - 1;
-            if state.message(slot).is_some_and(|message| message.text.starts_with(&row.content)) {
-                state.change(slot, |message| {
-                    message.stored = row.content.len();
+            if seen.message(slot).is_some_and(|message| message.text.starts_with(&row.content)) {
+                stored.push((slot, row.content.len()));
+                seen.change(slot, |message| {
                     message.row.get_or_insert(row);
                 });
             }
         }
     });
+    for (slot, bytes) in stored {
+        run.stored(slot, bytes);
+    }
     Ok(())
 }
 

@@ -12,8 +12,7 @@ use super::options::{History, Options};
 use crate::error::{Error, Result};
 use crate::host::hooks::{LoadedOwner, MessageHooks};
 use crate::model::Recovery;
-use crate::openai::OpenAi;
-use crate::provider::Responses;
+use crate::provider::{OpenAi, Responses};
 use crate::store::database::{Database, Store};
 use crate::store::session::{Conn, Session};
 

@@ -10,14 +10,15 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::options::{History, LOOKS_FOR_DELETIONS, Options};
+use crate::drive::flight::Stop;
+use crate::drive::registry::Registry;
 use crate::drive::writer::Writer;
 use crate::error::{Error, Result};
 use crate::follow::hubs::Hubs;
-use crate::follow::live::Stop;
-use crate::follow::registry::Registry;
+use crate::follow::transcript::Transcript;
 use crate::host::hooks::LoadedOwner;
 use crate::model::Messageable;
-use crate::provider::Protocol;
+use crate::provider::Provider;
 use crate::store::database::Store;
 use crate::store::session::Session;
 use crate::store::threads;
@@ -95,7 +96,7 @@ struct Inner {
 
 /// The provider and how its help with the history is used.
 pub(crate) struct Remote {
-    pub(crate) protocol: Arc<dyn Protocol>,
+    pub(crate) provider: Arc<dyn Provider>,
     pub(crate) history: History,
     /// The conversations of this server were looked into, and hold what was said.
     verified: AtomicBool,
@@ -104,9 +105,9 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    pub(super) fn new(protocol: Arc<dyn Protocol>, history: History) -> Self {
-        let verified = AtomicBool::new(protocol.surely_keeps_conversations());
-        Self { protocol, history, verified, ignores: AtomicBool::new(false) }
+    pub(super) fn new(provider: Arc<dyn Provider>, history: History) -> Self {
+        let verified = AtomicBool::new(provider.surely_keeps_conversations());
+        Self { provider, history, verified, ignores: AtomicBool::new(false) }
     }
 
     pub(crate) fn keeps_conversations(&self) -> bool {
@@ -188,6 +189,11 @@ impl Core {
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.inner.registry
+    }
+
+    /// What is seen of a run that this process drives.
+    pub(crate) fn transcript(&self, run: i64) -> Option<Arc<Transcript>> {
+        self.inner.registry.get(run).map(|flight| Arc::clone(&flight.transcript))
     }
 
     pub(crate) fn hubs(&self) -> &Hubs {

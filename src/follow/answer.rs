@@ -40,8 +40,8 @@ impl Core {
 
     /// Waits until this process drives the run no more; why it could not be driven to its end, if so.
     async fn driven_here(&self, run: i64) -> Option<String> {
-        let live = self.registry().get(run)?;
-        live.wait_for_update(|state| state.finished.then(|| state.failure.clone())).await
+        let transcript = self.transcript(run)?;
+        transcript.wait_for_update(|seen| seen.finished.then(|| seen.failure.clone())).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::delivered::{Delivered, Opening, Seen};
+use super::delivered::{Delivered, DeliveredText, Opening};
 use crate::error::{Error, Result};
 use crate::model::{Message, MessageStatus, Messageable};
 
@@ -68,7 +68,7 @@ impl Cursor {
             let settled = message.status != MessageStatus::Streaming;
             delivered.opening = Opening::Begun;
             delivered.passed = slot;
-            delivered.messages.push(Seen::of(slot, &message.content, settled));
+            delivered.messages.push(DeliveredText::of(slot, &message.content, settled));
         }
         Self { of: message.messageable, seq: message.seq, delivered: Arc::new(delivered) }
     }
@@ -185,10 +185,10 @@ fn parse(text: &str) -> Option<Cursor> {
             return None;
         }
         delivered.messages.push(match (fields.next(), fields.next(), fields.next()) {
-            (None, _, _) => Seen::new(slot, 0, 0, true),
+            (None, _, _) => DeliveredText::new(slot, 0, 0, true),
             (Some(bytes), Some(digest), None) => {
                 let digest = u64::from_str_radix(digest, 16).ok()?;
-                Seen::new(slot, usize::try_from(number(bytes)?).ok()?, digest, false)
+                DeliveredText::new(slot, usize::try_from(number(bytes)?).ok()?, digest, false)
             }
             _ => return None,
         });

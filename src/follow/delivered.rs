@@ -1,6 +1,6 @@
 //! What a reader of a run has not been delivered yet: one rule for hooks, subscribers and readers of the database.
 
-use super::live::{LiveMessage, State};
+use super::transcript::{Seen, SeenMessage};
 use crate::model::{Message, Run, RunStatus};
 
 /// How much of one run a reader has been delivered.
@@ -10,12 +10,12 @@ pub(crate) struct Delivered {
     /// Messages in earlier places were delivered already, whatever they said.
     pub(crate) passed: i64,
     /// By their places.
-    pub(crate) messages: Vec<Seen>,
+    pub(crate) messages: Vec<DeliveredText>,
     pub(crate) ended: bool,
     looked: Looked,
 }
 
-/// Up to which change of an accumulator everything was delivered: so that a look costs what is new, and not what there is. No
+/// Up to which change of a transcript everything was delivered: so that a look costs what is new, and not what there is. No
 /// part of what was delivered.
 #[derive(Debug, Clone, Copy, Default)]
 struct Looked {
@@ -55,26 +55,26 @@ pub(crate) enum Opening {
 
 /// How much of one message was delivered.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct DeliveredText {
     pub(crate) slot: i64,
     pub(crate) bytes: usize,
     /// Of the text delivered: what a crash left may be another text.
     pub(crate) digest: u64,
     pub(crate) settled: bool,
-    /// The accumulator whose text was compared with what was delivered, and whether it begins with that; 0 for none.
+    /// The transcript whose text was compared with what was delivered, and whether it begins with that; 0 for none.
     source: u64,
     goes_on: bool,
 }
 
 /// A source is no part of what was delivered.
-impl PartialEq for Seen {
+impl PartialEq for DeliveredText {
     fn eq(&self, other: &Self) -> bool {
         (self.slot, self.bytes, self.digest, self.settled)
             == (other.slot, other.bytes, other.digest, other.settled)
     }
 }
 
-impl Eq for Seen {}
+impl Eq for DeliveredText {}
 
 /// FNV-1a, which can be carried on as text is appended.
 fn digest(so_far: u64, text: &str) -> u64 {
@@ -85,7 +85,7 @@ fn digest(so_far: u64, text: &str) -> u64 {
 /// FNV-1a of nothing.
 const NOTHING: u64 = 0xcbf2_9ce4_8422_2325;
 
-impl Seen {
+impl DeliveredText {
     pub(crate) const fn new(slot: i64, bytes: usize, digest: u64, settled: bool) -> Self {
         Self { slot, bytes, digest, settled, source: 0, goes_on: false }
     }
@@ -95,9 +95,9 @@ impl Seen {
         Self::new(slot, text.len(), digest(NOTHING, text), settled)
     }
 
-    /// Whether the message goes on from what was delivered. Within one accumulator the text only grows, until it is
+    /// Whether the message goes on from what was delivered. Within one transcript the text only grows, until it is
     /// replaced; what another one delivered is compared, once.
-    fn goes_on_in(&mut self, message: &LiveMessage, source: u64) -> bool {
+    fn goes_on_in(&mut self, message: &SeenMessage, source: u64) -> bool {
         if self.bytes == 0 {
             (self.source, self.goes_on) = (source, true);
             return true;
@@ -139,10 +139,10 @@ pub(crate) enum Change {
     Ended(Run),
 }
 
-impl State {
+impl Seen {
     /// The next thing that was not told, if there is one yet.
     pub(crate) fn after(&self, delivered: &mut Delivered) -> Option<Change> {
-        let begun = self.claim.is_some();
+        let begun = self.begun;
         if delivered.opening < Opening::Queued {
             delivered.opening = Opening::Queued;
             return Some(Change::Queued(self.run.as_it_was(RunStatus::Queued)));
@@ -180,12 +180,12 @@ impl State {
             .then(|| Change::Ended(self.run.clone()))
     }
 
-    fn of_message(&self, message: &LiveMessage, delivered: &mut Delivered) -> Option<Change> {
+    fn of_message(&self, message: &SeenMessage, delivered: &mut Delivered) -> Option<Change> {
         let row = message.row.as_ref().filter(|_| message.slot >= delivered.passed)?;
         let seen = match delivered.find(message.slot) {
             Ok(at) => &mut delivered.messages[at],
             Err(at) => {
-                delivered.messages.insert(at, Seen::new(message.slot, 0, NOTHING, false));
+                delivered.messages.insert(at, DeliveredText::new(message.slot, 0, NOTHING, false));
                 return Some(Change::Created(row.as_it_began()));
             }
         };
@@ -212,37 +212,17 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
-    use crate::follow::live::LiveRun;
+    use crate::follow::transcript::Transcript;
     use crate::model::{MessageStatus, Messageable, RemoteState, Role, Usage};
     use crate::store::deltas::Appended;
-    use crate::store::runs::Claim;
     use crate::store::timeline::Progress;
 
-    fn run(status: RunStatus) -> Run {
-        let now = Utc::now();
-        Run {
-            id: 1,
-            messageable: Messageable::AssistantThread(1),
-            assistant_id: None,
-            assistant_name: None,
-            model: "m".to_owned(),
-            seq: 1,
-            status,
-            reason: None,
-            provider_reason: None,
-            error: None,
-            notes: Vec::new(),
-            attempts: 1,
-            idempotency_key: None,
-            usage: Usage::default(),
-            created_at: now,
-            started_at: Some(now),
-            finished_at: None,
-        }
+    fn changed(source: &Transcript, delivered: &Delivered) -> usize {
+        source.look(|seen| seen.changed_since(delivered.looked.version).count())
     }
 
     /// A source of the run in which the model has said this much.
-    fn said(text: &str, status: MessageStatus) -> LiveRun {
+    fn said(text: &str, status: MessageStatus) -> Transcript {
         let now = Utc::now();
         let message = Message {
             id: 9,
@@ -261,14 +241,14 @@ mod tests {
             updated_at: now,
         };
         let ended = status != MessageStatus::Streaming;
-        let run = run(if ended { RunStatus::Completed } else { RunStatus::InProgress });
-        LiveRun::stored(run, vec![message])
+        let run = Run::sample(if ended { RunStatus::Completed } else { RunStatus::InProgress });
+        Transcript::stored(run, vec![message])
     }
 
     /// What a reader of this source is given, in a word each.
-    fn tell(source: &LiveRun, delivered: &mut Delivered) -> Vec<String> {
+    fn tell(source: &Transcript, delivered: &mut Delivered) -> Vec<String> {
         let mut words = Vec::new();
-        while let Some(change) = source.state().after(delivered) {
+        while let Some(change) = source.look(|seen| seen.after(delivered)) {
             words.push(match change {
                 Change::Appended { offset, text, .. } => format!("{offset}:{text}"),
                 Change::Replaced(message) => format!("replaced {}", message.content),
@@ -298,10 +278,8 @@ mod tests {
         let mut delivered = Delivered::default();
         assert_eq!(tell(&source, &mut delivered), ["0:Ünce üpon "]);
         let end = said("x", MessageStatus::Completed);
-        let (run, row) = {
-            let state = end.state();
-            (state.run.clone(), state.messages[0].row.clone().unwrap())
-        };
+        let (run, row) =
+            { end.look(|seen| (seen.run.clone(), seen.messages[0].row.clone().unwrap())) };
         for _ in 0..2 {
             let progress =
                 Progress { run: run.clone(), messages: vec![row.clone()], appended: Vec::new() };
@@ -316,7 +294,7 @@ mod tests {
         let source = said("é", MessageStatus::Streaming);
         for offset in [0, 1, 3, usize::MAX] {
             let appended = Appended { message_id: 9, offset, text: "x".to_owned() };
-            let run = source.state().run.clone();
+            let run = source.look(|seen| seen.run.clone());
             let progress = Progress { run, messages: Vec::new(), appended: vec![appended] };
             assert!(!source.follow(progress), "{offset}");
         }
@@ -326,21 +304,21 @@ mod tests {
     #[test]
     fn a_look_sees_what_is_new_and_not_what_there_is() {
         const MESSAGES: i64 = 8_000;
-        let source = LiveRun::new(run(RunStatus::InProgress));
-        let row = said("", MessageStatus::Streaming).state().messages[0].row.clone();
-        source.update(|state| state.claim = Some(Claim { run_id: 1, token: 1 }));
+        let source = Transcript::new(Run::sample(RunStatus::InProgress));
+        let row = said("", MessageStatus::Streaming).look(|seen| seen.messages[0].row.clone());
+        source.update(|seen| seen.begun = true);
         let mut delivered = Delivered::default();
         tell(&source, &mut delivered);
         for slot in 0..MESSAGES {
-            source.update(|state| {
-                state.change(slot, |message| {
+            source.update(|seen| {
+                seen.change(slot, |message| {
                     message.row.clone_from(&row);
                     message.text.push('x');
                 });
             });
-            assert_eq!(source.state().changed_since(delivered.looked.version).count(), 1);
+            assert_eq!(changed(&source, &delivered), 1);
             assert_eq!(tell(&source, &mut delivered), ["0:x"]);
-            assert_eq!(source.state().changed_since(delivered.looked.version).count(), 0);
+            assert_eq!(changed(&source, &delivered), 0);
         }
     }
 

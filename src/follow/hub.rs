@@ -1,14 +1,14 @@
 //! The newest turns of a thread or chat, for all its readers in this process together.
 //!
 //! A hub holds the turns that are not over yet and the newest that are; earlier ones its readers take from the database,
-//! each once. Runs of this process are their live accumulators; of others, a replica.
+//! each once. Runs of this process are their live transcripts; of others, a replica.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::live::LiveRun;
+use super::transcript::{Seen, Transcript};
 use crate::engine::core::Core;
 use crate::error::Error;
 use crate::model::{Message, Messageable};
@@ -37,7 +37,7 @@ struct State {
 /// One turn of a conversation.
 #[derive(Debug, Clone)]
 pub(crate) enum Turn {
-    Run(Arc<LiveRun>),
+    Run(Arc<Transcript>),
     /// A message without a run.
     Said(Box<Message>),
 }
@@ -62,7 +62,9 @@ pub(crate) enum Place {
 impl Turn {
     pub(crate) fn of(stored: StoredTurn) -> Self {
         match stored {
-            StoredTurn::Run(run, messages) => Self::Run(Arc::new(LiveRun::stored(run, messages))),
+            StoredTurn::Run(run, messages) => {
+                Self::Run(Arc::new(Transcript::stored(run, messages)))
+            }
             StoredTurn::Said(message) => Self::Said(Box::new(message)),
         }
     }
@@ -76,15 +78,15 @@ impl Turn {
 
     fn is_over(&self) -> bool {
         match self {
-            Self::Run(live) => live.state().ended,
+            Self::Run(run) => run.look(|seen| seen.ended),
             Self::Said(_) => true,
         }
     }
 
-    /// Its accumulator will say no more, and has not said all.
+    /// Its transcript will say no more, and has not said all.
     fn is_left(&self) -> bool {
         match self {
-            Self::Run(live) => live.state().is_left(),
+            Self::Run(run) => run.look(Seen::is_left),
             Self::Said(_) => false,
         }
     }
@@ -131,12 +133,12 @@ impl Hub {
     pub(crate) fn question(&self) -> Question {
         let state = self.state();
         let followed = state.turns.iter().filter_map(|turn| match turn {
-            Turn::Run(live) if live.state().ended => None,
+            Turn::Run(live) if live.look(|seen| seen.ended) => None,
             // It was given up: its replica begins anew.
-            Turn::Run(live) if live.state().is_left() => {
+            Turn::Run(live) if live.look(Seen::is_left) => {
                 Some(timeline::Followed { run: live.id, texts: Vec::new() })
             }
-            Turn::Run(live) => live.replica.then(|| live.followed()),
+            Turn::Run(live) => live.is_replica.then(|| live.followed()),
             Turn::Said(_) => None,
         });
         Question { of: self.of, next: state.next, followed: followed.collect() }
@@ -152,9 +154,9 @@ impl Hub {
             // Readers of a replica would wait for ever; those of a live run hear of it from the run.
             for turn in state.turns.drain(..) {
                 if let Turn::Run(replica) = turn
-                    && replica.replica
+                    && replica.is_replica
                 {
-                    replica.update(|state| state.finished = true);
+                    replica.update(|seen| seen.finished = true);
                 }
             }
         }
@@ -176,7 +178,7 @@ impl State {
         let known = *self.next.get_or_insert(answer.from);
         for turn in answer.turns {
             let turn = match Turn::of(turn) {
-                Turn::Run(stored) => Turn::Run(core.registry().get(stored.id).unwrap_or(stored)),
+                Turn::Run(stored) => Turn::Run(core.transcript(stored.id).unwrap_or(stored)),
                 said @ Turn::Said(_) => said,
             };
             if turn.seq() >= known {
@@ -191,29 +193,29 @@ impl State {
         news
     }
 
-    /// Whether the turn has another accumulator now.
+    /// Whether the turn has another transcript now.
     fn follow(&mut self, core: &Core, progress: Progress) -> bool {
         let of_run =
             |turn: &&mut Turn| matches!(turn, Turn::Run(live) if live.id == progress.run.id);
         let Some(Turn::Run(live)) = self.turns.iter_mut().find(of_run) else {
             return false;
         };
-        let other = match core.registry().get(live.id) {
+        let other = match core.transcript(live.id) {
             // This process took the run up.
             Some(driven) => driven,
-            None if live.state().is_left() => {
-                Arc::new(LiveRun::stored(progress.run, progress.messages))
+            None if live.look(Seen::is_left) => {
+                Arc::new(Transcript::stored(progress.run, progress.messages))
             }
             None => {
                 if !live.follow(progress) {
                     // With the next look, from the beginning.
-                    live.update(|state| state.finished = true);
+                    live.update(|seen| seen.finished = true);
                 }
                 return false;
             }
         };
         let left = std::mem::replace(live, other);
-        left.update(|state| state.finished = true);
+        left.update(|seen| seen.finished = true);
         true
     }
 }

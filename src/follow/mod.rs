@@ -6,7 +6,6 @@ pub(crate) mod delivered;
 pub(crate) mod events;
 pub(crate) mod hub;
 pub(crate) mod hubs;
-pub(crate) mod live;
 pub(crate) mod reader;
-pub(crate) mod registry;
 pub(crate) mod replica;
+pub(crate) mod transcript;

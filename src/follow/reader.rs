@@ -7,7 +7,7 @@ use super::cursor::Cursor;
 use super::delivered::{Change, Delivered};
 use super::hub::{Hub, Place, Turn, gone};
 use super::hubs::{Hubs, look, look_first};
-use super::live::LiveRun;
+use super::transcript::Transcript;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::model::{Messageable, Run};
@@ -54,7 +54,7 @@ impl Reader {
         let mut reader = Self::of_conversation(core, run.messageable);
         reader.cursor = Cursor::at(run.messageable, run.seq);
         reader.only = Some(Only { id: run.id, seq: run.seq });
-        reader.turn = core.registry().get(run.id).map(Turn::Run);
+        reader.turn = core.transcript(run.id).map(Turn::Run);
         reader
     }
 
@@ -114,13 +114,13 @@ impl Reader {
         }
     }
 
-    /// What the run has to tell next. `Err`: its accumulator says no more, perhaps for this reason.
-    async fn step(&mut self, live: &LiveRun) -> std::result::Result<Change, Option<String>> {
+    /// What the run has to tell next. `Err`: its transcript says no more, perhaps for this reason.
+    async fn step(&mut self, live: &Transcript) -> std::result::Result<Change, Option<String>> {
         // Copied only while somebody keeps the last event.
         let delivered = Arc::make_mut(&mut self.cursor.delivered);
-        let step = live.wait(|state| match state.after(delivered) {
+        let step = live.wait(|seen| match seen.after(delivered) {
             Some(change) => Some(Ok(change)),
-            None => state.is_left().then(|| Err(state.failure.clone())),
+            None => seen.is_left().then(|| Err(seen.failure.clone())),
         });
         let step = step.await;
         if self.cursor.delivered.ended {

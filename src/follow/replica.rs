@@ -1,35 +1,34 @@
-//! A run that this process does not drive, as far as it is stored: an accumulator like that of a live run, so that its
+//! A run that this process does not drive, as far as it is stored: a transcript like that of a run driven here, so that its
 //! readers go by the same rules.
 
 use std::collections::HashMap;
 
-use super::live::{LiveRun, State};
+use super::transcript::{Seen, Transcript};
 use crate::model::{Message, MessageStatus, Run};
-use crate::store::runs::Claim;
 use crate::store::timeline::{Followed, Progress};
 
-impl LiveRun {
+impl Transcript {
     pub(crate) fn stored(run: Run, messages: Vec<Message>) -> Self {
-        let mut stored = Self::new(run.clone());
-        stored.replica = true;
-        stored.state().take(run, messages);
+        let stored = Self::of(run.clone(), true);
+        stored.update(|seen| seen.take(run, messages));
         stored
     }
 
     /// What to ask about it.
     pub(crate) fn followed(&self) -> Followed {
-        let state = self.state();
-        let unsettled = state.messages.iter().filter(|message| !message.settled);
-        let texts =
-            unsettled.filter_map(|message| Some((message.row.as_ref()?.id, message.text.len())));
-        Followed { run: self.id, texts: texts.collect() }
+        self.look(|seen| {
+            let unsettled = seen.messages.iter().filter(|message| !message.settled);
+            let texts = unsettled
+                .filter_map(|message| Some((message.row.as_ref()?.id, message.text.len())));
+            Followed { run: self.id, texts: texts.collect() }
+        })
     }
 
-    /// Takes over what was stored since. Whether the text still only grew: if not, this accumulator is of no more use.
+    /// Takes over what was stored since. Whether the text still only grew: if not, this transcript is of no more use.
     pub(crate) fn follow(&self, progress: Progress) -> bool {
-        self.update(|state| {
+        self.update(|seen| {
             let Progress { run, messages, appended } = progress;
-            let rows = state.messages.iter().filter_map(|message| {
+            let rows = seen.messages.iter().filter_map(|message| {
                 message.row.as_ref().map(|row| (row.id, (message.slot, message.text.len())))
             });
             let mut known: HashMap<i64, (i64, usize)> =
@@ -40,20 +39,19 @@ impl LiveRun {
                     return false;
                 }
                 *bytes += appended.text.len();
-                state.change(*slot, |message| message.text.push_str(&appended.text));
+                seen.change(*slot, |message| message.text.push_str(&appended.text));
             }
-            state.take(run, messages);
+            seen.take(run, messages);
             true
         })
     }
 }
 
-impl State {
+impl Seen {
     /// A run and messages as they are stored now.
     fn take(&mut self, run: Run, messages: Vec<Message>) {
         self.ended = run.status.is_terminal();
-        let claim = Claim { run_id: run.id, token: 0 };
-        self.claim = run.started_at.map(|_| claim);
+        self.begun = run.started_at.is_some();
         self.run = run;
         for message in messages {
             if message.is_assistant() {

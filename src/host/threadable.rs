@@ -63,13 +63,13 @@ impl AssistantThreads<'_> {
             {
                 Ok(remote_id) => {
                     thread.remote_id = remote_id;
-                    thread.endpoint = Some(remote.protocol.endpoint().to_owned());
-                    thread.protocol = Some(remote.protocol.name().to_owned());
+                    thread.endpoint = Some(remote.provider.endpoint().to_owned());
+                    thread.protocol = Some(remote.provider.name().to_owned());
                 }
                 Err(error) => {
                     tracing::warn!(
                         thread = thread.id,
-                        error = error.brief(),
+                        error = Error::from(error).brief(),
                         "conversation not created yet; the first run will"
                     )
                 }

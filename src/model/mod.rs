@@ -5,6 +5,7 @@ mod answer;
 mod assistant;
 mod content;
 mod definition;
+mod item;
 mod message;
 mod page;
 mod queryable;
@@ -27,6 +28,7 @@ pub use thread::{AssistantThread, Chat};
 pub use usage::Usage;
 
 pub(crate) use definition::without_nul;
+pub(crate) use item::{Item, ItemKind};
 pub(crate) use message::MessageRow;
 pub(crate) use queryable::queryable_as;
 pub(crate) use run::RunRow;

@@ -1,6 +1,7 @@
 //! What a run needs of a remote service, whatever protocol it speaks.
 
-pub(crate) mod reasons;
+mod call_error;
+mod reasons;
 mod responses;
 
 use std::pin::Pin;
@@ -10,10 +11,11 @@ use std::sync::atomic::AtomicU32;
 use async_trait::async_trait;
 use futures_core::Stream;
 
+pub(crate) use crate::openai::OpenAi;
+pub(crate) use call_error::CallError;
 pub(crate) use responses::{Responses, progress};
 
-use crate::model::{AssistantDefinition, RunStatus, Usage};
-use crate::openai::{ApiError, Item, Result};
+use crate::model::{AssistantDefinition, Item, Reason, RunStatus, Usage};
 
 /// One call of the model.
 #[derive(Debug, Clone)]
@@ -58,7 +60,7 @@ pub(crate) struct Ended {
     pub(crate) refusal: bool,
     pub(crate) error: Option<String>,
     /// That error as the error of a call, when the response failed and has no output.
-    pub(crate) failure: Option<ApiError>,
+    pub(crate) failure: Option<CallError>,
     pub(crate) response_id: Option<String>,
     pub(crate) model: Option<String>,
     pub(crate) usage: Usage,
@@ -66,11 +68,29 @@ pub(crate) struct Ended {
     pub(crate) output: Vec<Item>,
 }
 
+impl Ended {
+    /// One word for why a response that ended with this status is not whole, or is no answer.
+    pub(crate) fn word(&self, status: RunStatus) -> Option<Reason> {
+        match (status, &self.failure) {
+            (RunStatus::Completed, _) => self.refusal.then_some(Reason::Refusal),
+            (_, Some(failure)) => Some(failure.reason()),
+            (status, None) => reasons::of_response(
+                self.reason.as_deref(),
+                self.error.as_deref(),
+                status == RunStatus::Incomplete,
+            ),
+        }
+    }
+}
+
+/// What came of a request.
+pub(crate) type Result<T, E = CallError> = std::result::Result<T, E>;
+
 pub(crate) type ProgressStream = Pin<Box<dyn Stream<Item = Result<Progress>> + Send>>;
 
 /// A remote service. Remote ids are kept with [`name`](Self::name) and [`endpoint`](Self::endpoint).
 #[async_trait]
-pub(crate) trait Protocol: Send + Sync {
+pub(crate) trait Provider: Send + Sync {
     /// Stored beside remote ids.
     fn name(&self) -> &'static str;
     /// Base URL and project: where an id means something.

@@ -69,12 +69,6 @@ pub(crate) fn of_error(error: &Error) -> Reason {
     }
 }
 
-/// The provider's own word, kept beside ours.
-pub(crate) fn provider_word(error: &Error) -> Option<String> {
-    let api = error.api()?;
-    api.code.clone().or_else(|| api.kind.clone())
-}
-
 pub(crate) fn of_api_error(api: &ApiError) -> Reason {
     let status = api.status.unwrap_or_default();
     // What the body says, if anything, is about a page that was to be read by people.

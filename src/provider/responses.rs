@@ -5,11 +5,12 @@ use std::collections::{HashMap, HashSet};
 use async_trait::async_trait;
 use futures_util::StreamExt;
 
-use super::{Call, Ended, News, Progress, ProgressStream, Protocol};
-use crate::model::{RunStatus, Usage};
+use super::{Call, CallError, Ended, News, Progress, ProgressStream, Provider, Result};
+use crate::model::{Item, RunStatus, Usage};
+use crate::openai;
 use crate::openai::{
-    CreateConversation, CreateResponse, Error, Item, ListItems, OpenAi, Order, Response,
-    ResponseError, ResponseStream, Result, StreamEvent, StreamEventKind,
+    CreateConversation, CreateResponse, Error, ListItems, OpenAi, Order, Response, ResponseError,
+    ResponseStream, StreamEvent, StreamEventKind,
 };
 
 /// Most pages read of a conversation: what is newer than the last item that is known for sure is short, as a rule.
@@ -36,7 +37,7 @@ impl Responses {
     fn request(call: &Call) -> CreateResponse {
         let definition = call.definition.clone();
         let mut request = CreateResponse::new(definition.model);
-        request.input.clone_from(&call.input);
+        request.input = call.input.iter().map(|item| item.as_value().clone().into()).collect();
         request.instructions = definition.instructions;
         request.conversation.clone_from(&call.conversation);
         // `store: false` beside a conversation contradicts it.
@@ -62,14 +63,14 @@ impl Responses {
         id: &str,
         after: Option<String>,
         order: Order,
-    ) -> Result<crate::openai::ItemPage> {
+    ) -> openai::Result<openai::ItemPage> {
         let list = ListItems { after, limit: Some(PAGE), order: Some(order) };
         self.client.conversations().list_items(id, &list).await
     }
 }
 
 #[async_trait]
-impl Protocol for Responses {
+impl Provider for Responses {
     fn name(&self) -> &'static str {
         "responses"
     }
@@ -92,10 +93,10 @@ impl Protocol for Responses {
             Ok(created) if created.id.trim().is_empty() => {
                 let message =
                     "it names no conversation, so none can be continued; use History::Local";
-                Err(Error::malformed("the answer to a new conversation", message, ""))
+                Err(Error::malformed("the answer to a new conversation", message, "").into())
             }
             Ok(created) => Ok(created.id),
-            Err(error) => Err(error.without_conversations(self.client.base_url())),
+            Err(error) => Err(error.without_conversations(self.client.base_url()).into()),
         }
     }
 
@@ -105,7 +106,7 @@ impl Protocol for Responses {
             Err(error) if error.is_not_found() => Ok(false),
             // It cannot be asked; nothing says that it is gone.
             Err(error) if is_not_offered(&error) => Ok(true),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -118,8 +119,8 @@ impl Protocol for Responses {
         let (mut after, mut seen) = (None, HashSet::new());
         for _ in 0..MOST_PAGES {
             let page = self.page(id, after, Order::NewestFirst).await?;
-            let next = page.data.last().and_then(Item::id).map(str::to_owned);
-            for item in page.data {
+            let next = page.data.last().and_then(openai::Item::id).map(str::to_owned);
+            for item in page.data.into_iter().map(ours) {
                 let id = item.id().map(str::to_owned);
                 if let Some(anchor) = id.clone().filter(|id| known(id)) {
                     newest_first.reverse();
@@ -141,7 +142,8 @@ impl Protocol for Responses {
     }
 
     async fn conversation_newest(&self, id: &str) -> Result<Vec<Item>> {
-        Ok(self.page(id, None, Order::NewestFirst).await?.data)
+        let page = self.page(id, None, Order::NewestFirst).await?;
+        Ok(page.data.into_iter().map(ours).collect())
     }
 
     fn surely_keeps_conversations(&self) -> bool {
@@ -156,10 +158,10 @@ impl Protocol for Responses {
                 Ok(page) => page,
                 // Where there is no list there are no items to be had.
                 Err(error) if is_gone(&error) => break,
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             };
             let ids: Vec<String> =
-                page.data.iter().filter_map(Item::id).map(str::to_owned).collect();
+                page.data.iter().filter_map(openai::Item::id).map(str::to_owned).collect();
             let new: Vec<String> =
                 ids.iter().filter(|id| !deleted.contains(*id)).cloned().collect();
             if ids.is_empty() {
@@ -190,10 +192,10 @@ impl Protocol for Responses {
     }
 }
 
-fn gone(result: Result<()>) -> Result<()> {
+fn gone(result: openai::Result<()>) -> Result<()> {
     match result {
         Err(error) if is_gone(&error) => Ok(()),
-        other => other,
+        other => Ok(other?),
     }
 }
 
@@ -207,14 +209,18 @@ fn is_not_offered(error: &Error) -> bool {
     matches!(error.api().and_then(|error| error.status), Some(405 | 501))
 }
 
-fn endless(what: &str) -> Error {
-    Error::malformed("the list of a conversation's items", what, "")
+fn endless(what: &str) -> CallError {
+    Error::malformed("the list of a conversation's items", what, "").into()
+}
+
+fn ours(item: openai::Item) -> Item {
+    item.into_value().into()
 }
 
 /// What a streamed response means to a run.
 pub(crate) fn progress(stream: ResponseStream) -> ProgressStream {
     let mut reader = Reader::default();
-    Box::pin(stream.map(move |event| event.and_then(|event| reader.read(event))))
+    Box::pin(stream.map(move |event| Ok(reader.read(event?)?)))
 }
 
 /// Turns stream events into progress. Lenient: what a server leaves out is made up from what it sends.
@@ -236,18 +242,18 @@ struct Reader {
     /// Whether the id of the call was told.
     started: bool,
     /// Items that are finished, and their places: some servers leave them out of the end.
-    done: Vec<(i64, Item)>,
+    done: Vec<(i64, openai::Item)>,
     done_bytes: usize,
 }
 
 impl Reader {
-    fn read(&mut self, event: StreamEvent) -> Result<Progress> {
+    fn read(&mut self, event: StreamEvent) -> openai::Result<Progress> {
         let sequence_number = event.sequence_number;
         let news = self.news(event.kind)?;
         Ok(Progress { sequence_number, news })
     }
 
-    fn news(&mut self, kind: StreamEventKind) -> Result<News> {
+    fn news(&mut self, kind: StreamEventKind) -> openai::Result<News> {
         Ok(match kind {
             StreamEventKind::Created(response)
             | StreamEventKind::InProgress(response)
@@ -314,7 +320,7 @@ impl Reader {
     }
 
     /// Keeps a finished item, in case that the end lacks it.
-    fn keep(&mut self, slot: i64, item: Item) {
+    fn keep(&mut self, slot: i64, item: openai::Item) {
         self.done_bytes += item.as_value().to_string().len();
         if self.done.len() < MOST_ITEMS && self.done_bytes <= MOST_ITEM_BYTES {
             self.done.push((slot, item));
@@ -357,7 +363,7 @@ impl Reader {
 }
 
 /// Whether all that the messages say is that the model declines.
-fn is_refusal(output: &[Item]) -> bool {
+fn is_refusal(output: &[openai::Item]) -> bool {
     let parts = output
         .iter()
         .filter(|item| item.kind() == "message")
@@ -390,10 +396,10 @@ fn ended(status: RunStatus, response: Response) -> News {
         reason: response.incomplete_reason.or(word),
         refusal: is_refusal(&response.output),
         error: message,
-        failure: error.filter(|_| failed && !has_output),
+        failure: error.filter(|_| failed && !has_output).map(CallError::from),
         response_id: Some(response.id).filter(|id| !id.is_empty()),
         model: response.model,
         usage,
-        output: response.output,
+        output: response.output.into_iter().map(ours).collect(),
     }))
 }

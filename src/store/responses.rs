@@ -99,10 +99,25 @@ pub(crate) fn end_open(session: &mut dyn Session, run: i64) -> Result<()> {
     Ok(())
 }
 
-/// Notes the provider's id of a call as soon as it is known, so that it can be deleted after a crash.
-pub(crate) fn identify(session: &mut dyn Session, id: i64, remote_id: &str) -> Result<()> {
-    on!(session, |conn| diesel::update(responses::ai_engine_responses.find(id))
-        .set(responses::remote_id.eq(remote_id))
+/// How far a call has come.
+#[derive(Debug, Clone)]
+pub(crate) struct Reached {
+    pub(crate) id: i64,
+    /// The provider's id, once it is known: so that the response can be deleted after a crash.
+    pub(crate) remote_id: Option<String>,
+    /// The place in the stream up to which the texts are stored. Those of a message's first words have no delta to hold it.
+    pub(crate) position: Option<i64>,
+}
+
+/// Notes how far a call has come, in the transaction that stores its texts.
+pub(crate) fn reached(session: &mut dyn Session, call: &Reached) -> Result<()> {
+    let known = call.remote_id.as_ref().map(|remote_id| responses::remote_id.eq(remote_id));
+    let position = call.position.map(|position| responses::sequence_number.eq(position));
+    if known.is_none() && position.is_none() {
+        return Ok(());
+    }
+    on!(session, |conn| diesel::update(responses::ai_engine_responses.find(call.id))
+        .set((known, position))
         .execute(conn))?;
     Ok(())
 }

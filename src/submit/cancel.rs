@@ -1,12 +1,12 @@
 //! Cancelling: the text so far is kept.
 
 use super::interrupt::{self, Cancelled};
+use crate::drive::flight::Stop;
 use crate::engine::AiEngine;
 use crate::engine::core::Core;
 use crate::error::Result;
 use crate::failpoint::Write;
 use crate::follow::events::RunEvents;
-use crate::follow::live::Stop;
 use crate::model::{Messageable, Page, Run};
 use crate::store::{refuse_within, runs};
 use crate::worker::lanes;
@@ -45,10 +45,10 @@ impl Core {
     pub(crate) async fn cancel(&self, run: i64) -> Result<Run> {
         refuse_within()?;
         self.keep_up();
-        if let Some(live) = self.registry().get(run) {
-            live.stop(Stop::Cancelled);
-            let ended = live.wait_for_update(|state| {
-                (state.ended || state.finished).then(|| state.ended.then(|| state.run.clone()))
+        if let Some(flight) = self.registry().get(run) {
+            flight.stop(Stop::Cancelled);
+            let ended = flight.transcript.wait_for_update(|seen| {
+                (seen.ended || seen.finished).then(|| seen.ended.then(|| seen.run.clone()))
             });
             if let Some(run) = ended.await {
                 return Ok(run);

@@ -119,12 +119,12 @@ pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<R
     if core.is_closing() {
         return Err(Error::ShuttingDown);
     }
-    let (delivered, parent) = (core.clone(), request.parent);
+    let (writing, parent) = (core.clone(), request.parent);
     let inserted = Arc::new(AtomicI64::new(NONE));
     let note = Arc::clone(&inserted);
     let submitted = core.store().write_as(Write::Submit, move |session| {
         note.store(NONE, Ordering::SeqCst);
-        let submitted = submit(session, &delivered, &request)?;
+        let submitted = submit(session, &writing, &request)?;
         note.store(submitted.run.id, Ordering::SeqCst);
         let write = if submitted.interrupted.is_any() { Write::Interrupt } else { Write::Submit };
         Ok((Some(write), submitted))

@@ -180,7 +180,7 @@ async fn step(core: &Core, of: Messageable, first: Option<Driving>) -> Result<St
             Look::Nothing => return Ok(Step::Nothing),
         },
     };
-    match steps::claim(core, driving.live()).await? {
+    match steps::claim(core, driving.flight()).await? {
         Locking::Got(row) => {
             // The lease was extended with the claim.
             core.lease().keep(core);

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::drive::flight::Stop;
 use crate::engine::TICK;
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
-use crate::follow::live::Stop;
 use crate::store::{queue, workers};
 use crate::task::Running;
 

@@ -118,7 +118,7 @@ async fn work(core: &Core) {
 
 /// Carries out what is due. Returns when the next one is due, if any is open.
 async fn pass(core: &Core, remote: &Remote) -> Result<Option<Duration>> {
-    let endpoint = remote.protocol.endpoint().to_owned();
+    let endpoint = remote.provider.endpoint().to_owned();
     loop {
         let at = endpoint.clone();
         match core.store().read(move |session| outbox::next_due(session, &at)).await? {
@@ -141,8 +141,8 @@ async fn carry_out(core: &Core, remote: &Remote, deletion: Deletion) -> Result<(
     let id = &deletion.remote_id;
     let deleting = async {
         match deletion.kind {
-            RemoteKind::Response => remote.protocol.delete_response(id).await,
-            RemoteKind::Conversation => remote.protocol.delete_conversation(id).await,
+            RemoteKind::Response => remote.provider.delete_response(id).await,
+            RemoteKind::Conversation => remote.provider.delete_conversation(id).await,
         }
     };
     let failure = match tokio::time::timeout(ONE_TRY, deleting).await {

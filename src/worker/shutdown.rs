@@ -25,8 +25,8 @@ impl Core {
             self.registry().emptied().await;
         });
         if ended.await.is_err() {
-            for live in self.registry().all() {
-                live.release();
+            for flight in self.registry().all() {
+                flight.release();
             }
             // Half of the rest is for the leases.
             let last_words = give_up + (end - give_up) / 2;

@@ -11,6 +11,7 @@ on_each_database!(
     a_stream_cut_after_output_keeps_it_and_is_not_repeated,
     a_stream_cut_before_output_is_tried_again,
     a_failure_after_output_keeps_it,
+    no_failure_after_output_is_made_good_by_asking_again,
     an_answer_cut_at_its_token_limit_is_incomplete,
     an_unreachable_provider_fails_the_run,
     a_message_over_its_limit_is_cut,
@@ -22,6 +23,7 @@ on_each_database!(
     blanks_before_the_first_word_hold_nothing_up,
     a_call_tried_again_begins_clean,
     a_call_whose_answer_was_lost_is_not_added_twice,
+    a_call_without_any_answer_is_looked_for_before_it_is_repeated,
     no_transaction_is_open_during_a_call,
 );
 
@@ -83,6 +85,26 @@ async fn a_failure_after_output_keeps_it<D: TestDatabase>(db: D) {
     );
     assert!(answer.run.error.as_deref().unwrap().contains("The model broke down."));
     assert_eq!(answer.text(), "Once upon");
+}
+
+/// What would be before the first word: a history that is too long, a conversation that does not go on.
+async fn no_failure_after_output_is_made_good_by_asking_again<D: TestDatabase>(db: D) {
+    for (code, message) in [
+        ("context_length_exceeded", "The history is too long."),
+        ("invalid_prompt", "No tool output found for function call c."),
+    ] {
+        let host = Host::conversing(db.another()).await;
+        let thread = host.thread().await;
+        host.fake.reply(Reply::text("Once upon").failed(code, message));
+        let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+        assert_eq!(
+            (answer.run.status, answer.text().as_ref()),
+            (RunStatus::Incomplete, "Once upon")
+        );
+        let requests = host.fake.requests();
+        let asked = requests.iter().filter(|sent| sent.path.ends_with("/responses")).count();
+        assert_eq!(asked, 1, "{code}");
+    }
 }
 
 async fn an_answer_cut_at_its_token_limit_is_incomplete<D: TestDatabase>(db: D) {
@@ -234,6 +256,20 @@ async fn a_call_whose_answer_was_lost_is_not_added_twice<D: TestDatabase>(db: D)
     let items = host.fake.conversation_items(&thread.remote_id.unwrap()).unwrap();
     let users = items.iter().filter(|item| item["role"] == "user").count();
     assert_eq!(users, 1, "{items:?}");
+}
+
+/// The client does not repeat it by itself: what became of it can be seen in the conversation alone.
+async fn a_call_without_any_answer_is_looked_for_before_it_is_repeated<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    let thread = host.thread().await;
+    let before = host.fake.requests().len();
+    host.fake.intercept("POST", "/responses", Reply::hang_up());
+    host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    let requests = host.fake.requests();
+    let asked: Vec<&str> =
+        requests[before..].iter().map(|request| request.method.as_str()).collect();
+    // The last one looks whether the answer is kept there, once.
+    assert_eq!(asked, ["POST", "GET", "POST", "GET"]);
 }
 
 /// G1: at each request the provider receives, a writer could begin.

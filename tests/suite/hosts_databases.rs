@@ -6,19 +6,24 @@ mod isolation;
 mod poolers;
 mod within;
 
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
-use ai_engine::{Error, prelude::*};
+use ai_engine::{Error, RunStatus, prelude::*};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind::UniqueViolation, Error::DatabaseError};
 
 use crate::support::*;
 
+/// Far longer than anything here takes.
+const NEVER: Duration = Duration::from_secs(30);
+
 on_each_database!(
     a_read_waits_for_no_writer,
     a_read_sees_one_moment,
     a_read_cannot_write,
+    long_reads_leave_the_engine_a_connection,
     a_transaction_fails_with_the_hosts_error,
     a_row_of_the_hosts_that_is_not_there_is_no_refusal,
 );
@@ -75,6 +80,37 @@ async fn a_read_cannot_write<D: Raw>(db: D) {
             Ok(conn.try_execute(&format!("INSERT INTO users (id, name) VALUES ({id}, 'Dan')"))?)
         });
         write.await.unwrap();
+    }
+}
+
+/// The host's reads, however many and long, must leave the engine something to work with.
+async fn long_reads_leave_the_engine_a_connection<D: Raw>(db: D) {
+    let host = Host::new(db).await;
+    let ((release, wait), (begun, has_begun)) = (mpsc::channel::<()>(), mpsc::channel());
+    let (wait, mut long) = (Arc::new(Mutex::new(wait)), Vec::new());
+    for _ in 0..8 {
+        let (database, wait, begun) = (host.db.database(), Arc::clone(&wait), begun.clone());
+        long.push(tokio::spawn(async move {
+            let read = D::read::<_, Error>(&database, move |_| {
+                begun.send(()).unwrap();
+                let _ = wait.lock().unwrap().recv();
+                Ok(())
+            });
+            read.await
+        }));
+    }
+    for _ in 0..2 {
+        tokio::task::block_in_place(|| has_begun.recv().unwrap());
+    }
+    let asked = async {
+        let thread = host.thread().await;
+        host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap()
+    };
+    let answer = tokio::time::timeout(NEVER, asked).await.expect("no connection is left");
+    assert_eq!(answer.run.status, RunStatus::Completed);
+    drop(release);
+    for read in long {
+        read.await.unwrap().unwrap();
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::support::*;
 
 on_each_database!(
+    the_place_in_the_stream_is_stored_with_the_first_words,
     an_answer_is_stored_and_heard,
     a_second_turn_sends_the_whole_history,
     a_conversation_is_sent_only_what_it_lacks,
@@ -164,4 +165,26 @@ async fn a_host_selects_our_rows_itself<D: TestDatabase>(db: D) {
     let (run, messages) = host.db.with(|conn| (conn.runs().remove(0), conn.messages()));
     assert_eq!(run, answer.run);
     assert_eq!(messages.last(), answer.messages.last());
+}
+
+/// A text and the place in the stream that it goes up to are one commit, from the first word on: whoever goes on from there
+/// would lose words else, or have them twice.
+async fn the_place_in_the_stream_is_stored_with_the_first_words<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let gate = Gate::new();
+    // Created, in progress, item, part, and the first words: the number of their event is 4.
+    host.fake.reply(Reply::deltas(["Once ", "upon ", "a time"]).hold_at(5, gate.clone()));
+    let run = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").submit().await.unwrap();
+    host.hub.until_text("Once ").await;
+    let stored = "SELECT count(*) FROM ai_engine_responses AS call JOIN ai_engine_messages AS said \
+        ON said.run_id = call.run_id WHERE said.role = 'assistant' AND said.content = 'Once ' AND call.sequence_number = 4";
+    assert_eq!(host.db.number(stored), 1);
+    gate.open();
+    host.engine.answer(run.id).await.unwrap();
+    // Then the number of the last event.
+    assert_eq!(
+        host.db.number("SELECT count(*) FROM ai_engine_responses WHERE sequence_number > 6"),
+        1
+    );
 }

@@ -22,6 +22,7 @@ on_each_database!(
     a_server_that_ignores_conversations_is_found_out,
     a_server_that_keeps_conversations_is_asked_once,
     deletions_that_do_not_take_end,
+    more_items_than_one_try_deletes_are_left_to_the_next,
     a_server_that_cannot_delete_closes_the_row,
     items_that_cannot_be_deleted_keep_no_conversation,
     a_server_that_lists_nothing_costs_no_thread,
@@ -334,24 +335,28 @@ fn page(items: &[(&str, &str)], has_more: bool) -> Value {
     json!({"object": "list", "data": data, "has_more": has_more})
 }
 
+/// Neither one that shows the same items again, which is known by the second page, nor one that always has new ones.
 async fn a_list_that_never_ends_costs_no_thread<D: TestDatabase>(db: D) {
-    let host = Host::conversing(db).await;
-    let thread = host.thread().await;
-    host.fake.reply(Reply::deltas(["Once ", "upon"]).disconnect_at(6));
-    host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
-    for _ in 0..200 {
-        host.fake.intercept(
-            "GET",
-            "/items",
-            Reply::status(200, page(&[("a", "x"), ("b", "y")], true)),
-        );
+    for (repeats, most) in [(true, 20), (false, 60)] {
+        let host = Host::conversing(db.another()).await;
+        let thread = host.thread().await;
+        host.fake.reply(Reply::deltas(["Once ", "upon"]).disconnect_at(6));
+        host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
+        for number in 0..200 {
+            let number = if repeats { 0 } else { number };
+            let (a, b) = (format!("a{number}"), format!("b{number}"));
+            let items = page(&[(a.as_str(), "x"), (b.as_str(), "y")], true);
+            host.fake.intercept("GET", "/items", Reply::status(200, items));
+        }
+        host.fake.reply(Reply::text("Fine."));
+        let answer = host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
+        assert_eq!(answer.text(), "Fine.");
+        // The given up one is being deleted meanwhile, from its oldest items on.
+        let requests = host.fake.requests();
+        let looks = requests.iter().filter(|sent| sent.query.contains("order=desc")).count();
+        assert!(looks > 0 && looks < most, "{looks} looks");
+        assert_eq!(texts(bodies(&host).last().unwrap()).len(), 3, "a new one was told all");
     }
-    host.fake.reply(Reply::text("Fine."));
-    let answer = host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
-    assert_eq!(answer.text(), "Fine.");
-    let looks = host.fake.requests().iter().filter(|sent| sent.method == "GET").count();
-    assert!(looks < 60, "{looks} looks");
-    assert_eq!(texts(bodies(&host).last().unwrap()).len(), 3, "a new one was told all");
 }
 
 async fn a_list_that_is_missing_does_not_throw_a_living_conversation_away<D: TestDatabase>(db: D) {
@@ -396,6 +401,12 @@ async fn a_server_that_ignores_conversations_is_found_out<D: TestDatabase>(db: D
         assert_eq!(texts(&body), told, "{status}");
         // What was made there is not left behind.
         until_deleted(&host.db).await;
+        let mut requests = host.fake.requests().into_iter();
+        let conversation = thread.remote_id.unwrap();
+        assert!(
+            requests.any(|sent| sent.method == "DELETE" && sent.path.ends_with(&conversation)),
+            "{status}"
+        );
     }
 }
 
@@ -411,6 +422,13 @@ async fn a_server_that_keeps_conversations_is_asked_once<D: TestDatabase>(db: D)
     }
     let looks = host.fake.requests().into_iter().filter(|request| request.method == "GET");
     assert_eq!(looks.count(), 1);
+    // One that names its items otherwise than in the stream has the question.
+    let host = Host::conversing(host.db.another()).await;
+    let thread = host.thread().await;
+    let items = page(&[("of_another_name", "first")], false);
+    host.fake.intercept("GET", "/items", Reply::status(200, items));
+    let asked = host.teller.ai_engine_run(&host.engine, &thread, "first");
+    assert!(asked.await.unwrap().run.notes.is_empty());
 }
 
 async fn deletions_that_do_not_take_end<D: TestDatabase>(db: D) {
@@ -429,6 +447,20 @@ async fn deletions_that_do_not_take_end<D: TestDatabase>(db: D) {
     until(|| host.db.number(noted) == 1).await;
     let asked = host.fake.requests().iter().filter(|sent| sent.method == "DELETE").count();
     assert!(asked <= 6, "{asked} requests");
+}
+
+async fn more_items_than_one_try_deletes_are_left_to_the_next<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    let thread = host.thread().await;
+    for number in 0..11 {
+        let ids: Vec<String> = (0..100).map(|item| format!("{number}_{item}")).collect();
+        let items: Vec<_> = ids.iter().map(|id| (id.as_str(), "x")).collect();
+        host.fake.intercept("GET", "/items", Reply::status(200, page(&items, true)));
+    }
+    host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
+    let noted = "SELECT count(*) FROM ai_engine_remote_deletions WHERE last_error LIKE '%the next goes on%'";
+    until(|| host.db.number(noted) == 1).await;
+    until_deleted(&host.db).await;
 }
 
 async fn a_server_that_cannot_delete_closes_the_row<D: TestDatabase>(db: D) {

@@ -1,6 +1,7 @@
 //! Isolation levels, deadlocks and locks of the host's. PostgreSQL's alone: SQLite has one writer, who sees everything.
 #![cfg(feature = "postgres")]
 
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use ai_engine::testing::Reply;
@@ -8,8 +9,12 @@ use ai_engine::{Busy, RunStatus, prelude::*};
 
 use crate::support::*;
 
-/// Long enough for whoever waits for a lock to give its connection back, a few times.
-const A_WHILE: Duration = Duration::from_secs(2);
+/// Each round of so many through all connections takes three seconds.
+const CROWD: usize = 36;
+/// Longer than a few runs take behind one such round, far shorter than behind one for each of their steps.
+const SOON: Duration = Duration::from_secs(20);
+/// Far longer than anything here takes.
+const NEVER: Duration = Duration::from_secs(30);
 
 async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Postgres) -> F) {
     if let Some(db) = Postgres::fresh() {
@@ -51,6 +56,38 @@ async fn submits_at_once_succeed_at_every_isolation_level() {
     }
 }
 
+/// What ours read after a lock must be what the lock waited for. Repeating what could not be serialized would hide it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_of_ours_are_read_committed_whatever_the_default() {
+    on_postgres(|db| async move {
+        let name = db.texts("SELECT CAST(current_database() AS TEXT) AS line").remove(0);
+        db.execute(&format!(
+            "ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'"
+        ));
+        let host = Host::new(db).await;
+        host.db.execute(
+            "CREATE TABLE levels (level TEXT NOT NULL); \
+             CREATE FUNCTION note_level() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             INSERT INTO levels VALUES (current_setting('transaction_isolation')); RETURN NULL; END $$; \
+             CREATE TRIGGER note_level AFTER INSERT OR UPDATE ON ai_engine_runs \
+             FOR EACH ROW EXECUTE FUNCTION note_level();",
+        );
+        let levels = || host.db.texts("SELECT DISTINCT level AS line FROM levels");
+        let thread = host.thread().await;
+        host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+        until_announced(&host.db).await;
+        assert_eq!(levels(), ["read committed"]);
+        host.db.execute("DELETE FROM levels");
+        // On a connection of the host's that is in no transaction it is one of ours as well.
+        let asked = host.teller.ai_engine_run(&host.engine, &thread, "And then?");
+        let run = host.db.with(|conn| asked.submit_in(conn.session())).unwrap();
+        host.engine.answer(run.id).await.unwrap();
+        until_announced(&host.db).await;
+        assert_eq!(levels(), ["read committed"]);
+    })
+    .await;
+}
+
 /// Each of a crowd waits for the host's lock; the connections go round.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_thread_holds_up_no_other_however_many_wait_for_it() {
@@ -63,25 +100,28 @@ async fn a_locked_thread_holds_up_no_other_however_many_wait_for_it() {
         );
         let held = Held::new(&host.db, lock);
         let mut waiting = Vec::new();
-        for _ in 0..12 {
+        for _ in 0..CROWD {
             let (engine, teller, locked) =
                 (host.engine.clone(), host.teller.clone(), locked.clone());
             waiting.push(tokio::spawn(async move {
                 let request = teller.ai_engine_run(&engine, &locked, "Tell me");
-                let run = request.when_busy(Busy::Queue).submit().await?;
-                engine.answer(run.id).await
+                request.when_busy(Busy::Queue).submit().await
             }));
         }
         host.db.until_waiting(3);
-        for _ in 0..3 {
-            host.fake.reply_to("And me", Reply::text("You as well."));
-            let thread = host.thread().await;
-            let asked = host.teller.ai_engine_run(&host.engine, &thread, "And me");
-            assert_eq!(asked.await.unwrap().text(), "You as well.");
-        }
+        let others = async {
+            for _ in 0..3 {
+                host.fake.reply_to("And me", Reply::text("You as well."));
+                let thread = host.thread().await;
+                let asked = host.teller.ai_engine_run(&host.engine, &thread, "And me");
+                assert_eq!(asked.await.unwrap().text(), "You as well.");
+            }
+        };
+        tokio::time::timeout(SOON, others).await.expect("each step waits for all of the crowd");
         drop(held);
         for waited in waiting {
-            assert_eq!(waited.await.unwrap().unwrap().run.status, RunStatus::Completed);
+            let run = waited.await.unwrap().unwrap();
+            assert_eq!(run.messageable, ai_engine::Messageable::AssistantThread(locked.id));
         }
     })
     .await;
@@ -90,15 +130,20 @@ async fn a_locked_thread_holds_up_no_other_however_many_wait_for_it() {
 /// The host takes our locks in another order than we do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deadlock_with_the_host_is_not_the_callers_trouble() {
-    on_postgres(|db| async {
+    on_postgres(|db| async move {
+        // Before ours has waited for long enough to give way by itself.
+        let name = db.texts("SELECT CAST(current_database() AS TEXT) AS line").remove(0);
+        db.execute(&format!("ALTER DATABASE {name} SET deadlock_timeout = '150ms'"));
         let host = Host::new(db).await;
         let thread = host.thread().await;
         host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
         until_announced(&host.db).await;
         let db = host.db.clone();
-        let (locked, wait) = std::sync::mpsc::channel();
+        let (locked, wait) = mpsc::channel();
         let hosts = std::thread::spawn(move || {
             db.with(|conn| {
+                // So it is ours that the database ends.
+                conn.execute("SET deadlock_timeout = '1min'");
                 conn.transaction(&mut |conn| {
                     conn.execute("SELECT id FROM ai_engine_runs FOR UPDATE");
                     locked.send(()).unwrap();
@@ -111,8 +156,7 @@ async fn a_deadlock_with_the_host_is_not_the_callers_trouble() {
         });
         wait.recv().unwrap();
         host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
-        // Which of the two gave way is the database's business; ours must not fail for it.
-        let _ = hosts.join().unwrap();
+        hosts.join().unwrap().unwrap();
         assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_runs"), 0);
     })
     .await;
@@ -123,23 +167,31 @@ async fn a_deadlock_with_the_host_is_not_the_callers_trouble() {
 async fn long_transactions_of_the_host_leave_the_engine_a_connection() {
     on_postgres(|db| async {
         let host = Host::new(db).await;
-        let database = host.db.database();
+        let (database, (release, wait)) = (host.db.database(), mpsc::channel::<()>());
+        let (wait, (begun, has_begun)) = (Arc::new(Mutex::new(wait)), mpsc::channel());
         let mut long = Vec::new();
         for _ in 0..8 {
-            let database = database.clone();
+            let (database, wait, begun) = (database.clone(), Arc::clone(&wait), begun.clone());
             long.push(tokio::spawn(async move {
-                database
-                    .transaction::<_, ai_engine::Error>(|conn| {
-                        Ok(conn.try_execute("SELECT pg_sleep(1)")?)
-                    })
-                    .await
+                let transaction = database.transaction::<_, ai_engine::Error>(move |_| {
+                    begun.send(()).unwrap();
+                    let _ = wait.lock().unwrap().recv();
+                    Ok(())
+                });
+                transaction.await
             }));
         }
-        tokio::time::sleep(A_WHILE / 10).await;
-        let thread = host.thread().await;
-        let asked = host.teller.ai_engine_run(&host.engine, &thread, "Tell me");
-        assert_eq!(asked.await.unwrap().run.status, RunStatus::Completed);
-        assert!(!long.iter().all(tokio::task::JoinHandle::is_finished), "they were too short");
+        // As many as may be at once.
+        for _ in 0..2 {
+            tokio::task::block_in_place(|| has_begun.recv().unwrap());
+        }
+        let asked = async {
+            let thread = host.thread().await;
+            host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap()
+        };
+        let answer = tokio::time::timeout(NEVER, asked).await.expect("no connection is left");
+        assert_eq!(answer.run.status, RunStatus::Completed);
+        drop(release);
         for transaction in long {
             transaction.await.unwrap().unwrap();
         }

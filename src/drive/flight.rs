@@ -1,0 +1,320 @@
+//! What the driver of a run knows beside what is seen of it: its claim, the call that is being made, what of the texts is
+//! stored, and whether it is to stop.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::follow::transcript::{Seen, Transcript};
+use crate::model::Run;
+use crate::provider::{Ended, News, Progress};
+use crate::store::runs::{Claim, Fence};
+
+/// Why a run is to stop before the provider ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Somebody asked for it.
+    Cancelled,
+    /// The lease went to another process: nothing may be written any more.
+    Lost,
+    /// The run was deleted.
+    Gone,
+    /// The process shuts down: another one may go on.
+    Released,
+    /// The database refuses its text for good.
+    Unstorable,
+}
+
+/// What is to be done with a run when a fence says this of it.
+impl From<Fence> for Stop {
+    fn from(fence: Fence) -> Self {
+        match fence {
+            Fence::Held { .. } => Self::Cancelled,
+            Fence::Lost | Fence::Locked => Self::Lost,
+            Fence::Gone => Self::Gone,
+        }
+    }
+}
+
+/// Why a step of a run goes no further.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// The run is not ours any more, or not to be driven on.
+    Stopped(Stop),
+    /// Our own database.
+    Store(Error),
+}
+
+impl From<Fence> for Halt {
+    fn from(fence: Fence) -> Self {
+        Self::Stopped(fence.into())
+    }
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// A run that this process drives.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) transcript: Arc<Transcript>,
+    log: Mutex<Log>,
+    /// Bytes of all texts that are committed.
+    committed: AtomicUsize,
+    /// The place in the turn of the first output of the call that is being made. We count the places, since each call
+    /// counts its own from 0.
+    first_slot: AtomicI64,
+    stop: watch::Sender<Option<Stop>>,
+    released: watch::Sender<bool>,
+}
+
+/// What the driver knows of its run.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// Set once the run is claimed.
+    pub(crate) claim: Option<Claim>,
+    /// The call that is being made.
+    pub(crate) call: Option<CallRow>,
+    /// The writer must leave the run alone: its end is being written.
+    pub(crate) settling: bool,
+    /// Words for what was out of the ordinary.
+    pub(crate) notes: Vec<&'static str>,
+    /// Requests beyond those that were counted when they were noted.
+    pub(crate) further_attempts: i64,
+    /// Why the database refused the run's own text last, and how often in a row it did.
+    pub(crate) refusal: Option<String>,
+    pub(crate) refusals: u32,
+    /// Until when the writer leaves the run alone: somebody has it locked.
+    left_alone: Option<Instant>,
+    /// Bytes of each message's text that are committed, by its slot.
+    stored: BTreeMap<i64, usize>,
+}
+
+/// The row of a call, and what it was sent.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CallRow {
+    pub(crate) id: i64,
+    pub(crate) remote_id: Option<String>,
+    /// Whether the row holds `remote_id`.
+    pub(crate) identified: bool,
+    pub(crate) conversation: Option<String>,
+    pub(crate) endpoint: String,
+    pub(crate) protocol: &'static str,
+    /// Nothing but the newest turn was sent.
+    pub(crate) newest_only: bool,
+    pub(crate) sent_messages: Vec<i64>,
+    pub(crate) sent_items: Vec<i64>,
+}
+
+/// What became of something the stream said.
+#[derive(Debug)]
+pub(crate) enum Applied {
+    /// There is nothing to write or to show.
+    Silently,
+    /// There is more text.
+    Text {
+        /// Of its message there is no row yet.
+        first: bool,
+        /// How much text of the run arrived, in bytes, and of how many messages.
+        bytes: usize,
+        messages: usize,
+    },
+    /// The call ended.
+    Ended(Box<Ended>),
+}
+
+impl Flight {
+    pub(crate) fn new(run: Run) -> Self {
+        Self {
+            transcript: Arc::new(Transcript::new(run)),
+            log: Mutex::default(),
+            committed: AtomicUsize::new(0),
+            first_slot: AtomicI64::new(0),
+            stop: watch::Sender::new(None),
+            released: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn id(&self) -> i64 {
+        self.transcript.id
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads or changes what the driver knows. Never awaits; what is seen may be looked at inside.
+    pub(crate) fn log<T>(&self, look: impl FnOnce(&mut Log) -> T) -> T {
+        look(&mut self.lock())
+    }
+
+    pub(crate) fn claim(&self) -> Result<Claim> {
+        self.log(|log| log.claim).ok_or_else(|| Error::RunGone(self.id()))
+    }
+
+    /// Where the output of the next call begins: behind all that there is of the run.
+    pub(crate) fn begin_step(&self, slot: i64) {
+        self.first_slot.store(slot, Ordering::SeqCst);
+    }
+
+    /// Where the output of the call begins.
+    pub(crate) fn first_slot(&self) -> i64 {
+        self.first_slot.load(Ordering::SeqCst)
+    }
+
+    /// Notes once what was out of the ordinary.
+    pub(crate) fn note(&self, word: &'static str) {
+        self.log(|log| {
+            if !log.notes.contains(&word) {
+                log.notes.push(word);
+            }
+        });
+    }
+
+    /// The provider's conversation that the call goes on with.
+    pub(crate) fn conversation(&self) -> Option<String> {
+        self.log(|log| log.call.as_ref().and_then(|call| call.conversation.clone()))
+    }
+
+    /// Forgets what a broken call left that said nothing, so that the next one begins clean.
+    pub(crate) fn begin_again(&self) {
+        self.transcript.update(Seen::begin_again);
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        self.transcript.look(Seen::has_output)
+    }
+
+    /// Takes in what the stream said. The end is the caller's to settle.
+    pub(crate) fn apply(&self, progress: Progress) -> Applied {
+        let Progress { sequence_number, news } = progress;
+        match news {
+            News::Text { slot, remote_id, delta } if !delta.is_empty() => {
+                let slot = self.first_slot().saturating_add(slot);
+                let grown = self.transcript.append(sequence_number, slot, remote_id, &delta);
+                return Applied::Text {
+                    first: grown.first,
+                    bytes: grown.bytes,
+                    messages: grown.messages,
+                };
+            }
+            News::Started { response_id } => {
+                self.log(|log| {
+                    if let Some(call) = &mut log.call {
+                        call.remote_id = Some(response_id);
+                    }
+                });
+                self.transcript.advance(sequence_number);
+                self.transcript.wake();
+            }
+            News::Text { .. } | News::Alive => self.transcript.advance(sequence_number),
+            News::Ended(ended) => {
+                self.transcript.advance(sequence_number);
+                return Applied::Ended(ended);
+            }
+        }
+        Applied::Silently
+    }
+
+    /// Whether more than so many of these bytes that arrived are not committed; found out without a look at each message,
+    /// unless it may be so.
+    pub(crate) fn has_unflushed(&self, arrived: usize, most: usize) -> bool {
+        arrived.saturating_sub(self.committed.load(Ordering::SeqCst)) > most
+            && self.log(|log| self.transcript.look(|seen| log.unflushed(seen) > most))
+    }
+
+    /// Waits until at most so many bytes that arrived are not committed.
+    pub(crate) async fn room(&self, most: usize) {
+        self.wait(|log, seen| (log.unflushed(seen) <= most).then_some(())).await;
+    }
+
+    /// Waits until `ready` finds what it looks for. Whoever changes the log wakes those who wait.
+    pub(crate) async fn wait<T>(&self, mut ready: impl FnMut(&Log, &Seen) -> Option<T>) -> T {
+        let mut changes = self.transcript.changes();
+        loop {
+            changes.mark_unchanged();
+            // In this order, here and everywhere: the log, then what is seen.
+            if let Some(value) = self.log(|log| self.transcript.look(|seen| ready(log, seen))) {
+                return value;
+            }
+            if changes.changed().await.is_err() {
+                // The sender lives in the transcript, which we hold.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// So much of a message's text is committed.
+    pub(crate) fn stored(&self, slot: i64, bytes: usize) {
+        self.log(|log| {
+            let before = log.stored.insert(slot, bytes).unwrap_or_default();
+            self.committed.fetch_add(bytes, Ordering::SeqCst);
+            self.committed.fetch_sub(before, Ordering::SeqCst);
+        });
+    }
+
+    /// Asks the run to stop. The first reason stands.
+    pub(crate) fn stop(&self, reason: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let first = stop.is_none();
+            stop.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// Waits until the run is to stop.
+    pub(crate) async fn stopped(&self) -> Stop {
+        let mut stop = self.stop.subscribe();
+        let found = stop.wait_for(Option::is_some).await.map(|stop| *stop);
+        match found {
+            Ok(Some(stop)) => stop,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Waits until this process gives up what it drives, whatever the run was asked before.
+    pub(crate) async fn released(&self) {
+        let mut released = self.released.subscribe();
+        if released.wait_for(|released| *released).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Gives the run up: its last hooks too.
+    pub(crate) fn release(&self) {
+        self.stop(Stop::Released);
+        self.released.send_replace(true);
+    }
+}
+
+impl Log {
+    /// How much of a message's text is committed.
+    pub(crate) fn stored(&self, slot: i64) -> usize {
+        self.stored.get(&slot).copied().unwrap_or_default()
+    }
+
+    /// Bytes that arrived and are not committed. Blanks before the first word do not count: they cannot be committed,
+    /// since no blank row is, and are bounded by the limit of a message.
+    pub(crate) fn unflushed(&self, seen: &Seen) -> usize {
+        let waiting =
+            seen.messages.iter().filter(|message| message.row.is_some() || !message.is_blank());
+        waiting.map(|message| message.text.len() - self.stored(message.slot)).sum()
+    }
+
+    /// Has the writer leave the run alone for so long.
+    pub(crate) fn leave_alone(&mut self, time: Duration) {
+        self.left_alone = Some(Instant::now() + time);
+    }
+
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.left_alone.is_some_and(|until| Instant::now() < until)
+    }
+}
