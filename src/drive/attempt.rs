@@ -1,5 +1,6 @@
 //! One attempt of a call: noted, sent, its stream taken in.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,7 +13,7 @@ use super::outcome::Broken;
 use crate::engine::core::{Core, Remote};
 use crate::failpoint;
 use crate::model::AssistantDefinition;
-use crate::provider::{Call, CallError, Ended};
+use crate::provider::{Call, CallError, Ended, Progress, ProgressStream};
 
 /// Calls the model once.
 pub(crate) async fn once(
@@ -51,7 +52,7 @@ pub(crate) async fn once(
     })?;
     failpoint::point!("call.answered");
     drop(call);
-    while let Some(progress) = stream.next().await {
+    while let Some(progress) = next(&mut stream, flight).await {
         match flight.apply(progress.map_err(Broken::Stream)?) {
             Applied::Silently => {}
             Applied::Text { first, bytes, messages } => {
@@ -69,6 +70,19 @@ pub(crate) async fn once(
     }
     // The client ends a stream with its end event or an error.
     Err(Broken::Stream(CallError::disconnected("the stream ended before its end event")))
+}
+
+/// The next thing that the stream says. Who listens to the run is woken when nothing more is there, and not for each word of
+/// those that arrived together.
+async fn next(stream: &mut ProgressStream, flight: &Flight) -> Option<Result<Progress, CallError>> {
+    poll_fn(|cx| {
+        let next = stream.poll_next_unpin(cx);
+        if next.is_pending() {
+            flight.transcript.notify();
+        }
+        next
+    })
+    .await
 }
 
 /// More messages than any answer has; each costs a row and hooks.
@@ -93,6 +107,7 @@ async fn respect_limits(
     let most = core.options().max_unflushed_bytes;
     if flight.has_unflushed(bytes, most) {
         core.writer().hurry();
+        flight.transcript.notify();
         flight.room(most).await;
     }
     Ok(())
