@@ -326,4 +326,31 @@ mod tests {
         arrived.store(true, Ordering::SeqCst);
         assert!(looking.join().is_ok_and(|looks| looks > 0));
     }
+
+    /// Those who wait for text are woken once for what arrived together, and at the latest after so many pieces; those who wait
+    /// for something else are not woken for text at all.
+    #[test]
+    fn text_wakes_those_who_wait_for_it_together_and_nobody_else() {
+        let transcript = Transcript::new(Run::sample(RunStatus::InProgress));
+        let (mut text, mut others) = (transcript.changes(), transcript.updated.subscribe());
+        let has_changed = |changes: &mut watch::Receiver<()>| {
+            let changed = changes.has_changed();
+            changes.mark_unchanged();
+            changed.is_ok_and(|changed| changed)
+        };
+        let append = |number: u32| transcript.append(Some(number.into()), 0, None, "x");
+        append(0);
+        assert!(!has_changed(&mut text), "more may be there");
+        transcript.notify();
+        assert!(has_changed(&mut text));
+        transcript.notify();
+        assert!(!has_changed(&mut text), "nothing arrived since");
+        for number in 1..=MOST_UNHEARD {
+            assert!(!has_changed(&mut text), "{number}");
+            append(number);
+        }
+        assert!(has_changed(&mut text) && !has_changed(&mut others));
+        transcript.update(|seen| seen.ended = true);
+        assert!(has_changed(&mut text) && has_changed(&mut others));
+    }
 }
