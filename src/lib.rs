@@ -85,6 +85,7 @@ mod engine;
 mod error;
 mod failpoint;
 mod follow;
+#[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
@@ -110,7 +111,10 @@ pub use host::messages::Messages;
 pub use host::owned_runs::OwnedRuns;
 pub use host::record::Record;
 pub use host::threadable::{AssistantThreads, Threadable};
-pub use model::*;
+pub use model::{
+    Answer, Assistant, AssistantDefinition, AssistantThread, Chat, Content, Message, MessageStatus,
+    Messageable, Page, Reason, Recovery, RemoteState, Role, Run, RunStatus, Usage,
+};
 pub use openai::OpenAi;
 pub use store::database::Database;
 pub use store::migrate::migrate;
@@ -122,7 +126,7 @@ pub use store::sqlite::SqliteDatabase;
 pub use submit::request::{Busy, RunRequest};
 pub use worker::recover::Recovered;
 // For tests that have a process die.
-#[cfg(feature = "testing")]
+#[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub use failpoint::POINTS as CRASH_POINTS;
 

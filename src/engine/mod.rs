@@ -38,19 +38,19 @@ impl AiEngine {
 
     /// The run with this id, as it is stored now.
     ///
-    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::run`](crate::OwnedRuns::run).
+    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::find_run`](crate::OwnedRuns::find_run).
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`](crate::Error::NotFound), or the database's.
-    pub async fn run(&self, id: i64) -> Result<Run> {
+    pub async fn find_run(&self, id: i64) -> Result<Run> {
         self.core.store().read(move |session| runs::require(session, id)).await
     }
 
     /// The messages of a run, in order: the user's and the model's, which is there once its first word is stored. None when the run
     /// was deleted.
     ///
-    /// Checks nobody's ownership: get the run from [`OwnedRuns::run`](crate::OwnedRuns::run).
+    /// Checks nobody's ownership: get the run from [`OwnedRuns::find_run`](crate::OwnedRuns::find_run).
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl AiEngine {
     /// A run that waits for its turn, or that nobody drives yet, is waited for as well, however long that takes: a started engine
     /// ([`start`](Self::start)) sees to it that each comes to an end. For a limit of time put it into `tokio::time::timeout`.
     ///
-    /// Checks nobody's ownership: for an id that a browser sent ask [`OwnedRuns::run`](crate::OwnedRuns::run) first.
+    /// Checks nobody's ownership: for an id that a browser sent ask [`OwnedRuns::find_run`](crate::OwnedRuns::find_run) first.
     ///
     /// # Cancellation
     ///
@@ -83,12 +83,12 @@ impl AiEngine {
 
     /// Stops the run with this id, as [`Run::cancel`].
     ///
-    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel`](crate::OwnedRuns::cancel).
+    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel_run`](crate::OwnedRuns::cancel_run).
     ///
     /// # Errors
     ///
     /// As there.
-    pub async fn cancel(&self, run: i64) -> Result<Run> {
+    pub async fn cancel_run(&self, run: i64) -> Result<Run> {
         self.core.cancel(run).await
     }
 }

@@ -20,7 +20,7 @@ impl Run {
     /// * A run driven by another process is asked to stop, which that notices in less than a second, and returned as it is:
     ///   [`AiEngine::answer`] waits for its end.
     ///
-    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel`](crate::OwnedRuns::cancel).
+    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel_run`](crate::OwnedRuns::cancel_run).
     ///
     /// # Cancellation
     ///
@@ -30,11 +30,11 @@ impl Run {
     ///
     /// [`Error::NotFound`](crate::Error::NotFound) when it was deleted, or the database's.
     pub async fn cancel(&self, engine: &AiEngine) -> Result<Self> {
-        engine.cancel(self.id).await
+        engine.cancel_run(self.id).await
     }
 
     /// What happened in this run and what happens, until its end. Checks nobody's ownership: get the run from
-    /// [`OwnedRuns::run`](crate::OwnedRuns::run).
+    /// [`OwnedRuns::find_run`](crate::OwnedRuns::find_run).
     #[must_use]
     pub fn events(&self, engine: &AiEngine) -> RunEvents {
         RunEvents::of(&engine.core, self.clone())
