@@ -99,6 +99,11 @@ impl PgDatabase {
     /// (`default_transaction_isolation`); above `READ COMMITTED` it is up to you to repeat what could not be serialized.
     /// Awaiting the engine inside, by `block_on`, is [`Error::WithinTransaction`]: use the methods with the suffix `_in`.
     ///
+    /// # Cancellation
+    ///
+    /// Work that has begun goes on to its commit or rollback when the future is dropped; work that waits for a connection is not
+    /// begun.
+    ///
     /// # Errors
     ///
     /// Whatever `work` returns; [`Error::Connection`], [`Error::Database`] when the commit fails, or [`Error::Panicked`],
@@ -117,9 +122,13 @@ impl PgDatabase {
     /// [`transaction`](Self::transaction) that only reads: all statements see the database at one moment
     /// (`REPEATABLE READ READ ONLY`), and the database refuses to write.
     ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`transaction`](Self::transaction).
     pub async fn read<T, E>(
         &self,
         work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,

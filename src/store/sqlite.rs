@@ -144,6 +144,11 @@ impl SqliteDatabase {
     /// [`Error::WithinTransaction`]: use the methods with the suffix `_in`. What only reads had better be a
     /// [`read`](Self::read), which waits for no writer.
     ///
+    /// # Cancellation
+    ///
+    /// Work that has begun goes on to its commit or rollback when the future is dropped; work that waits for a connection is not
+    /// begun.
+    ///
     /// # Errors
     ///
     /// Whatever `work` returns; [`Error::Connection`], [`Error::Database`] when the commit fails, or [`Error::Panicked`],
@@ -162,9 +167,13 @@ impl SqliteDatabase {
     /// [`transaction`](Self::transaction) that only reads: all statements see the database at one moment, none waits for a
     /// writer, and SQLite refuses to write.
     ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`transaction`](Self::transaction).
     pub async fn read<T, E>(
         &self,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,
