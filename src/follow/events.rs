@@ -42,27 +42,32 @@ pub struct Event {
 #[non_exhaustive]
 pub enum EventKind {
     /// A run was submitted.
+    #[non_exhaustive]
     RunQueued {
         /// The run as it was then.
         run: Run,
     },
     /// A process drives the run.
+    #[non_exhaustive]
     RunStarted {
         /// The run as it was then.
         run: Run,
     },
     /// The run has ended; its status says how.
+    #[non_exhaustive]
     RunSettled {
         /// The run. It does not change any more.
         run: Run,
     },
     /// A message was stored. A message of the user or of the host comes whole, and no other event follows for it. A message of the
     /// model comes empty; its text follows with the next events.
+    #[non_exhaustive]
     MessageStarted {
         /// The message.
         message: Message,
     },
     /// A message of the model grew.
+    #[non_exhaustive]
     MessageAppended {
         /// The message.
         message_id: i64,
@@ -72,11 +77,13 @@ pub enum EventKind {
         text: String,
     },
     /// A message of the model ended with a text that does not begin with the pieces delivered before: show this one instead.
+    #[non_exhaustive]
     MessageReplaced {
         /// The message. It does not change any more.
         message: Message,
     },
     /// A message of the model has ended; the pieces delivered before are all of its text.
+    #[non_exhaustive]
     MessageSettled {
         /// The message. It does not change any more.
         message: Message,

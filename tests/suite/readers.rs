@@ -116,11 +116,11 @@ async fn numbers_without_a_turn_cost_nothing<D: TestDatabase>(db: D) {
     let mut events =
         thread.events(&host.engine).after(format!("t{}.1", thread.id).parse().unwrap());
     let next = events.next().await.unwrap().unwrap();
-    assert!(matches!(next.kind, EventKind::RunQueued { run } if run.id == answer.run.id));
+    assert!(matches!(next.kind, EventKind::RunQueued { run, .. } if run.id == answer.run.id));
     let mut events =
         thread.events(&host.engine).after(format!("t{}.3000000000", thread.id).parse().unwrap());
     let next = events.next().await.unwrap().unwrap();
-    assert!(matches!(next.kind, EventKind::RunQueued { run } if run.id == answer.run.id));
+    assert!(matches!(next.kind, EventKind::RunQueued { run, .. } if run.id == answer.run.id));
 }
 
 async fn a_forged_digest_replaces_the_text_once<D: TestDatabase>(db: D) {

@@ -140,7 +140,7 @@ impl Case {
 /// The id of a run that ended as expected.
 fn run_of(name: &str, result: &ai_engine::Result<Answer>, end: &End) -> i64 {
     match (result, end) {
-        (Err(Error::RunFailed { run_id, reason, message }), End::Failed(expected)) => {
+        (Err(Error::RunFailed { run_id, reason, message, .. }), End::Failed(expected)) => {
             assert_eq!(reason, expected, "{name}: {message}");
             assert!(!message.trim().is_empty(), "{name}");
             *run_id
