@@ -14,31 +14,40 @@ pub type HookResult = std::result::Result<(), BoxError>;
 /// A result with [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can go wrong. No variant holds a key. Text of a conversation is in none but [`Invalid`](Self::Invalid), the first 120
-/// characters of a refused value; a provider's or database's message may quote some.
+/// What can go wrong. Each variant says what to do about it, most in their text, too.
+///
+/// No variant holds a key. Only [`Invalid`](Self::Invalid) holds text of a conversation, the first 120 characters of a refused value;
+/// but a message of the provider or the database may quote some.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The database refused a statement; or ([`diesel::NotFound`]) a row that the host's own statement was to find is not
-    /// there.
+    /// The database refused a statement. The text says what to do, where the database's own words do not: make it writable, free
+    /// some space, end the transaction that holds a lock.
+    ///
+    /// It is [`diesel::NotFound`] when a statement of the host's own, in a transaction or a loader, did not find its row.
     #[error("{}", refusal(.0))]
     Database(#[source] DieselError),
-    /// The tables are not there.
+    /// The tables are not there: run the migrations, with [`AiEngine::start`](crate::AiEngine::start) or
+    /// [`migrate`](crate::migrate()).
     #[error(
         "the tables of ai-engine are missing ({0}); run the migrations first: `engine.migrate().await` or `ai_engine::migrate(&mut conn)`"
     )]
     NotMigrated(String),
-    /// The migrations could not be run.
+    /// The migrations could not be run. They are one transaction, so none of them was. Remove the cause that the text names, and run
+    /// them again.
     #[error("the migrations could not be run: {0}")]
     Migration(String),
-    /// No connection to the database could be had.
+    /// There was no connection to the database. Check that it is up, that its address is right, and that the pool is large enough;
+    /// the call may then be repeated.
     #[error("no database connection: {0}")]
     Connection(String),
-    /// Work on a database connection panicked; its transaction was rolled back.
-    #[error("work on a database connection panicked: {0}")]
+    /// Work on a database connection panicked, most likely the host's own in a transaction or a loader; its transaction was rolled
+    /// back. The text is the panic's.
+    #[error("work on a database connection panicked, and its transaction was rolled back: {0}")]
     Panicked(String),
-    /// A value is out of its limits. Nothing was stored or sent.
+    /// A value is out of its limits. Nothing was stored or sent; change the value as the reason says.
     #[error("{field} {value} {reason}")]
+    #[non_exhaustive]
     Invalid {
         /// The field.
         field: &'static str,
@@ -47,53 +56,65 @@ pub enum Error {
         /// What the limit is.
         reason: String,
     },
-    /// There is no such row, or it belongs to somebody else.
+    /// There is no such row, it was deleted, or it belongs to another owner than the one asked. A web handler answers with 404.
     #[error("no {what} with id {id} here")]
+    #[non_exhaustive]
     NotFound {
         /// Kind of row.
         what: &'static str,
         /// The id looked for.
         id: String,
     },
-    /// The thread or chat has a run that has not ended. Nothing was stored.
+    /// The thread or chat has a run that has not ended. Nothing was stored. Wait for that run or cancel it, or say with
+    /// [`RunRequest::when_busy`](crate::RunRequest::when_busy) what to do instead.
     #[error("run {run_id} is still active on {on}; wait for it or cancel it")]
+    #[non_exhaustive]
     Busy {
         /// The active run.
         run_id: i64,
         /// The thread or chat.
         on: Messageable,
     },
-    /// The engine was not told how to load owners of this type.
+    /// The engine cannot load owners of this type: give its builder a loader
+    /// ([`EngineBuilder::owner`](crate::EngineBuilder::owner)).
     #[error(
         "no loader for owners of type {0:?}; add `.owner::<…>(…)` for it to the engine's builder"
     )]
     NoLoader(String),
-    /// An owner's stored id does not parse as the id type of its record.
-    #[error("{id:?} is no id of owner type {kind:?}")]
+    /// An owner's stored id does not parse as the [`Id`](crate::Record::Id) of its type. That type has to read all ids that were
+    /// stored before; most likely it was changed, or two types share one name.
+    #[error(
+        "the stored owner id {id:?} does not parse as an id of {kind:?}; its `Record::Id` must read all ids stored before"
+    )]
+    #[non_exhaustive]
     OwnerId {
         /// [`Record::TYPE`](crate::Record::TYPE).
         kind: String,
         /// The stored id.
         id: String,
     },
-    /// The engine was built without a provider, or a setting is wrong.
+    /// The engine was built without a provider, or a setting is wrong: the text names it.
     #[error("{0}")]
     Configuration(String),
-    /// The builder was given no state of this type.
+    /// The builder was given no state of this type ([`EngineBuilder::state`](crate::EngineBuilder::state)).
     #[error("no state of type {0}; add `.state(…)` to the engine's builder")]
     NoState(&'static str),
-    /// The provider's client could not be built, or a call that the host made itself with it failed. What fails inside a run is
-    /// [`Error::RunFailed`].
+    /// The provider's client could not be built, or a call that the host made itself with it failed: see
+    /// [`ProviderError::reason`] for the kind of failure. What fails inside a run is [`Error::RunFailed`].
     #[error("the provider's call failed")]
     Provider(#[source] ProviderError),
-    /// The engine is being shut down and takes no new run: nothing was stored. From [`AiEngine::answer`](crate::AiEngine::answer): it
-    /// was shut down before the run ended; the run is stored, and goes on in another process or ends there.
+    /// The engine is being shut down and takes no new run: nothing was stored. Submit it to another process, or after the restart.
+    ///
+    /// [`AiEngine::answer`](crate::AiEngine::answer) returns it when the engine was shut down before the run ended. That run is stored
+    /// and recovered by another process, which can be asked for its answer.
     #[error(
         "the engine is being shut down and takes no new run; submit it to another process, or after the restart"
     )]
     ShuttingDown,
-    /// The run ended without an answer. It is stored, with this text.
+    /// The run ended without an answer. It is stored, with this text, and so is the question: submitting the next one goes on with
+    /// the thread. The reason tells whether it makes sense to ask the same again.
     #[error("run {run_id} failed ({reason}): {message}")]
+    #[non_exhaustive]
     RunFailed {
         /// The run.
         run_id: i64,
@@ -102,23 +123,26 @@ pub enum Error {
         /// Why, in a sentence; also in the run's `error`.
         message: String,
     },
-    /// The run was deleted meanwhile, with its thread or chat.
+    /// The run was deleted while it was waited for or followed, with its thread or chat. There is no more of it.
     #[error("run {0} was deleted")]
     RunGone(i64),
-    /// This process had to give the run up; it is stored, and a started engine ([`AiEngine::start`](crate::AiEngine::start)) takes it up.
-    #[error("run {run_id} could not be driven to its end: {message}")]
+    /// This process had to give the run up. It is stored, and a started engine ([`AiEngine::start`](crate::AiEngine::start)) ends it:
+    /// ask for its answer again later.
+    #[error("run {run_id} could not be driven to its end here, and will be recovered: {message}")]
+    #[non_exhaustive]
     NotDriven {
         /// The run.
         run_id: i64,
         /// What stood in the way.
         message: String,
     },
-    /// The engine was awaited, by `block_on`, in the middle of work on one of its own connections. Nothing was done.
+    /// The engine was awaited, by `block_on`, in a transaction or loader that runs on one of its own connections. Nothing was done:
+    /// use the method with the suffix `_in`, or await after the commit.
     #[error(
         "the engine was awaited in the middle of a transaction, for which it would wait in turn; use the method with the suffix `_in`, which takes the transaction's connection, or await it after the commit"
     )]
     WithinTransaction,
-    /// An error of the host, passed through a transaction.
+    /// An error of the host, passed through a transaction ([`Error::host`]); its source is that error.
     #[error("the host's work failed")]
     Host(#[source] BoxError),
 }
@@ -141,7 +165,7 @@ impl ProviderError {
         Self { brief, reason, source }
     }
 
-    /// One word for it, the same on every server.
+    /// What kind of failure it is, in one word that is the same on every server.
     #[must_use]
     pub const fn reason(&self) -> &Reason {
         &self.reason

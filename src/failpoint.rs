@@ -2,25 +2,25 @@
 //! what each leaves.
 //!
 //! The store passes `NAME.committing` at the end of each write transaction, before its COMMIT, and `NAME.committed` right
-//! after it; the few places in between say [`point!`]. Without the feature `testing` nothing happens there. With it, a
+//! after it; the few places in between say [`point!`]. Without the feature `_internal` nothing happens there. With it, a
 //! process that was started with `AI_ENGINE_CRASH_AT` set to a place's name dies there, as abruptly as by `kill -9`: no
 //! destructor runs, no transaction is ended. `name:3` is the third time that the place is passed. With `AI_ENGINE_SLEEP_AT`
 //! set likewise, the thread that passes there sleeps for four seconds, and on a runtime of one thread all of the engine with
 //! it.
 
-#[cfg(feature = "testing")]
+#[cfg(feature = "_internal")]
 pub(crate) use points::{is_listed, pass};
 
 /// Passes a place between two transactions. A name that is not listed does not compile.
 macro_rules! point {
     ($name:literal) => {{
-        #[cfg(feature = "testing")]
+        #[cfg(feature = "_internal")]
         {
             const { assert!($crate::failpoint::is_listed($name), "no such crash point") };
             $crate::failpoint::pass($name);
         }
         // Two points stay two pieces of code, also to lints.
-        #[cfg(not(feature = "testing"))]
+        #[cfg(not(feature = "_internal"))]
         let _ = $name;
     }};
 }
@@ -50,7 +50,7 @@ macro_rules! writes {
 
             /// Its work is done and not committed.
             pub(crate) fn committing(self) {
-                #[cfg(feature = "testing")]
+                #[cfg(feature = "_internal")]
                 pass(match self {
                     $(Self::$variant => concat!($name, ".committing"),)+
                     $(Self::$unlisted => concat!($unlisted_name, ".committing"),)+
@@ -59,7 +59,7 @@ macro_rules! writes {
 
             /// It was committed, and nobody knows yet.
             pub(crate) fn committed(self) {
-                #[cfg(feature = "testing")]
+                #[cfg(feature = "_internal")]
                 pass(match self {
                     $(Self::$variant => concat!($name, ".committed"),)+
                     $(Self::$unlisted => concat!($unlisted_name, ".committed"),)+
@@ -68,7 +68,7 @@ macro_rules! writes {
         }
 
         /// The places that `docs/CRASHES.md` lists.
-        #[cfg(feature = "testing")]
+        #[cfg(feature = "_internal")]
         pub const POINTS: &[&str] = &[
             $(concat!($name, ".committing"), concat!($name, ".committed"),)+
             $($between,)+
@@ -144,7 +144,7 @@ writes! {
     }
 }
 
-#[cfg(feature = "testing")]
+#[cfg(feature = "_internal")]
 mod points {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};

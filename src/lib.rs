@@ -1,23 +1,15 @@
-//! Turns a host app's own structs into AI assistants: threads, runs and streamed messages in the host's own database.
+//! Turns a host app's own structs into AI assistants. Threads, runs and messages live in the host's own SQLite or PostgreSQL
+//! database, through Diesel.
 //!
-//! # The parts
+//! * A struct of yours becomes an assistant by one trait, another the owner of conversations by another one.
+//! * A question is stored before the model is asked; answers stream through hooks on your types, and as events to web pages.
+//! * What was submitted outlives a crash: another process, or the same one after its restart, ends or repeats the run.
+//! * Any number of processes work on one database, and one run at a time on each thread.
+//! * It speaks OpenAI's Responses API, also to other servers that have it.
 //!
-//! * The host implements [`Record`] on its rows, [`Assistable`] on what shall answer, [`MessageHooks`] with [`Threadable`]
-//!   or [`Chattable`] on whoever asks.
-//! * [`AiEngine`] is built once per process from a database ([`SqliteDatabase`], `PgDatabase`) and a provider
-//!   ([`OpenAi`]).
-//! * [`AiEngine::start`] makes the process take part: it migrates, and looks after what dead processes left until
-//!   [`AiEngine::shutdown`].
-//! * [`Assistable::ai_engine_run`] makes a [`RunRequest`]: awaited it gives an [`Answer`], streamed [`RunEvents`].
-//! * A page follows a thread with [`AssistantThread::events`], and comes back after a reconnect with [`Events::resume`].
+//! # A first example
 //!
-//! Whoever is given an id by a browser asks the owner: [`AssistantThreads::find`], [`Chats::find`] and [`OwnedRuns`] find what is
-//! the owner's, and nothing else. The verbs of [`AiEngine`], and those of a [`Run`], an [`AssistantThread`] or a [`Chat`] that the
-//! host holds already, check nobody's ownership.
-//!
-//! # The smallest run
-//!
-//! With the in-process provider of the feature `testing` and a database in memory:
+//! With the in-process provider of the feature `testing` and a database in memory, so it needs no key and no network:
 //!
 //! ```
 //! use ai_engine::testing::{FakeOpenAi, Reply};
@@ -39,7 +31,7 @@
 //! let fake = FakeOpenAi::start().await?;
 //! fake.reply(Reply::text("Once upon a time."));
 //! let engine = AiEngine::builder(SqliteDatabase::in_memory()?)
-//!     .openai(fake.openai()?)
+//!     .openai(fake.openai()?) // in your app: OpenAi::from_env()?
 //!     .owner::<User>(|_conn, id| Ok(Some(User { id })))
 //!     .build()?;
 //! engine.start().await?;
@@ -52,6 +44,53 @@
 //! # }
 //! ```
 //!
+//! # Where to go from here
+//!
+//! * The [guide] goes through everything a host does: transactions, hooks, events for web pages, errors, several processes,
+//!   databases, settings.
+//! * The examples: [`quickstart`] is a whole program with a database of its own, [`worker`] a process that only works.
+//! * [How it works, and why][design]; [what each place to crash at leaves][crashes]; [what changed][changelog].
+//!
+//! [guide]: https://docs.rs/crate/ai-engine/latest
+//! [`quickstart`]: https://docs.rs/crate/ai-engine/latest/source/examples/quickstart.rs
+//! [`worker`]: https://docs.rs/crate/ai-engine/latest/source/examples/worker.rs
+//! [design]: https://docs.rs/crate/ai-engine/latest/source/docs/DESIGN.md
+//! [crashes]: https://docs.rs/crate/ai-engine/latest/source/docs/CRASHES.md
+//! [changelog]: https://docs.rs/crate/ai-engine/latest/source/CHANGELOG.md
+//!
+//! The parts, in the order in which a host meets them:
+//!
+//! | | |
+//! |---|---|
+//! | [`Record`], [`record!`] | a row of yours, by its type and id |
+//! | [`Assistable`] | a row that is an assistant |
+//! | [`MessageHooks`] with [`Threadable`] or [`Chattable`] | a row that owns threads or chats, and what it is told of them |
+//! | [`SqliteDatabase`], `PgDatabase` | your database, by its address or as your own pool |
+//! | [`OpenAi`] | the client of the provider |
+//! | [`AiEngine`] | built once in each process, with [`AiEngine::builder`]; [`start`](AiEngine::start) makes the process take part, until [`shutdown`](AiEngine::shutdown) |
+//! | [`RunRequest`] | a question: awaited it gives an [`Answer`], streamed [`RunEvents`] |
+//! | [`AssistantThread::events`] | what a page follows; after a reconnect it goes on with [`Events::resume`] |
+//!
+//! **Ids that a browser sends.** Ask the owner: [`AssistantThreads::find`], [`Chats::find`] and [`OwnedRuns`] find what belongs to
+//! that owner, and nothing else. The methods of [`AiEngine`], and those of a [`Run`], an [`AssistantThread`] or a [`Chat`] that you
+//! hold already, do not check who owns it.
+//!
+//! # Features
+//!
+//! At least one database is needed. The default is `sqlite-bundled` and `rustls`.
+//!
+//! | feature | |
+//! |---|---|
+//! | `sqlite` | SQLite through the system's library. |
+//! | `sqlite-bundled` | SQLite compiled in: nothing to install. |
+//! | `postgres` | PostgreSQL through the system's libpq. |
+//! | `postgres-bundled` | PostgreSQL with libpq compiled in (needs OpenSSL's headers). |
+//! | `rustls` | TLS towards the provider: rustls with the platform's certificates. |
+//! | `native-tls` | TLS towards the provider: the platform's own TLS library. |
+//! | `testing` | For your tests: `ai_engine::testing`, an in-process provider with real state and scripted faults. |
+//!
+//! Features that begin with an underscore are for this crate's own tests. They open what no promise holds for.
+//!
 //! # Promises
 //!
 //! * No HTTP happens while a transaction is open.
@@ -59,20 +98,59 @@
 //! * One run at a time per thread or chat, across processes.
 //! * A run whose process died ends by itself, in any started engine, soon after the process's lease has ended.
 //! * Text that arrived is kept, whatever breaks afterwards; a kill loses at most the last 250 ms of text, as long as the
-//!   database takes the writes.
-//! * Nothing is asked again once output arrived, nor because an answer cannot be read: the next one would be another one, and paid
-//!   for twice.
+//!   database accepts writes.
+//! * A question is not asked again once output arrived, nor because an answer cannot be read: another call would give another
+//!   answer, and be paid for as well.
 //! * Hooks are called after the commit, in order, and cannot harm a run.
+//!
+//! # Versions
+//!
+//! The crate follows [Semantic Versioning](https://semver.org): before 1.0, `0.x` to `0.x+1` may break, `0.x.y` to `0.x.y+1` does
+//! not. What changed is in the [changelog].
+//!
+//! * **Stable** is all that is documented here, except for what is listed next. The repository holds the list of it,
+//!   `docs/public-api.txt`, with which its tests compare it.
+//! * **Unstable** is [`openai::unstable`], the requests and events of the protocol: it may change in any release. So may
+//!   the texts of errors and of log lines, the text form of a [`Cursor`] (old ones stay readable), and whatever is hidden from this
+//!   documentation.
+//! * **Enums and structs grow.** Nearly all are `#[non_exhaustive]`: match with a `_` arm, and build them by their methods.
+//! * **The oldest Rust** (MSRV) is 1.95. Raising it is a minor release.
+//! * **Dependencies that you see**: `diesel` 2, `chrono` 0.4, `serde` 1 and `serde_json` 1, `futures-core` 0.3, and a `tokio` 1
+//!   runtime. A new major version of one of them is a breaking release here.
+//! * **The database schema.** A migration that was released never changes. New ones are added, and run by
+//!   [`start`](AiEngine::start) or [`migrate`]. They keep what is stored. Columns of [`schema`] may be added in a minor release.
+//! * **Rolling deploys.** Processes of the release before go on working beside those that have migrated, unless the changelog says
+//!   that all have to stop first. There is no way back: an older release is not made for a newer schema.
+//!
+//! # Runtime, threads and panics
+//!
+//! Whatever is awaited needs a `tokio` runtime, of one thread or of several. A run is driven by tasks on the runtime that it was
+//! submitted on. Statements run on the runtime's blocking threads; nothing here blocks another one of its threads. [`AiEngine`],
+//! the databases and [`OpenAi`] are `Send`, `Sync` and cheap to clone.
+//!
+//! No value that a host, a browser or a provider gives makes a method panic; awaiting outside of a `tokio` runtime does, as with
+//! `tokio` itself. A panic of yours in a hook is logged and changes nothing; in a transaction it rolls back and becomes
+//! [`Error::Panicked`].
 //!
 //! # Dropping a future
 //!
 //! Any future of this crate may be dropped at any time, as web servers do when a browser leaves. A transaction is then either made
-//! or not; a run that was submitted goes on. Where there is more to say, the method says it under *Cancellation*.
+//! or not; a run that was submitted goes on. Each method says under *Cancellation* what that means for it.
 //!
 //! # Logs
 //!
-//! Through `tracing`: errors and warnings for what a person should look into, each with the run's id; the client's calls at
-//! level debug. No text of a conversation and no key is logged.
+//! Through `tracing`. All targets begin with `ai_engine`, so `ai_engine=info` in an `EnvFilter` is a good start.
+//!
+//! | level | |
+//! |---|---|
+//! | error | to be looked into: a hook panicked or hung, the database refuses the end of a run, this process lost its lease |
+//! | warn | something failed and is tried again, or was done another way: a call, a hook, a remote deletion, a lost conversation |
+//! | info | the provider's conversation was compared with what is stored here, after an answer that broke off |
+//! | debug | each HTTP request, and each failed write. Requests have a span `openai` with `method` and `path`, and events with `attempt`, `status` and `request_id` |
+//!
+//! Events carry the id of the run or thread as a field. At no level do they hold text of a conversation, instructions, an API key,
+//! the values of headers that you set, or bodies of requests and answers. An error of your own hook is logged as it is, and so is
+//! an error of the database, which may quote a value.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
@@ -85,6 +163,7 @@ mod engine;
 mod error;
 mod failpoint;
 mod follow;
+#[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
@@ -110,7 +189,10 @@ pub use host::messages::Messages;
 pub use host::owned_runs::OwnedRuns;
 pub use host::record::Record;
 pub use host::threadable::{AssistantThreads, Threadable};
-pub use model::*;
+pub use model::{
+    Answer, Assistant, AssistantDefinition, AssistantThread, Chat, Content, Message, MessageStatus,
+    Messageable, Page, Reason, Recovery, RemoteState, Role, Run, RunStatus, Usage,
+};
 pub use openai::OpenAi;
 pub use store::database::Database;
 pub use store::migrate::migrate;
@@ -122,7 +204,7 @@ pub use store::sqlite::SqliteDatabase;
 pub use submit::request::{Busy, RunRequest};
 pub use worker::recover::Recovered;
 // For tests that have a process die.
-#[cfg(feature = "testing")]
+#[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub use failpoint::POINTS as CRASH_POINTS;
 

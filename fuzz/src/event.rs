@@ -2,7 +2,8 @@
 
 use ai_engine::fuzzing::{Accumulated, accumulate};
 use ai_engine::openai::fuzzing::{body, refusal, stream, stream_leniently};
-use ai_engine::openai::{ApiError, ApiKey, Error, ResponseStream, StreamEvent, StreamEventKind};
+use ai_engine::openai::unstable::{ResponseStream, StreamEvent, StreamEventKind};
+use ai_engine::openai::{ApiError, ApiKey, Error};
 use ai_engine::{RunStatus, Usage};
 use futures_util::{FutureExt, StreamExt, stream as streams};
 use reqwest::StatusCode;

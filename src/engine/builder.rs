@@ -40,8 +40,8 @@ impl<D: Database> EngineBuilder<D> {
         }
     }
 
-    /// The provider. Without one a submit fails with [`Error::Configuration`], waiting runs are left to other processes, and nothing
-    /// is deleted remotely; everything else works, the recovery of dead processes' runs and their last hooks included.
+    /// The provider. Without one a submit fails with [`Error::Configuration`], queued runs are left to other processes, and nothing is
+    /// deleted at the provider. Everything else works, the recovery of dead processes' runs and the delivery of last hooks included.
     #[must_use]
     pub fn openai(mut self, client: OpenAi) -> Self {
         self.openai = Some(client);
@@ -63,13 +63,13 @@ impl<D: Database> EngineBuilder<D> {
         self
     }
 
-    /// How to load an owner whose hooks are to be called. Needed for each type that has threads or chats: an engine drives waiting
-    /// runs, and delivers last hooks, for these types alone. It is called once per run, on a connection of the engine and on a
-    /// thread that may block.
+    /// How to load an owner, so that its hooks can be called. Each type that has threads or chats needs a loader: an engine drives
+    /// queued runs, and delivers last hooks, only for types that it can load. The loader is called once for each run, with a
+    /// connection of the engine, on a thread that may block.
     ///
-    /// `Ok(None)`, or Diesel's `NotFound`: the owner was deleted, so nobody is there to hear of the run, and no hook is called. An
-    /// error is logged and skips the hooks of this run; the last ones are tried again later, by any started engine. A database that
-    /// is away is waited for, up to one lease. The answer is kept in each case.
+    /// When it returns `Ok(None)`, or Diesel's `NotFound`, the owner was deleted, and no hook is called. An error is logged, and the
+    /// run goes on without hooks; any started engine tries to deliver the last ones later. A database that is away is waited for, up
+    /// to one lease. The answer is kept in each case.
     #[must_use]
     pub fn owner<O: MessageHooks>(
         mut self,
@@ -108,15 +108,15 @@ impl<D: Database> EngineBuilder<D> {
         self
     }
 
-    /// What becomes of runs whose process died; default [`Recovery::Settle`]. A single run may say otherwise:
-    /// [`RunRequest::recovery`](crate::RunRequest::recovery).
+    /// What becomes of runs whose process died; default [`Recovery::Settle`]. For a single run
+    /// [`RunRequest::recovery`](crate::RunRequest::recovery) sets it.
     #[must_use]
     pub const fn recovery(mut self, recovery: Recovery) -> Self {
         self.options.recovery = recovery;
         self
     }
 
-    /// Longest time one call of a hook may take; default 10 s. One that takes longer is dropped at its next await point.
+    /// Longest time one call of a hook may take; default 10 s. A call that takes longer is dropped at its next await point.
     #[must_use]
     pub const fn hook_timeout(mut self, limit: Duration) -> Self {
         self.options.hook_timeout = limit;

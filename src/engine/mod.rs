@@ -26,11 +26,12 @@ impl AiEngine {
     ///
     /// # Cancellation
     ///
-    /// All pending migrations are one transaction, which dropping the future does not interrupt: call it again to know.
+    /// All pending migrations are one transaction, which dropping the future does not interrupt. Calling it again waits for that
+    /// transaction, and says how it ended.
     ///
     /// # Errors
     ///
-    /// [`Error::Migration`](crate::Error::Migration), or the database's. Then none of them was run.
+    /// [`Error::Migration`](crate::Error::Migration), or the database's. Then none of the pending migrations was run.
     pub async fn migrate(&self) -> Result<usize> {
         // On the bare connection: the migrations begin their own transaction.
         self.core.store().read(migrate::migrate).await
@@ -38,19 +39,27 @@ impl AiEngine {
 
     /// The run with this id, as it is stored now.
     ///
-    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::run`](crate::OwnedRuns::run).
+    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::find_run`](crate::OwnedRuns::find_run).
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`](crate::Error::NotFound), or the database's.
-    pub async fn run(&self, id: i64) -> Result<Run> {
+    pub async fn find_run(&self, id: i64) -> Result<Run> {
         self.core.store().read(move |session| runs::require(session, id)).await
     }
 
-    /// The messages of a run, in order: the user's and the model's, which is there once its first word is stored. None when the run
-    /// was deleted.
+    /// The messages of a run, in order: the user's, then each of the model's of which something is stored. The list is empty when
+    /// the run was deleted.
     ///
-    /// Checks nobody's ownership: get the run from [`OwnedRuns::run`](crate::OwnedRuns::run).
+    /// Checks nobody's ownership: get the run from [`OwnedRuns::find_run`](crate::OwnedRuns::find_run).
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
     ///
     /// # Errors
     ///
@@ -63,10 +72,11 @@ impl AiEngine {
     /// Waits for a run to end, whichever process drives it, and returns its answer. A run that this process drives is waited for
     /// until its last hooks were called.
     ///
-    /// A run that waits for its turn, or that nobody drives yet, is waited for as well, however long that takes: a started engine
-    /// ([`start`](Self::start)) sees to it that each comes to an end. For a limit of time put it into `tokio::time::timeout`.
+    /// A run that waits for its turn, or that no process drives yet, is waited for as well, however long that takes: started
+    /// engines ([`start`](Self::start)) see to it that every run comes to an end. To wait for a limited time put the call into
+    /// `tokio::time::timeout`.
     ///
-    /// Checks nobody's ownership: for an id that a browser sent ask [`OwnedRuns::run`](crate::OwnedRuns::run) first.
+    /// Checks nobody's ownership: for an id that a browser sent ask [`OwnedRuns::find_run`](crate::OwnedRuns::find_run) first.
     ///
     /// # Cancellation
     ///
@@ -83,12 +93,16 @@ impl AiEngine {
 
     /// Stops the run with this id, as [`Run::cancel`].
     ///
-    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel`](crate::OwnedRuns::cancel).
+    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel_run`](crate::OwnedRuns::cancel_run).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the run asked to stop, or not.
     ///
     /// # Errors
     ///
-    /// As there.
-    pub async fn cancel(&self, run: i64) -> Result<Run> {
+    /// [`Error::NotFound`](crate::Error::NotFound) when there is no such run, or the database's.
+    pub async fn cancel_run(&self, run: i64) -> Result<Run> {
         self.core.cancel(run).await
     }
 }

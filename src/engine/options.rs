@@ -4,19 +4,21 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::model::Recovery;
 
-/// Who keeps the history that the model sees. The local database always has all of it. Holds for threads; chats are always local.
+/// Who keeps the history that the model sees. Your database always has all of it. This is for threads: chats are always
+/// [`Local`](Self::Local).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum History {
-    /// The provider, in a conversation of its own per thread; each call sends what it does not hold yet. The default
-    /// at OpenAI's own address.
+    /// The provider keeps it, in one conversation for each thread; a call sends only what that conversation does not hold yet. The
+    /// default at OpenAI's own address.
     ///
-    /// A server that knows no conversations fails the run with an error that says so. One that takes them and keeps nothing is found
-    /// out at the first answer: from then on the engine sends the history itself, and the run notes `conversation_ignored`.
+    /// On a server that has no conversations the run fails, with an error that says so. If a server creates conversations but does not
+    /// keep what is in them, the engine notices it after the first answer: from then on it sends the history itself, and the run has
+    /// the note `conversation_ignored`.
     Conversation,
-    /// Nobody else: each call sends the history, and asks the provider to keep nothing. The default everywhere else,
-    /// since few other servers keep conversations. See
-    /// [`max_prompt_tokens`](crate::AssistantDefinition::max_prompt_tokens) for how much of it.
+    /// Only your database keeps it: each call sends the history, and asks the provider to store nothing. The default at every other
+    /// address, since few other servers keep conversations. How much of it is sent is set by
+    /// [`max_prompt_tokens`](crate::AssistantDefinition::max_prompt_tokens).
     Local,
 }
 

@@ -13,7 +13,7 @@ impl AiEngine {
     /// From here until [`shutdown`](Self::shutdown) the engine drives runs that wait, also those of other processes and of
     /// host transactions; ends the runs of processes that died, within their lease and 5 s; delivers last hooks that were
     /// not delivered; and deletes at the provider what was deleted here. It does so for owners whose loader the builder was
-    /// given. Without a provider it drives and deletes nothing. It costs one small statement every half second.
+    /// given. Without a provider it drives no run and deletes nothing at a provider. It costs one small statement every half second.
     ///
     /// Waits neither for hooks nor for the provider. Safe to call again, also on another runtime after the one it was
     /// called on is gone.
@@ -30,32 +30,32 @@ impl AiEngine {
         self.core.start().await
     }
 
-    /// Looks once after what dead processes left behind. [`start`](Self::start) does so, too, and goes on looking.
+    /// Looks once for what dead processes left behind. [`start`](Self::start) does so, too, and goes on looking.
     ///
     /// Runs in progress whose lease has ended are settled as `incomplete`, reason `interrupted`, with the text that was
-    /// stored, or asked again as [`EngineBuilder::recovery`](crate::EngineBuilder::recovery) says. Beside that, in the
-    /// background, queued runs are driven, last hooks that were not delivered are, and remote deletions still open are
-    /// tried: this call waits neither for hooks nor for the provider. Runs that wait are taken a few at a time; of last hooks
-    /// what is more than 64 is left to the next call, or to a started engine. Runs are driven, and last hooks delivered, for owners whose loader the builder was given.
+    /// stored, or asked again as [`EngineBuilder::recovery`](crate::EngineBuilder::recovery) says. This is done when the call
+    /// returns. Three things then go on in the background, so that the call waits neither for hooks nor for the provider: queued
+    /// runs are driven, a few at a time; last hooks that were not delivered are delivered, at most 64 by one call; and remote
+    /// deletions still open are tried. Runs are driven, and hooks called, for owners whose loader the builder was given.
     ///
-    /// A process that died less than one lease ago (30 s unless set) still holds its runs: they are looked after by a
-    /// second look in the background, one lease later.
+    /// A process that died less than one lease ago (30 s unless set) still holds its runs. For those the engine looks a second
+    /// time in the background, one lease later.
     ///
-    /// One run that cannot be ended is logged, left alone for a while, and stops nobody else.
+    /// A run that cannot be ended is logged and tried again later; it does not keep others from being recovered.
     ///
     /// # Cancellation
     ///
-    /// What was recovered when the future is dropped stays so.
+    /// Runs that were recovered before the future is dropped stay recovered.
     ///
     /// # Errors
     ///
-    /// The database's, when it cannot be read. What was recovered before it stays so.
+    /// The database's, when it cannot be read. Runs that were recovered before stay recovered.
     pub async fn recover(&self) -> Result<Recovered> {
         self.core.recover().await
     }
 
-    /// Takes part, as [`start`](Self::start) does, and waits until the engine is shut down: all there is to do for a process
-    /// that only works. Troubles of the database are logged and waited out.
+    /// Does what [`start`](Self::start) does, except for the migrations, and returns when the engine is shut down. It is all that a
+    /// worker process calls. While the database is away it logs that and waits.
     ///
     /// # Cancellation
     ///
@@ -68,13 +68,13 @@ impl AiEngine {
         self.core.work().await
     }
 
-    /// Ends the engine's work in good order: takes no new run ([`Error::ShuttingDown`](crate::Error::ShuttingDown)), lets
-    /// those that it drives end, and gives up the rest shortly before the `deadline` (a quarter of it, at most 2 s): their
-    /// texts are stored and their leases end at once, so that another process recovers them without waiting. Then the streams
-    /// of [`Events`](crate::Events) end, so that a web server that waits for its answers to end can end as well.
+    /// Ends the engine's work in good order. From now on it takes no new run ([`Error::ShuttingDown`](crate::Error::ShuttingDown)).
+    /// It lets the runs that it drives end, and gives up those that have not ended shortly before the `deadline` (a quarter of it
+    /// before, at most 2 s): their texts are stored and their leases ended, so that another process recovers them without waiting.
+    /// Then the streams of [`Events`](crate::Events) end, so that a web server that waits for its responses can end as well.
     ///
-    /// Returns by the deadline whatever waits: a database that is away, a hook that hangs, a lock of the host's. A deadline
-    /// of less than one second is taken for one second.
+    /// It returns by the deadline even when the database is away, a hook hangs, or a transaction of the host holds a lock. A
+    /// deadline of less than one second counts as one second.
     ///
     /// # Cancellation
     ///

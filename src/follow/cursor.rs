@@ -10,14 +10,14 @@ use super::delivered::{Delivered, DeliveredText, Opening};
 use crate::error::{Error, Result};
 use crate::model::{Message, MessageStatus, Messageable};
 
-/// How far a reader of a thread or chat has come: each [`Event`](crate::Event) carries the one that follows it.
+/// A reader's place in a thread or chat: each [`Event`](crate::Event) carries the place behind it.
 ///
-/// Its text form is opaque, has no white space, is at most 8 KiB long, and is fit for the header `Last-Event-ID`. It names its
-/// thread or chat and holds a digest of what the reader has of each unfinished message, so a reader that comes back gets exactly
-/// what it lacks: also after a crash that lost the last words, which then come as a replaced text. It stays valid for as long
-/// as the thread or chat does. It holds no secret, and gives no right to read: whose thread it is, the host checks.
+/// The text form fits the header `Last-Event-ID`: it has no white space and at most 8 KiB. Do not take it apart. It names its
+/// thread or chat and holds a digest of what the reader has of each unfinished message. So a reader that comes back gets exactly
+/// what it lacks, also after a crash that lost the last words; that message then comes as replaced. A cursor stays valid for as long
+/// as its thread or chat exists. It holds no secret and gives no right to read: the host checks whose thread it is.
 ///
-/// Parsing fails with [`Error::Invalid`](crate::Error::Invalid) for whatever is no cursor's text.
+/// Parsing fails with [`Error::Invalid`](crate::Error::Invalid) for a text that is not a cursor.
 ///
 /// ```
 /// # fn main() -> ai_engine::Result<()> {
@@ -54,8 +54,8 @@ impl Cursor {
         Self { of, seq, delivered: Arc::default() }
     }
 
-    /// Behind this message, as far as it goes: for a page that shows [`list`](crate::Messages::list)ed messages and
-    /// then follows what happens after the last of them.
+    /// The place behind this message and the text that it has here. With it a page that shows messages from
+    /// [`list`](crate::Messages::list) goes on with the events that follow the last of them.
     #[must_use]
     pub fn after(message: &Message) -> Self {
         let mut delivered = Delivered::default();
@@ -79,7 +79,7 @@ impl Cursor {
             return Ok(());
         }
         let reason = format!(
-            "belongs to {}, not to {of}; give the cursor of one of its own events, or none",
+            "belongs to {}, not to {of}; send the cursor of one of its own events, or none",
             self.of
         );
         Err(Error::invalid("cursor", self.to_string(), reason))
@@ -87,7 +87,7 @@ impl Cursor {
 
     /// The error of a cursor that is ahead of its conversation.
     pub(crate) fn is_ahead(&self) -> Error {
-        let reason = "is ahead of its conversation: it is from another database, or an earlier state of this one was restored";
+        let reason = "is ahead of its conversation: it is from another database, or an earlier state of this one was restored; begin without a cursor";
         Error::invalid("cursor", self.to_string(), reason)
     }
 
@@ -138,7 +138,7 @@ impl FromStr for Cursor {
             Error::invalid(
                 "cursor",
                 text,
-                "is none of ours; give back the text of an event's cursor unchanged, or none",
+                "is not a cursor; send the text of an event's `cursor` unchanged, or none",
             )
         })
     }

@@ -1,4 +1,4 @@
-//! What happens on a thread, a chat or a run, as a stream.
+//! The events of a thread, a chat or a run, as a stream.
 
 use std::fmt;
 use std::pin::Pin;
@@ -32,34 +32,42 @@ pub struct Event {
 
 /// What happened.
 ///
-/// Of each run: queued, the user's message, started, then of each message of the model started, appended any number of
-/// times, and settled or replaced; at last the run settled. Of a run that ended while it waited for its turn, started is left out.
+/// The events of a run come in this order: [`RunQueued`](Self::RunQueued); [`MessageStarted`](Self::MessageStarted) with the
+/// user's message; [`RunStarted`](Self::RunStarted); for each message of the model `MessageStarted`, any number of
+/// [`MessageAppended`](Self::MessageAppended), then [`MessageSettled`](Self::MessageSettled) or
+/// [`MessageReplaced`](Self::MessageReplaced); at last [`RunSettled`](Self::RunSettled). A run that ended while it waited for its
+/// turn was never started, so its `RunStarted` is left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {
     /// A run was submitted.
+    #[non_exhaustive]
     RunQueued {
         /// The run as it was then.
         run: Run,
     },
     /// A process drives the run.
+    #[non_exhaustive]
     RunStarted {
         /// The run as it was then.
         run: Run,
     },
     /// The run has ended; its status says how.
+    #[non_exhaustive]
     RunSettled {
-        /// The run, for good.
+        /// The run. It does not change any more.
         run: Run,
     },
-    /// A message was stored. One of a user or of the host comes whole, and nothing more of it; one of the model comes empty,
-    /// its text with the events after it.
+    /// A message was stored. A message of the user or of the host comes whole, and no other event follows for it. A message of the
+    /// model comes empty; its text follows with the next events.
+    #[non_exhaustive]
     MessageStarted {
         /// The message.
         message: Message,
     },
     /// A message of the model grew.
+    #[non_exhaustive]
     MessageAppended {
         /// The message.
         message_id: i64,
@@ -69,13 +77,15 @@ pub enum EventKind {
         text: String,
     },
     /// A message of the model ended with a text that does not begin with the pieces delivered before: show this one instead.
+    #[non_exhaustive]
     MessageReplaced {
-        /// The message, for good.
+        /// The message. It does not change any more.
         message: Message,
     },
-    /// A message of the model is whole, as far as it will be: the pieces delivered before are all of its text.
+    /// A message of the model has ended; the pieces delivered before are all of its text.
+    #[non_exhaustive]
     MessageSettled {
-        /// The message, for good.
+        /// The message. It does not change any more.
         message: Message,
     },
 }
@@ -114,12 +124,14 @@ impl From<Change> for EventKind {
     }
 }
 
-/// The events of a thread or chat: first all that there is, from its beginning or a [`Cursor`], then what happens, without
-/// an end. Nothing is missing and nothing comes twice, whenever and wherever the reader comes.
+/// The events of a thread or chat as an endless stream: first those that happened already, from the beginning or behind a
+/// [`Cursor`], then each as it happens. No event is missing and none comes twice, whenever and in whichever process the reader
+/// begins.
 ///
-/// Text comes coalesced: a slow reader gets larger pieces, not a queue. What this process drives comes as it arrives;
-/// what others drive once it is stored, within half a second, by one look into the database for all readers. When the engine
-/// is shut down the stream ends ([`AiEngine::shutdown`](crate::AiEngine::shutdown)); the reader goes on in another process, with its last cursor.
+/// Pieces of text that a reader has not taken yet are joined: a slow reader gets larger pieces, and no queue grows for it. Text of a
+/// run that this process drives comes as it arrives. Text of a run that another process drives comes once it is stored, within half
+/// a second; all readers of a process share one query for that. The stream ends when the engine is shut down
+/// ([`AiEngine::shutdown`](crate::AiEngine::shutdown)); the reader then goes on in another process, with its last cursor.
 ///
 /// It checks nobody's ownership: get the thread or chat from its owner's
 /// [`find`](crate::AssistantThreads::find).
@@ -128,7 +140,7 @@ impl From<Change> for EventKind {
 ///
 /// An error is the last item: [`Error::NotFound`](crate::Error::NotFound) once the thread or chat is deleted,
 /// [`Error::Invalid`](crate::Error::Invalid) for a cursor of another one, or the database's while the reader catches up.
-/// Later troubles of the database only delay.
+/// Once it has caught up, the stream waits for a database that is away instead of failing.
 pub struct Events {
     core: Core,
     of: Messageable,
@@ -164,7 +176,11 @@ impl Events {
     }
 
     /// Begins behind the place that a browser gives back as `Last-Event-ID`, or at the beginning where there is none. Looks
-    /// before the first event whether this can be: an answer can still say what is wrong.
+    /// before the first event whether that place exists, so that a web handler can still answer with an error.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
     ///
     /// # Errors
     ///
@@ -179,7 +195,11 @@ impl Events {
         })
     }
 
-    /// The next event; `None` when the engine is shut down. Dropping the future loses none.
+    /// The next event; `None` when the engine is shut down.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses no event: the next call returns it.
     pub async fn next(&mut self) -> Option<Result<Event>> {
         self.inner.next().await
     }
@@ -225,6 +245,10 @@ impl RunEvents {
 
     /// Begins behind the place that a browser gives back as `Last-Event-ID`; as [`Events::resume`].
     ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
     /// # Errors
     ///
     /// As there; [`Error::NotFound`](crate::Error::NotFound) when the run was deleted.
@@ -238,7 +262,11 @@ impl RunEvents {
         })
     }
 
-    /// The next event; `None` after the run's end, or when the engine is shut down. Dropping the future loses none.
+    /// The next event; `None` after the run's end, or when the engine is shut down.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses no event: the next call returns it.
     pub async fn next(&mut self) -> Option<Result<Event>> {
         self.inner.next().await
     }

@@ -23,6 +23,11 @@ use crate::submit::request::{RunRequest, Who};
 /// * Methods with the suffix `_in` work inside the host's transaction, on its connection: both rows or neither.
 /// * Deleting an assistant keeps the runs and messages it took part in.
 ///
+/// # Cancellation
+///
+/// Each method that writes makes one transaction, which dropping its future does not interrupt: it is made as a whole, or, when it
+/// had not begun, not at all. [`ai_engine_run`](Self::ai_engine_run) is described at [`RunRequest`].
+///
 /// # Errors
 ///
 /// [`Error::Invalid`](crate::Error::Invalid) when the definition is out of its limits: nothing is stored.

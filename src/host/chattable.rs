@@ -32,6 +32,10 @@ pub struct Chats<'e> {
 impl Chats<'_> {
     /// Creates a chat. Chats are always local: the provider keeps nothing of them.
     ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the chat there, or not.
+    ///
     /// # Errors
     ///
     /// [`Error::NoLoader`](crate::Error::NoLoader) when the engine cannot load this type of owner, or the database's.
@@ -57,6 +61,10 @@ impl Chats<'_> {
 
     /// The chat with this id.
     ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
     /// # Errors
     ///
     /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's chat.
@@ -70,6 +78,10 @@ impl Chats<'_> {
     }
 
     /// A page of chats, newest first.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
     ///
     /// # Errors
     ///
@@ -87,7 +99,7 @@ impl Chats<'_> {
     ///
     /// # Cancellation
     ///
-    /// Dropping the future does not interrupt it.
+    /// Dropping the future does not interrupt it: the chat is deleted all the same.
     ///
     /// # Errors
     ///
@@ -107,8 +119,8 @@ impl Chats<'_> {
         destroying.await.map_err(|error| Error::Panicked(error.to_string()))?
     }
 
-    /// Deletes all chats of this owner in your transaction; for when the owner itself is deleted. Active runs stop once it is
-    /// committed, when they next write.
+    /// Deletes all chats of this owner in your transaction, for when you delete the owner itself. Active runs stop at their next
+    /// write after your commit.
     ///
     /// # Errors
     ///
@@ -130,7 +142,7 @@ impl Chat {
         Messages { engine, of: Messageable::Chat(self.id) }
     }
 
-    /// What happened on this chat and what happens, for as many readers as you like.
+    /// The events of this chat: first those that happened already, then each as it happens. Any number of readers may follow.
     ///
     /// ```no_run
     /// # async fn page(engine: &ai_engine::AiEngine, chat: &ai_engine::Chat, last_event_id: Option<&str>) -> ai_engine::Result<()> {
@@ -150,6 +162,10 @@ impl Chat {
     }
 
     /// A page of the runs of this chat, newest first.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
     ///
     /// # Errors
     ///
@@ -173,12 +189,16 @@ impl Chat {
         )
     }
 
-    /// Stops the active run of this chat, if there is one, keeping its text: of several that have not ended the first. Returns
-    /// it as [`Run::cancel`] does.
+    /// Stops the active run of this chat, if there is one, and keeps its text. Of several runs that have not ended, it stops the
+    /// one that was submitted first. Returns that run as [`Run::cancel`] does.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the run asked to stop, or not.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Run::cancel`].
     pub async fn cancel(&self, engine: &AiEngine) -> Result<Option<Run>> {
         engine.core.cancel_active(Messageable::Chat(self.id)).await
     }

@@ -1,4 +1,4 @@
-//! What the host hears of a run.
+//! What the host is told of a run, as it happens.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,16 +23,22 @@ use crate::model::{Message, Run};
 /// 5. `ai_engine_on_message_update` with the settled message: final text, usage and status, all committed,
 /// 6. `ai_engine_on_run_update` with the ended run.
 ///
-/// A run that is cancelled while it waits for its turn has the last step alone. After a crash another process delivers the last
-/// two: what the hooks heard before is not known then, so each message comes as replaced ([`HookContext::is_replaced`]).
+/// For a run that is cancelled while it waits for its turn only the last step is called. After a crash another process delivers the
+/// last two. It does not know which text the hooks have received, so each message comes as replaced
+/// ([`HookContext::is_replaced`]).
 ///
 /// # Guarantees
 ///
-/// * One call at a time per run. A slow hook is not queued for: its next call brings all text since the last.
+/// * One call at a time per run. While a hook is busy no calls pile up: its next call brings all text since the last one.
 /// * The last two steps are delivered at least once, also across a crash (then by
 ///   any started engine, [`AiEngine::start`]). While no process dies they come once; after a crash the same update may come twice.
 /// * A hook that fails or panics is logged and changes nothing. One that takes longer than the engine's hook
 ///   timeout (10 s unless set) is dropped at its next await point, and the run goes on.
+///
+/// # Cancellation
+///
+/// The engine drops a hook's future at the hook timeout, and when the run's thread or chat is destroyed: what follows the hook's
+/// current await point is then not done. Work that must be done whatever happens belongs into a task of its own.
 ///
 /// # What a hook may do
 ///
@@ -42,10 +48,10 @@ use crate::model::{Message, Run};
 ///
 /// # Caveats
 ///
-/// A hook that waits for the answer of its own run waits for itself, since an answer comes when the run's hooks are
-/// through: it is dropped at the hook timeout.
+/// A hook that waits for the answer of its own run waits for itself, since an answer is returned only when the run's hooks have
+/// ended. Such a hook is dropped at the hook timeout.
 ///
-/// A hook that blocks its thread blocks one of the runtime's: that is the host's to avoid, as in all async code.
+/// A hook that blocks its thread blocks a thread of the runtime, as in all async code; use `tokio::task::spawn_blocking`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` owns threads or chats, so it needs `impl MessageHooks for {Self} {{}}`",
     note = "the hooks default to doing nothing"
@@ -83,7 +89,7 @@ pub trait MessageHooks: Record {
     }
 }
 
-/// What happened, and the way from a hook to the engine and the host's own state.
+/// What a hook is called with: what changed, the engine, and the host's own state.
 #[non_exhaustive]
 #[derive(Debug)]
 pub struct HookContext<'a> {
@@ -111,8 +117,8 @@ impl<'a> HookContext<'a> {
         }
     }
 
-    /// Whether the text so far is to be replaced by all of `message.content`: what was told in pieces is not the beginning of the
-    /// final text, or it is not known what was told.
+    /// Whether the text received so far is to be replaced by `message.content`: the pieces delivered are not the beginning of the
+    /// final text, or it is not known which pieces were delivered.
     #[must_use]
     pub const fn is_replaced(&self) -> bool {
         matches!(self.change, Change::Replaced)
@@ -124,7 +130,7 @@ impl<'a> HookContext<'a> {
         self.run
     }
 
-    /// What the builder's [`state`](crate::EngineBuilder::state) was given.
+    /// The value of this type that was given to the builder's [`state`](crate::EngineBuilder::state).
     ///
     /// # Errors
     ///

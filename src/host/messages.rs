@@ -22,6 +22,10 @@ impl Messages<'_> {
     /// A page of messages in the order of the conversation: the newest, or those before one of them. A message that
     /// is still streaming comes with the text stored so far.
     ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
     /// # Errors
     ///
     /// [`Error::NotFound`](crate::Error::NotFound) when `page.before` is no message of this conversation.
@@ -30,8 +34,8 @@ impl Messages<'_> {
         self.engine.core.store().read(move |session| messages::page(session, of, page)).await
     }
 
-    /// Adds a message without asking the model: a system message, or history from elsewhere. It travels with the
-    /// next run. Returns when the owner's create hook was called, or has taken its time (10 s unless set).
+    /// Adds a message without asking the model: a system message, or history from another system. The model sees it with the next
+    /// run. Returns when the owner's create hook has returned, or its timeout (10 s unless set) has passed.
     ///
     /// # Cancellation
     ///
@@ -40,8 +44,8 @@ impl Messages<'_> {
     /// # Errors
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) when the content is empty or too long,
-    /// [`Error::Busy`](crate::Error::Busy) while a run is active, since the place of the message in the conversation
-    /// would not be known, [`Error::NotFound`](crate::Error::NotFound) when the thread or chat was deleted.
+    /// [`Error::Busy`](crate::Error::Busy) while a run is active, since it would not be known whether the message comes before or
+    /// after the answer, [`Error::NotFound`](crate::Error::NotFound) when the thread or chat was deleted.
     pub async fn create(&self, role: Role, content: impl Into<Content>) -> Result<Message> {
         let (of, text) = (self.of, content.into().checked()?);
         let engine = self.engine.clone();

@@ -10,29 +10,34 @@ use crate::store::session::Session;
 
 /// The runs of whoever has threads or chats, by their ids: for handlers that are given an id by a browser.
 ///
-/// Implemented for every owner. The verbs of [`AiEngine`] and [`Run`] check nobody's ownership.
+/// Implemented for every owner. The methods of the same names on [`AiEngine`] check nobody's ownership. Both say what they find
+/// or cancel, since an owner has more than runs: `user.cancel(…)` could mean the user's subscription.
 pub trait OwnedRuns: MessageHooks {
     /// The run with this id, on any thread or chat of this owner.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future changes nothing: it only reads.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's run, or the database's.
-    fn run(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send;
+    fn find_run(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send;
 
     /// Stops the run with this id, as [`Run::cancel`].
     ///
     /// # Cancellation
     ///
-    /// As there.
+    /// Dropping the future may leave the run asked to stop, or not.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's run, or the database's.
-    fn cancel(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send;
+    fn cancel_run(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send;
 }
 
 impl<T: MessageHooks> OwnedRuns for T {
-    fn run(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send {
+    fn find_run(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send {
         let owner = Owner::of(self);
         async move {
             let find =
@@ -41,8 +46,8 @@ impl<T: MessageHooks> OwnedRuns for T {
         }
     }
 
-    fn cancel(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send {
-        let found = self.run(engine, id);
+    fn cancel_run(&self, engine: &AiEngine, id: i64) -> impl Future<Output = Result<Run>> + Send {
+        let found = self.find_run(engine, id);
         async move { found.await?.cancel(engine).await }
     }
 }

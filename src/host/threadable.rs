@@ -30,14 +30,14 @@ pub struct AssistantThreads<'e> {
 }
 
 impl AssistantThreads<'_> {
-    /// Creates a thread, and with it the provider's conversation where one is kept. If the provider cannot be
-    /// reached the thread is there all the same; its first run creates the conversation. A provider that is silent is waited for
-    /// as long as the client's limits say; [`create_in`](Self::create_in) does not ask it.
+    /// Creates a thread and, with [`History::Conversation`](crate::History::Conversation), a conversation at the provider. If the
+    /// provider cannot be reached the thread is created all the same, and its first run creates the conversation. A provider that
+    /// does not answer is waited for as long as the client's timeouts allow; [`create_in`](Self::create_in) does not call it.
     ///
     /// # Cancellation
     ///
-    /// Dropping the future leaves the thread there, or not. A conversation that was being created then may stay at the provider,
-    /// empty and known to nobody.
+    /// Dropping the future leaves the thread there, or not. A conversation that was being created at that moment may stay at the
+    /// provider; it is empty, and nothing here knows its id.
     ///
     /// # Errors
     ///
@@ -90,6 +90,10 @@ impl AssistantThreads<'_> {
 
     /// The thread with this id.
     ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
     /// # Errors
     ///
     /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's thread.
@@ -104,6 +108,10 @@ impl AssistantThreads<'_> {
 
     /// A page of threads, newest first.
     ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
     /// # Errors
     ///
     /// The database's.
@@ -116,12 +124,13 @@ impl AssistantThreads<'_> {
             .await
     }
 
-    /// Deletes a thread with its runs and messages, here at once; what the provider keeps of it is deleted right
-    /// after, and again, at growing intervals, until it is gone ([`AiEngine::start`]). An active run stops.
+    /// Deletes a thread with its runs and messages. An active run stops. In the database this is done when the call returns. What
+    /// the provider keeps of the thread is deleted in the background; when that fails it is tried again, at growing intervals, by
+    /// any started engine ([`AiEngine::start`]).
     ///
     /// # Cancellation
     ///
-    /// Dropping the future does not interrupt it.
+    /// Dropping the future does not interrupt it: the thread is deleted all the same.
     ///
     /// # Errors
     ///
@@ -141,8 +150,8 @@ impl AssistantThreads<'_> {
         destroying.await.map_err(|error| Error::Panicked(error.to_string()))?
     }
 
-    /// Deletes all threads of this owner in your transaction; for when the owner itself is deleted. Active runs stop once it is
-    /// committed, when they next write; what the provider keeps is deleted afterwards.
+    /// Deletes all threads of this owner in your transaction, for when you delete the owner itself. Active runs stop at their next
+    /// write after your commit. What the provider keeps of the threads is deleted after your commit, too.
     ///
     /// # Errors
     ///
@@ -167,7 +176,7 @@ impl AssistantThread {
         Messages { engine, of: Messageable::AssistantThread(self.id) }
     }
 
-    /// What happened on this thread and what happens, for as many readers as you like.
+    /// The events of this thread: first those that happened already, then each as it happens. Any number of readers may follow.
     ///
     /// ```no_run
     /// # async fn page(engine: &ai_engine::AiEngine, thread: &ai_engine::AssistantThread, last_event_id: Option<&str>) -> ai_engine::Result<()> {
@@ -188,6 +197,10 @@ impl AssistantThread {
 
     /// A page of the runs of this thread, newest first.
     ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
     /// # Errors
     ///
     /// The database's.
@@ -195,7 +208,7 @@ impl AssistantThread {
         engine.core.runs_of(Messageable::AssistantThread(self.id), page).await
     }
 
-    /// Asks a stored assistant; no host struct needed. Whose assistant it is, is not checked. See [`RunRequest`].
+    /// Asks a stored assistant, without the host's struct. It is not checked whose assistant it is. See [`RunRequest`].
     pub fn run<'e>(
         &self,
         engine: &'e AiEngine,
@@ -210,12 +223,16 @@ impl AssistantThread {
         )
     }
 
-    /// Stops the active run of this thread, if there is one, keeping its text: of several that have not ended the first. Returns
-    /// it as [`Run::cancel`] does.
+    /// Stops the active run of this thread, if there is one, and keeps its text. Of several runs that have not ended, it stops the
+    /// one that was submitted first. Returns that run as [`Run::cancel`] does.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future may leave the run asked to stop, or not.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Run::cancel`].
     pub async fn cancel(&self, engine: &AiEngine) -> Result<Option<Run>> {
         engine.core.cancel_active(Messageable::AssistantThread(self.id)).await
     }

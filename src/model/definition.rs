@@ -138,8 +138,8 @@ impl AssistantDefinition {
         self
     }
 
-    /// Adds a tool as the provider takes it: an object with a `type`. Calls that the provider does not carry out itself are carried
-    /// out by nobody yet: a run that ends in one is `incomplete`, reason [`ToolCalls`](crate::Reason::ToolCalls).
+    /// Adds a tool as the provider takes it: an object with a `type`. Only tools that the provider carries out itself are of use so
+    /// far: a run that ends in a call of another tool is `incomplete`, reason [`ToolCalls`](crate::Reason::ToolCalls).
     #[must_use]
     pub fn tool(mut self, tool: impl Into<Value>) -> Self {
         self.tools.push(tool.into());
@@ -203,7 +203,7 @@ impl AssistantDefinition {
             return Err(Error::invalid(
                 "parameters",
                 name,
-                "is set by the engine or by a method of the definition of its own",
+                "is set by the engine, or by a method of its own: use that",
             ));
         }
         for (field, pairs) in [("metadata", &self.metadata), ("parameters", &self.parameters)] {

@@ -17,17 +17,17 @@ text_enum! {
 }
 
 text_enum! {
-    /// How much of a message there is.
+    /// Whether a message is complete.
     pub enum MessageStatus {
-        /// Nothing yet. This version stores no message before its first word, so none is.
+        /// Nothing of it has arrived. Not in use: this version stores a message with its first word.
         Pending => "pending",
-        /// It grows.
+        /// Its text is arriving.
         Streaming => "streaming",
-        /// All of it.
+        /// All of it is stored.
         Completed => "completed",
         /// It broke off; its run's `reason` says why.
         Incomplete => "incomplete",
-        /// It could not be had. This version stores no message then, so none is.
+        /// Nothing of it arrived. Not in use: this version stores no message then.
         Failed => "failed",
     }
 }
@@ -35,11 +35,11 @@ text_enum! {
 text_enum! {
     /// Whether the provider's conversation holds a message.
     pub enum RemoteState {
-        /// It does not: the message travels with the next call.
+        /// It does not hold it: the message is sent with the next call.
         Absent => "absent",
-        /// It does.
+        /// It holds it.
         Held => "held",
-        /// It may: it was sent, and the process died or the call broke off before it was known. The next run finds out.
+        /// It may hold it: the message was sent, and the process died or the call broke off before the answer. The next run looks.
         Unknown => "unknown",
     }
 }
@@ -93,7 +93,7 @@ pub struct Message {
     pub id: i64,
     /// The thread or chat it belongs to.
     pub messageable: Messageable,
-    /// Its run; `None` for messages the host put in itself.
+    /// Its run; `None` for messages that the host stored with [`Messages::create`](crate::Messages::create).
     pub run_id: Option<i64>,
     /// The turn it belongs to: messages are ordered by (`seq`, `position`).
     pub seq: i64,
@@ -101,7 +101,7 @@ pub struct Message {
     pub position: i64,
     /// Who speaks.
     pub role: Role,
-    /// How much of it there is.
+    /// Whether it is complete.
     pub status: MessageStatus,
     /// The text so far. A row that you select yourself while it is `streaming` lacks what is still in
     /// `ai_engine_message_deltas`; [`Messages::list`](crate::Messages::list) puts it together.

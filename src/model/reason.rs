@@ -7,10 +7,11 @@ use serde::{Serialize, Serializer};
 
 macro_rules! reasons {
     ($($(#[$meta:meta])* $variant:ident => $word:literal),+ $(,)?) => {
-        /// Why a run is incomplete or failed, the same word on every server; [`Run::provider_reason`](crate::Run) has the
-        /// provider's own. Stored and serialised as the word, as which it also reads and compares.
+        /// Why a run is incomplete or failed, in one word that is the same on every server. The provider's own word is in
+        /// [`Run::provider_reason`](crate::Run).
         ///
-        /// What has no word here keeps the provider's ([`Other`](Self::Other)); versions to come may know it.
+        /// It is stored and serialised as that word, and can be used and compared like a `str`. A word of the provider's that is not
+        /// known here is kept as [`Other`](Self::Other); a later version may have a variant for it.
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Reason {
@@ -50,7 +51,7 @@ reasons! {
     ContentFilter => "content_filter",
     /// The model declined to answer, and said nothing else: the run is completed, and what it said is the message.
     Refusal => "refusal",
-    /// The run ended in calls of tools that nobody carries out.
+    /// The run ended in calls of tools, which this version does not carry out.
     ToolCalls => "tool_calls",
     /// The key is wrong, or there is none.
     InvalidApiKey => "invalid_api_key",
@@ -74,9 +75,9 @@ reasons! {
     ConnectionFailed => "connection_failed",
     /// The connection broke off.
     Disconnected => "disconnected",
-    /// A limit of time of the client's passed ([`OpenAiBuilder`](crate::openai::OpenAiBuilder)).
+    /// A time limit of the client passed ([`OpenAiBuilder`](crate::openai::OpenAiBuilder) sets them).
     Timeout => "timeout",
-    /// The answer cannot be read. It was paid all the same, so it is not asked again.
+    /// The answer cannot be read. It was paid for all the same, so the question is not asked again.
     Malformed => "malformed",
     /// The answer is larger than the client accepts.
     TooLarge => "too_large",
@@ -90,7 +91,7 @@ reasons! {
     Configuration => "configuration",
     /// The stored definition cannot be read.
     Definition => "definition",
-    /// The provider gave an error without a word.
+    /// The provider gave an error without saying which.
     ProviderError => "provider_error",
 }
 

@@ -31,8 +31,8 @@ text_enum! {
     pub enum Recovery {
         /// It ends as `incomplete`, with the text that was stored.
         Settle => "settle",
-        /// It is asked again, by whoever recovers it, if nothing of its answer was stored and it has taken fewer than three calls;
-        /// otherwise it ends as with `Settle`. The provider may have worked on the lost answer, and charge for both.
+        /// The process that recovers it asks the model again, if nothing of the answer was stored and fewer than three calls were
+        /// made; otherwise the run ends as with `Settle`. The provider may charge for the lost answer, too.
         Retry => "retry",
     }
 }
@@ -90,25 +90,27 @@ pub struct Run {
     pub seq: i64,
     /// Where it is in its life.
     pub status: RunStatus,
-    /// Why it is incomplete or failed, in a word that is the same on every server. Of a completed run `refusal`, when all the
-    /// model said is that it declines; else `None`.
+    /// Why it is incomplete or failed, in a word that is the same on every server. A completed run has `refusal` when the model
+    /// declined to answer and said nothing else, and otherwise `None`.
     pub reason: Option<Reason>,
     /// The provider's own word for it, where it gave one.
     pub provider_reason: Option<String>,
-    /// What went wrong, in a sentence; of an error of the provider's its text, without secrets and at most 2 KiB of it.
+    /// What went wrong, in a sentence. For an error of the provider it is the provider's text, without secrets, at most 2 KiB.
     pub error: Option<String>,
-    /// What was out of the ordinary on the way, in a word each; empty as a rule.
+    /// What was unusual about this run, in one word each; mostly empty.
     ///
-    /// `history_windowed`: the history was too long for the model, so only its newest turns were sent.
-    /// `conversation_ignored`: the server does not keep the conversation that it took; the history is sent with each call from
-    /// now on. `conversation_retold`: the provider's conversation was lost, or could not be continued; a new one was told all.
+    /// * `history_windowed`: the history was too long for the model, so only its newest turns were sent.
+    /// * `conversation_ignored`: the server creates conversations, but does not keep what is in them. The history is sent with each
+    ///   call from now on.
+    /// * `conversation_retold`: the provider's conversation was lost, or could not be continued. The whole history was sent to a new
+    ///   one.
     pub notes: Vec<String>,
-    /// Requests for an answer sent to the provider for it. Each call counts when it is noted, right before it is sent; the requests
-    /// by which the client tried it again are added when the run ends.
+    /// How many requests for an answer were sent to the provider. A call is counted right before it is sent; requests by which the
+    /// client repeated it are added when the run ends.
     pub attempts: i64,
     /// The key the host submitted it under ([`RunRequest::idempotency_key`](crate::RunRequest::idempotency_key)).
     pub idempotency_key: Option<String>,
-    /// Tokens of all its calls, as far as the provider told; zero until the run has ended.
+    /// Tokens of all its calls, as far as the provider reported them; zero until the run has ended.
     pub usage: Usage,
     /// When it was submitted.
     pub created_at: DateTime<Utc>,

@@ -16,9 +16,9 @@ pub struct AssistantThread {
     pub threadable_id: String,
     /// The provider's conversation, once there is one.
     pub remote_id: Option<String>,
-    /// Base URL (and project) that minted `remote_id`.
+    /// Base URL (and project) of the provider where `remote_id` is known.
     pub endpoint: Option<String>,
-    /// Protocol that minted `remote_id`.
+    /// Protocol by which `remote_id` was made.
     pub protocol: Option<String>,
     /// When it was created.
     #[diesel(deserialize_as = UtcTimestamp)]

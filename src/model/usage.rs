@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// Tokens of a message or of a whole run, as the provider counted them; zero when it did not.
+/// Tokens of a message or of a whole run, as the provider counted them; zero where it reported none.
 ///
 /// Cached and cache-write tokens are part of the input, reasoning tokens part of the output
 /// (`OpenAI`'s API description, schema `ResponseUsage`).

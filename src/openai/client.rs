@@ -68,15 +68,13 @@ impl OpenAi {
     }
 
     /// Calls of a model.
-    #[must_use]
-    pub fn responses(&self) -> Responses<'_> {
-        Responses { client: self }
+    pub(crate) fn responses(&self) -> Responses<'_> {
+        Responses::of(self)
     }
 
     /// Conversations and their items.
-    #[must_use]
-    pub fn conversations(&self) -> Conversations<'_> {
-        Conversations { client: self }
+    pub(crate) fn conversations(&self) -> Conversations<'_> {
+        Conversations::of(self)
     }
 
     /// The base URL, without user name, password and a slash at the end.

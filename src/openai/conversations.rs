@@ -8,14 +8,22 @@ use super::lenient::Object;
 use super::request::{check_items, object};
 use super::{Conversation, CreateConversation, Item, ItemPage, ListItems, OpenAi, Result};
 
-/// The conversations at the provider. See [`OpenAi::conversations`].
+/// The conversations at the provider. See [`Conversations::of`].
 ///
 /// Every call fails as [`Error`](super::Error) says. Dropping a call's future closes its
 /// connection; whether the provider acted by then is unknown. Source of paths and limits: OpenAI's
 /// API description, `/conversations`.
 #[derive(Debug, Clone, Copy)]
 pub struct Conversations<'c> {
-    pub(super) client: &'c OpenAi,
+    client: &'c OpenAi,
+}
+
+impl<'c> Conversations<'c> {
+    /// The conversations that this client reaches.
+    #[must_use]
+    pub const fn of(client: &'c OpenAi) -> Self {
+        Self { client }
+    }
 }
 
 impl Conversations<'_> {
@@ -23,7 +31,7 @@ impl Conversations<'_> {
     ///
     /// # Errors
     ///
-    /// When there are more than [`MAX_ITEMS`](super::MAX_ITEMS) items, or the call fails.
+    /// When there are more than [`MAX_ITEMS`](super::unstable::MAX_ITEMS) items, or the call fails.
     pub async fn create(&self, request: &CreateConversation) -> Result<Conversation> {
         check_items(&request.items)?;
         let body = object("the conversation request", request)?;
@@ -56,7 +64,7 @@ impl Conversations<'_> {
     ///
     /// # Errors
     ///
-    /// When there are more than [`MAX_ITEMS`](super::MAX_ITEMS) items: sending them in batches, and
+    /// When there are more than [`MAX_ITEMS`](super::unstable::MAX_ITEMS) items: sending them in batches, and
     /// knowing which batch failed, is the caller's part. Or when the call fails.
     pub async fn create_items(&self, conversation_id: &str, items: &[Item]) -> Result<ItemPage> {
         check_items(items)?;

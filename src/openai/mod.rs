@@ -1,29 +1,28 @@
-//! A thin client of OpenAI's Responses and Conversations APIs, and of servers that speak the same
-//! protocol.
+//! The client of OpenAI, and of servers that speak its Responses API: its settings, its key and its errors.
 //!
-//! It does four things and keeps nothing: it sends a request, decides whether to send it again,
-//! decodes the answer or the stream of events leniently, and keeps all of it within limits of time
-//! and size. It knows no database.
+//! An engine is built with an [`OpenAi`], and makes all calls itself. A host sets the client up, and reads the [`Error`] of a
+//! call that failed.
 //!
 //! ```no_run
-//! use ai_engine::openai::{CreateResponse, Item, OpenAi, StreamEventKind};
+//! use std::time::Duration;
 //!
-//! # async fn example() -> Result<(), ai_engine::openai::Error> {
-//! let openai = OpenAi::from_env()?;
-//! let mut request = CreateResponse::new("gpt-6-luna");
-//! request.input.push(Item::message("user", "Tell me a story"));
+//! use ai_engine::openai::OpenAi;
 //!
-//! let mut stream = openai.responses().stream(&request).await?;
-//! while let Some(event) = stream.next().await {
-//!     match event?.kind {
-//!         StreamEventKind::OutputTextDelta { delta, .. } => print!("{delta}"),
-//!         StreamEventKind::Completed(response) => println!("\n{:?}", response.usage),
-//!         _ => {}
-//!     }
-//! }
+//! # fn main() -> Result<(), ai_engine::openai::Error> {
+//! let openai = OpenAi::builder()
+//!     .api_key("sk-…")
+//!     .base_url("https://models.example.com/v1")
+//!     .idle_timeout(Duration::from_secs(120))
+//!     .build()?;
+//! # let _ = openai;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! What is exported here is stable. The requests, responses and events of the protocol are in [`unstable`].
+//!
+//! The client does four things and keeps nothing: it sends a request, decides whether to send it again, decodes the answer or
+//! the stream of events leniently, and keeps all of it within limits of time and size. It knows no database.
 //!
 //! # Guarantees
 //!
@@ -61,8 +60,11 @@ mod request;
 mod responses;
 pub(crate) mod retry;
 mod secrets;
+#[cfg_attr(not(feature = "_internal"), allow(unreachable_pub, reason = "fuzzing reaches it"))]
 mod sse;
+#[cfg_attr(not(feature = "_internal"), allow(dead_code, reason = "fuzzing uses more of it"))]
 mod stream;
+pub mod unstable;
 mod wire;
 
 #[cfg(test)]
@@ -77,19 +79,21 @@ mod ways_tests;
 pub use api_error::ApiError;
 pub use client::OpenAi;
 pub use config::OpenAiBuilder;
-pub use conversations::Conversations;
-pub use error::{Error, Result};
-pub use event::{StreamEvent, StreamEventKind};
-pub(crate) use fault::Fault;
-pub use item::Item;
+pub use error::Error;
 pub use key::ApiKey;
-pub use request::{CreateConversation, CreateResponse, ListItems, MAX_ITEMS, Order};
-pub use responses::Responses;
-pub use stream::ResponseStream;
-pub use wire::{Conversation, ItemPage, Response, ResponseError, Usage};
+
+pub(crate) use fault::Fault;
+// Within the crate the protocol is as close as the client.
+pub(crate) use unstable::{
+    Conversation, Conversations, CreateConversation, CreateResponse, Item, ItemPage, ListItems,
+    Order, Response, ResponseError, ResponseStream, Responses, Result, StreamEvent,
+    StreamEventKind,
+};
 
 // For benchmarks and fuzzing only.
+#[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub use sse::{SseEvent, decode as decode_sse};

@@ -8,13 +8,21 @@ use reqwest::Method;
 use super::client::Call;
 use super::{CreateResponse, OpenAi, Response, ResponseStream, Result};
 
-/// The responses at the provider: calls of a model. See [`OpenAi::responses`].
+/// The responses at the provider: calls of a model. See [`Responses::of`].
 ///
 /// Every call fails as [`Error`](super::Error) says. Dropping a call's future closes its
 /// connection; whether the provider acted by then is unknown.
 #[derive(Debug, Clone, Copy)]
 pub struct Responses<'c> {
-    pub(super) client: &'c OpenAi,
+    client: &'c OpenAi,
+}
+
+impl<'c> Responses<'c> {
+    /// The responses that this client reaches.
+    #[must_use]
+    pub const fn of(client: &'c OpenAi) -> Self {
+        Self { client }
+    }
 }
 
 impl Responses<'_> {

@@ -88,6 +88,7 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
 /// event that the end of the stream cut off, what arrived is yielded and marked. An error of
 /// `chunks` is passed on and ends the stream, as does an event whose lines exceed `max_event_bytes`
 /// ([`Error::TooLarge`]).
+#[cfg(any(test, feature = "_internal"))]
 pub fn decode<S>(chunks: S, max_event_bytes: usize) -> impl Stream<Item = Result<SseEvent>> + Send
 where
     S: Stream<Item = Result<Bytes>> + Send,

@@ -13,7 +13,9 @@ use futures_core::Stream;
 
 pub(crate) use crate::openai::OpenAi;
 pub(crate) use call_error::CallError;
-pub(crate) use responses::{Responses, progress};
+pub(crate) use responses::Responses;
+#[cfg(feature = "_internal")]
+pub(crate) use responses::progress;
 
 use crate::model::{AssistantDefinition, Item, Reason, RunStatus, Usage};
 

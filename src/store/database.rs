@@ -244,7 +244,7 @@ impl<C: R2D2Connection + Send + 'static> Pooled<C> {
         let (state, size) = (self.pool.state(), self.pool.max_size());
         Err(Error::Connection(if state.connections >= size && state.idle_connections == 0 {
             format!(
-                "{error}; all {size} of the pool are in use: give them back sooner, or make the pool larger"
+                "{error}; all {size} connections of the pool are in use: end transactions sooner, or make the pool larger"
             )
         } else {
             let error = known.as_ref().unwrap_or(&error);

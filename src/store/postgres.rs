@@ -16,13 +16,12 @@ use crate::error::{Error, Result};
 
 /// A PostgreSQL database: a pool of the engine's own, or the host's.
 ///
-/// Clones share their connections. One connection is kept for heartbeats, so that a burst of work never
-/// costs a process its runs, and, of four or more, one for the engine's other work, however long the host's transactions
-/// take.
+/// Clones share their connections. One connection is reserved for heartbeats, so that a burst of work never costs a process its
+/// runs. Of a pool of four or more, one is reserved for the engine's other work, however long the host's transactions take.
 ///
 /// The engine's own transactions are `READ COMMITTED` whatever the database's default, and are repeated by themselves after
-/// a deadlock. Those that meet a lock of the host's share a few of the connections, so that such a lock holds up what it
-/// locks and nothing else; one that has waited for 30 s fails.
+/// a deadlock. Those that wait for a lock of the host share a few of the connections, so that the lock delays nothing but what it
+/// locks. A transaction that has waited for 30 s fails.
 #[derive(Clone)]
 pub struct PgDatabase {
     pooled: Pooled<PgConnection>,
@@ -52,8 +51,8 @@ impl PgDatabase {
     }
 
     /// [`connect`](Self::connect), where a pooler stands in between that gives each transaction another connection of the
-    /// server's, such as PgBouncer with `pool_mode = transaction`. Statements are not prepared ahead, since they would be
-    /// looked for on another connection than the one that has them; each costs the server some planning.
+    /// server's, such as PgBouncer with `pool_mode = transaction`. Statements are not prepared in advance, since a prepared statement
+    /// is known on one connection of the server only; so the server plans each statement anew.
     ///
     /// # Errors
     ///
@@ -76,8 +75,8 @@ impl PgDatabase {
         Ok(Self::from_pool(pool))
     }
 
-    /// Uses the host's own pool, all of it but one connection at most, which heartbeats keep. Through a pooler such as
-    /// PgBouncer its connections need `set_prepared_statement_cache_size(CacheSize::Disabled)`.
+    /// Uses the host's own pool. Of two connections or more the engine reserves one for heartbeats. Behind a pooler such as
+    /// PgBouncer the connections need `set_prepared_statement_cache_size(CacheSize::Disabled)`.
     #[must_use]
     pub fn from_pool(pool: Pool<ConnectionManager<PgConnection>>) -> Self {
         let pooled = Pooled::new(pool);
@@ -95,9 +94,14 @@ impl PgDatabase {
     /// One transaction on a blocking thread: commits on `Ok`, rolls back on `Err` and on a panic, and is
     /// never left half-way when the future is dropped.
     ///
-    /// The error is yours: any type that ours and Diesel's turn into. The isolation level is the database's
+    /// The error is of your own type: any that is `From<ai_engine::Error>`. The isolation level is the database's
     /// (`default_transaction_isolation`); above `READ COMMITTED` it is up to you to repeat what could not be serialized.
     /// Awaiting the engine inside, by `block_on`, is [`Error::WithinTransaction`]: use the methods with the suffix `_in`.
+    ///
+    /// # Cancellation
+    ///
+    /// Work that has begun goes on to its commit or rollback when the future is dropped; work that waits for a connection is not
+    /// begun.
     ///
     /// # Errors
     ///
@@ -117,9 +121,13 @@ impl PgDatabase {
     /// [`transaction`](Self::transaction) that only reads: all statements see the database at one moment
     /// (`REPEATABLE READ READ ONLY`), and the database refuses to write.
     ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`transaction`](Self::transaction).
     pub async fn read<T, E>(
         &self,
         work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,

@@ -84,7 +84,7 @@ impl SqliteDatabase {
         }
     }
 
-    /// A database in memory, gone with its last clone.
+    /// A database in memory. It ends with the last clone of this value.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl SqliteDatabase {
         Ok(Self::on(pool, None))
     }
 
-    /// Uses the host's own pool. Its connections keep the host's pragmas; we recommend WAL. One that does not wait for
+    /// Uses the host's own pool. Its connections keep the host's pragmas; WAL is recommended. A connection that does not wait for
     /// locks (`busy_timeout = 0`) waits for up to 10 s while the engine uses it.
     ///
     /// A pool of more than one connection to a database in memory is refused with the first use, by
@@ -140,9 +140,14 @@ impl SqliteDatabase {
     /// One write transaction (`BEGIN IMMEDIATE`) on a blocking thread: commits on `Ok`, rolls back on `Err` and on a panic,
     /// and is never left half-way when the future is dropped.
     ///
-    /// The error is yours: any type that ours and Diesel's turn into. Awaiting the engine inside, by `block_on`, is
+    /// The error is of your own type: any that is `From<ai_engine::Error>`. Awaiting the engine inside, by `block_on`, is
     /// [`Error::WithinTransaction`]: use the methods with the suffix `_in`. What only reads had better be a
     /// [`read`](Self::read), which waits for no writer.
+    ///
+    /// # Cancellation
+    ///
+    /// Work that has begun goes on to its commit or rollback when the future is dropped; work that waits for a connection is not
+    /// begun.
     ///
     /// # Errors
     ///
@@ -162,9 +167,13 @@ impl SqliteDatabase {
     /// [`transaction`](Self::transaction) that only reads: all statements see the database at one moment, none waits for a
     /// writer, and SQLite refuses to write.
     ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`transaction`](Self::transaction).
     pub async fn read<T, E>(
         &self,
         work: impl FnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,

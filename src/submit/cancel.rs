@@ -15,12 +15,12 @@ impl Run {
     /// Stops the run, keeping the text so far, and returns it as it then is.
     ///
     /// * A run that this process drives is returned once its end is stored: `cancelled`, or however it ended first.
-    /// * A run that waits for its turn, or whose process has died, ends here; it is returned when its last hooks were called, or
-    ///   have taken their time.
-    /// * A run driven by another process is asked to stop, which that notices in less than a second, and returned as it is:
-    ///   [`AiEngine::answer`] waits for its end.
+    /// * A run that waits for its turn, or whose process has died, ends here. It is returned when its end is stored; its last hooks
+    ///   are called in the background.
+    /// * A run driven by another process is asked to stop, which that process notices in less than a second. It is returned as it is
+    ///   now; [`AiEngine::answer`] waits for its end.
     ///
-    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel`](crate::OwnedRuns::cancel).
+    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel_run`](crate::OwnedRuns::cancel_run).
     ///
     /// # Cancellation
     ///
@@ -30,11 +30,12 @@ impl Run {
     ///
     /// [`Error::NotFound`](crate::Error::NotFound) when it was deleted, or the database's.
     pub async fn cancel(&self, engine: &AiEngine) -> Result<Self> {
-        engine.cancel(self.id).await
+        engine.cancel_run(self.id).await
     }
 
-    /// What happened in this run and what happens, until its end. Checks nobody's ownership: get the run from
-    /// [`OwnedRuns::run`](crate::OwnedRuns::run).
+    /// The events of this run: first those that happened already, then each as it happens, until its end. Checks nobody's
+    /// ownership: get the run from
+    /// [`OwnedRuns::find_run`](crate::OwnedRuns::find_run).
     #[must_use]
     pub fn events(&self, engine: &AiEngine) -> RunEvents {
         RunEvents::of(&engine.core, self.clone())

@@ -22,21 +22,21 @@ pub(crate) enum Who {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Busy {
-    /// Refuse, with [`Error::Busy`], which names the active run.
+    /// Refuse the request with [`Error::Busy`], which names the active run.
     #[default]
     Reject,
-    /// Store the message and the run; it is driven when all earlier ones have ended.
+    /// Store the message and the run, and drive it when all earlier ones have ended.
     Queue,
-    /// Cancel the unended runs, keeping their texts, and be driven when they have ended.
+    /// Cancel all runs that have not ended, keeping their texts, and drive this one when they have ended.
     Interrupt,
 }
 
 /// A question to an assistant or a model, and the ways to have it answered.
 ///
-/// * `.await` drives it to its end and returns the [`Answer`];
-/// * [`stream`](Self::stream) returns what happens as it happens;
-/// * [`submit`](Self::submit) stores it and returns, the engine drives it;
-/// * [`submit_in`](Self::submit_in) stores it in your transaction.
+/// * `.await` submits it, waits for its end, and returns the [`Answer`];
+/// * [`stream`](Self::stream) submits it and returns its events as a stream;
+/// * [`submit`](Self::submit) stores it and returns at once; the engine drives it in the background;
+/// * [`submit_in`](Self::submit_in) stores it in your transaction; the engine drives it after your commit.
 ///
 /// # Cancellation
 ///
@@ -76,8 +76,8 @@ impl<'e> RunRequest<'e> {
         Self { engine, who, parent, content, key: None, busy: Busy::Reject, recovery: None }
     }
 
-    /// Makes submitting safe to repeat: a second request with this key on the same thread or chat is the first run again, whatever
-    /// else it asks. From 1 to 255 characters, without NUL.
+    /// Makes submitting safe to repeat: a second request with this key on the same thread or chat returns the run of the first,
+    /// whatever else it asks, and stores nothing. A key has 1 to 255 characters, and no NUL.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
@@ -115,9 +115,9 @@ impl<'e> RunRequest<'e> {
     /// Stores the user's message and the run in your transaction. The engine drives the run once it is committed;
     /// after a rollback nothing is left.
     ///
-    /// Nobody tells the engine of your commit, so it looks: after 5 ms, then less and less often, for 44 s in all. Started engines
-    /// ([`AiEngine::start`]) look for waiting runs twice a second, and so find what a longer transaction, or a call outside of a
-    /// tokio runtime, left.
+    /// The engine is not notified of your commit, so it looks for the run: after 5 ms, then less and less often, for 44 s in all.
+    /// Started engines ([`AiEngine::start`]) look for waiting runs twice a second. So they also find a run of a longer transaction,
+    /// or one that was stored outside of a tokio runtime.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ use crate::store::workers;
 const ENDED: [RunStatus; 4] =
     [RunStatus::Completed, RunStatus::Incomplete, RunStatus::Failed, RunStatus::Cancelled];
 
-/// What [`AiEngine::recover`](crate::AiEngine::recover) found to do.
+/// What [`AiEngine::recover`](crate::AiEngine::recover) and [`AiEngine::start`](crate::AiEngine::start) found of processes that died.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
@@ -23,9 +23,10 @@ pub struct Recovered {
     pub settled: u64,
     /// Runs whose process died before anything of the answer was stored, and that are asked again ([`Recovery::Retry`](crate::Recovery::Retry)).
     pub retried: u64,
-    /// Threads and chats with a queued run that nobody drove; this engine begins to. Eight at first, the others after them.
+    /// Threads and chats with a queued run that no process drove and this engine now drives. At most eight are counted; more follow in
+    /// the background.
     pub driven: u64,
-    /// Ended runs whose last hooks had not been delivered; this engine delivers them, in the background.
+    /// Ended runs whose last hooks were not delivered; this engine delivers them in the background.
     pub announced: u64,
 }
 

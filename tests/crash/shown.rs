@@ -15,10 +15,10 @@ pub struct Shown {
 impl Shown {
     pub fn take(&mut self, event: Event) {
         match event.kind {
-            EventKind::MessageStarted { message } if message.role == Role::Assistant => {
+            EventKind::MessageStarted { message, .. } if message.role == Role::Assistant => {
                 self.texts.insert(message.id, message.content);
             }
-            EventKind::MessageAppended { message_id, offset, text } => {
+            EventKind::MessageAppended { message_id, offset, text, .. } => {
                 let told = self.texts.entry(message_id).or_default();
                 if told.len() != offset {
                     tell(&format!("message {message_id} goes on at {offset} after {told:?}"));
@@ -26,11 +26,11 @@ impl Shown {
                 told.push_str(&text);
                 show(message_id, "part", told);
             }
-            EventKind::MessageReplaced { message } => {
+            EventKind::MessageReplaced { message, .. } => {
                 self.texts.remove(&message.id);
                 show(message.id, "whole", &message.content);
             }
-            EventKind::MessageSettled { message } => {
+            EventKind::MessageSettled { message, .. } => {
                 let told = self.texts.remove(&message.id).unwrap_or_default();
                 if told != message.content {
                     tell(&format!(

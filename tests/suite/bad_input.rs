@@ -285,8 +285,8 @@ async fn what_does_not_exist_is_not_found_by_any_verb<D: Raw>(db: D) {
     not_found(chat.messages(engine).create(Role::User, "Tell me").await, &no_chat);
     let no_assistant = format!("no assistant with id {} here", assistant.id);
     not_found(here.run(engine, &assistant, "Tell me").await, &no_assistant);
-    not_found(engine.run(i64::MAX).await, &format!("no run with id {} here", i64::MAX));
-    not_found(engine.cancel(-1).await, "no run with id -1 here");
+    not_found(engine.find_run(i64::MAX).await, &format!("no run with id {} here", i64::MAX));
+    not_found(engine.cancel_run(-1).await, "no run with id -1 here");
     let foreign = here.messages(engine).list(Page::before(-1, 10)).await;
     not_found(foreign, "no message with id -1 here");
     assert!(matches!(engine.answer(-1).await, Err(Error::RunGone(-1))));

@@ -96,7 +96,7 @@ async fn a_run_in_line_is_driven_when_the_one_before_it_is_cancelled<D: TestData
     let thread = host.thread().await;
     let first = submit_undriven(&host, &thread);
     let second = submit(&host, &host.engine, &thread, "two", Busy::Queue).await;
-    assert_eq!(host.engine.run(second.id).await.unwrap().status, RunStatus::Queued);
+    assert_eq!(host.engine.find_run(second.id).await.unwrap().status, RunStatus::Queued);
     first.cancel(&host.engine).await.unwrap();
     assert_eq!(host.engine.answer(second.id).await.unwrap().run.status, RunStatus::Completed);
 }
@@ -173,7 +173,7 @@ async fn recovery_drives_what_waits_behind_a_dead_run<D: TestDatabase>(db: D) {
     let second = submit(&host, &host.engine, &thread, "two", Busy::Queue).await;
     host.engine.recover().await.unwrap();
     assert_eq!(host.engine.answer(second.id).await.unwrap().run.status, RunStatus::Completed);
-    assert_eq!(host.engine.run(answer.run.id).await.unwrap().status, RunStatus::Incomplete);
+    assert_eq!(host.engine.find_run(answer.run.id).await.unwrap().status, RunStatus::Incomplete);
 }
 
 /// Whoever waits for a run is promised that its last hooks were called, also when the run was not yet driven when the waiting
@@ -207,7 +207,7 @@ async fn an_answer_that_waited_in_line_comes_after_its_last_hooks<D: TestDatabas
         }
         host.hub.until(|heard| matches!(heard, Heard::Run(run) if run.id == id && run.status.is_terminal())).await;
         for _ in 0..20 {
-            assert_eq!(host.engine.run(id).await.unwrap().status, RunStatus::Completed);
+            assert_eq!(host.engine.find_run(id).await.unwrap().status, RunStatus::Completed);
         }
     };
     tokio::select! {
@@ -247,7 +247,7 @@ async fn a_run_that_waits_for_a_decision_belongs_to_nobody<D: TestDatabase>(db: 
     assert_eq!(statuses(&host, &thread).await, [RunStatus::RequiresAction, RunStatus::Queued]);
 
     // Any process may decide; here, that it is to end.
-    let ended = other.cancel(waits.id).await.unwrap();
+    let ended = other.cancel_run(waits.id).await.unwrap();
     assert_eq!((ended.status, ended.usage.total_tokens()), (RunStatus::Cancelled, 18));
     assert_eq!(host.engine.answer(behind.id).await.unwrap().run.status, RunStatus::Completed);
     host.hub.until(|heard| matches!(heard, Heard::Run(run) if run.id == waits.id)).await;

@@ -1,5 +1,6 @@
 //! History with the provider: the local database is the truth, and each call sends what the provider lacks.
 
+use ai_engine::openai::unstable::{Conversations, CreateConversation};
 use ai_engine::testing::{FakeOpenAi, Gate, Reply};
 use ai_engine::{Page, RunStatus, prelude::*};
 use serde_json::{Value, json};
@@ -119,7 +120,7 @@ async fn a_conversation_the_provider_lost_is_told_again<D: TestDatabase>(db: D) 
     host.fake.reply(Reply::text("One."));
     host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
     let lost = thread.remote_id.clone().unwrap();
-    host.fake.openai().unwrap().conversations().delete(&lost).await.unwrap();
+    Conversations::of(&host.fake.openai().unwrap()).delete(&lost).await.unwrap();
 
     host.fake.reply(Reply::text("Two."));
     let answer = host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
@@ -135,8 +136,8 @@ async fn a_conversation_the_provider_lost_is_told_again<D: TestDatabase>(db: D) 
 async fn a_conversation_in_use_is_not_replaced_by_a_late_one<D: TestDatabase>(db: D) {
     let host = Host::conversing(db).await;
     let client = host.fake.openai().unwrap();
-    let empty = ai_engine::openai::CreateConversation::default();
-    let used = client.conversations().create(&empty).await.unwrap().id;
+    let empty = CreateConversation::default();
+    let used = Conversations::of(&client).create(&empty).await.unwrap().id;
     // While one tab waits for the thread's conversation, another has found the thread and given it one.
     let (db, endpoint, other) = (host.db.clone(), host.fake.base_url(), used.clone());
     host.fake.on_request(move |request| {
@@ -178,9 +179,9 @@ async fn what_only_the_lost_conversation_could_read_stays_behind<D: TestDatabase
     let (lost, kept) = (thread.remote_id.clone().unwrap(), host.fake.items());
     for item in &kept {
         let id = item["id"].as_str().unwrap();
-        openai.conversations().delete_item(&lost, id).await.unwrap();
+        Conversations::of(&openai).delete_item(&lost, id).await.unwrap();
     }
-    openai.conversations().delete(&lost).await.unwrap();
+    Conversations::of(&openai).delete(&lost).await.unwrap();
 
     host.fake.reply(Reply::text("Two."));
     assert_eq!(ask("second").await.unwrap().text(), "Two.");

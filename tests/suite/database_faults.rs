@@ -202,7 +202,7 @@ async fn what_outlasts_the_lease_gives_the_run_up_and_recovery_settles_it<D: Fau
         let end = world.begin(&fault);
         let (given_up, ()) = tokio::join!(world.engine.answer(run.id), async { last.open() });
         let given_up = given_up.unwrap_err();
-        let Error::NotDriven { run_id, message } = &given_up else { panic!("{given_up}") };
+        let Error::NotDriven { run_id, message, .. } = &given_up else { panic!("{given_up}") };
         assert!(fault.says.iter().all(|said| message.contains(said)), "{message}");
         assert_eq!(*run_id, run.id);
         end();

@@ -86,7 +86,7 @@ async fn a_deleted_assistant_leaves_its_runs<D: TestDatabase>(db: D) {
     let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     host.teller.delete_openai_assistant(&host.engine).await.unwrap();
     assert!(host.teller.assistant(&host.engine).await.unwrap().is_none());
-    let run = host.engine.run(answer.run.id).await.unwrap();
+    let run = host.engine.find_run(answer.run.id).await.unwrap();
     assert_eq!((run.assistant_id, run.assistant_name.as_deref()), (None, Some("Scheherazade")));
     assert_eq!(run.status, RunStatus::Completed);
     host.teller.delete_openai_assistant(&host.engine).await.unwrap();

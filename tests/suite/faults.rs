@@ -33,10 +33,10 @@ async fn a_refused_call_fails_the_run_without_a_blank_message<D: TestDatabase>(d
     let body = json!({"error": {"message": "The model `x` does not exist", "type": "invalid_request_error", "param": null, "code": "model_not_found"}});
     host.fake.reply(Reply::status(404, body));
     let error = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap_err();
-    let Error::RunFailed { run_id, reason, message } = &error else { panic!("{error}") };
+    let Error::RunFailed { run_id, reason, message, .. } = &error else { panic!("{error}") };
     assert_eq!(reason, "model_not_found");
     assert!(message.contains("does not exist"), "{message}");
-    let run = host.engine.run(*run_id).await.unwrap();
+    let run = host.engine.find_run(*run_id).await.unwrap();
     assert_eq!((run.status, run.reason.as_deref()), (RunStatus::Failed, Some("model_not_found")));
     assert_eq!(host.db.texts("SELECT role AS line FROM ai_engine_messages"), ["user"]);
     host.teller.ai_engine_run(&host.engine, &thread, "Again").await.unwrap();

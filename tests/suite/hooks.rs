@@ -78,7 +78,7 @@ async fn a_slow_hook_hears_coalesced_text<D: TestDatabase>(db: D) {
     host.hub.until_text("a").await;
     last.open();
     let mut events = 0;
-    while host.engine.run(run.id).await.unwrap().status != RunStatus::Completed {
+    while host.engine.find_run(run.id).await.unwrap().status != RunStatus::Completed {
         tokio::task::yield_now().await;
         events += 1;
         assert!(events < 1_000_000, "a slow hook held the run up");

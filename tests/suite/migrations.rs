@@ -286,7 +286,7 @@ async fn before_the_migrations_each_verb_says_to_run_them<D: Raw>(db: D) {
     says_so("create chat", chats.create().await);
     says_so("create assistant", teller.create_openai_assistant(&engine).await);
     says_so("assistant", teller.assistant(&engine).await);
-    says_so("run", engine.run(1).await);
+    says_so("run", engine.find_run(1).await);
     says_so("recover", engine.recover().await);
 
     // Rows of another life, to have something to call the verbs on.

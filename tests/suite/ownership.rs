@@ -64,7 +64,7 @@ async fn a_run_keeps_the_definition_it_was_submitted_with<D: TestDatabase>(db: D
     let thread = host.thread().await;
     let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
     host.db.execute("UPDATE ai_engine_assistants SET model = 'changed', name = 'changed'");
-    let run = host.engine.run(answer.run.id).await.unwrap();
+    let run = host.engine.find_run(answer.run.id).await.unwrap();
     assert_eq!(
         (run.model.as_str(), run.assistant_name.as_deref()),
         ("test-model", Some("Scheherazade"))

@@ -215,7 +215,7 @@ mod on_postgres {
         assert!(text.contains("refused") && text.contains(&port.to_string()), "{text}");
         assert!(!text.contains("secret"), "{text}");
         let engine = AiEngine::builder(database).build().unwrap();
-        assert!(matches!(engine.run(1).await, Err(Error::Connection(_))));
+        assert!(matches!(engine.find_run(1).await, Err(Error::Connection(_))));
     }
 
     /// As many of the engine's connections as the host's transactions may have at once.

@@ -116,11 +116,11 @@ async fn numbers_without_a_turn_cost_nothing<D: TestDatabase>(db: D) {
     let mut events =
         thread.events(&host.engine).after(format!("t{}.1", thread.id).parse().unwrap());
     let next = events.next().await.unwrap().unwrap();
-    assert!(matches!(next.kind, EventKind::RunQueued { run } if run.id == answer.run.id));
+    assert!(matches!(next.kind, EventKind::RunQueued { run, .. } if run.id == answer.run.id));
     let mut events =
         thread.events(&host.engine).after(format!("t{}.3000000000", thread.id).parse().unwrap());
     let next = events.next().await.unwrap().unwrap();
-    assert!(matches!(next.kind, EventKind::RunQueued { run } if run.id == answer.run.id));
+    assert!(matches!(next.kind, EventKind::RunQueued { run, .. } if run.id == answer.run.id));
 }
 
 async fn a_forged_digest_replaces_the_text_once<D: TestDatabase>(db: D) {
@@ -267,14 +267,15 @@ async fn a_run_is_found_and_stopped_by_its_owner_alone<D: TestDatabase>(db: D) {
         chat.run(&host.engine, "m", "Tell me").submit().await.unwrap(),
     ];
     for run in runs {
-        for refused in [bob.run(&host.engine, run.id).await, bob.cancel(&host.engine, run.id).await]
+        for refused in
+            [bob.find_run(&host.engine, run.id).await, bob.cancel_run(&host.engine, run.id).await]
         {
             assert!(matches!(refused, Err(Error::NotFound { what: "run", .. })), "{refused:?}");
         }
-        assert_eq!(host.user.run(&host.engine, run.id).await.unwrap().id, run.id);
-        let stopped = host.user.cancel(&host.engine, run.id).await.unwrap();
+        assert_eq!(host.user.find_run(&host.engine, run.id).await.unwrap().id, run.id);
+        let stopped = host.user.cancel_run(&host.engine, run.id).await.unwrap();
         assert_eq!(stopped.status, RunStatus::Cancelled);
     }
-    let missing = host.user.run(&host.engine, 999).await;
+    let missing = host.user.find_run(&host.engine, 999).await;
     assert!(matches!(missing, Err(Error::NotFound { .. })));
 }

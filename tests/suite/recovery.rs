@@ -172,14 +172,14 @@ async fn a_quick_restart_looks_a_second_time<D: TestDatabase>(db: D) {
     host.hub.forget();
     host.engine.recover().await.unwrap();
     host.hub.until(|heard| matches!(heard, Heard::Run(run) if run.id == answer.run.id)).await;
-    assert_eq!(host.engine.run(answer.run.id).await.unwrap().status, RunStatus::Incomplete);
+    assert_eq!(host.engine.find_run(answer.run.id).await.unwrap().status, RunStatus::Incomplete);
 }
 
 async fn a_queued_run_that_nobody_drives_is_driven<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
     let run = submit_undriven(&host, &thread);
-    assert_eq!(host.engine.run(run.id).await.unwrap().status, RunStatus::Queued);
+    assert_eq!(host.engine.find_run(run.id).await.unwrap().status, RunStatus::Queued);
     assert_eq!(host.engine.recover().await.unwrap().driven, 1);
     assert_eq!(host.engine.answer(run.id).await.unwrap().run.status, RunStatus::Completed);
 }
@@ -248,7 +248,7 @@ async fn an_engine_without_a_provider_leaves_queued_runs_alone<D: TestDatabase>(
     let run = submit_undriven(&host, &thread);
     let reader = D::owners(AiEngine::builder(host.db.database())).build().unwrap();
     assert_eq!(reader.recover().await.unwrap(), ai_engine::Recovered::default());
-    assert_eq!(host.engine.run(run.id).await.unwrap().status, RunStatus::Queued);
+    assert_eq!(host.engine.find_run(run.id).await.unwrap().status, RunStatus::Queued);
     assert_eq!(host.engine.recover().await.unwrap().driven, 1);
     host.engine.answer(run.id).await.unwrap();
 }
@@ -260,7 +260,7 @@ async fn a_run_this_process_gave_up_is_recovered_by_it<D: TestDatabase>(db: D) {
     // As if its task had ended without an end for the run; the process lives, and so does its lease.
     host.db.execute("UPDATE ai_engine_runs SET status = 'in_progress', announced_at = NULL");
     assert_eq!(host.engine.recover().await.unwrap().settled, 1);
-    assert_eq!(host.engine.run(answer.run.id).await.unwrap().status, RunStatus::Incomplete);
+    assert_eq!(host.engine.find_run(answer.run.id).await.unwrap().status, RunStatus::Incomplete);
 }
 
 async fn hooks_that_cannot_be_loaded_stay_to_be_delivered<D: TestDatabase>(db: D) {

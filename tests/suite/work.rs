@@ -77,7 +77,7 @@ async fn a_working_process_recovers_what_a_dead_one_left<D: TestDatabase>(db: D)
         .until(|heard| matches!(heard, Heard::Run(run) if run.status == RunStatus::Incomplete))
         .await;
     assert_eq!(
-        host.engine.run(answer.run.id).await.unwrap().reason.as_deref(),
+        host.engine.find_run(answer.run.id).await.unwrap().reason.as_deref(),
         Some("interrupted")
     );
     working.abort();
@@ -105,7 +105,7 @@ async fn a_dead_run_that_was_to_be_cancelled_is<D: TestDatabase>(db: D) {
     host.db.execute("UPDATE ai_engine_runs SET status = 'in_progress', announced_at = NULL, lease_owner = 'dead'");
     // Whoever cancels it ends it: nobody else is there to be asked.
     assert_eq!(answer.run.cancel(&host.engine).await.unwrap().status, RunStatus::Cancelled);
-    assert_eq!(host.engine.run(answer.run.id).await.unwrap().status, RunStatus::Cancelled);
+    assert_eq!(host.engine.find_run(answer.run.id).await.unwrap().status, RunStatus::Cancelled);
     until_announced(&host.db).await;
     assert_eq!(host.engine.recover().await.unwrap(), Recovered::default());
 }
@@ -140,7 +140,7 @@ async fn a_run_may_want_another_recovery_than_its_engine<D: TestDatabase>(db: D)
     let thread = host.thread().await;
     let run = dead(&host, &thread, Some(Recovery::Settle)).await;
     assert_eq!(host.engine.recover().await.unwrap().settled, 1);
-    assert_eq!(host.engine.run(run.id).await.unwrap().status, RunStatus::Incomplete);
+    assert_eq!(host.engine.find_run(run.id).await.unwrap().status, RunStatus::Incomplete);
     let run = dead(&host, &thread, Some(Recovery::Retry)).await;
     let settling = another(&host);
     assert_eq!(settling.recover().await.unwrap().retried, 1);
@@ -154,7 +154,7 @@ async fn a_run_that_kills_its_processes_is_given_up<D: TestDatabase>(db: D) {
     host.db.execute("UPDATE ai_engine_runs SET attempts = 3");
     let recovered = host.engine.recover().await.unwrap();
     assert_eq!((recovered.settled, recovered.retried), (1, 0));
-    assert_eq!(host.engine.run(run.id).await.unwrap().status, RunStatus::Incomplete);
+    assert_eq!(host.engine.find_run(run.id).await.unwrap().status, RunStatus::Incomplete);
 }
 
 /// G5: the token that was claimed is worth nothing any more, although the status is the same.

@@ -3,6 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use ai_engine::openai::unstable::Conversations;
 use ai_engine::testing::{Gate, Reply};
 use ai_engine::{AssistantThread, Busy, Recovery, Role, Run, prelude::*};
 use serde_json::json;
@@ -96,7 +97,7 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
         }
         Scene::AskLost => {
             let lost = stage.thread.remote_id.clone().unwrap();
-            host.fake.openai().unwrap().conversations().delete(&lost).await.unwrap();
+            Conversations::of(&host.fake.openai().unwrap()).delete(&lost).await.unwrap();
         }
         Scene::AskInDoubt => dies(host, Scene::Ask, &stage, "call.committed"),
         Scene::Recover => dies(host, Scene::Ask, &stage, "row.committed"),
@@ -179,7 +180,7 @@ async fn the_process_that_dies() {
             "Interrupt" => {
                 ask("Instead").when_busy(Busy::Interrupt).submit().await.unwrap();
             }
-            "CancelWaiting" | "CancelDriven" => drop(engine.cancel(run).await.unwrap()),
+            "CancelWaiting" | "CancelDriven" => drop(engine.cancel_run(run).await.unwrap()),
             "DestroyThread" | "DestroyThreadRefused" => threads.destroy(thread).await.unwrap(),
             "AskInDoubt" => drop(ask("And then?").await.unwrap()),
             "Leave" => {

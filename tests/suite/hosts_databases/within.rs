@@ -29,7 +29,7 @@ async fn each_verb_within_a_transaction_is_refused<D: Raw>(db: D) {
                 ("message", messages.create(Role::User, "Hi").await.err()),
                 ("submit", teller.ai_engine_run(&engine, &thread, "Hi").submit().await.err()),
                 ("answer", engine.answer(run.id).await.err()),
-                ("cancel", engine.cancel(run.id).await.err()),
+                ("cancel", engine.cancel_run(run.id).await.err()),
                 ("events", thread.events(&engine).next().await.and_then(Result::err)),
                 ("run's events", run.events(&engine).next().await.and_then(Result::err)),
                 ("start", engine.start().await.err()),
@@ -49,6 +49,6 @@ async fn each_verb_within_a_transaction_is_refused<D: Raw>(db: D) {
     // The mark is taken off the thread again, and the transaction was committed.
     let threads = host.user.assistant_threads(&host.engine).list(Page::default()).await.unwrap();
     assert_eq!(threads.len(), 2);
-    let mut events = Box::pin(host.engine.run(1).await.unwrap().events(&host.engine));
+    let mut events = Box::pin(host.engine.find_run(1).await.unwrap().events(&host.engine));
     assert!(events.next().await.unwrap().is_ok());
 }

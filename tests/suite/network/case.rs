@@ -101,7 +101,7 @@ impl Case {
             fake.requests().iter().filter(|request| request.path == "/v1/responses").count();
         assert_eq!(calls, self.calls, "{name}: calls of the provider; {result:?}");
         let run_id = run_of(name, &result, &self.end);
-        let run = engine.run(run_id).await.unwrap();
+        let run = engine.find_run(run_id).await.unwrap();
         assert!(run.finished_at.is_some(), "{name}");
         let failed = !matches!(self.end, End::Answered(_));
         assert_eq!(
@@ -140,7 +140,7 @@ impl Case {
 /// The id of a run that ended as expected.
 fn run_of(name: &str, result: &ai_engine::Result<Answer>, end: &End) -> i64 {
     match (result, end) {
-        (Err(Error::RunFailed { run_id, reason, message }), End::Failed(expected)) => {
+        (Err(Error::RunFailed { run_id, reason, message, .. }), End::Failed(expected)) => {
             assert_eq!(reason, expected, "{name}: {message}");
             assert!(!message.trim().is_empty(), "{name}");
             *run_id

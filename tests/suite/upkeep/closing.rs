@@ -114,5 +114,5 @@ async fn nothing_is_started_after_a_shutdown<D: TestDatabase>(db: D) {
     assert!(matches!(refused, Err(Error::ShuttingDown)));
     let waiting = submit_undriven(&host, &thread);
     assert_eq!(host.engine.recover().await.unwrap().driven, 0);
-    assert_eq!(host.engine.run(waiting.id).await.unwrap().status, RunStatus::Queued);
+    assert_eq!(host.engine.find_run(waiting.id).await.unwrap().status, RunStatus::Queued);
 }

@@ -69,7 +69,7 @@ async fn a_text_that_is_refused_ends_its_run_and_no_other<D: TestDatabase>(db: D
     // It is whole where the database takes it.
     let said = one.messages(&host.engine).list(Page::newest(1)).await.unwrap();
     assert_eq!(said[0].content, "Once poison ");
-    let run = host.engine.run(poisoned.id).await.unwrap();
+    let run = host.engine.find_run(poisoned.id).await.unwrap();
     assert!(run.error.unwrap().contains("does not take this"));
     assert_eq!(status(&host.db, fine.id), "in_progress");
     two.cancel(&host.engine).await.unwrap();

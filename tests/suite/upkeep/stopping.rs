@@ -49,7 +49,7 @@ async fn a_run_that_is_stopped_in_line_for_the_database_holds_up_nobody() {
     // Nothing shows that it stands in line, nor that it has heard of the stop. Too short a wait would only make the test easier.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let engine = host.engine.clone();
-    let cancelled = tokio::spawn(async move { engine.cancel(run.id).await });
+    let cancelled = tokio::spawn(async move { engine.cancel_run(run.id).await });
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop(leave);
     transaction.await.unwrap().unwrap();
