@@ -2,8 +2,8 @@
 
 use ai_engine::fuzzing::{Accumulated, accumulate};
 use ai_engine::openai::fuzzing::{body, refusal, stream};
-use ai_engine::openai::unstable::{Result, StreamEvent, StreamEventKind};
-use ai_engine::openai::{ApiError, ApiKey, Error};
+use ai_engine::openai::unstable::{StreamEvent, StreamEventKind};
+use ai_engine::openai::{ApiError, ApiKey, Error, Result};
 use ai_engine::{RunStatus, Usage};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream as streams};
