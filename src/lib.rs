@@ -119,8 +119,8 @@
 //!   runtime. A new major version of one of them is a breaking release here.
 //! * **The database schema.** A migration that was released never changes. New ones are added, and run by
 //!   [`start`](AiEngine::start) or [`migrate`]. They keep what is stored. Columns of [`schema`] may be added in a minor release.
-//! * **Rolling deploys.** Processes of the release before go on working beside those that have migrated, unless the changelog says
-//!   that all have to stop first. There is no way back: an older release is not made for a newer schema.
+//! * **Rolling deploys.** A migration leaves the release before it working, so processes of that release go on beside newer ones. One
+//!   that *starts* after a newer release has migrated is refused with [`Error::Migration`]. Nothing migrates down.
 //!
 //! # Runtime, threads and panics
 //!

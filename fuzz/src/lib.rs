@@ -7,7 +7,7 @@ pub mod cursor;
 pub mod event;
 pub mod sse;
 
-use ai_engine::openai::unstable::Result;
+use ai_engine::openai::Result;
 use bytes::Bytes;
 
 /// An input: what a server sends, how it is cut into chunks, and a choice that is the property's to use.

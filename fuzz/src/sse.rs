@@ -1,7 +1,6 @@
 //! Server-sent events: bytes in, events out.
 
-use ai_engine::openai::unstable::Result;
-use ai_engine::openai::{Error, decode_sse};
+use ai_engine::openai::{Error, Result, decode_sse};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 

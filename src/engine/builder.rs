@@ -124,7 +124,7 @@ impl<D: Database> EngineBuilder<D> {
     }
 
     /// Most text the model may write in one run, all its messages together, in bytes; default 16 MiB. A run that writes more
-    /// ends as `incomplete`, reason [`MessageTooLong`](crate::Reason::MessageTooLong), with the text up to there; so does one of
+    /// ends as `incomplete`, reason [`MessageTooLong`](crate::Reason::MessageTooLong), with the text up to there; so does a run of
     /// more than 10,000 messages.
     #[must_use]
     pub const fn max_message_bytes(mut self, bytes: usize) -> Self {

@@ -40,8 +40,8 @@ pub(crate) type Loader =
 /// # Whose run is it?
 ///
 /// The methods that take a run or its id ([`find_run`](Self::find_run), [`messages_of`](Self::messages_of),
-/// [`answer`](Self::answer), [`cancel_run`](Self::cancel_run)) find any run of the database and check nobody's ownership: an id that a browser sent belongs into
-/// [`OwnedRuns`](crate::OwnedRuns).
+/// [`answer`](Self::answer), [`cancel_run`](Self::cancel_run)) find any run of the database, and do not check who owns it. For an id
+/// that a browser sent use [`OwnedRuns`](crate::OwnedRuns).
 #[derive(Clone)]
 pub struct AiEngine {
     pub(crate) core: Core,

@@ -39,7 +39,7 @@ impl AiEngine {
 
     /// The run with this id, as it is stored now.
     ///
-    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::find_run`](crate::OwnedRuns::find_run).
+    /// It does not check who owns the run: for an id that a browser sent use [`OwnedRuns::find_run`](crate::OwnedRuns::find_run).
     ///
     /// # Cancellation
     ///
@@ -55,7 +55,7 @@ impl AiEngine {
     /// The messages of a run, in order: the user's, then each of the model's of which something is stored. The list is empty when
     /// the run was deleted.
     ///
-    /// Checks nobody's ownership: get the run from [`OwnedRuns::find_run`](crate::OwnedRuns::find_run).
+    /// It does not check who owns the run: get it from [`OwnedRuns::find_run`](crate::OwnedRuns::find_run).
     ///
     /// # Cancellation
     ///
@@ -76,7 +76,7 @@ impl AiEngine {
     /// engines ([`start`](Self::start)) see to it that every run comes to an end. To wait for a limited time put the call into
     /// `tokio::time::timeout`.
     ///
-    /// Checks nobody's ownership: for an id that a browser sent ask [`OwnedRuns::find_run`](crate::OwnedRuns::find_run) first.
+    /// It does not check who owns the run: for an id that a browser sent ask [`OwnedRuns::find_run`](crate::OwnedRuns::find_run) first.
     ///
     /// # Cancellation
     ///
@@ -93,7 +93,7 @@ impl AiEngine {
 
     /// Stops the run with this id, as [`Run::cancel`].
     ///
-    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel_run`](crate::OwnedRuns::cancel_run).
+    /// It does not check who owns the run: for an id that a browser sent use [`OwnedRuns::cancel_run`](crate::OwnedRuns::cancel_run).
     ///
     /// # Cancellation
     ///

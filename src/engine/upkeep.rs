@@ -16,7 +16,7 @@ impl AiEngine {
     /// given. Without a provider it drives no run and deletes nothing at a provider. It costs one small statement every half second.
     ///
     /// Waits neither for hooks nor for the provider. Safe to call again, also on another runtime after the one it was
-    /// called on is gone.
+    /// called on has ended.
     ///
     /// # Cancellation
     ///

@@ -133,7 +133,7 @@ impl From<Change> for EventKind {
 /// a second; all readers of a process share one query for that. The stream ends when the engine is shut down
 /// ([`AiEngine::shutdown`](crate::AiEngine::shutdown)); the reader then goes on in another process, with its last cursor.
 ///
-/// It checks nobody's ownership: get the thread or chat from its owner's
+/// It does not check who owns the thread or chat: get it from its owner's
 /// [`find`](crate::AssistantThreads::find).
 ///
 /// # Errors

@@ -8,10 +8,11 @@ use crate::model::Run;
 use crate::store::runs;
 use crate::store::session::Session;
 
-/// The runs of whoever has threads or chats, by their ids: for handlers that are given an id by a browser.
+// Here and on the engine the names say "run": a host's user has more that can be found or cancelled.
+
+/// The runs of an owner of threads or chats, by their ids: for web handlers that are given an id by a browser.
 ///
-/// Implemented for every owner. The methods of the same names on [`AiEngine`] check nobody's ownership. Both say what they find
-/// or cancel, since an owner has more than runs: `user.cancel(…)` could mean the user's subscription.
+/// Implemented for every owner. The methods of the same names on [`AiEngine`] do not check who owns the run.
 pub trait OwnedRuns: MessageHooks {
     /// The run with this id, on any thread or chat of this owner.
     ///

@@ -2,24 +2,24 @@ use serde::Serialize;
 
 use super::{Message, Run};
 
-/// A finished run and what the model said in it.
+/// A run that has ended, and the messages of the model in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Answer {
-    /// The run; its `status` tells a whole answer from part of one.
+    /// The run; its `status` says whether the answer is whole.
     pub run: Run,
-    /// The model's messages in order: one as a rule, none when it said nothing.
+    /// The model's messages in order: mostly one; none when the model wrote nothing.
     pub messages: Vec<Message>,
 }
 
 impl Answer {
-    /// The last message, if the model said anything.
+    /// The last message, if the model wrote any.
     #[must_use]
     pub fn message(&self) -> Option<&Message> {
         self.messages.last()
     }
 
-    /// All the model said.
+    /// The text of all messages, with a blank line between two.
     #[must_use]
     pub fn text(&self) -> String {
         let texts: Vec<&str> = self.messages.iter().map(|m| m.content.as_str()).collect();

@@ -6,24 +6,48 @@ use crate::error::{Error, Result, shortened};
 
 /// What an assistant is: model, instructions and how to sample.
 ///
-/// It lives in the host's database and travels with each call. Fields left out are not sent, so the
+/// It lives in the host's database and is sent with each call. What is not set is not sent, so the
 /// provider's defaults hold. Limits are checked when the definition is saved or run, before anything
 /// is stored or sent.
+///
+/// Methods set it, and fields of the same names read it:
+///
+/// ```
+/// use ai_engine::AssistantDefinition;
+///
+/// let definition = AssistantDefinition::new("gpt-6-luna").instructions("You tell short stories.").temperature(0.7);
+/// assert_eq!(definition.model, "gpt-6-luna");
+/// assert_eq!(definition.instructions.as_deref(), Some("You tell short stories."));
+/// assert_eq!(definition.name, None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct AssistantDefinition {
-    pub(crate) model: String,
-    pub(crate) name: Option<String>,
-    pub(crate) description: Option<String>,
-    pub(crate) instructions: Option<String>,
-    pub(crate) temperature: Option<f64>,
-    pub(crate) top_p: Option<f64>,
-    pub(crate) max_output_tokens: Option<i64>,
-    pub(crate) max_prompt_tokens: Option<i64>,
-    pub(crate) reasoning: Option<Value>,
-    pub(crate) metadata: Map<String, Value>,
-    pub(crate) tools: Vec<Value>,
-    pub(crate) parameters: Map<String, Value>,
+    /// Model that answers, by its provider's name.
+    pub model: String,
+    /// What the assistant is called.
+    pub name: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// System text of each call.
+    pub instructions: Option<String>,
+    /// Sampling temperature.
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    pub top_p: Option<f64>,
+    /// Most tokens of an answer, reasoning included.
+    pub max_output_tokens: Option<i64>,
+    /// Budget of history sent with a call, in tokens.
+    pub max_prompt_tokens: Option<i64>,
+    /// Reasoning options as the provider takes them.
+    pub reasoning: Option<Value>,
+    /// Pairs of text.
+    pub metadata: Map<String, Value>,
+    /// Tools as the provider takes them.
+    pub tools: Vec<Value>,
+    /// Further parameters of the provider's request.
+    pub parameters: Map<String, Value>,
 }
 
 /// Metadata limits of `OpenAI`'s API description, schema `Metadata`.

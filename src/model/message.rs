@@ -121,13 +121,13 @@ pub struct Message {
 }
 
 impl Message {
-    /// Whether a user said it.
+    /// Whether it is a user's.
     #[must_use]
     pub fn is_user(&self) -> bool {
         self.role == Role::User
     }
 
-    /// Whether the model said it.
+    /// Whether it is the model's.
     #[must_use]
     pub fn is_assistant(&self) -> bool {
         self.role == Role::Assistant

@@ -8,7 +8,7 @@ use crate::schema::ai_engine_runs;
 text_enum! {
     /// Where a run is in its life.
     pub enum RunStatus {
-        /// Submitted; nobody drives it yet.
+        /// Submitted; no process drives it yet.
         Queued => "queued",
         /// A process holds its lease and drives it.
         InProgress => "in_progress",

@@ -25,8 +25,8 @@ const MAX_FIELD: usize = 256;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ApiError {
-    /// The HTTP status; inside a stream, the one that the error says it has, or that the same error has as an answer.
-    /// `None` when nothing tells.
+    /// The HTTP status; inside a stream, the one that the error names, or the one that goes with its code or type.
+    /// `None` when neither is known.
     pub status: Option<u16>,
     /// The provider's text, at most 2 KiB. Never empty.
     pub message: String,

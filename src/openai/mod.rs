@@ -79,15 +79,14 @@ mod ways_tests;
 pub use api_error::ApiError;
 pub use client::OpenAi;
 pub use config::OpenAiBuilder;
-pub use error::Error;
+pub use error::{Error, Result};
 pub use key::ApiKey;
 
 pub(crate) use fault::Fault;
 // Within the crate the protocol is as close as the client.
 pub(crate) use unstable::{
     Conversation, Conversations, CreateConversation, CreateResponse, Item, ItemPage, ListItems,
-    Order, Response, ResponseError, ResponseStream, Responses, Result, StreamEvent,
-    StreamEventKind,
+    Order, Response, ResponseError, ResponseStream, Responses, StreamEvent, StreamEventKind,
 };
 
 // For benchmarks and fuzzing only.

@@ -17,7 +17,7 @@ pub const MAX_ITEMS: usize = 20;
 /// Fields that are `None` are not sent, so the provider's defaults hold.
 ///
 /// ```
-/// use ai_engine::openai::{CreateResponse, Item};
+/// use ai_engine::openai::unstable::{CreateResponse, Item};
 ///
 /// let mut request = CreateResponse::new("gpt-6-luna");
 /// request.input.push(Item::message("user", "Tell me a story"));

@@ -30,7 +30,6 @@
 //! Dropping the future of a call, or a stream, closes its connection. Whether the provider has acted by then is unknown.
 
 pub use super::conversations::Conversations;
-pub use super::error::Result;
 pub use super::event::{StreamEvent, StreamEventKind};
 pub use super::item::Item;
 pub use super::request::{CreateConversation, CreateResponse, ListItems, MAX_ITEMS, Order};

@@ -20,7 +20,7 @@ impl Run {
     /// * A run driven by another process is asked to stop, which that process notices in less than a second. It is returned as it is
     ///   now; [`AiEngine::answer`] waits for its end.
     ///
-    /// Checks nobody's ownership: for an id that a browser sent use [`OwnedRuns::cancel_run`](crate::OwnedRuns::cancel_run).
+    /// It does not check who owns the run: for an id that a browser sent use [`OwnedRuns::cancel_run`](crate::OwnedRuns::cancel_run).
     ///
     /// # Cancellation
     ///
@@ -33,8 +33,8 @@ impl Run {
         engine.cancel_run(self.id).await
     }
 
-    /// The events of this run: first those that happened already, then each as it happens, until its end. Checks nobody's
-    /// ownership: get the run from
+    /// The events of this run: first those that happened already, then each as it happens, until its end. It does
+    /// not check who owns the run: get it from
     /// [`OwnedRuns::find_run`](crate::OwnedRuns::find_run).
     #[must_use]
     pub fn events(&self, engine: &AiEngine) -> RunEvents {

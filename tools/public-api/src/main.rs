@@ -3,7 +3,8 @@
 //! Left out is what nobody promised: `openai::unstable`, and what Diesel derives for each column of a table. Of the
 //! implementation of a trait there is one line, since the trait says which methods it has.
 //!
-//! An asynchronous method whose documentation does not say what dropping its future does is an error.
+//! Two things are errors: an asynchronous method whose documentation does not say what dropping its future does, and a stable item
+//! whose signature names an unstable type.
 
 use std::process::ExitCode;
 
@@ -13,6 +14,8 @@ use serde_json::Value;
 
 /// The version of rustdoc's JSON that the crate `public-api` at our version is known to read.
 const FORMAT: u64 = 57;
+/// What begins so may change in any release.
+const UNSTABLE: &str = "ai_engine::openai::unstable::";
 /// Marks that the compiler gives by itself, and that say nothing to a host.
 const SELF_EVIDENT: [&str; 6] = [
     "core::marker::Freeze",
@@ -26,13 +29,12 @@ const SELF_EVIDENT: [&str; 6] = [
 fn main() -> ExitCode {
     let path = std::env::args().nth(1).unwrap_or_default();
     match api(&path) {
-        Ok((lines, unsaid)) if unsaid.is_empty() => {
-            lines.iter().for_each(|line| println!("{line}"));
+        Ok(api) if api.wrong.is_empty() => {
+            api.lines.iter().for_each(|line| println!("{line}"));
             ExitCode::SUCCESS
         }
-        Ok((_, unsaid)) => {
-            eprintln!("these say under no `# Cancellation` what dropping their future does:");
-            unsaid.iter().for_each(|line| eprintln!("  {line}"));
+        Ok(api) => {
+            api.wrong.iter().for_each(|(what, line)| eprintln!("public-api: {what}:\n  {line}"));
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -42,10 +44,14 @@ fn main() -> ExitCode {
     }
 }
 
-type Lines = Vec<String>;
+#[derive(Default)]
+struct Api {
+    lines: Vec<String>,
+    /// What is wrong with an item, and the item.
+    wrong: Vec<(&'static str, String)>,
+}
 
-/// The lines of the API, and those that do not speak of cancellation.
-fn api(path: &str) -> Result<(Lines, Lines), Box<dyn std::error::Error>> {
+fn api(path: &str) -> Result<Api, Box<dyn std::error::Error>> {
     let json = read(path)?;
     let format = json["format_version"].as_u64().unwrap_or_default();
     if format != FORMAT {
@@ -56,18 +62,24 @@ fn api(path: &str) -> Result<(Lines, Lines), Box<dyn std::error::Error>> {
         .into());
     }
     let index = Index(&json["index"]);
-    let api = Builder::from_rustdoc_json(path).omit_blanket_impls(true).build()?;
-    let items: Vec<_> = api.items().map(|item| (item, item.to_string())).collect();
-    let promised = items.iter().filter(|(item, line)| index.is_promised(item, line));
-    let (mut lines, mut unsaid) = (Vec::new(), Vec::new());
-    for (item, line) in promised {
-        lines.push(line.clone());
-        if index.is_async(item, line) && !index.speaks_of_cancellation(item) {
-            unsaid.push(line.clone());
+    let all = Builder::from_rustdoc_json(path).omit_blanket_impls(true).build()?;
+    let mut api = Api::default();
+    for item in all.items() {
+        let line = item.to_string();
+        if !index.is_promised(item, &line) {
+            continue;
         }
+        if index.is_async(item, &line) && !index.speaks_of_cancellation(item) {
+            let what = "it says under no `# Cancellation` what dropping its future does";
+            api.wrong.push((what, line.clone()));
+        }
+        if line.contains(UNSTABLE) {
+            api.wrong.push(("it is stable and names what is not", line.clone()));
+        }
+        api.lines.push(line);
     }
-    lines.dedup();
-    Ok((lines, unsaid))
+    api.lines.dedup();
+    Ok(api)
 }
 
 fn read(path: &str) -> Result<Value, Box<dyn std::error::Error>> {
@@ -92,9 +104,7 @@ impl Index<'_> {
     fn is_promised(&self, item: &PublicItem, line: &str) -> bool {
         let is_impl = self.item(item)["inner"].get("impl").is_some();
         let path = path_of(line);
-        if path.starts_with("ai_engine::openai::unstable::")
-            || is_impl && line.contains("ai_engine::openai::unstable::")
-        {
+        if path.starts_with(UNSTABLE) || is_impl && line.contains(UNSTABLE) {
             return false;
         }
         if line.contains("ai_engine::schema::") {
