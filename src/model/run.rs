@@ -1,8 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{Messageable, Reason, Usage, UtcTimestamp, queryable_as, text_enum};
+use super::{Messageable, Reason, StoredDefinition, Usage, UtcTimestamp, queryable_as, text_enum};
 use crate::schema::ai_engine_runs;
 
 text_enum! {
@@ -170,7 +169,7 @@ pub struct RunRow {
     pub(crate) assistant_id: Option<i64>,
     pub(crate) assistant_name: Option<String>,
     pub(crate) model: String,
-    pub(crate) definition: Value,
+    pub(crate) definition: StoredDefinition,
     pub(crate) seq: i64,
     pub(crate) status: RunStatus,
     pub(crate) reason: Option<String>,

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use serde_json::Value;
 
 use super::queue::FIRST_IN_LINE;
 use super::session::{Conn, Session, of, on};
 use super::{clock, messages, queue};
 use crate::error::{Error, Result};
 use crate::model::{
-    Messageable, Page, Reason, Recovery, Run, RunRow, RunStatus, Usage, utc_now, without_nul,
+    Messageable, Page, Reason, Recovery, Run, RunRow, RunStatus, StoredDefinition, Usage, utc_now,
+    without_nul,
 };
 use crate::schema::ai_engine_assistant_threads::dsl as threads;
 use crate::schema::ai_engine_chats::dsl as chats;
@@ -25,7 +25,7 @@ pub(crate) struct NewRun {
     pub(crate) assistant_id: Option<i64>,
     pub(crate) assistant_name: Option<String>,
     pub(crate) model: String,
-    pub(crate) definition: Value,
+    pub(crate) definition: StoredDefinition,
     pub(crate) seq: i64,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) recovery: Option<Recovery>,

@@ -10,7 +10,9 @@ use crate::drive::persist::persist;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
-use crate::model::{AssistantDefinition, Messageable, Recovery, Role, Run, without_nul};
+use crate::model::{
+    AssistantDefinition, Messageable, Recovery, Role, Run, StoredDefinition, without_nul,
+};
 use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
 use crate::store::session::Session;
@@ -96,7 +98,7 @@ pub(crate) fn submit(
         Who::Assistant(id) => {
             let assistant = assistants::find_by_id(session, *id)?
                 .ok_or_else(|| Error::not_found("assistant", id))?;
-            (Some(*id), assistant.definition())
+            (Some(*id), assistant.definition()?)
         }
         Who::Model(definition) => (None, definition.clone()),
     };
@@ -171,7 +173,7 @@ fn new_run(
         assistant_id,
         assistant_name: definition.name.clone(),
         model: definition.model.clone(),
-        definition: serde_json::to_value(definition).map_err(Error::host)?,
+        definition: StoredDefinition::of(definition)?,
         seq,
         idempotency_key: request.key.clone(),
         recovery: request.recovery,

@@ -10,10 +10,15 @@
 use std::fmt::Write as _;
 
 use ai_engine::testing::{FakeOpenAi, Reply};
-use ai_engine::{AiEngine, History, Message, Page, Run, RunStatus, prelude::*};
+use ai_engine::{
+    AiEngine, AssistantDefinition, History, Message, Page, Run, RunStatus, prelude::*,
+};
+
+use serde_json::json;
 
 use crate::support::*;
 
+mod beside;
 mod write;
 
 on_each_database!(
@@ -33,6 +38,32 @@ const FIRST: Version = Version { name: "first_version", migrations: 1 };
 /// An assistant's definition was a column for each field.
 const COLUMNS: Version = Version { name: "definition_in_columns", migrations: 5 };
 const VERSIONS: [Version; 2] = [FIRST, COLUMNS];
+
+/// Beside the storyteller, an assistant that says everything one can say of itself.
+struct Critic {
+    id: i32,
+}
+
+ai_engine::record! { Critic { id: i32 } as "Critic" }
+
+impl Assistable for Critic {
+    fn ai_engine_assistant(&self) -> AssistantDefinition {
+        AssistantDefinition::new("test-model")
+            .name("Statler")
+            .description("Sits in the balcony.")
+            .instructions("It's 'good', but not \\ \"great\".")
+            .temperature(0.5)
+            .top_p(0.25)
+            .max_output_tokens(1000)
+            .max_prompt_tokens(2000)
+            .reasoning(json!({"effort": "low"}))
+            .metadata("seat", "balcony")
+            .tool(json!({"type": "web_search"}))
+            .parameter("service_tier", "flex")
+    }
+}
+
+const CRITIC: Critic = Critic { id: 3 };
 
 /// What was said and run, and in what state, when the first process was killed.
 const LEFT: &str = "\
@@ -96,6 +127,13 @@ async fn upgraded_it_goes_on<D: Raw>(db: D, version: &Version) {
     assert_eq!(told(&local, &user).await, LEFT);
     let deletions = db.number("SELECT count(*) FROM ai_engine_remote_deletions");
     assert!(deletions > 0);
+
+    // Nothing of a definition is lost, so none seems to have changed.
+    let stored = CRITIC.assistant(&local).await.unwrap().unwrap();
+    assert_eq!(stored.definition().unwrap(), CRITIC.ai_engine_assistant());
+    assert_eq!((stored.name.as_deref(), stored.model.as_str()), (Some("Statler"), "test-model"));
+    assert_eq!(CRITIC.update_openai_assistant(&local).await.unwrap(), stored);
+    assert_eq!(teller.update_openai_assistant(&local).await.unwrap().version, 1);
 
     let queued = db.number("SELECT id FROM ai_engine_runs WHERE status = 'queued'");
     fake.reply(Reply::text("Somebody is."));

@@ -3,37 +3,11 @@
 use std::fmt::Write as _;
 
 use ai_engine::testing::{Gate, Reply};
-use ai_engine::{
-    AiEngine, AssistantDefinition, AssistantThread, History, Recovery, Role, prelude::*,
-};
+use ai_engine::{AiEngine, AssistantThread, History, Recovery, Role, prelude::*};
 use serde_json::json;
 
-use super::{LEFT, VERSIONS, file, told};
+use super::{CRITIC, LEFT, VERSIONS, file, told};
 use crate::support::*;
-
-/// Beside the storyteller, an assistant that says everything one can say of itself.
-struct Critic {
-    id: i32,
-}
-
-ai_engine::record! { Critic { id: i32 } as "Critic" }
-
-impl Assistable for Critic {
-    fn ai_engine_assistant(&self) -> AssistantDefinition {
-        AssistantDefinition::new("test-model")
-            .name("Statler")
-            .description("Sits in the balcony.")
-            .instructions("It's 'good', but not \\ \"great\".")
-            .temperature(0.5)
-            .top_p(0.25)
-            .max_output_tokens(1000)
-            .max_prompt_tokens(2000)
-            .reasoning(json!({"effort": "low"}))
-            .metadata("seat", "balcony")
-            .tool(json!({"type": "web_search"}))
-            .parameter("service_tier", "flex")
-    }
-}
 
 #[tokio::test]
 #[ignore = "writes tests/data"]
@@ -83,7 +57,7 @@ async fn write<D: Raw>(db: D) {
 /// Whatever ends.
 async fn say_something<D: TestDatabase>(host: &Host<D>) {
     let Host { engine, fake, user, teller, .. } = host;
-    Critic { id: 3 }.create_openai_assistant(engine).await.unwrap();
+    CRITIC.create_openai_assistant(engine).await.unwrap();
 
     let thread = host.thread().await;
     thread.messages(engine).create(Role::System, "Be brief.").await.unwrap();
