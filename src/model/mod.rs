@@ -31,9 +31,10 @@ pub use usage::Usage;
 
 pub(crate) use item::{Item, ItemKind};
 pub(crate) use limits::without_nul;
-pub(crate) use message::MessageRow;
+pub(crate) use message::{MessageBody, MessagePlace, MessageRow};
 pub(crate) use queryable::queryable_as;
 pub(crate) use run::RunRow;
 pub(crate) use stored_definition::StoredDefinition;
 pub(crate) use text_enum::text_enum;
 pub(crate) use time::{UtcTimestamp, utc_now};
+pub(crate) use usage::{usage_columns, usage_set};

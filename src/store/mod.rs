@@ -5,6 +5,7 @@ pub(crate) mod assistants;
 pub(crate) mod clock;
 pub(crate) mod database;
 pub(crate) mod deltas;
+mod hosts_work;
 pub(crate) mod items;
 mod job;
 pub(crate) mod messages;
@@ -15,6 +16,7 @@ pub(crate) mod postgres;
 pub(crate) mod queue;
 pub(crate) mod responses;
 pub(crate) mod runs;
+pub(crate) mod runs_of;
 pub(crate) mod session;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;
