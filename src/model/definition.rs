@@ -90,14 +90,14 @@ impl AssistantDefinition {
     }
 
     /// Most tokens of an answer, reasoning included; at least
-    /// [`Assistant::MIN_COMPLETION_TOKENS`]. A longer answer ends as `incomplete`.
+    /// [`Assistant::MIN_COMPLETION_TOKENS`](crate::Assistant::MIN_COMPLETION_TOKENS). A longer answer ends as `incomplete`.
     #[must_use]
     pub fn max_output_tokens(mut self, tokens: u32) -> Self {
         self.max_output_tokens = Some(tokens.into());
         self
     }
 
-    /// Budget of history sent with a call, in tokens, at least [`Assistant::MIN_PROMPT_TOKENS`].
+    /// Budget of history sent with a call, in tokens, at least [`Assistant::MIN_PROMPT_TOKENS`](crate::Assistant::MIN_PROMPT_TOKENS).
     ///
     /// Holds where the history is local ([`History::Local`](crate::History::Local)): the oldest turns
     /// are left out, never the newest. Tokens are estimated as a quarter of the bytes, since no
