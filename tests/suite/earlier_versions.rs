@@ -122,12 +122,15 @@ async fn upgraded_it_goes_on<D: Raw>(db: D, version: &Version) {
     let teller =
         Storyteller { id: 7, name: "Scheherazade".to_owned(), model: "test-model".to_owned() };
 
+    let of_assistants = "SELECT count(assistant_id) FROM ai_engine_runs";
+    let runs = db.number(of_assistants);
     let bundled = std::fs::read_dir(D::MIGRATIONS).unwrap().count();
     assert_eq!(local.migrate().await.unwrap(), bundled - version.migrations);
     assert_eq!(told(&local, &user).await, LEFT);
     let deletions = db.number("SELECT count(*) FROM ai_engine_remote_deletions");
     assert!(deletions > 0);
 
+    assert_eq!(db.number(of_assistants), runs);
     // Nothing of a definition is lost, so none seems to have changed.
     let stored = CRITIC.assistant(&local).await.unwrap().unwrap();
     assert_eq!(stored.definition().unwrap(), CRITIC.ai_engine_assistant());
