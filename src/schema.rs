@@ -1,7 +1,8 @@
 //! The tables of the bundled migrations, for hosts that join their own tables to ours.
 //!
-//! Columns follow the migrations: they may be added in a minor release. Owner ids are stored as
-//! text, so a join casts the host's key. Two lines say that two tables are not the same one (Diesel's
+//! Columns follow the migrations: they may be added in a minor release, and one that a migration keeps for processes of the
+//! version before is not among them. Owner ids are stored as text, so a join casts the host's key. Two lines say that two tables
+//! are not the same one (Diesel's
 //! `allow_tables_to_appear_in_same_query!` says more for PostgreSQL, which only the crate of both tables may):
 //!
 //! ```
@@ -28,17 +29,8 @@ diesel::table! {
         assistable_type -> Text,
         assistable_id -> Text,
         name -> Nullable<Text>,
-        description -> Nullable<Text>,
         model -> Text,
-        instructions -> Nullable<Text>,
-        temperature -> Nullable<Double>,
-        top_p -> Nullable<Double>,
-        max_output_tokens -> Nullable<BigInt>,
-        max_prompt_tokens -> Nullable<BigInt>,
-        reasoning -> Nullable<Json>,
-        metadata -> Json,
-        tools -> Json,
-        parameters -> Json,
+        definition -> Json,
         version -> BigInt,
         remote_id -> Nullable<Text>,
         remote_version -> Nullable<BigInt>,

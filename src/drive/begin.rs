@@ -170,7 +170,8 @@ fn absent(
     endpoint: &str,
 ) -> Result<Vec<Entry>> {
     let said = messages::not_held_up_to(session, parent, seq, endpoint)?;
-    let earlier: Vec<i64> = said.iter().map(|said| said.seq).filter(|said| *said < seq).collect();
+    let earlier: Vec<i64> =
+        said.iter().map(|said| said.place.seq).filter(|said| *said < seq).collect();
     // Nothing to ask for, as a rule.
     let mut answered = messages::answered(session, parent, &earlier)?;
     answered.extend(items::turns_with_any(session, parent, &earlier)?);

@@ -36,16 +36,18 @@ pub(crate) fn entries(
         if stored == Some(endpoint) { state } else { RemoteState::Absent }
     };
     let said =
-        messages.into_iter().filter(|message| !message.content.is_empty()).map(|message| Entry {
-            place: (message.seq, message.position),
-            source: Source::Message(message.id),
-            remote_state: here(message.endpoint.as_deref(), message.remote_state),
-            remote_id: message.remote_id,
-            asked: message.role == Role::User && message.run_id.is_some(),
-            item: Item::message(
-                role(message.role),
-                said(message.role, message.status, message.content),
-            ),
+        messages.into_iter().filter(|message| !message.body.content.is_empty()).map(|message| {
+            Entry {
+                place: (message.place.seq, message.place.position),
+                source: Source::Message(message.id),
+                remote_state: here(message.body.endpoint.as_deref(), message.body.remote_state),
+                remote_id: message.body.remote_id,
+                asked: message.place.role == Role::User && message.place.run_id.is_some(),
+                item: Item::message(
+                    role(message.place.role),
+                    said(message.place.role, message.body.status, message.body.content),
+                ),
+            }
         });
     // Sealed reasoning can be read where it was written, nowhere else.
     let legible = |item: &StoredItem| {

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::{Item, ItemKind, Messageable, RemoteState};
 use crate::store::items::{self, NewItem};
 use crate::store::session::Session;
-use crate::store::{messages, runs};
+use crate::store::{messages, runs_of};
 
 /// What the conversation's newest items say of what we have.
 #[derive(Debug, Default)]
@@ -93,7 +93,7 @@ pub(crate) fn note(
     messages::set_remote_state(session, &found.absent.0, absent, endpoint, protocol)?;
     items::set_remote_state(session, &found.absent.1, absent, endpoint, protocol)?;
     let (seq, mut position) = found.place;
-    let Some(run) = runs::last_up_to(session, parent, seq)? else { return Ok(()) };
+    let Some(run) = runs_of::last_up_to(session, parent, seq)? else { return Ok(()) };
     for (call, output) in &found.left_behind {
         for (item, state) in [(call, held), (output, absent)] {
             let item = NewItem { position, ..new_item(item.clone(), state) };

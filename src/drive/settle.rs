@@ -15,12 +15,13 @@ use crate::error::{Error, Result, with_causes};
 use crate::failpoint::Write;
 use crate::follow::transcript::Seen;
 use crate::model::{
-    Message, MessageStatus, Messageable, Reason, RemoteState, Role, Run, RunStatus, Usage, utc_now,
+    Message, MessageBody, MessageStatus, Messageable, Reason, RemoteState, Role, Run, RunStatus,
+    Usage,
 };
 use crate::provider::Ended;
 use crate::store::deltas;
 use crate::store::items::{self, NewItem};
-use crate::store::messages::{self, NewMessage, SettledMessage};
+use crate::store::messages::{self, NewMessage};
 use crate::store::responses::{self, EndedCall};
 use crate::store::runs::{self, Claim, End, Fence};
 use crate::store::session::Session;
@@ -292,7 +293,7 @@ fn write_message(
         MessageStatus::Incomplete
     };
     let call = plan.ended_call.as_ref();
-    let settled = SettledMessage {
+    let settled = MessageBody {
         status,
         content: message.content.clone(),
         model: call.and_then(|call| call.model.clone()),
@@ -302,25 +303,17 @@ fn write_message(
         remote_state: if conversation { plan.sent } else { RemoteState::Absent },
         endpoint: conversation.then(|| plan.endpoint.clone()),
         protocol: conversation.then(|| plan.protocol.to_owned()),
-        updated_at: utc_now(),
     };
     if let Some(id) = message.row {
         return messages::settle(session, id, &settled);
     }
-    let mut new = NewMessage::local(
+    let new = NewMessage::local(
         plan.parent,
         Some(plan.claim.run_id),
         plan.seq,
         1 + message.slot,
         Role::Assistant,
-        settled.content,
+        String::new(),
     );
-    new.status = settled.status;
-    new.model = settled.model;
-    new.usage = settled.usage;
-    new.remote_id = settled.remote_id;
-    new.remote_state = settled.remote_state;
-    new.endpoint = settled.endpoint;
-    new.protocol = settled.protocol;
-    messages::insert(session, &new)
+    messages::insert(session, &NewMessage { body: settled, ..new })
 }

@@ -13,7 +13,7 @@ use super::{deliver, settle};
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
-use crate::model::{AssistantDefinition, Reason, RemoteState, Role, Run, RunRow};
+use crate::model::{Reason, RemoteState, Role, Run, RunRow};
 use crate::store::runs::{self, Claim, Locking};
 use crate::store::{items, messages, outbox, workers};
 use crate::task::Guarded;
@@ -243,7 +243,7 @@ fn unstorable(flight: &Flight) -> Outcome {
 }
 
 async fn answer(core: &Core, flight: &Flight, row: RunRow) -> std::result::Result<Outcome, Stop> {
-    let definition: AssistantDefinition = match serde_json::from_value(row.definition) {
+    let definition = match row.definition.read() {
         Ok(definition) => definition,
         Err(error) => {
             let (error, sent) = (error.to_string(), RemoteState::Absent);

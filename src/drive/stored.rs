@@ -1,8 +1,8 @@
 //! Ending a run with what is stored of it: after its process died, or when the database refuses the rest.
 
 use crate::error::Result;
-use crate::model::{Message, MessageStatus, Role, Run, utc_now};
-use crate::store::messages::{self, SettledMessage};
+use crate::model::{Message, MessageBody, MessageStatus, Role, Run};
+use crate::store::messages;
 use crate::store::runs::{self, End};
 use crate::store::session::Session;
 use crate::store::{deltas, responses};
@@ -49,7 +49,7 @@ fn fold(session: &mut dyn Session, run: i64) -> Result<()> {
         })
         .collect();
     for message in &streaming {
-        let settled = SettledMessage {
+        let settled = MessageBody {
             status: MessageStatus::Incomplete,
             content: message.content.clone(),
             model: message.model.clone(),
@@ -58,7 +58,6 @@ fn fold(session: &mut dyn Session, run: i64) -> Result<()> {
             remote_state: message.remote_state,
             endpoint: None,
             protocol: None,
-            updated_at: utc_now(),
         };
         messages::settle(session, message.id, &settled)?;
     }

@@ -261,15 +261,15 @@ fn first_words(log: &Log, seen: &Seen, message: &SeenMessage) -> NewMessage {
         Role::Assistant,
         message.text.clone(),
     );
-    new.status = MessageStatus::Streaming;
+    new.body.status = MessageStatus::Streaming;
     if let Some(call) = log.call.as_ref().filter(|call| call.conversation.is_some()) {
         // After a crash nobody knows whether the provider finished it.
-        new.remote_state = RemoteState::Unknown;
-        new.remote_id.clone_from(&message.remote_id);
-        new.endpoint = Some(call.endpoint.clone());
-        new.protocol = Some(call.protocol.to_owned());
+        new.body.remote_state = RemoteState::Unknown;
+        new.body.remote_id.clone_from(&message.remote_id);
+        new.body.endpoint = Some(call.endpoint.clone());
+        new.body.protocol = Some(call.protocol.to_owned());
     }
-    new.model = Some(run.model.clone());
+    new.body.model = Some(run.model.clone());
     new
 }
 

@@ -1,8 +1,8 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{AssistantDefinition, UtcTimestamp};
+use super::{AssistantDefinition, StoredDefinition, UtcTimestamp};
+use crate::error::{Error, Result};
 use crate::schema::ai_engine_assistants;
 
 /// A host's record as an assistant: the definition that travels with each of its runs.
@@ -16,30 +16,11 @@ pub struct Assistant {
     pub assistable_type: String,
     /// The record's id as text.
     pub assistable_id: String,
-    /// What it is called.
+    /// What it is called, as in the definition.
     pub name: Option<String>,
-    /// What it is for; shown to people, not to the model.
-    pub description: Option<String>,
-    /// Model that answers.
+    /// Model that answers, as in the definition.
     pub model: String,
-    /// System text of each call.
-    pub instructions: Option<String>,
-    /// Sampling temperature, 0 to 2.
-    pub temperature: Option<f64>,
-    /// Nucleus sampling, 0 to 1.
-    pub top_p: Option<f64>,
-    /// Most tokens an answer may have, reasoning included.
-    pub max_output_tokens: Option<i64>,
-    /// Budget of history sent with a call, in tokens.
-    pub max_prompt_tokens: Option<i64>,
-    /// Reasoning options as the provider takes them.
-    pub reasoning: Option<Value>,
-    /// Up to 16 pairs of text.
-    pub metadata: Value,
-    /// Tools as the provider takes them.
-    pub tools: Value,
-    /// Further provider parameters.
-    pub parameters: Value,
+    pub(crate) definition: StoredDefinition,
     /// Counts changes of the definition, from 1.
     pub version: i64,
     /// Id at the provider, for protocols that keep assistants.
@@ -60,8 +41,18 @@ impl Assistant {
     pub const MIN_COMPLETION_TOKENS: i64 = 16;
 
     /// The definition as stored.
-    #[must_use]
-    pub fn definition(&self) -> AssistantDefinition {
-        AssistantDefinition::from_row(self)
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when it cannot be read: it was changed by hand, or a newer ai-engine wrote it. Saving the record's
+    /// definition replaces it.
+    pub fn definition(&self) -> Result<AssistantDefinition> {
+        self.definition.read().map_err(|error| {
+            let reason = format!(
+                "of the assistant with id {} cannot be read ({error}); store its record's definition again",
+                self.id
+            );
+            Error::invalid("definition", self.definition.to_string(), reason)
+        })
     }
 }

@@ -1,24 +1,22 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Assistant, Content};
-use crate::error::{Error, Result, shortened};
-
 /// What an assistant is: model, instructions and how to sample.
 ///
 /// It lives in the host's database and is sent with each call. What is not set is not sent, so the
 /// provider's defaults hold. Limits are checked when the definition is saved or run, before anything
 /// is stored or sent.
 ///
-/// Methods set it, and fields of the same names read it:
+/// A definition is made with [`new`](Self::new) and the methods, each of which sets the field of its name; what is set is read as
+/// a field. There are no getters, since nothing is to be guarded: a field may hold anything until [`validate`](Self::validate).
 ///
 /// ```
 /// use ai_engine::AssistantDefinition;
 ///
-/// let definition = AssistantDefinition::new("gpt-6-luna").instructions("You tell short stories.").temperature(0.7);
-/// assert_eq!(definition.model, "gpt-6-luna");
-/// assert_eq!(definition.instructions.as_deref(), Some("You tell short stories."));
-/// assert_eq!(definition.name, None);
+/// let teller = AssistantDefinition::new("gpt-6-luna").instructions("You tell short stories.").temperature(0.7);
+/// assert_eq!(teller.instructions.as_deref(), Some("You tell short stories."));
+/// assert_eq!(teller.temperature, Some(0.7));
+/// assert_eq!(teller.max_output_tokens, None);
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -26,67 +24,29 @@ use crate::error::{Error, Result, shortened};
 pub struct AssistantDefinition {
     /// Model that answers, by its provider's name.
     pub model: String,
-    /// What the assistant is called.
+    /// What it is called.
     pub name: Option<String>,
-    /// What it is for.
+    /// What it is for; shown to people, not to the model.
     pub description: Option<String>,
     /// System text of each call.
     pub instructions: Option<String>,
-    /// Sampling temperature.
+    /// Sampling temperature, 0 to 2.
     pub temperature: Option<f64>,
-    /// Nucleus sampling.
+    /// Nucleus sampling, 0 to 1.
     pub top_p: Option<f64>,
-    /// Most tokens of an answer, reasoning included.
+    /// Most tokens an answer may have, reasoning included.
     pub max_output_tokens: Option<i64>,
     /// Budget of history sent with a call, in tokens.
     pub max_prompt_tokens: Option<i64>,
     /// Reasoning options as the provider takes them.
     pub reasoning: Option<Value>,
-    /// Pairs of text.
+    /// Up to 16 pairs of text.
     pub metadata: Map<String, Value>,
     /// Tools as the provider takes them.
     pub tools: Vec<Value>,
     /// Further parameters of the provider's request.
     pub parameters: Map<String, Value>,
 }
-
-/// Metadata limits of `OpenAI`'s API description, schema `Metadata`.
-const METADATA_PAIRS: usize = 16;
-const METADATA_KEY_CHARS: usize = 64;
-const METADATA_VALUE_CHARS: usize = 512;
-
-/// Most levels of a JSON value: `serde_json` reads 128 back, of which some are around it.
-const DEEPEST: usize = 64;
-
-/// Whether a value has more levels of arrays and objects than this.
-fn is_deep(value: &Value, levels: usize) -> bool {
-    let inner = |value: &Value| is_deep(value, levels - 1);
-    match value {
-        Value::Array(_) | Value::Object(_) if levels == 0 => true,
-        Value::Array(values) => values.iter().any(inner),
-        Value::Object(fields) => fields.values().any(inner),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
-/// Request fields that the engine or a setter of the definition owns.
-const OWNED_PARAMETERS: [&str; 15] = [
-    "model",
-    "input",
-    "messages",
-    "instructions",
-    "conversation",
-    "previous_response_id",
-    "store",
-    "stream",
-    "background",
-    "temperature",
-    "top_p",
-    "max_output_tokens",
-    "metadata",
-    "reasoning",
-    "tools",
-];
 
 impl AssistantDefinition {
     /// An assistant that answers with `model`, by its provider's name.
@@ -130,14 +90,14 @@ impl AssistantDefinition {
     }
 
     /// Most tokens of an answer, reasoning included; at least
-    /// [`Assistant::MIN_COMPLETION_TOKENS`]. A longer answer ends as `incomplete`.
+    /// [`Assistant::MIN_COMPLETION_TOKENS`](crate::Assistant::MIN_COMPLETION_TOKENS). A longer answer ends as `incomplete`.
     #[must_use]
     pub fn max_output_tokens(mut self, tokens: u32) -> Self {
         self.max_output_tokens = Some(tokens.into());
         self
     }
 
-    /// Budget of history sent with a call, in tokens, at least [`Assistant::MIN_PROMPT_TOKENS`].
+    /// Budget of history sent with a call, in tokens, at least [`Assistant::MIN_PROMPT_TOKENS`](crate::Assistant::MIN_PROMPT_TOKENS).
     ///
     /// Holds where the history is local ([`History::Local`](crate::History::Local)): the oldest turns
     /// are left out, never the newest. Tokens are estimated as a quarter of the bytes, since no
@@ -176,261 +136,5 @@ impl AssistantDefinition {
     pub fn parameter(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.parameters.insert(name.into(), value.into());
         self
-    }
-
-    /// Checks every limit that can be checked without the provider.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] for the first field that is out of its limits.
-    pub fn validate(&self) -> Result<()> {
-        self.validate_depth()?;
-        if self.model.trim().is_empty() {
-            return Err(Error::invalid("model", &self.model, "must name a model of the provider"));
-        }
-        let texts = [
-            ("model", Some(&self.model)),
-            ("name", self.name.as_ref()),
-            ("description", self.description.as_ref()),
-            ("instructions", self.instructions.as_ref()),
-        ];
-        for (field, text) in texts {
-            let Some(text) = text else { continue };
-            if text.len() > Content::MAX_BYTES {
-                let reason =
-                    format!("has {} bytes; at most {} are allowed", text.len(), Content::MAX_BYTES);
-                return Err(Error::invalid(field, shortened(text), reason));
-            }
-            without_nul(field, text)?;
-        }
-        within("temperature", self.temperature, 0.0, 2.0)?;
-        within("top_p", self.top_p, 0.0, 1.0)?;
-        at_least("max_output_tokens", self.max_output_tokens, Assistant::MIN_COMPLETION_TOKENS)?;
-        at_least("max_prompt_tokens", self.max_prompt_tokens, Assistant::MIN_PROMPT_TOKENS)?;
-        if let Some(reasoning) = self.reasoning.as_ref().filter(|reasoning| !reasoning.is_object())
-        {
-            return Err(Error::invalid("reasoning", reasoning, "must be an object"));
-        }
-        self.validate_metadata()?;
-        for tool in &self.tools {
-            if !tool.get("type").is_some_and(Value::is_string) {
-                return Err(Error::invalid(
-                    "tools",
-                    tool.to_string(),
-                    "each tool must be an object with a text `type`",
-                ));
-            }
-        }
-        if let Some(name) =
-            self.parameters.keys().find(|name| OWNED_PARAMETERS.contains(&name.as_str()))
-        {
-            return Err(Error::invalid(
-                "parameters",
-                name,
-                "is set by the engine, or by a method of its own: use that",
-            ));
-        }
-        for (field, pairs) in [("metadata", &self.metadata), ("parameters", &self.parameters)] {
-            for (name, value) in pairs {
-                without_nul(field, name)?;
-                json_without_nul(field, value)?;
-            }
-        }
-        self.tools.iter().try_for_each(|tool| json_without_nul("tools", tool))?;
-        self.reasoning.iter().try_for_each(|reasoning| json_without_nul("reasoning", reasoning))?;
-        Ok(())
-    }
-
-    /// What is nested too deep could be stored and never be read again. First of all: other checks go down as far.
-    fn validate_depth(&self) -> Result<()> {
-        let nested = [
-            ("tools", self.tools.iter().any(|tool| is_deep(tool, DEEPEST))),
-            ("parameters", self.parameters.values().any(|value| is_deep(value, DEEPEST))),
-            ("metadata", self.metadata.values().any(|value| is_deep(value, DEEPEST))),
-            ("reasoning", self.reasoning.iter().any(|value| is_deep(value, DEEPEST))),
-        ];
-        match nested.into_iter().find(|(_, deep)| *deep) {
-            Some((field, _)) => {
-                let reason =
-                    format!("may be nested {DEEPEST} levels deep at most; make it flatter");
-                Err(Error::invalid(field, "deeper JSON", reason))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn validate_metadata(&self) -> Result<()> {
-        if self.metadata.len() > METADATA_PAIRS {
-            let reason = format!("may hold {METADATA_PAIRS} pairs at most");
-            return Err(Error::invalid(
-                "metadata",
-                format!("{} pairs", self.metadata.len()),
-                reason,
-            ));
-        }
-        for (key, value) in &self.metadata {
-            if key.chars().count() > METADATA_KEY_CHARS {
-                return Err(Error::invalid(
-                    "metadata",
-                    key,
-                    format!("a key may have {METADATA_KEY_CHARS} characters at most"),
-                ));
-            }
-            let Value::String(text) = value else {
-                return Err(Error::invalid("metadata", value, "a value must be text"));
-            };
-            if text.chars().count() > METADATA_VALUE_CHARS {
-                let reason = format!(
-                    "the value of {key:?} may have {METADATA_VALUE_CHARS} characters at most"
-                );
-                return Err(Error::invalid("metadata", text, reason));
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn from_row(row: &Assistant) -> Self {
-        let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
-        Self {
-            model: row.model.clone(),
-            name: row.name.clone(),
-            description: row.description.clone(),
-            instructions: row.instructions.clone(),
-            temperature: row.temperature,
-            top_p: row.top_p,
-            max_output_tokens: row.max_output_tokens,
-            max_prompt_tokens: row.max_prompt_tokens,
-            reasoning: row.reasoning.clone(),
-            metadata: object(&row.metadata),
-            tools: row.tools.as_array().cloned().unwrap_or_default(),
-            parameters: object(&row.parameters),
-        }
-    }
-}
-
-/// PostgreSQL cannot store NUL, in text or in JSON.
-pub(crate) fn without_nul(field: &'static str, text: &str) -> Result<()> {
-    if text.contains('\0') {
-        return Err(Error::invalid(field, text, "must not contain a NUL character; remove it"));
-    }
-    Ok(())
-}
-
-fn json_without_nul(field: &'static str, value: &Value) -> Result<()> {
-    match value {
-        Value::String(text) => without_nul(field, text),
-        Value::Array(values) => values.iter().try_for_each(|value| json_without_nul(field, value)),
-        Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
-            without_nul(field, name)?;
-            json_without_nul(field, value)
-        }),
-        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
-    }
-}
-
-fn within(field: &'static str, value: Option<f64>, low: f64, high: f64) -> Result<()> {
-    match value {
-        Some(value) if !(low..=high).contains(&value) => {
-            Err(Error::invalid(field, value, format!("must lie between {low} and {high}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn at_least(field: &'static str, value: Option<i64>, limit: i64) -> Result<()> {
-    match value {
-        Some(value) if value < limit => {
-            Err(Error::invalid(field, value, format!("must be at least {limit}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn refused(definition: &AssistantDefinition) -> String {
-        definition.validate().unwrap_err().to_string()
-    }
-
-    #[test]
-    fn each_limit_is_named_with_the_field_and_the_value() {
-        let base = || AssistantDefinition::new("m");
-        assert_eq!(
-            refused(&AssistantDefinition::new(" ")),
-            "model \" \" must name a model of the provider"
-        );
-        assert_eq!(refused(&base().temperature(2.5)), "temperature 2.5 must lie between 0 and 2");
-        assert_eq!(
-            refused(&base().temperature(f64::NAN)),
-            "temperature NaN must lie between 0 and 2"
-        );
-        assert_eq!(refused(&base().top_p(-0.1)), "top_p -0.1 must lie between 0 and 1");
-        assert_eq!(
-            refused(&base().max_output_tokens(15)),
-            "max_output_tokens 15 must be at least 16"
-        );
-        assert_eq!(
-            refused(&base().max_prompt_tokens(255)),
-            "max_prompt_tokens 255 must be at least 256"
-        );
-        assert!(
-            refused(&base().metadata("k".repeat(65), "v"))
-                .ends_with("a key may have 64 characters at most")
-        );
-        assert!(
-            refused(&base().metadata("k", "v".repeat(513)))
-                .ends_with("may have 512 characters at most")
-        );
-        let crowded = (0..17).fold(base(), |d, i| d.metadata(i.to_string(), "v"));
-        assert_eq!(refused(&crowded), "metadata \"17 pairs\" may hold 16 pairs at most");
-        assert!(refused(&base().tool(json!({"name": "f"}))).contains("a text `type`"));
-        assert!(
-            refused(&base().parameter("input", "x"))
-                .starts_with("parameters \"input\" is set by the engine")
-        );
-        assert!(refused(&base().instructions("a\0b")).contains("NUL"));
-        assert!(refused(&base().parameter("user", "a\0b")).contains("NUL"));
-    }
-
-    #[test]
-    fn json_that_could_not_be_read_back_is_refused_by_its_field() {
-        let nested = |levels: usize| (0..levels).fold(json!(1), |value, _| json!([value]));
-        let base = || AssistantDefinition::new("m");
-        base().parameter("x", nested(DEEPEST)).validate().unwrap();
-        let tool = json!({"type": "function", "x": nested(DEEPEST)});
-        for (field, definition) in [
-            ("parameters", base().parameter("x", nested(DEEPEST + 1))),
-            ("tools", base().tool(tool)),
-            ("reasoning", base().reasoning(json!({"x": nested(200)}))),
-        ] {
-            let error = refused(&definition);
-            assert!(error.starts_with(field) && error.contains("64 levels"), "{error}");
-        }
-        let stored = serde_json::to_string(&base().parameter("x", nested(DEEPEST))).unwrap();
-        serde_json::from_str::<AssistantDefinition>(&stored).unwrap();
-    }
-
-    #[test]
-    fn the_limits_themselves_are_allowed() {
-        let widest = (0..16).fold(AssistantDefinition::new("m"), |d, i| {
-            d.metadata(format!("{i:064}"), "é".repeat(512))
-        });
-        widest
-            .temperature(2.0)
-            .top_p(0.0)
-            .max_output_tokens(16)
-            .max_prompt_tokens(256)
-            .validate()
-            .unwrap();
-    }
-
-    #[test]
-    fn a_long_value_is_shortened_in_the_error() {
-        let error = refused(&AssistantDefinition::new("m").metadata("k", "v".repeat(5000)));
-        assert!(error.len() < 300, "{error}");
     }
 }

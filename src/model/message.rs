@@ -161,18 +161,26 @@ impl Message {
     }
 }
 
-/// A message as stored, without the text that is still in deltas.
-#[derive(Debug, Clone, diesel::Queryable, diesel::Selectable)]
+/// Where a message stands and who speaks: what never changes of it.
+#[derive(Debug, Clone, diesel::Queryable, diesel::Selectable, diesel::Insertable)]
 #[diesel(table_name = ai_engine_messages)]
-#[allow(unnameable_types, reason = "public only as what the public form is selected through")]
-pub struct MessageRow {
-    pub(crate) id: i64,
+#[allow(unnameable_types, reason = "public only as part of the stored form")]
+pub struct MessagePlace {
     pub(crate) assistant_thread_id: Option<i64>,
     pub(crate) chat_id: Option<i64>,
     pub(crate) run_id: Option<i64>,
     pub(crate) seq: i64,
     pub(crate) position: i64,
     pub(crate) role: Role,
+}
+
+/// What of a message is known in the end only: the text, what it cost, and what the provider keeps of it.
+#[derive(
+    Debug, Clone, diesel::Queryable, diesel::Selectable, diesel::Insertable, diesel::AsChangeset,
+)]
+#[diesel(table_name = ai_engine_messages)]
+#[allow(unnameable_types, reason = "public only as part of the stored form")]
+pub struct MessageBody {
     pub(crate) status: MessageStatus,
     pub(crate) content: String,
     pub(crate) model: Option<String>,
@@ -181,6 +189,19 @@ pub struct MessageRow {
     pub(crate) remote_id: Option<String>,
     pub(crate) remote_state: RemoteState,
     pub(crate) endpoint: Option<String>,
+    pub(crate) protocol: Option<String>,
+}
+
+/// A message as stored, without the text that is still in deltas.
+#[derive(Debug, Clone, diesel::Queryable, diesel::Selectable)]
+#[diesel(table_name = ai_engine_messages)]
+#[allow(unnameable_types, reason = "public only as what the public form is selected through")]
+pub struct MessageRow {
+    pub(crate) id: i64,
+    #[diesel(embed)]
+    pub(crate) place: MessagePlace,
+    #[diesel(embed)]
+    pub(crate) body: MessageBody,
     #[diesel(deserialize_as = UtcTimestamp)]
     pub(crate) created_at: DateTime<Utc>,
     #[diesel(deserialize_as = UtcTimestamp)]
@@ -190,22 +211,22 @@ pub struct MessageRow {
 queryable_as!(Message, MessageRow);
 
 impl From<MessageRow> for Message {
-    fn from(row: MessageRow) -> Self {
+    fn from(MessageRow { id, place, body, created_at, updated_at }: MessageRow) -> Self {
         Self {
-            id: row.id,
-            messageable: Messageable::of(row.assistant_thread_id, row.chat_id),
-            run_id: row.run_id,
-            seq: row.seq,
-            position: row.position,
-            role: row.role,
-            status: row.status,
-            content: row.content,
-            model: row.model,
-            usage: row.usage,
-            remote_id: row.remote_id,
-            remote_state: row.remote_state,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
+            id,
+            messageable: Messageable::of(place.assistant_thread_id, place.chat_id),
+            run_id: place.run_id,
+            seq: place.seq,
+            position: place.position,
+            role: place.role,
+            status: body.status,
+            content: body.content,
+            model: body.model,
+            usage: body.usage,
+            remote_id: body.remote_id,
+            remote_state: body.remote_state,
+            created_at,
+            updated_at,
         }
     }
 }

@@ -1,8 +1,10 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{Messageable, Reason, Usage, UtcTimestamp, queryable_as, text_enum};
+use super::{
+    Messageable, Reason, StoredDefinition, Usage, UtcTimestamp, queryable_as, text_enum,
+    usage_columns,
+};
 use crate::schema::ai_engine_runs;
 
 text_enum! {
@@ -179,7 +181,7 @@ pub struct RunRow {
     pub(crate) assistant_id: Option<i64>,
     pub(crate) assistant_name: Option<String>,
     pub(crate) model: String,
-    pub(crate) definition: Value,
+    pub(crate) definition: StoredDefinition,
     pub(crate) seq: i64,
     pub(crate) status: RunStatus,
     pub(crate) reason: Option<String>,
@@ -192,11 +194,9 @@ pub struct RunRow {
     pub(crate) cancel_requested_at: Option<i64>,
     pub(crate) recovery: Option<Recovery>,
     pub(crate) idempotency_key: Option<String>,
-    pub(crate) input_tokens: i64,
-    pub(crate) cached_input_tokens: i64,
-    pub(crate) cache_write_tokens: i64,
-    pub(crate) output_tokens: i64,
-    pub(crate) reasoning_tokens: i64,
+    #[diesel(select_expression = usage_columns!(ai_engine_runs))]
+    #[diesel(select_expression_type = usage_columns!(ai_engine_runs))]
+    pub(crate) usage: Usage,
     #[diesel(deserialize_as = UtcTimestamp)]
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) started_at: Option<chrono::NaiveDateTime>,
@@ -225,13 +225,7 @@ impl From<RunRow> for Run {
                 .unwrap_or_default(),
             attempts: row.attempts,
             idempotency_key: row.idempotency_key,
-            usage: Usage {
-                input_tokens: row.input_tokens,
-                cached_input_tokens: row.cached_input_tokens,
-                cache_write_tokens: row.cache_write_tokens,
-                output_tokens: row.output_tokens,
-                reasoning_tokens: row.reasoning_tokens,
-            },
+            usage: row.usage,
             created_at: row.created_at,
             started_at: row.started_at.map(|t| t.and_utc()),
             finished_at: row.finished_at.map(|t| t.and_utc()),

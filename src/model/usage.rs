@@ -33,6 +33,35 @@ pub struct Usage {
     pub reasoning_tokens: i64,
 }
 
+/// The columns of a table that hold a [`Usage`], as an expression and as its type.
+macro_rules! usage_columns {
+    ($table:ident) => {
+        (
+            $table::input_tokens,
+            $table::cached_input_tokens,
+            $table::cache_write_tokens,
+            $table::output_tokens,
+            $table::reasoning_tokens,
+        )
+    };
+}
+pub(crate) use usage_columns;
+
+/// What a statement sets these columns to.
+macro_rules! usage_set {
+    ($table:ident, $usage:expr) => {{
+        let usage: $crate::model::Usage = $usage;
+        (
+            $table::input_tokens.eq(usage.input_tokens),
+            $table::cached_input_tokens.eq(usage.cached_input_tokens),
+            $table::cache_write_tokens.eq(usage.cache_write_tokens),
+            $table::output_tokens.eq(usage.output_tokens),
+            $table::reasoning_tokens.eq(usage.reasoning_tokens),
+        )
+    }};
+}
+pub(crate) use usage_set;
+
 impl Usage {
     /// Input and output together.
     #[must_use]

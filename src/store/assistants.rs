@@ -1,50 +1,11 @@
 //! Assistants: one row per host record, upserted.
 
 use diesel::prelude::*;
-use serde_json::Value;
 
 use super::session::{Session, on};
 use crate::error::{Error, Result};
-use crate::model::{Assistant, AssistantDefinition, utc_now, without_nul};
-use crate::schema::ai_engine_assistants::{self, dsl as assistants};
-
-/// The columns that a definition sets. `None` is written as NULL.
-#[derive(Insertable, AsChangeset)]
-#[diesel(table_name = ai_engine_assistants, treat_none_as_null = true)]
-struct DefinitionColumns {
-    name: Option<String>,
-    description: Option<String>,
-    model: String,
-    instructions: Option<String>,
-    temperature: Option<f64>,
-    top_p: Option<f64>,
-    max_output_tokens: Option<i64>,
-    max_prompt_tokens: Option<i64>,
-    reasoning: Option<Value>,
-    metadata: Value,
-    tools: Value,
-    parameters: Value,
-}
-
-impl From<&AssistantDefinition> for DefinitionColumns {
-    fn from(definition: &AssistantDefinition) -> Self {
-        let definition = definition.clone();
-        Self {
-            name: definition.name,
-            description: definition.description,
-            model: definition.model,
-            instructions: definition.instructions,
-            temperature: definition.temperature,
-            top_p: definition.top_p,
-            max_output_tokens: definition.max_output_tokens,
-            max_prompt_tokens: definition.max_prompt_tokens,
-            reasoning: definition.reasoning,
-            metadata: Value::Object(definition.metadata),
-            tools: Value::Array(definition.tools),
-            parameters: Value::Object(definition.parameters),
-        }
-    }
-}
+use crate::model::{Assistant, AssistantDefinition, StoredDefinition, utc_now, without_nul};
+use crate::schema::ai_engine_assistants::dsl as assistants;
 
 /// Stores the definition of a record: creates its assistant, or updates it if it changed.
 ///
@@ -56,7 +17,15 @@ pub(crate) fn save(
     definition: &AssistantDefinition,
 ) -> Result<Assistant> {
     definition.validate()?;
-    let columns = DefinitionColumns::from(definition);
+    let stored = StoredDefinition::of(definition)?;
+    // Name and model are copies, to be looked for.
+    let defined = || {
+        (
+            assistants::name.eq(&definition.name),
+            assistants::model.eq(&definition.model),
+            assistants::definition.eq(&stored),
+        )
+    };
     let now = utc_now();
     let found = match find(session, kind, id)? {
         Some(found) => found,
@@ -65,7 +34,7 @@ pub(crate) fn save(
             let times = (assistants::created_at.eq(now), assistants::updated_at.eq(now));
             let inserted =
                 on!(session, |conn| diesel::insert_into(assistants::ai_engine_assistants)
-                    .values((owner, times, &columns))
+                    .values((owner, times, defined()))
                     .on_conflict((assistants::assistable_type, assistants::assistable_id))
                     .do_nothing()
                     .returning(Assistant::as_returning())
@@ -80,12 +49,13 @@ pub(crate) fn save(
             }
         }
     };
-    if found.definition() == *definition {
+    // One that cannot be read is replaced.
+    if found.definition.read().is_ok_and(|stored| stored == *definition) {
         return Ok(found);
     }
     Ok(on!(session, |conn| diesel::update(assistants::ai_engine_assistants.find(found.id))
         .set((
-            &columns,
+            defined(),
             assistants::version.eq(assistants::version + 1),
             assistants::updated_at.eq(now)
         ))

@@ -6,6 +6,7 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 use serde_json::Value;
 
+use super::messages::turns_found;
 use super::session::{Session, of, on};
 use crate::error::Result;
 use crate::model::{Messageable, RemoteState, utc_now};
@@ -131,18 +132,15 @@ pub(crate) fn turns_with_any(
     parent: Messageable,
     turns: &[i64],
 ) -> Result<HashSet<i64>> {
-    let mut found = HashSet::new();
-    for turns in turns.chunks(500) {
-        let some: Vec<i64> = on!(session, |conn| items::ai_engine_run_items
+    turns_found(turns, |some| {
+        Ok(on!(session, |conn| items::ai_engine_run_items
             .inner_join(runs::ai_engine_runs)
             .filter(of!(runs, parent))
-            .filter(runs::seq.eq_any(turns))
+            .filter(runs::seq.eq_any(some))
             .select(runs::seq)
             .distinct()
-            .load(conn))?;
-        found.extend(some);
-    }
-    Ok(found)
+            .load(conn))?)
+    })
 }
 
 fn stored(rows: Vec<Row>) -> Vec<StoredItem> {

@@ -9,7 +9,8 @@ use super::constant::constant;
 use super::session::{Session, of, on};
 use crate::error::{Error, Result};
 use crate::model::{
-    Message, MessageRow, MessageStatus, Messageable, Page, RemoteState, Role, Usage, utc_now,
+    Message, MessageBody, MessagePlace, MessageRow, MessageStatus, Messageable, Page, RemoteState,
+    Role, Usage, utc_now,
 };
 use crate::schema::ai_engine_messages::{self, dsl as messages};
 
@@ -17,21 +18,10 @@ use crate::schema::ai_engine_messages::{self, dsl as messages};
 #[derive(Debug, Insertable)]
 #[diesel(table_name = ai_engine_messages)]
 pub(crate) struct NewMessage {
-    pub(crate) assistant_thread_id: Option<i64>,
-    pub(crate) chat_id: Option<i64>,
-    pub(crate) run_id: Option<i64>,
-    pub(crate) seq: i64,
-    pub(crate) position: i64,
-    pub(crate) role: Role,
-    pub(crate) status: MessageStatus,
-    pub(crate) content: String,
-    pub(crate) model: Option<String>,
     #[diesel(embed)]
-    pub(crate) usage: Usage,
-    pub(crate) remote_id: Option<String>,
-    pub(crate) remote_state: RemoteState,
-    pub(crate) endpoint: Option<String>,
-    pub(crate) protocol: Option<String>,
+    pub(crate) place: MessagePlace,
+    #[diesel(embed)]
+    pub(crate) body: MessageBody,
     pub(crate) created_at: chrono::NaiveDateTime,
     pub(crate) updated_at: chrono::NaiveDateTime,
 }
@@ -48,20 +38,24 @@ impl NewMessage {
     ) -> Self {
         let now = utc_now();
         Self {
-            assistant_thread_id: parent.thread_id(),
-            chat_id: parent.chat_id(),
-            run_id,
-            seq,
-            position,
-            role,
-            status: MessageStatus::Completed,
-            content,
-            model: None,
-            usage: Usage::default(),
-            remote_id: None,
-            remote_state: RemoteState::Absent,
-            endpoint: None,
-            protocol: None,
+            place: MessagePlace {
+                assistant_thread_id: parent.thread_id(),
+                chat_id: parent.chat_id(),
+                run_id,
+                seq,
+                position,
+                role,
+            },
+            body: MessageBody {
+                status: MessageStatus::Completed,
+                content,
+                model: None,
+                usage: Usage::default(),
+                remote_id: None,
+                remote_state: RemoteState::Absent,
+                endpoint: None,
+                protocol: None,
+            },
             created_at: now,
             updated_at: now,
         }
@@ -76,30 +70,11 @@ pub(crate) fn insert(session: &mut dyn Session, new: &NewMessage) -> Result<Mess
     Ok(row.into())
 }
 
-/// The settled form of an assistant message.
-#[derive(Debug, AsChangeset)]
-#[diesel(table_name = ai_engine_messages)]
-pub(crate) struct SettledMessage {
-    pub(crate) status: MessageStatus,
-    pub(crate) content: String,
-    pub(crate) model: Option<String>,
-    #[diesel(embed)]
-    pub(crate) usage: Usage,
-    pub(crate) remote_id: Option<String>,
-    pub(crate) remote_state: RemoteState,
-    pub(crate) endpoint: Option<String>,
-    pub(crate) protocol: Option<String>,
-    pub(crate) updated_at: chrono::NaiveDateTime,
-}
-
-pub(crate) fn settle(
-    session: &mut dyn Session,
-    id: i64,
-    settled: &SettledMessage,
-) -> Result<Message> {
+/// Gives a message its final form. What is `None` in it stays as it is.
+pub(crate) fn settle(session: &mut dyn Session, id: i64, settled: &MessageBody) -> Result<Message> {
     let row: MessageRow =
         on!(session, |conn| diesel::update(messages::ai_engine_messages.find(id))
-            .set(settled)
+            .set((settled, messages::updated_at.eq(utc_now())))
             .returning(MessageRow::as_returning())
             .get_result(conn))?;
     Ok(row.into())
@@ -147,7 +122,7 @@ macro_rules! load_whole {
 }
 
 fn whole((mut row, tail): (MessageRow, String)) -> MessageRow {
-    row.content.push_str(&tail);
+    row.body.content.push_str(&tail);
     row
 }
 
@@ -214,17 +189,26 @@ pub(crate) fn answered(
     parent: Messageable,
     turns: &[i64],
 ) -> Result<HashSet<i64>> {
-    let mut answered = HashSet::new();
-    for turns in turns.chunks(500) {
-        let found: Vec<i64> = on!(session, |conn| messages::ai_engine_messages
+    turns_found(turns, |some| {
+        Ok(on!(session, |conn| messages::ai_engine_messages
             .filter(of!(messages, parent))
-            .filter(messages::seq.eq_any(turns))
+            .filter(messages::seq.eq_any(some))
             .filter(messages::role.eq(Role::Assistant))
             .select(messages::seq)
-            .load(conn))?;
-        answered.extend(found);
+            .load(conn))?)
+    })
+}
+
+/// Which of these turns `find` finds, some at a time: a statement takes so many values and no more.
+pub(super) fn turns_found(
+    turns: &[i64],
+    mut find: impl FnMut(&[i64]) -> Result<Vec<i64>>,
+) -> Result<HashSet<i64>> {
+    let mut found = HashSet::new();
+    for some in turns.chunks(500) {
+        found.extend(find(some)?);
     }
-    Ok(answered)
+    Ok(found)
 }
 
 /// The messages of a run, in order.

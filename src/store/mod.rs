@@ -6,6 +6,7 @@ pub(crate) mod clock;
 mod constant;
 pub(crate) mod database;
 pub(crate) mod deltas;
+mod hosts_work;
 pub(crate) mod items;
 mod job;
 pub(crate) mod messages;
@@ -16,6 +17,7 @@ pub(crate) mod postgres;
 pub(crate) mod queue;
 pub(crate) mod responses;
 pub(crate) mod runs;
+pub(crate) mod runs_of;
 pub(crate) mod session;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite;

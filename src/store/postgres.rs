@@ -10,6 +10,7 @@ use diesel::{Connection, PgConnection};
 use tokio::sync::Semaphore;
 
 use super::database::{Access, Connections, Database, Pooled, host_work, in_line, permit};
+use super::hosts_work::hosts_work;
 use super::job::Job;
 use super::session::{Conn, Session, within};
 use crate::error::{Error, Result};
@@ -90,72 +91,20 @@ impl PgDatabase {
             for_waiting: Arc::new(Semaphore::new((beside_heartbeats / 2).max(1))),
         }
     }
+}
 
-    /// One transaction on a blocking thread: commits on `Ok`, rolls back on `Err` and on a panic, and is
-    /// never left half-way when the future is dropped.
-    ///
-    /// The error is of your own type: any that is `From<ai_engine::Error>`. The isolation level is the database's
-    /// (`default_transaction_isolation`); above `READ COMMITTED` it is up to you to repeat what could not be serialized.
-    /// Awaiting the engine inside, by `block_on`, is [`Error::WithinTransaction`]: use the methods with the suffix `_in`.
-    ///
-    /// # Cancellation
-    ///
-    /// Work that has begun goes on to its commit or rollback when the future is dropped; work that waits for a connection is not
-    /// begun.
-    ///
-    /// # Errors
-    ///
-    /// Whatever `work` returns; [`Error::Connection`], [`Error::Database`] when the commit fails, or [`Error::Panicked`],
-    /// as your type.
-    pub async fn transaction<T, E>(
-        &self,
-        work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        self.work(Access::HostWrite, work).await
+hosts_work! {
+    PgDatabase, Pg(PgConnection), named "PostgreSQL";
+    transaction {
+        /// One transaction on a blocking thread: commits on `Ok`, rolls back on `Err` and on a panic, and is
+        /// never left half-way when the future is dropped.
+    } {
+        /// The isolation level is the database's (`default_transaction_isolation`); above `READ COMMITTED` it is up to you to
+        /// repeat what could not be serialized.
     }
-
-    /// [`transaction`](Self::transaction) that only reads: all statements see the database at one moment
-    /// (`REPEATABLE READ READ ONLY`), and the database refuses to write.
-    ///
-    /// # Cancellation
-    ///
-    /// It only reads: dropping the future changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`transaction`](Self::transaction).
-    pub async fn read<T, E>(
-        &self,
-        work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        self.work(Access::HostRead, work).await
-    }
-
-    async fn work<T, E>(
-        &self,
-        access: Access,
-        work: impl FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        let work = move |session: &mut dyn Session| match session.conn() {
-            Conn::Pg(conn) => work(conn),
-            #[cfg(feature = "sqlite")]
-            Conn::Sqlite(_) => {
-                Err(Error::Connection("not a PostgreSQL connection".to_owned()).into())
-            }
-        };
-        host_work(self, access, work).await
+    read {
+        /// [`transaction`](Self::transaction) that only reads: all statements see the database at one moment
+        /// (`REPEATABLE READ READ ONLY`), and the database refuses to write.
     }
 }
 

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::session::{Session, on};
 use crate::error::Result;
-use crate::model::{RunStatus, Usage, utc_now};
+use crate::model::{RunStatus, Usage, usage_columns, usage_set, utc_now};
 use crate::schema::ai_engine_responses::dsl as responses;
 
 /// Notes a call before it is made.
@@ -46,11 +46,7 @@ pub(crate) fn end(session: &mut dyn Session, call: &EndedCall) -> Result<()> {
         responses::sequence_number.eq(call.sequence_number),
         responses::model.eq(&call.model),
         responses::status.eq(call.status),
-        responses::input_tokens.eq(call.usage.input_tokens),
-        responses::cached_input_tokens.eq(call.usage.cached_input_tokens),
-        responses::cache_write_tokens.eq(call.usage.cache_write_tokens),
-        responses::output_tokens.eq(call.usage.output_tokens),
-        responses::reasoning_tokens.eq(call.usage.reasoning_tokens),
+        usage_set!(responses, call.usage),
         responses::finished_at.eq(utc_now()),
     );
     on!(session, |conn| diesel::update(responses::ai_engine_responses.find(call.id))
@@ -61,31 +57,11 @@ pub(crate) fn end(session: &mut dyn Session, call: &EndedCall) -> Result<()> {
 
 /// What all calls of a run cost together.
 pub(crate) fn usage_of_run(session: &mut dyn Session, run: i64) -> Result<Usage> {
-    let calls: Vec<(i64, i64, i64, i64, i64)> =
-        on!(session, |conn| responses::ai_engine_responses
-            .filter(responses::run_id.eq(run))
-            .select((
-                responses::input_tokens,
-                responses::cached_input_tokens,
-                responses::cache_write_tokens,
-                responses::output_tokens,
-                responses::reasoning_tokens,
-            ))
-            .load(conn))?;
-    let usage = |(
-        input_tokens,
-        cached_input_tokens,
-        cache_write_tokens,
-        output_tokens,
-        reasoning_tokens,
-    )| Usage {
-        input_tokens,
-        cached_input_tokens,
-        cache_write_tokens,
-        output_tokens,
-        reasoning_tokens,
-    };
-    Ok(calls.into_iter().map(usage).fold(Usage::default(), |sum, one| sum + one))
+    let calls: Vec<Usage> = on!(session, |conn| responses::ai_engine_responses
+        .filter(responses::run_id.eq(run))
+        .select(usage_columns!(responses))
+        .load(conn))?;
+    Ok(calls.into_iter().fold(Usage::default(), |sum, one| sum + one))
 }
 
 /// Calls that a dead process left open.

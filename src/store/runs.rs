@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use serde_json::Value;
 
 use super::queue::FIRST_IN_LINE;
-use super::session::{Conn, Session, of, on};
-use super::{clock, messages, queue};
+use super::session::{Conn, Session, on};
+use super::{clock, queue};
 use crate::error::{Error, Result};
 use crate::model::{
-    Messageable, Page, Reason, Recovery, Run, RunRow, RunStatus, Usage, utc_now, without_nul,
+    Messageable, Reason, Recovery, Run, RunRow, RunStatus, StoredDefinition, Usage, usage_set,
+    utc_now, without_nul,
 };
 use crate::schema::ai_engine_assistant_threads::dsl as threads;
 use crate::schema::ai_engine_chats::dsl as chats;
@@ -25,7 +25,7 @@ pub(crate) struct NewRun {
     pub(crate) assistant_id: Option<i64>,
     pub(crate) assistant_name: Option<String>,
     pub(crate) model: String,
-    pub(crate) definition: Value,
+    pub(crate) definition: StoredDefinition,
     pub(crate) seq: i64,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) recovery: Option<Recovery>,
@@ -82,60 +82,6 @@ pub(crate) fn find_of(
         .first(conn)
         .optional())?;
     found.map(Run::from).ok_or_else(|| Error::not_found("run", id))
-}
-
-/// The run already submitted under this key.
-pub(crate) fn find_by_key(
-    session: &mut dyn Session,
-    parent: Messageable,
-    key: &str,
-) -> Result<Option<Run>> {
-    let found: Option<RunRow> = on!(session, |conn| runs::ai_engine_runs
-        .filter(of!(runs, parent))
-        .filter(runs::idempotency_key.eq(key))
-        .select(RunRow::as_select())
-        .first(conn)
-        .optional())?;
-    Ok(found.map(Run::from))
-}
-
-/// The run of a conversation that has not ended, if any.
-pub(crate) fn active(session: &mut dyn Session, parent: Messageable) -> Result<Option<i64>> {
-    Ok(on!(session, |conn| runs::ai_engine_runs
-        .filter(of!(runs, parent))
-        .filter(runs::status.eq_any(RunStatus::ACTIVE))
-        .order(runs::seq)
-        .select(runs::id)
-        .first(conn)
-        .optional())?)
-}
-
-/// The last run of a conversation up to a turn.
-pub(crate) fn last_up_to(
-    session: &mut dyn Session,
-    parent: Messageable,
-    seq: i64,
-) -> Result<Option<i64>> {
-    Ok(on!(session, |conn| runs::ai_engine_runs
-        .filter(of!(runs, parent))
-        .filter(runs::seq.le(seq))
-        .order(runs::seq.desc())
-        .select(runs::id)
-        .first(conn)
-        .optional())?)
-}
-
-/// The runs of a conversation, newest first.
-pub(crate) fn page(session: &mut dyn Session, parent: Messageable, page: Page) -> Result<Vec<Run>> {
-    let before = page.before.unwrap_or(i64::MAX);
-    let found: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
-        .filter(of!(runs, parent))
-        .filter(runs::id.lt(before))
-        .order(runs::id.desc())
-        .limit(i64::from(page.limit))
-        .select(RunRow::as_select())
-        .load(conn))?;
-    Ok(found.into_iter().map(Run::from).collect())
 }
 
 /// A row that was asked for, without waiting for whoever has it locked.
@@ -344,11 +290,7 @@ pub(crate) fn end(
             runs::notes.eq(notes),
             runs::attempts.eq(runs::attempts + end.further_attempts),
             runs::error.eq(&end.error),
-            runs::input_tokens.eq(usage.input_tokens),
-            runs::cached_input_tokens.eq(usage.cached_input_tokens),
-            runs::cache_write_tokens.eq(usage.cache_write_tokens),
-            runs::output_tokens.eq(usage.output_tokens),
-            runs::reasoning_tokens.eq(usage.reasoning_tokens),
+            usage_set!(runs, usage),
             runs::finished_at.eq(now),
             runs::updated_at.eq(now),
         ))
@@ -375,41 +317,6 @@ pub(crate) fn announced(session: &mut dyn Session, id: i64) -> Result<()> {
         .set(runs::announced_at.eq(now))
         .execute(conn))?;
     Ok(())
-}
-
-/// Deletes all runs and messages of a conversation; returns the runs' ids.
-///
-/// Children go by name, since a host's connection may not enforce foreign keys. The runs are locked first, so
-/// that a writer either finishes before or finds them gone.
-pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Result<Vec<i64>> {
-    use crate::schema::ai_engine_message_deltas::dsl as deltas;
-    use crate::schema::ai_engine_messages::dsl as said;
-    use crate::schema::ai_engine_responses::dsl as responses;
-    use crate::schema::ai_engine_run_items::dsl as items;
-
-    let ids: Vec<i64> =
-        on!(session, |conn| diesel::update(runs::ai_engine_runs.filter(of!(runs, parent)))
-            .set(runs::fencing_token.eq(runs::fencing_token + 1))
-            .returning(runs::id)
-            .get_results(conn))?;
-    let of_messages = said::ai_engine_messages.filter(of!(said, parent)).select(said::id);
-    on!(session, |conn| diesel::delete(
-        deltas::ai_engine_message_deltas.filter(deltas::message_id.eq_any(of_messages))
-    )
-    .execute(conn))?;
-    messages::destroy_all(session, parent)?;
-    let of_runs = runs::ai_engine_runs.filter(of!(runs, parent)).select(runs::id);
-    on!(session, |conn| diesel::delete(
-        items::ai_engine_run_items.filter(items::run_id.eq_any(of_runs))
-    )
-    .execute(conn))?;
-    on!(session, |conn| diesel::delete(
-        responses::ai_engine_responses.filter(responses::run_id.eq_any(of_runs))
-    )
-    .execute(conn))?;
-    on!(session, |conn| diesel::delete(runs::ai_engine_runs.filter(of!(runs, parent)))
-        .execute(conn))?;
-    Ok(ids)
 }
 
 /// Locks a run and returns it as it is now.

@@ -13,6 +13,7 @@ use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use tokio::sync::Semaphore;
 
 use super::database::{Access, Connections, Database, Pooled, host_work, in_line, permit};
+use super::hosts_work::hosts_work;
 use super::job::Job;
 use super::session::{Conn, Session, transaction, within};
 use super::sqlite_url::{MEMORY, Target};
@@ -136,70 +137,19 @@ impl SqliteDatabase {
             hosts,
         }
     }
+}
 
-    /// One write transaction (`BEGIN IMMEDIATE`) on a blocking thread: commits on `Ok`, rolls back on `Err` and on a panic,
-    /// and is never left half-way when the future is dropped.
-    ///
-    /// The error is of your own type: any that is `From<ai_engine::Error>`. Awaiting the engine inside, by `block_on`, is
-    /// [`Error::WithinTransaction`]: use the methods with the suffix `_in`. What only reads had better be a
-    /// [`read`](Self::read), which waits for no writer.
-    ///
-    /// # Cancellation
-    ///
-    /// Work that has begun goes on to its commit or rollback when the future is dropped; work that waits for a connection is not
-    /// begun.
-    ///
-    /// # Errors
-    ///
-    /// Whatever `work` returns; [`Error::Connection`], [`Error::Database`] when the commit fails, or [`Error::Panicked`],
-    /// as your type.
-    pub async fn transaction<T, E>(
-        &self,
-        work: impl FnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        self.work(Access::HostWrite, work).await
+hosts_work! {
+    SqliteDatabase, Sqlite(SqliteConnection), named "SQLite";
+    transaction {
+        /// One write transaction (`BEGIN IMMEDIATE`) on a blocking thread: commits on `Ok`, rolls back on `Err` and on a panic,
+        /// and is never left half-way when the future is dropped.
+    } {
+        /// What only reads had better be a [`read`](Self::read), which waits for no writer.
     }
-
-    /// [`transaction`](Self::transaction) that only reads: all statements see the database at one moment, none waits for a
-    /// writer, and SQLite refuses to write.
-    ///
-    /// # Cancellation
-    ///
-    /// It only reads: dropping the future changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// As [`transaction`](Self::transaction).
-    pub async fn read<T, E>(
-        &self,
-        work: impl FnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        self.work(Access::HostRead, work).await
-    }
-
-    async fn work<T, E>(
-        &self,
-        access: Access,
-        work: impl FnOnce(&mut SqliteConnection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-    {
-        let work = move |session: &mut dyn Session| match session.conn() {
-            Conn::Sqlite(conn) => work(conn),
-            #[cfg(feature = "postgres")]
-            Conn::Pg(_) => Err(Error::Connection("not a SQLite connection".to_owned()).into()),
-        };
-        host_work(self, access, work).await
+    read {
+        /// [`transaction`](Self::transaction) that only reads: all statements see the database at one moment, none waits for a
+        /// writer, and SQLite refuses to write.
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 
 use super::session::{Session, on};
-use super::{outbox, runs};
+use super::{outbox, runs_of};
 use crate::error::{Error, Result};
 use crate::model::{AssistantThread, Chat, Messageable, Page, utc_now, without_nul};
 use crate::schema::{ai_engine_assistant_threads, ai_engine_chats};
@@ -152,7 +152,7 @@ macro_rules! conversations {
                     let parent = Messageable::$variant(id);
                     lock(session, id)?;
                     outbox::note(session, parent)?;
-                    let runs = runs::destroy_all(session, parent)?;
+                    let runs = runs_of::destroy_all(session, parent)?;
                     on!(session, |conn| diesel::delete(t::$table.find(id)).execute(conn))?;
                     Ok(runs)
                 }

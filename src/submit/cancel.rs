@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::failpoint::Write;
 use crate::follow::events::RunEvents;
 use crate::model::{Messageable, Page, Run};
-use crate::store::{refuse_within, runs};
+use crate::store::{refuse_within, runs, runs_of};
 use crate::worker::lanes;
 
 impl Run {
@@ -70,13 +70,13 @@ impl Core {
     }
 
     pub(crate) async fn cancel_active(&self, of: Messageable) -> Result<Option<Run>> {
-        match self.store().read(move |session| runs::active(session, of)).await? {
+        match self.store().read(move |session| runs_of::active(session, of)).await? {
             Some(run) => self.cancel(run).await.map(Some),
             None => Ok(None),
         }
     }
 
     pub(crate) async fn runs_of(&self, of: Messageable, page: Page) -> Result<Vec<Run>> {
-        self.store().read(move |session| runs::page(session, of, page)).await
+        self.store().read(move |session| runs_of::page(session, of, page)).await
     }
 }

@@ -10,11 +10,13 @@ use crate::drive::persist::persist;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
-use crate::model::{AssistantDefinition, Messageable, Recovery, Role, Run, without_nul};
+use crate::model::{
+    AssistantDefinition, Messageable, Recovery, Role, Run, StoredDefinition, without_nul,
+};
 use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
 use crate::store::session::Session;
-use crate::store::{assistants, threads};
+use crate::store::{assistants, runs_of, threads};
 use crate::worker::{lanes, take_up};
 
 /// Longest idempotency key, in characters.
@@ -78,7 +80,7 @@ pub(crate) fn submit(
     let locked = threads::lock(session, request.parent)?;
     core.check_loader(&locked.owner_type)?;
     if let Some(key) = &request.key
-        && let Some(run) = runs::find_by_key(session, request.parent, key)?
+        && let Some(run) = runs_of::find_by_key(session, request.parent, key)?
     {
         return Ok(Submitted { run, interrupted: Interrupted::default() });
     }
@@ -96,7 +98,7 @@ pub(crate) fn submit(
         Who::Assistant(id) => {
             let assistant = assistants::find_by_id(session, *id)?
                 .ok_or_else(|| Error::not_found("assistant", id))?;
-            (Some(*id), assistant.definition())
+            (Some(*id), assistant.definition()?)
         }
         Who::Model(definition) => (None, definition.clone()),
     };
@@ -171,7 +173,7 @@ fn new_run(
         assistant_id,
         assistant_name: definition.name.clone(),
         model: definition.model.clone(),
-        definition: serde_json::to_value(definition).map_err(Error::host)?,
+        definition: StoredDefinition::of(definition)?,
         seq,
         idempotency_key: request.key.clone(),
         recovery: request.recovery,
@@ -184,7 +186,7 @@ pub(crate) fn make_room(
     core: &Core,
     on: Messageable,
 ) -> Result<Interrupted> {
-    if runs::active(session, on)?.is_none() {
+    if runs_of::active(session, on)?.is_none() {
         return Ok(Interrupted::default());
     }
     let ended = take_up::take_up_in(session, core, on)?;
@@ -194,7 +196,7 @@ pub(crate) fn make_room(
 
 /// One run at a time: its messages must stay together and in order.
 fn refuse_busy(session: &mut dyn Session, on: Messageable) -> Result<()> {
-    match runs::active(session, on)? {
+    match runs_of::active(session, on)? {
         Some(run_id) => Err(Error::Busy { run_id, on }),
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
--- Written by tests/suite/first_version/write.rs: the schema of the first version, and rows in every state.
+-- Written by tests/suite/earlier_versions/write.rs: the schema of that version, and rows in every state.
 -- A host's record as an assistant: the definition that travels with each call.
 CREATE TABLE ai_engine_assistants (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

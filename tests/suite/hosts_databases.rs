@@ -86,18 +86,36 @@ async fn a_read_cannot_write<D: Raw>(db: D) {
 /// The host's reads, however many and long, must leave the engine something to work with.
 async fn long_reads_leave_the_engine_a_connection<D: Raw>(db: D) {
     let host = Host::new(db).await;
-    let ((release, wait), (begun, has_begun)) = (mpsc::channel::<()>(), mpsc::channel());
-    let (wait, mut long) = (Arc::new(Mutex::new(wait)), Vec::new());
-    for _ in 0..8 {
-        let (database, wait, begun) = (host.db.database(), Arc::clone(&wait), begun.clone());
-        long.push(tokio::spawn(async move {
+    let long_read = |hold: Hold| {
+        let database = host.db.database();
+        async move {
             let read = D::read::<_, Error>(&database, move |_| {
-                begun.send(()).unwrap();
-                let _ = wait.lock().unwrap().recv();
+                hold();
                 Ok(())
             });
             read.await
-        }));
+        }
+    };
+    leave_the_engine_a_connection(&host, long_read).await;
+}
+
+/// Keeps a connection until the test lets go of it.
+type Hold = Box<dyn FnOnce() + Send>;
+
+/// A run is answered beside as many of the host's `long` works as may be at once, and others that wait.
+async fn leave_the_engine_a_connection<D, F>(host: &Host<D>, long: impl Fn(Hold) -> F)
+where
+    D: TestDatabase,
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    let ((release, wait), (begun, has_begun)) = (mpsc::channel::<()>(), mpsc::channel());
+    let (wait, mut works) = (Arc::new(Mutex::new(wait)), Vec::new());
+    for _ in 0..8 {
+        let (wait, begun) = (Arc::clone(&wait), begun.clone());
+        works.push(tokio::spawn(long(Box::new(move || {
+            begun.send(()).unwrap();
+            let _ = wait.lock().unwrap().recv();
+        }))));
     }
     for _ in 0..2 {
         tokio::task::block_in_place(|| has_begun.recv().unwrap());
@@ -109,8 +127,8 @@ async fn long_reads_leave_the_engine_a_connection<D: Raw>(db: D) {
     let answer = tokio::time::timeout(NEVER, asked).await.expect("no connection is left");
     assert_eq!(answer.run.status, RunStatus::Completed);
     drop(release);
-    for read in long {
-        read.await.unwrap().unwrap();
+    for work in works {
+        work.await.unwrap().unwrap();
     }
 }
 

@@ -455,7 +455,7 @@ mod on_postgres {
                 WHEN 'double precision' THEN 'float' WHEN 'boolean' THEN 'boolean'
                 WHEN 'timestamp without time zone' THEN 'timestamp' ELSE c.data_type END ||
             CASE c.is_nullable WHEN 'NO' THEN ' not null' ELSE '' END ||
-            coalesce(' default ' || c.column_default, '') ||
+            coalesce(' default ' || replace(c.column_default, '::json', ''), '') ||
             CASE WHEN EXISTS (
                 SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
                 WHERE i.indisprimary AND i.indrelid = CAST(CAST(c.table_name AS TEXT) AS REGCLASS)

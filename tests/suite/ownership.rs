@@ -50,7 +50,7 @@ async fn a_definition_is_created_and_updated_with_its_record<D: TestDatabase>(db
         (updated.id, updated.version, updated.model.as_str()),
         (created.id, 2, "other-model")
     );
-    assert_eq!(updated.definition(), teller.ai_engine_assistant());
+    assert_eq!(updated.definition().unwrap(), teller.ai_engine_assistant());
     // A changed definition is also stored by a run.
     "third-model".clone_into(&mut teller.model);
     let thread = host.thread().await;

@@ -1,26 +1,19 @@
 //! Isolation levels, deadlocks and locks of the host's. PostgreSQL's alone: SQLite has one writer, who sees everything.
 #![cfg(feature = "postgres")]
 
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use ai_engine::testing::Reply;
 use ai_engine::{Busy, RunStatus, prelude::*};
 
+use super::{Hold, leave_the_engine_a_connection};
 use crate::support::*;
 
 /// Each round of so many through all connections takes three seconds.
 const CROWD: usize = 36;
 /// Longer than a few runs take behind one such round, far shorter than behind one for each of their steps.
 const SOON: Duration = Duration::from_secs(20);
-/// Far longer than anything here takes.
-const NEVER: Duration = Duration::from_secs(30);
-
-async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Postgres) -> F) {
-    if let Some(db) = Postgres::fresh() {
-        in_time(test(db)).await;
-    }
-}
 
 /// Of a database that is stricter than the engine needs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -167,34 +160,17 @@ async fn a_deadlock_with_the_host_is_not_the_callers_trouble() {
 async fn long_transactions_of_the_host_leave_the_engine_a_connection() {
     on_postgres(|db| async {
         let host = Host::new(db).await;
-        let (database, (release, wait)) = (host.db.database(), mpsc::channel::<()>());
-        let (wait, (begun, has_begun)) = (Arc::new(Mutex::new(wait)), mpsc::channel());
-        let mut long = Vec::new();
-        for _ in 0..8 {
-            let (database, wait, begun) = (database.clone(), Arc::clone(&wait), begun.clone());
-            long.push(tokio::spawn(async move {
+        let long_transaction = |hold: Hold| {
+            let database = host.db.database();
+            async move {
                 let transaction = database.transaction::<_, ai_engine::Error>(move |_| {
-                    begun.send(()).unwrap();
-                    let _ = wait.lock().unwrap().recv();
+                    hold();
                     Ok(())
                 });
                 transaction.await
-            }));
-        }
-        // As many as may be at once.
-        for _ in 0..2 {
-            tokio::task::block_in_place(|| has_begun.recv().unwrap());
-        }
-        let asked = async {
-            let thread = host.thread().await;
-            host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap()
+            }
         };
-        let answer = tokio::time::timeout(NEVER, asked).await.expect("no connection is left");
-        assert_eq!(answer.run.status, RunStatus::Completed);
-        drop(release);
-        for transaction in long {
-            transaction.await.unwrap().unwrap();
-        }
+        leave_the_engine_a_connection(&host, long_transaction).await;
     })
     .await;
 }

@@ -61,6 +61,7 @@ pub trait HostConnection {
     /// Our rows, selected as a host would.
     fn runs(&mut self) -> Vec<ai_engine::Run>;
     fn messages(&mut self) -> Vec<ai_engine::Message>;
+    fn assistants(&mut self) -> Vec<ai_engine::Assistant>;
     fn insert_storyteller(&mut self, storyteller: &Storyteller) -> QueryResult<()>;
     /// A transaction as the host begins it: `BEGIN IMMEDIATE` on SQLite.
     fn transaction(
@@ -113,6 +114,13 @@ macro_rules! host_connection {
                 use ai_engine::schema::ai_engine_runs::dsl as runs;
                 let all = runs::ai_engine_runs.select(ai_engine::Run::as_select());
                 all.order(runs::id).load(self).unwrap()
+            }
+
+            fn assistants(&mut self) -> Vec<ai_engine::Assistant> {
+                use ai_engine::schema::ai_engine_assistants::dsl as assistants;
+                let all =
+                    assistants::ai_engine_assistants.select(ai_engine::Assistant::as_select());
+                all.order(assistants::id).load(self).unwrap()
             }
 
             fn messages(&mut self) -> Vec<ai_engine::Message> {

@@ -28,6 +28,14 @@ pub async fn in_time(test: impl Future<Output = ()>) {
     tokio::time::timeout(LIMIT, test).await.expect("the test hangs");
 }
 
+/// A test of what PostgreSQL alone has.
+#[cfg(feature = "postgres")]
+pub async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Postgres) -> F) {
+    if let Some(db) = Postgres::fresh() {
+        in_time(test(db)).await;
+    }
+}
+
 /// Waits for what only the database can tell.
 pub async fn until(mut so: impl FnMut() -> bool) {
     while !so() {

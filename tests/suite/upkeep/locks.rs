@@ -11,12 +11,6 @@ use ai_engine::{Busy, Run, RunStatus, prelude::*};
 use super::{beside, dead, status};
 use crate::support::*;
 
-async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Postgres) -> F) {
-    if let Some(db) = Postgres::fresh() {
-        in_time(test(db)).await;
-    }
-}
-
 async fn waiting(host: &Host<Postgres>, count: usize) -> Vec<Run> {
     let mut runs = Vec::new();
     for _ in 0..count {

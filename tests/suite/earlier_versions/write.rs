@@ -1,48 +1,24 @@
-//! Fills a database as the first version did, and writes it down.
+//! Fills a database with the code of today, and writes it down.
 
 use std::fmt::Write as _;
 
 use ai_engine::testing::{Gate, Reply};
-use ai_engine::{AiEngine, AssistantDefinition, AssistantThread, History, Role, prelude::*};
+use ai_engine::{AiEngine, AssistantThread, History, Recovery, Role, prelude::*};
 use serde_json::json;
 
-use super::{LEFT, file, told};
+use super::{CRITIC, LEFT, VERSIONS, file, told};
 use crate::support::*;
-
-/// Beside the storyteller, an assistant that says everything one can say of itself.
-struct Critic {
-    id: i32,
-}
-
-ai_engine::record! { Critic { id: i32 } as "Critic" }
-
-impl Assistable for Critic {
-    fn ai_engine_assistant(&self) -> AssistantDefinition {
-        AssistantDefinition::new("test-model")
-            .name("Statler")
-            .description("Sits in the balcony.")
-            .instructions("It's 'good', but not \\ \"great\".")
-            .temperature(0.5)
-            .top_p(0.25)
-            .max_output_tokens(1000)
-            .max_prompt_tokens(2000)
-            .reasoning(json!({"effort": "low"}))
-            .metadata("seat", "balcony")
-            .tool(json!({"type": "web_search"}))
-            .parameter("service_tier", "flex")
-    }
-}
 
 #[tokio::test]
 #[ignore = "writes tests/data"]
-async fn first_version_on_sqlite() {
+async fn this_version_on_sqlite() {
     in_time(write(Sqlite::fresh())).await;
 }
 
 #[cfg(feature = "postgres")]
 #[tokio::test]
 #[ignore = "writes tests/data"]
-async fn first_version_on_postgres() {
+async fn this_version_on_postgres() {
     if let Some(db) = Postgres::fresh() {
         in_time(write(db)).await;
     }
@@ -50,10 +26,15 @@ async fn first_version_on_postgres() {
 
 async fn write<D: Raw>(db: D) {
     let host = Host::new(db).await;
-    let migrations: Vec<_> = std::fs::read_dir(D::MIGRATIONS).unwrap().collect();
-    assert_eq!(migrations.len(), 1, "this is not the first version");
-    let schema = migrations[0].as_ref().unwrap().path().join("up.sql");
-    let schema = std::fs::read_to_string(schema).unwrap();
+    let mut migrations: Vec<_> = std::fs::read_dir(D::MIGRATIONS)
+        .unwrap()
+        .map(|folder| folder.unwrap().path().join("up.sql"))
+        .collect();
+    migrations.sort();
+    let version = VERSIONS.iter().find(|version| version.migrations == migrations.len());
+    let version = version.expect("this version's file has a name");
+    let schema: Vec<_> = migrations.iter().map(|up| std::fs::read_to_string(up).unwrap()).collect();
+    let schema = schema.join("\n");
 
     say_something(&host).await;
     leave_off(&host).await;
@@ -62,9 +43,9 @@ async fn write<D: Raw>(db: D) {
     host.db.execute("UPDATE ai_engine_runs SET announced_at = NULL WHERE chat_id = 1");
     let rows = host.db.with(|conn| dump::<D>(conn, &host.fake.base_url()));
     std::fs::write(
-        file::<D>(),
+        file::<D>(version),
         format!(
-            "-- Written by tests/suite/first_version/write.rs: the schema of the first version, and rows in every state.\n\
+            "-- Written by tests/suite/earlier_versions/write.rs: the schema of that version, and rows in every state.\n\
              {schema}\n\
              CREATE TABLE ai_engine_schema_migrations (version TEXT NOT NULL PRIMARY KEY, run_on TIMESTAMP NOT NULL);\n\n\
              {rows}"
@@ -76,7 +57,7 @@ async fn write<D: Raw>(db: D) {
 /// Whatever ends.
 async fn say_something<D: TestDatabase>(host: &Host<D>) {
     let Host { engine, fake, user, teller, .. } = host;
-    Critic { id: 3 }.create_openai_assistant(engine).await.unwrap();
+    CRITIC.create_openai_assistant(engine).await.unwrap();
 
     let thread = host.thread().await;
     thread.messages(engine).create(Role::System, "Be brief.").await.unwrap();
@@ -84,7 +65,8 @@ async fn say_something<D: TestDatabase>(host: &Host<D>) {
     let told = teller.ai_engine_run(engine, &thread, "Tell me a story").idempotency_key("once");
     told.await.unwrap();
     fake.reply(Reply::text("There was").incomplete("max_output_tokens"));
-    teller.ai_engine_run(engine, &thread, "Go on").await.unwrap();
+    let went_on = teller.ai_engine_run(engine, &thread, "Go on").recovery(Recovery::Retry);
+    went_on.await.unwrap();
     fake.reply(Reply::status(
         400,
         json!({"error": {"message": "No such story.", "code": "no_story"}}),

@@ -1,22 +1,69 @@
-//! A database that the first version filled (`tests/data/first_version.*.sql`) is upgraded, and goes on.
+//! A database that an earlier version filled (`tests/data/*.sql`) is upgraded, and goes on.
 //!
-//! The files hold the schema of then, so that they stay what they are however the migrations grow. They were written by
-//! [`write`], and can be written again as long as there is one migration:
+//! Each file holds the schema of its version, so that it stays what it is however the migrations grow. [`write`] wrote them, each
+//! with the code of then. A new one is written by giving it a name and the number of its migrations below, and:
 //!
 //! ```text
-//! scripts/with-postgres cargo test --all-features --test suite first_version -- --ignored
+//! scripts/with-postgres cargo test --all-features --test suite earlier_versions -- --ignored
 //! ```
 
 use std::fmt::Write as _;
 
 use ai_engine::testing::{FakeOpenAi, Reply};
-use ai_engine::{AiEngine, History, Message, Page, Run, RunStatus, prelude::*};
+use ai_engine::{
+    AiEngine, AssistantDefinition, History, Message, Page, Run, RunStatus, prelude::*,
+};
+
+use serde_json::json;
 
 use crate::support::*;
 
+mod beside;
 mod write;
 
-on_each_database!(a_database_of_the_first_version_is_upgraded_and_goes_on);
+on_each_database!(
+    a_database_of_the_first_version_is_upgraded_and_goes_on,
+    a_database_with_a_column_for_each_field_is_upgraded_and_goes_on,
+);
+
+/// A version that filled a database.
+struct Version {
+    /// Of its file, before the name of the database.
+    name: &'static str,
+    /// How many there were.
+    migrations: usize,
+}
+
+const FIRST: Version = Version { name: "first_version", migrations: 1 };
+/// An assistant's definition was a column for each field.
+const COLUMNS: Version = Version { name: "definition_in_columns", migrations: 5 };
+const VERSIONS: [Version; 2] = [FIRST, COLUMNS];
+
+/// Beside the storyteller, an assistant that says everything one can say of itself.
+struct Critic {
+    id: i32,
+}
+
+ai_engine::record! { Critic { id: i32 } as "Critic" }
+
+impl Assistable for Critic {
+    fn ai_engine_assistant(&self) -> AssistantDefinition {
+        AssistantDefinition::new("test-model")
+            .name("Statler")
+            .description("Sits in the balcony.")
+            .instructions("It's 'good', but not \\ \"great\".")
+            .temperature(0.5)
+            .top_p(0.25)
+            .max_output_tokens(1000)
+            .max_prompt_tokens(2000)
+            .reasoning(json!({"effort": "low"}))
+            .metadata("seat", "balcony")
+            .tool(json!({"type": "web_search"}))
+            .parameter("service_tier", "flex")
+    }
+}
+
+const CRITIC: Critic = Critic { id: 3 };
 
 /// What was said and run, and in what state, when the first process was killed.
 const LEFT: &str = "\
@@ -53,13 +100,21 @@ chat 1
   run 1 completed
 ";
 
-fn file<D: Raw>() -> String {
+fn file<D: Raw>(version: &Version) -> String {
     let backend = if D::MIGRATIONS.ends_with("sqlite") { "sqlite" } else { "postgres" };
-    format!("{}/tests/data/first_version.{backend}.sql", env!("CARGO_MANIFEST_DIR"))
+    format!("{}/tests/data/{}.{backend}.sql", env!("CARGO_MANIFEST_DIR"), version.name)
 }
 
 async fn a_database_of_the_first_version_is_upgraded_and_goes_on<D: Raw>(db: D) {
-    db.execute(&std::fs::read_to_string(file::<D>()).unwrap());
+    upgraded_it_goes_on(db, &FIRST).await;
+}
+
+async fn a_database_with_a_column_for_each_field_is_upgraded_and_goes_on<D: Raw>(db: D) {
+    upgraded_it_goes_on(db, &COLUMNS).await;
+}
+
+async fn upgraded_it_goes_on<D: Raw>(db: D, version: &Version) {
+    db.execute(&std::fs::read_to_string(file::<D>(version)).unwrap());
     db.execute("INSERT INTO users (id, name) VALUES (1, 'Ada')");
     let (fake, hub) = (FakeOpenAi::start().await.unwrap(), Hub::default());
     let local = engine(&db, &fake, &hub, |builder| builder);
@@ -67,11 +122,21 @@ async fn a_database_of_the_first_version_is_upgraded_and_goes_on<D: Raw>(db: D) 
     let teller =
         Storyteller { id: 7, name: "Scheherazade".to_owned(), model: "test-model".to_owned() };
 
+    let of_assistants = "SELECT count(assistant_id) FROM ai_engine_runs";
+    let runs = db.number(of_assistants);
     let bundled = std::fs::read_dir(D::MIGRATIONS).unwrap().count();
-    assert_eq!(local.migrate().await.unwrap(), bundled - 1);
+    assert_eq!(local.migrate().await.unwrap(), bundled - version.migrations);
     assert_eq!(told(&local, &user).await, LEFT);
     let deletions = db.number("SELECT count(*) FROM ai_engine_remote_deletions");
     assert!(deletions > 0);
+
+    assert_eq!(db.number(of_assistants), runs);
+    // Nothing of a definition is lost, so none seems to have changed.
+    let stored = CRITIC.assistant(&local).await.unwrap().unwrap();
+    assert_eq!(stored.definition().unwrap(), CRITIC.ai_engine_assistant());
+    assert_eq!((stored.name.as_deref(), stored.model.as_str()), (Some("Statler"), "test-model"));
+    assert_eq!(CRITIC.update_openai_assistant(&local).await.unwrap(), stored);
+    assert_eq!(teller.update_openai_assistant(&local).await.unwrap().version, 1);
 
     let queued = db.number("SELECT id FROM ai_engine_runs WHERE status = 'queued'");
     fake.reply(Reply::text("Somebody is."));

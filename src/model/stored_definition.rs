@@ -1,0 +1,73 @@
+//! A definition in its column.
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Json;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::AssistantDefinition;
+use crate::error::{Error, Result};
+
+/// The JSON of a definition, as an assistant and each of its runs keep it.
+///
+/// A row can be read whatever this is, so that one definition that makes no sense to us costs nothing but itself.
+#[derive(Debug, Clone, PartialEq, Serialize, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Json)]
+#[serde(transparent)]
+#[allow(unnameable_types, reason = "public only as the stored form in the rows' derives")]
+pub struct StoredDefinition(Value);
+
+impl StoredDefinition {
+    pub(crate) fn of(definition: &AssistantDefinition) -> Result<Self> {
+        serde_json::to_value(definition).map(Self).map_err(Error::host)
+    }
+
+    /// The definition, unless this is none: written by hand, or by a version that means something else by it.
+    pub(crate) fn read(&self) -> serde_json::Result<AssistantDefinition> {
+        serde::Deserialize::deserialize(&self.0)
+    }
+}
+
+impl std::fmt::Display for StoredDefinition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<DB: Backend> FromSql<Json, DB> for StoredDefinition
+where
+    Value: FromSql<Json, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Value::from_sql(bytes).map(Self)
+    }
+}
+
+impl<DB: Backend> ToSql<Json, DB> for StoredDefinition
+where
+    Value: ToSql<Json, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.0.to_sql(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// If a number came back as another one, an assistant would seem changed with each of its runs.
+    #[test]
+    fn every_number_reads_back_as_it_was_said() {
+        for temperature in [0.1 + 0.2, 1.0 / 3.0, 2.0_f64.next_down(), f64::MIN_POSITIVE] {
+            let definition = AssistantDefinition::new("m").temperature(temperature).top_p(0.9);
+            let stored =
+                serde_json::to_string(&StoredDefinition::of(&definition).unwrap()).unwrap();
+            let stored = StoredDefinition(serde_json::from_str(&stored).unwrap());
+            assert_eq!(stored.read().unwrap(), definition);
+        }
+    }
+}

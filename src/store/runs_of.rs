@@ -1,0 +1,99 @@
+//! The runs of one conversation: by their key, the one that has not ended, the last one, a page of them; and their end, all
+//! together.
+
+use diesel::prelude::*;
+
+use super::messages;
+use super::session::{Session, of, on};
+use crate::error::Result;
+use crate::model::{Messageable, Page, Run, RunRow, RunStatus};
+use crate::schema::ai_engine_runs::dsl as runs;
+
+/// The run already submitted under this key.
+pub(crate) fn find_by_key(
+    session: &mut dyn Session,
+    parent: Messageable,
+    key: &str,
+) -> Result<Option<Run>> {
+    let found: Option<RunRow> = on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .filter(runs::idempotency_key.eq(key))
+        .select(RunRow::as_select())
+        .first(conn)
+        .optional())?;
+    Ok(found.map(Run::from))
+}
+
+/// The run of a conversation that has not ended, if any.
+pub(crate) fn active(session: &mut dyn Session, parent: Messageable) -> Result<Option<i64>> {
+    Ok(on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .order(runs::seq)
+        .select(runs::id)
+        .first(conn)
+        .optional())?)
+}
+
+/// The last run of a conversation up to a turn.
+pub(crate) fn last_up_to(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+) -> Result<Option<i64>> {
+    Ok(on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .filter(runs::seq.le(seq))
+        .order(runs::seq.desc())
+        .select(runs::id)
+        .first(conn)
+        .optional())?)
+}
+
+/// The runs of a conversation, newest first.
+pub(crate) fn page(session: &mut dyn Session, parent: Messageable, page: Page) -> Result<Vec<Run>> {
+    let before = page.before.unwrap_or(i64::MAX);
+    let found: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .filter(runs::id.lt(before))
+        .order(runs::id.desc())
+        .limit(i64::from(page.limit))
+        .select(RunRow::as_select())
+        .load(conn))?;
+    Ok(found.into_iter().map(Run::from).collect())
+}
+
+/// Deletes all runs and messages of a conversation; returns the runs' ids.
+///
+/// Children go by name, since a host's connection may not enforce foreign keys. The runs are locked first, so
+/// that a writer either finishes before or finds them gone.
+pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Result<Vec<i64>> {
+    use crate::schema::ai_engine_message_deltas::dsl as deltas;
+    use crate::schema::ai_engine_messages::dsl as said;
+    use crate::schema::ai_engine_responses::dsl as responses;
+    use crate::schema::ai_engine_run_items::dsl as items;
+
+    let ids: Vec<i64> =
+        on!(session, |conn| diesel::update(runs::ai_engine_runs.filter(of!(runs, parent)))
+            .set(runs::fencing_token.eq(runs::fencing_token + 1))
+            .returning(runs::id)
+            .get_results(conn))?;
+    let of_messages = said::ai_engine_messages.filter(of!(said, parent)).select(said::id);
+    on!(session, |conn| diesel::delete(
+        deltas::ai_engine_message_deltas.filter(deltas::message_id.eq_any(of_messages))
+    )
+    .execute(conn))?;
+    messages::destroy_all(session, parent)?;
+    let of_runs = runs::ai_engine_runs.filter(of!(runs, parent)).select(runs::id);
+    on!(session, |conn| diesel::delete(
+        items::ai_engine_run_items.filter(items::run_id.eq_any(of_runs))
+    )
+    .execute(conn))?;
+    on!(session, |conn| diesel::delete(
+        responses::ai_engine_responses.filter(responses::run_id.eq_any(of_runs))
+    )
+    .execute(conn))?;
+    on!(session, |conn| diesel::delete(runs::ai_engine_runs.filter(of!(runs, parent)))
+        .execute(conn))?;
+    Ok(ids)
+}
