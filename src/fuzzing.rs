@@ -11,7 +11,7 @@ use crate::follow::cursor::Cursor;
 use crate::follow::events::{Event, EventKind};
 use crate::follow::transcript::Transcript;
 use crate::model::{
-    Message, MessageStatus, Messageable, RemoteState, Role, Run, RunStatus, Usage, utc_now,
+    Message, MessageStatus, RemoteState, Run, RunStatus, Usage,
 };
 use crate::openai::ResponseStream;
 use crate::provider::progress;
@@ -40,7 +40,7 @@ pub struct Accumulated {
 ///
 /// What broke it off; the text before that is given all the same.
 pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<(), BoxError>) {
-    let flight = Flight::new(run());
+    let flight = Flight::new(Run::sample(RunStatus::InProgress));
     let mut progress = progress(stream);
     let mut result = Ok(());
     let mut ended = None;
@@ -102,13 +102,13 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<(), BoxE
 pub fn told(cursor: &str, texts: &[&str], settled: bool) -> Option<Vec<&'static str>> {
     let cursor: Cursor = cursor.parse().ok()?;
     assert_eq!(cursor.to_string().parse::<Cursor>().ok().as_ref(), Some(&cursor));
-    let transcript = Transcript::new(run());
+    let transcript = Transcript::new(Run::sample(RunStatus::InProgress));
     transcript.update(|seen| {
         seen.begun = true;
         for (slot, text) in (0..).zip(texts) {
             seen.change(slot, |message| {
                 (*text).clone_into(&mut message.text);
-                message.row = Some(said(slot, text));
+                message.row = Some(Message::sample(slot, text, MessageStatus::Streaming));
                 message.settled = settled;
             });
         }
@@ -122,46 +122,4 @@ pub fn told(cursor: &str, texts: &[&str], settled: bool) -> Option<Vec<&'static 
         assert!(names.len() <= 3 * texts.len() + 4, "it does not end: {names:?}");
     }
     Some(names)
-}
-
-fn said(slot: i64, text: &str) -> Message {
-    let now = utc_now().and_utc();
-    Message {
-        id: slot + 1,
-        messageable: Messageable::Chat(1),
-        run_id: Some(1),
-        seq: 1,
-        position: slot + 1,
-        role: Role::Assistant,
-        status: MessageStatus::Streaming,
-        content: text.to_owned(),
-        model: None,
-        usage: Usage::default(),
-        remote_id: None,
-        remote_state: RemoteState::Absent,
-        created_at: now,
-        updated_at: now,
-    }
-}
-
-fn run() -> Run {
-    Run {
-        id: 1,
-        messageable: Messageable::Chat(1),
-        assistant_id: None,
-        assistant_name: None,
-        model: String::new(),
-        seq: 1,
-        status: RunStatus::InProgress,
-        reason: None,
-        provider_reason: None,
-        error: None,
-        notes: Vec::new(),
-        attempts: 1,
-        idempotency_key: None,
-        usage: Usage::default(),
-        created_at: utc_now().and_utc(),
-        started_at: None,
-        finished_at: None,
-    }
 }

@@ -209,11 +209,11 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use chrono::Utc;
+    
 
     use super::*;
     use crate::follow::transcript::Transcript;
-    use crate::model::{MessageStatus, Messageable, RemoteState, Role, Usage};
+    use crate::model::MessageStatus;
     use crate::store::deltas::Appended;
     use crate::store::timeline::Progress;
 
@@ -223,23 +223,7 @@ mod tests {
 
     /// A source of the run in which the model has said this much.
     fn said(text: &str, status: MessageStatus) -> Transcript {
-        let now = Utc::now();
-        let message = Message {
-            id: 9,
-            messageable: Messageable::AssistantThread(1),
-            run_id: Some(1),
-            seq: 1,
-            position: 1,
-            role: Role::Assistant,
-            status,
-            content: text.to_owned(),
-            model: None,
-            usage: Usage::default(),
-            remote_id: None,
-            remote_state: RemoteState::Absent,
-            created_at: now,
-            updated_at: now,
-        };
+        let message = Message::sample(0, text, status);
         let ended = status != MessageStatus::Streaming;
         let run = Run::sample(if ended { RunStatus::Completed } else { RunStatus::InProgress });
         Transcript::stored(run, vec![message])
@@ -293,7 +277,7 @@ mod tests {
     fn text_that_does_not_follow_on_ends_its_source() {
         let source = said("é", MessageStatus::Streaming);
         for offset in [0, 1, 3, usize::MAX] {
-            let appended = Appended { message_id: 9, offset, text: "x".to_owned() };
+            let appended = Appended { message_id: 1, offset, text: "x".to_owned() };
             let run = source.look(|seen| seen.run.clone());
             let progress = Progress { run, messages: Vec::new(), appended: vec![appended] };
             assert!(!source.follow(progress), "{offset}");

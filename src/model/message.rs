@@ -120,6 +120,30 @@ pub struct Message {
     pub updated_at: DateTime<Utc>,
 }
 
+#[cfg(any(test, feature = "_internal"))]
+impl Message {
+    /// A message of [`Run::sample`](super::Run::sample) as tests make one.
+    pub(crate) fn sample(slot: i64, text: &str, status: MessageStatus) -> Self {
+        let now = Utc::now();
+        Self {
+            id: slot + 1,
+            messageable: Messageable::AssistantThread(1),
+            run_id: Some(1),
+            seq: 1,
+            position: slot + 1,
+            role: Role::Assistant,
+            status,
+            content: text.to_owned(),
+            model: None,
+            usage: Usage::default(),
+            remote_id: None,
+            remote_state: RemoteState::Absent,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
 impl Message {
     /// Whether it is a user's.
     #[must_use]

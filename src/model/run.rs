@@ -143,9 +143,9 @@ impl Run {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "_internal"))]
 impl Run {
-    /// A run of a test.
+    /// A run as tests make one.
     pub(crate) fn sample(status: RunStatus) -> Self {
         let now = Utc::now();
         Self {
