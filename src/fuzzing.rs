@@ -72,13 +72,13 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<(), BoxE
         words.extend([ended.reason, ended.error, ended.response_id, ended.model]);
     }
     let output = ended.as_ref().map_or(&[][..], |ended| &ended.output);
-    let mut items = other_items(output, RemoteState::Held);
-    close_calls(&mut items, output);
+    let mut items = other_items(output, 0, RemoteState::Held);
+    close_calls(&mut items, output, 0);
     for item in &items {
         let words_of = [Some(item.kind.clone()), item.call_id.clone(), item.phase.clone()];
         words.extend(words_of.into_iter().chain([item.remote_id.clone()]));
     }
-    let finals = transcript.look(|seen| final_messages(&seen.messages, output));
+    let finals = transcript.look(|seen| final_messages(&seen.messages, output, 0));
     words.extend(finals.iter().map(|said| said.remote_id.clone()));
     let accumulated = Accumulated {
         streamed: transcript

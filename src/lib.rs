@@ -183,12 +183,13 @@ pub use error::{BoxError, Error, HookResult, ProviderError, Result};
 pub use follow::cursor::Cursor;
 pub use follow::events::{Event, EventKind, Events, RunEvents};
 pub use host::assistable::Assistable;
-pub use host::chattable::{Chats, Chattable};
+pub use host::chattable::Chattable;
+pub use host::conversations::{AssistantThreads, Chats, Conversation, Conversations};
 pub use host::hooks::{HookContext, MessageHooks};
 pub use host::messages::Messages;
 pub use host::owned_runs::OwnedRuns;
 pub use host::record::Record;
-pub use host::threadable::{AssistantThreads, Threadable};
+pub use host::threadable::Threadable;
 pub use model::{
     Answer, Assistant, AssistantDefinition, AssistantThread, Chat, Content, Message, MessageStatus,
     Messageable, Page, Reason, Recovery, RemoteState, Role, Run, RunStatus, Usage,
@@ -214,7 +215,9 @@ pub use failpoint::POINTS as CRASH_POINTS;
 #[derive(Debug)]
 pub struct Readme;
 
-/// The traits a host implements.
+/// The traits a host implements or calls.
 pub mod prelude {
+    #[cfg(feature = "testing")]
+    pub use crate::testing::FakeClient;
     pub use crate::{Assistable, Chattable, MessageHooks, OwnedRuns, Record, Threadable};
 }

@@ -1,11 +1,10 @@
 //! What the client and a run make of an answer.
 
 use ai_engine::fuzzing::{Accumulated, accumulate};
-use ai_engine::openai::fuzzing::{body, refusal, stream};
-use ai_engine::openai::unstable::{StreamEvent, StreamEventKind};
-use ai_engine::openai::{ApiError, ApiKey, Error, Result};
+use ai_engine::openai::fuzzing::{body, refusal, stream, stream_leniently};
+use ai_engine::openai::unstable::{ResponseStream, StreamEvent, StreamEventKind};
+use ai_engine::openai::{ApiError, ApiKey, Error};
 use ai_engine::{RunStatus, Usage};
-use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream as streams};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -69,7 +68,11 @@ fn refused(input: &Input<'_>) {
 
 /// A stream, as its reader sees it and as a run puts it together.
 fn streamed(input: &Input<'_>) {
-    let (events, error) = read(input.chunks());
+    let (events, error) = read(stream(streams::iter(input.chunks()), MAX_EVENT, Some(&key())));
+    let (slowly, slow_error) =
+        read(stream_leniently(streams::iter(input.whole()), MAX_EVENT, Some(&key())));
+    assert_eq!(events, slowly, "the faster way reads something else");
+    assert_eq!(error.as_ref().map(Error::to_string), slow_error.as_ref().map(Error::to_string));
     for (index, event) in events.iter().enumerate() {
         assert!(!event.is_terminal() || index + 1 == events.len(), "{event:?} is not the end");
         check_event(event);
@@ -94,8 +97,7 @@ fn streamed(input: &Input<'_>) {
 }
 
 /// The events, and the error that ended them. Ready chunks leave the stream nothing to wait for.
-fn read(chunks: Vec<Result<Bytes>>) -> (Vec<StreamEvent>, Option<Error>) {
-    let mut stream = stream(streams::iter(chunks), MAX_EVENT, Some(&key()));
+fn read(mut stream: ResponseStream) -> (Vec<StreamEvent>, Option<Error>) {
     let mut events = Vec::new();
     let mut end = None;
     while let Some(item) = stream.next().now_or_never().expect("it waits for nothing") {

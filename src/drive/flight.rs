@@ -2,7 +2,7 @@
 //! stored, and whether it is to stop.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::follow::transcript::{Seen, Transcript};
 use crate::model::Run;
 use crate::provider::{Ended, News, Progress};
-use crate::store::runs::Claim;
+use crate::store::runs::{Claim, Fence};
 
 /// Why a run is to stop before the provider ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,38 @@ pub(crate) enum Stop {
     Unstorable,
 }
 
+/// What is to be done with a run when a fence says this of it.
+impl From<Fence> for Stop {
+    fn from(fence: Fence) -> Self {
+        match fence {
+            Fence::Held { .. } => Self::Cancelled,
+            Fence::Lost | Fence::Locked => Self::Lost,
+            Fence::Gone => Self::Gone,
+        }
+    }
+}
+
+/// Why a step of a run goes no further.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// The run is not ours any more, or not to be driven on.
+    Stopped(Stop),
+    /// Our own database.
+    Store(Error),
+}
+
+impl From<Fence> for Halt {
+    fn from(fence: Fence) -> Self {
+        Self::Stopped(fence.into())
+    }
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// A run that this process drives.
 #[derive(Debug)]
 pub(crate) struct Flight {
@@ -37,6 +69,9 @@ pub(crate) struct Flight {
     log: Mutex<Log>,
     /// Bytes of all texts that are committed.
     committed: AtomicUsize,
+    /// The place in the turn of the first output of the call that is being made. We count the places, since each call
+    /// counts its own from 0.
+    first_slot: AtomicI64,
     stop: watch::Sender<Option<Stop>>,
     released: watch::Sender<bool>,
 }
@@ -102,6 +137,7 @@ impl Flight {
             transcript: Arc::new(Transcript::new(run)),
             log: Mutex::default(),
             committed: AtomicUsize::new(0),
+            first_slot: AtomicI64::new(0),
             stop: watch::Sender::new(None),
             released: watch::Sender::new(false),
         }
@@ -122,6 +158,16 @@ impl Flight {
 
     pub(crate) fn claim(&self) -> Result<Claim> {
         self.log(|log| log.claim).ok_or_else(|| Error::RunGone(self.id()))
+    }
+
+    /// Where the output of the next call begins: behind all that there is of the run.
+    pub(crate) fn begin_step(&self, slot: i64) {
+        self.first_slot.store(slot, Ordering::SeqCst);
+    }
+
+    /// Where the output of the call begins.
+    pub(crate) fn first_slot(&self) -> i64 {
+        self.first_slot.load(Ordering::SeqCst)
     }
 
     /// Notes once what was out of the ordinary.
@@ -152,6 +198,7 @@ impl Flight {
         let Progress { sequence_number, news } = progress;
         match news {
             News::Text { slot, remote_id, delta } if !delta.is_empty() => {
+                let slot = self.first_slot().saturating_add(slot);
                 let grown = self.transcript.append(sequence_number, slot, remote_id, &delta);
                 return Applied::Text {
                     first: grown.first,

@@ -2,89 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::model::{Item, ItemKind, MessageRow, MessageStatus, RemoteState, Role};
-use crate::store::items::StoredItem;
-
-/// A message or item in its place.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) place: (i64, i64),
-    pub(crate) source: Source,
-    pub(crate) item: Item,
-    pub(crate) remote_state: RemoteState,
-    pub(crate) remote_id: Option<String>,
-    /// The question of a run.
-    pub(crate) asked: bool,
-}
-
-/// Behind an answer that is not whole, so that a model does not take it for all that it had to say.
-const BREAKS_OFF: &str = "\n\n[This answer breaks off here.]";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
-    Message(i64),
-    Item(i64),
-}
-
-/// All that was said, in order. What another endpoint holds is absent at this one.
-pub(crate) fn entries(
-    messages: Vec<MessageRow>,
-    items: Vec<StoredItem>,
-    endpoint: &str,
-) -> Vec<Entry> {
-    let here = |stored: Option<&str>, state: RemoteState| {
-        if stored == Some(endpoint) { state } else { RemoteState::Absent }
-    };
-    let said =
-        messages.into_iter().filter(|message| !message.content.is_empty()).map(|message| Entry {
-            place: (message.seq, message.position),
-            source: Source::Message(message.id),
-            remote_state: here(message.endpoint.as_deref(), message.remote_state),
-            remote_id: message.remote_id,
-            asked: message.role == Role::User && message.run_id.is_some(),
-            item: Item::message(
-                role(message.role),
-                said(message.role, message.status, message.content),
-            ),
-        });
-    // Sealed reasoning can be read where it was written, nowhere else.
-    let legible = |item: &StoredItem| {
-        item.endpoint.as_deref() == Some(endpoint) || item.item["type"] != "reasoning"
-    };
-    let done = items.into_iter().filter(legible).map(|item| Entry {
-        place: (item.seq, item.position),
-        source: Source::Item(item.id),
-        remote_state: here(item.endpoint.as_deref(), item.remote_state),
-        remote_id: item.remote_id,
-        asked: false,
-        item: Item::from(item.item),
-    });
-    let mut entries: Vec<Entry> = said.chain(done).collect();
-    entries.sort_by_key(|entry| entry.place);
-    entries
-}
-
-/// The text of a message as a model is told it.
-fn said(role: Role, status: MessageStatus, mut content: String) -> String {
-    let whole = role != Role::Assistant || status == MessageStatus::Completed;
-    if !whole && !content.trim().is_empty() {
-        content.push_str(BREAKS_OFF);
-    }
-    content
-}
-
-/// A text as it was stored, whether or not a model was told that it breaks off.
-pub(crate) fn as_stored(text: &str) -> &str {
-    text.strip_suffix(BREAKS_OFF).unwrap_or(text)
-}
-
-const fn role(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-    }
-}
+use super::entries::Entry;
+use crate::model::{Item, ItemKind, RemoteState};
 
 /// The whole history as a provider that keeps nothing takes it.
 #[derive(Debug, Default)]
@@ -139,31 +58,6 @@ pub(crate) fn lacking(entries: Vec<Entry>) -> Vec<Entry> {
         .filter(|entry| entry.remote_state != RemoteState::Held)
         .map(|entry| Entry { item: as_input(entry.item), ..entry })
         .collect()
-}
-
-/// Leaves out the questions of earlier turns that got no word of an answer: they failed, or were stopped before one came. A
-/// model would answer them together with the next one, and many templates refuse two questions in a row. What the provider
-/// holds, or may, is there anyway.
-pub(crate) fn without_unanswered(
-    entries: Vec<Entry>,
-    seq: i64,
-    answered: impl Fn(i64) -> bool,
-) -> Vec<Entry> {
-    let unanswered = |entry: &Entry| {
-        entry.asked
-            && entry.place.0 < seq
-            && entry.remote_state == RemoteState::Absent
-            && !answered(entry.place.0)
-    };
-    entries.into_iter().filter(|entry| !unanswered(entry)).collect()
-}
-
-/// The turns of these entries in which the model said or did anything.
-pub(crate) fn answered(entries: &[Entry]) -> HashSet<i64> {
-    let of_the_model = |entry: &&Entry| {
-        matches!(entry.source, Source::Item(_)) || entry.item.role() == Some("assistant")
-    };
-    entries.iter().filter(of_the_model).map(|entry| entry.place.0).collect()
 }
 
 /// What may be sent: calls only with their outputs and outputs only with their calls, reasoning only where it can be read
@@ -250,6 +144,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::drive::entries::{Source, answered, entries, without_unanswered};
+    use crate::store::items::StoredItem;
 
     fn said(seq: i64, position: i64, role: &str, text: &str) -> Entry {
         Entry {

@@ -1,14 +1,18 @@
 //! One run that this process drives: claimed, called, stored as it streams, settled; its hooks called.
 
+pub(crate) mod attempt;
+pub(crate) mod begin;
 pub(crate) mod call;
 pub(crate) mod conversation;
 pub(crate) mod deliver;
+pub(crate) mod entries;
 pub(crate) mod flight;
 pub(crate) mod input;
 pub(crate) mod open_calls;
 pub(crate) mod outcome;
 pub(crate) mod output;
 pub(crate) mod persist;
+pub(crate) mod reconcile;
 pub(crate) mod registry;
 pub(crate) mod settle;
 pub(crate) mod steps;

@@ -1,6 +1,7 @@
 //! How the calls of a run ended, in the words that are stored.
 
 use super::conversation::NotReady;
+use super::flight::{Halt, Stop};
 use crate::error::{Error, with_causes};
 use crate::model::{Reason, RemoteState, RunStatus};
 use crate::provider::{CallError, Ended};
@@ -80,6 +81,17 @@ pub(crate) enum Broken {
     TooLong(String),
     /// Our own database.
     Store(Error),
+    /// The run is to stop.
+    Stopped(Stop),
+}
+
+impl From<Halt> for Broken {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Stopped(stop) => Self::Stopped(stop),
+            Halt::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 impl From<NotReady> for Broken {

@@ -18,10 +18,12 @@ pub(crate) struct Final {
     pub(crate) replaced: bool,
 }
 
-/// The provider's final texts over the streamed ones; a streamed message that it does not mention keeps its text.
-pub(crate) fn final_messages(streamed: &[SeenMessage], output: &[Item]) -> Vec<Final> {
+/// The provider's final texts over the streamed ones, of the call whose output begins at the slot `first`; a streamed message
+/// that it does not mention keeps its text.
+pub(crate) fn final_messages(streamed: &[SeenMessage], output: &[Item], first: i64) -> Vec<Final> {
     let mut finals: Vec<Final> = streamed
         .iter()
+        .filter(|message| message.slot >= first)
         .map(|message| Final {
             slot: message.slot,
             row: message.row.as_ref().map(|row| row.id),
@@ -61,7 +63,7 @@ pub(crate) fn final_messages(streamed: &[SeenMessage], output: &[Item]) -> Vec<F
                 }
             }
             None => {
-                let slot = i64::try_from(index).unwrap_or(i64::MAX - 1);
+                let slot = place(first, index);
                 let slot = taken.map_or(slot, |taken| slot.max(taken + 1));
                 taken = Some(slot);
                 finals.push(Final {
@@ -80,11 +82,16 @@ pub(crate) fn final_messages(streamed: &[SeenMessage], output: &[Item]) -> Vec<F
     finals
 }
 
-pub(crate) fn other_items(output: &[Item], remote_state: RemoteState) -> Vec<NewItem> {
+/// The slot of what is at `index` in the output that begins at the slot `first`.
+fn place(first: i64, index: usize) -> i64 {
+    first.saturating_add(i64::try_from(index).unwrap_or(i64::MAX)).min(i64::MAX - 1)
+}
+
+pub(crate) fn other_items(output: &[Item], first: i64, remote_state: RemoteState) -> Vec<NewItem> {
     let others = output.iter().enumerate().filter(|(_, item)| !item.is_message());
     others
         .map(|(index, item)| NewItem {
-            position: 1 + i64::try_from(index).unwrap_or(i64::MAX - 1),
+            position: 1 + place(first, index),
             ..new_item(item.clone(), remote_state)
         })
         .collect()
@@ -92,11 +99,11 @@ pub(crate) fn other_items(output: &[Item], remote_state: RemoteState) -> Vec<New
 
 /// Gives each call that nobody carries out an output that says so, which travels with the next turn: without it the
 /// provider would refuse that. Returns whether there was any such call, also one that no output can close.
-pub(crate) fn close_calls(items: &mut Vec<NewItem>, output: &[Item]) -> bool {
+pub(crate) fn close_calls(items: &mut Vec<NewItem>, output: &[Item], first: i64) -> bool {
     let open = open_calls::open(output);
     let closing = open.iter().filter_map(|call| open_calls::closing(call));
     items.extend(closing.enumerate().map(|(index, item)| NewItem {
-        position: 1 + i64::try_from(output.len() + index).unwrap_or(i64::MAX - 1),
+        position: 1 + place(first, output.len() + index),
         remote_id: None,
         ..new_item(item, RemoteState::Absent)
     }));
@@ -148,8 +155,11 @@ mod tests {
     #[test]
     fn the_final_text_is_matched_by_id_whatever_the_order() {
         let streamed = [streamed(0, Some("a"), "fir"), streamed(1, Some("b"), "sec")];
-        let finals =
-            final_messages(&streamed, &[output(Some("b"), "second"), output(Some("a"), "first")]);
+        let finals = final_messages(
+            &streamed,
+            &[output(Some("b"), "second"), output(Some("a"), "first")],
+            0,
+        );
         assert_eq!(delivered(&finals), [(0, "first"), (1, "second")]);
     }
 
@@ -157,10 +167,13 @@ mod tests {
     fn messages_that_share_an_id_are_matched_in_order() {
         let streamed = [streamed(0, Some("a"), "fir"), streamed(1, Some("a"), "sec")];
         let output = [output(Some("a"), "first"), output(Some("a"), "second")];
-        assert_eq!(delivered(&final_messages(&streamed, &output)), [(0, "first"), (1, "second")]);
-        assert_eq!(delivered(&final_messages(&[], &output)), [(0, "first"), (1, "second")]);
         assert_eq!(
-            delivered(&final_messages(&streamed[..1], &output)),
+            delivered(&final_messages(&streamed, &output, 0)),
+            [(0, "first"), (1, "second")]
+        );
+        assert_eq!(delivered(&final_messages(&[], &output, 0)), [(0, "first"), (1, "second")]);
+        assert_eq!(
+            delivered(&final_messages(&streamed[..1], &output, 0)),
             [(0, "first"), (1, "second")]
         );
     }
@@ -168,15 +181,15 @@ mod tests {
     #[test]
     fn without_ids_messages_are_matched_in_order() {
         let streamed = [streamed(0, None, "fir"), streamed(1, None, "sec")];
-        let finals = final_messages(&streamed, &[output(None, "first"), output(None, "second")]);
+        let finals = final_messages(&streamed, &[output(None, "first"), output(None, "second")], 0);
         assert_eq!(delivered(&finals), [(0, "first"), (1, "second")]);
     }
 
     #[test]
     fn what_the_provider_leaves_out_keeps_its_streamed_text() {
-        let finals = final_messages(&[streamed(0, None, "all of it")], &[]);
+        let finals = final_messages(&[streamed(0, None, "all of it")], &[], 0);
         assert_eq!(delivered(&finals), [(0, "all of it")]);
-        let finals = final_messages(&[streamed(0, None, "all of it")], &[output(None, "")]);
+        let finals = final_messages(&[streamed(0, None, "all of it")], &[output(None, "")], 0);
         assert_eq!(delivered(&finals), [(0, "all of it")]);
     }
 
@@ -184,7 +197,20 @@ mod tests {
     fn a_message_that_was_never_streamed_is_added_and_a_blank_one_is_not() {
         let reasoning = Item::from(json!({"type": "reasoning", "id": "rs_1", "summary": []}));
         let finals =
-            final_messages(&[], &[reasoning, output(None, "unstreamed"), output(None, " ")]);
+            final_messages(&[], &[reasoning, output(None, "unstreamed"), output(None, " ")], 0);
         assert_eq!(delivered(&finals), [(1, "unstreamed")]);
+    }
+
+    #[test]
+    fn the_output_of_a_second_call_comes_behind_that_of_the_first() {
+        let streamed = [streamed(0, Some("a"), "first"), streamed(3, Some("b"), "sec")];
+        let call = Item::from(json!({"type": "function_call", "call_id": "c", "name": "f"}));
+        let output = [call, output(Some("b"), "second"), output(Some("d"), "third")];
+        let finals = final_messages(&streamed, &output, 2);
+        assert_eq!(delivered(&finals), [(3, "second"), (4, "third")]);
+        let mut items = other_items(&output, 2, RemoteState::Absent);
+        assert!(close_calls(&mut items, &output, 2));
+        let places: Vec<i64> = items.iter().map(|item| item.position).collect();
+        assert_eq!(places, [3, 6]);
     }
 }

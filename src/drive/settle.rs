@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::flight::{CallRow, Flight, Stop};
+use super::flight::{CallRow, Flight, Halt};
 use super::outcome::Outcome;
 use super::output::{Final, close_calls, final_messages, other_items};
 use super::persist::{STORE_RETRY, persistently};
@@ -42,21 +42,17 @@ struct Settlement {
     items: Vec<NewItem>,
 }
 
-/// Ends the run. The writer leaves it alone from here on. `Ok(Err(stop))`: it is not ours to end any more.
+/// Ends the run. The writer leaves it alone from here on.
 pub(crate) async fn settle(
     core: &Core,
     flight: &Flight,
     outcome: Outcome,
-) -> Result<std::result::Result<(), Stop>> {
+) -> std::result::Result<(), Halt> {
     persistently(core, || core.writer().release(core, flight)).await?;
     let settlement = Arc::new(plan(flight, outcome)?);
-    let (written, replaced) = match written(core, settlement).await? {
-        Ok(written) => written,
-        Err(Fence::Gone) => return Ok(Err(Stop::Gone)),
-        Err(_) => return Ok(Err(Stop::Lost)),
-    };
+    let (written, replaced) = written(core, settlement).await?;
     flight.transcript.update(|seen| show(seen, written, &replaced));
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Shows readers what was committed.
@@ -85,7 +81,7 @@ const REFUSALS: u32 = 3;
 async fn written(
     core: &Core,
     settlement: Arc<Settlement>,
-) -> Result<std::result::Result<((Run, Vec<Message>), HashSet<i64>), Fence>> {
+) -> std::result::Result<((Run, Vec<Message>), HashSet<i64>), Halt> {
     let deadline = Instant::now() + core.options().lease;
     let mut refusals = 0;
     loop {
@@ -97,8 +93,8 @@ async fn written(
                     tokio::time::sleep(STORE_RETRY).await;
                     continue;
                 }
-                Ok(Ok(written)) => return Ok(Ok((written, settlement.replaced()))),
-                Ok(Err(fence)) => return Ok(Err(fence)),
+                Ok(Ok(written)) => return Ok((written, settlement.replaced())),
+                Ok(Err(fence)) => return Err(fence.into()),
                 Err(error) => error,
             };
         refusals = match verdict(&error) {
@@ -114,10 +110,10 @@ async fn written(
                 error = with_causes(&error),
                 "the database refuses the end of a run; it ends as failed"
             );
-            return Ok(written.map(|written| (written, HashSet::new())));
+            return Ok((written?, HashSet::new()));
         }
         if !(error.may_pass() || refusals > 0) || Instant::now() >= deadline {
-            return Err(error);
+            return Err(error.into());
         }
         tracing::warn!(error = with_causes(&error), "the database refused; trying again");
         tokio::time::sleep(STORE_RETRY).await;
@@ -171,15 +167,16 @@ fn plan(flight: &Flight, outcome: Outcome) -> Result<Settlement> {
         _ if !keeps => RemoteState::Absent,
         state => state,
     };
+    let first = flight.first_slot();
     let output = outcome.ended.as_ref().map_or(&[][..], |ended| &ended.output);
     let (messages, position) =
-        transcript.look(|seen| (final_messages(&seen.messages, output), seen.position));
-    let mut items = other_items(output, output_state);
+        transcript.look(|seen| (final_messages(&seen.messages, output, first), seen.position));
+    let mut items = other_items(output, first, output_state);
     let mut end = End::new(outcome.status, outcome.reason, outcome.error);
     end.provider_reason = outcome.provider_reason;
     end.notes = notes;
     end.further_attempts = further_attempts;
-    if close_calls(&mut items, output) && end.status == RunStatus::Completed {
+    if close_calls(&mut items, output, first) && end.status == RunStatus::Completed {
         end.status = RunStatus::Incomplete;
         end.reason = Some(Reason::ToolCalls);
     }

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::call;
-use super::flight::{Flight, Stop};
+use super::flight::{Flight, Halt, Stop};
 use super::outcome::Outcome;
 use super::{deliver, settle};
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
 use crate::model::{AssistantDefinition, Reason, RemoteState, Role, Run, RunRow};
-use crate::store::runs::{self, Claim, Fence, Locking};
-use crate::store::{messages, outbox, workers};
+use crate::store::runs::{self, Claim, Locking};
+use crate::store::{items, messages, outbox, workers};
 use crate::task::Guarded;
 
-use super::persist::STORE_RETRY;
 pub(crate) use super::persist::{persist, persistently};
 
 /// A run that this process drives, in its registry until this is dropped.
@@ -68,17 +68,22 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
         };
         // Not before the run: whoever has that locked would hold up this process's heartbeats as well.
         workers::beat(session, &worker, lease)?;
-        let said =
-            messages::of_run(session, id)?.into_iter().find(|message| message.role == Role::User);
-        Ok(Locking::Got((row, said)))
+        let said = messages::of_run(session, id)?;
+        // A run that was queued again may have settled calls before.
+        let done = if row.attempts > 0 { items::last_position(session, id)? } else { None };
+        let last = said.iter().map(|message| message.position).chain(done).max();
+        let asked = said.into_iter().find(|message| message.role == Role::User);
+        Ok(Locking::Got((row, asked, last.unwrap_or_default())))
     });
-    let (row, said) = match claimed.await? {
+    let (row, said, last) = match claimed.await? {
         Locking::Got(claimed) => claimed,
         Locking::Locked => return Ok(Locking::Locked),
         Locking::Nothing => return Ok(Locking::Nothing),
     };
     core.lease().extended(asked);
     flight.log(|log| log.claim = Some(Claim { run_id: row.id, token: row.fencing_token }));
+    // A place is one more than a slot.
+    flight.begin_step(last);
     flight.transcript.update(|seen| {
         seen.begun = true;
         seen.run = row.clone().into();
@@ -143,11 +148,11 @@ async fn to_its_end(
 ) -> Result<Option<Guarded<bool>>> {
     core.writer().start(core);
     let hooks = Guarded::spawn(deliver::deliver(core.clone(), Arc::clone(&flight.transcript)));
-    let mut answering = Box::pin(answer(core, flight, row));
+    let mut answering = Box::pin(answer(core, flight, row).fuse());
     let called = tokio::select! {
         biased;
         stop = flight.stopped() => Err(stop),
-        outcome = &mut answering => Ok(outcome),
+        called = &mut answering => called,
     };
     let outcome = match called {
         Ok(outcome) => outcome,
@@ -177,12 +182,13 @@ async fn to_its_end(
         }
     };
     let settled = tokio::select! {
-        settled = settle::settle(core, flight, outcome) => settled?,
+        settled = settle::settle(core, flight, outcome) => settled,
         () = flight.released() => return give_up(core, hooks).await,
     };
     match settled {
         Ok(()) => Ok(Some(hooks)),
-        Err(stop) => Ok(not_ours(flight, stop)),
+        Err(Halt::Stopped(stop)) => Ok(not_ours(flight, stop)),
+        Err(Halt::Store(error)) => Err(error),
     }
 }
 
@@ -236,55 +242,19 @@ fn unstorable(flight: &Flight) -> Outcome {
     Outcome::broken(Reason::Database, refusal, false, RemoteState::Unknown)
 }
 
-async fn answer(core: &Core, flight: &Flight, row: RunRow) -> Outcome {
+async fn answer(core: &Core, flight: &Flight, row: RunRow) -> std::result::Result<Outcome, Stop> {
     let definition: AssistantDefinition = match serde_json::from_value(row.definition) {
         Ok(definition) => definition,
         Err(error) => {
-            return Outcome::broken(
-                Reason::Definition,
-                error.to_string(),
-                false,
-                RemoteState::Absent,
-            );
+            let (error, sent) = (error.to_string(), RemoteState::Absent);
+            return Ok(Outcome::broken(Reason::Definition, error, false, sent));
         }
     };
     match core.require_remote() {
         Ok(remote) => call::call(core, remote, flight, &definition).await,
         Err(error) => {
-            Outcome::broken(Reason::Configuration, error.to_string(), false, RemoteState::Absent)
+            let (error, sent) = (error.to_string(), RemoteState::Absent);
+            Ok(Outcome::broken(Reason::Configuration, error, false, sent))
         }
     }
-}
-
-/// Looks whether the run is still ours, right before it is sent: a process that slept (a laptop, a stopped container) may
-/// have lost it, and another one may be asking the same.
-pub(crate) async fn look_before_sending(core: &Core, flight: &Flight) -> Result<()> {
-    if core.lease().is_fresh(core.options().lease) {
-        return Ok(());
-    }
-    let claim = flight.claim()?;
-    let stop = loop {
-        let (worker, lease, asked) =
-            (core.worker().to_owned(), core.options().lease, Instant::now());
-        let held = persist(core, Write::LeaseCheck, move |session| {
-            let held = runs::fence(session, &[claim])?.first().copied();
-            if matches!(held, Some(Fence::Held { .. })) {
-                workers::beat(session, &worker, lease)?;
-            }
-            Ok(held.unwrap_or(Fence::Gone))
-        });
-        match held.await? {
-            Fence::Held { cancel: false } => {
-                core.lease().extended(asked);
-                return Ok(());
-            }
-            Fence::Held { cancel: true } => break Stop::Cancelled,
-            Fence::Locked => tokio::time::sleep(STORE_RETRY).await,
-            Fence::Lost => break Stop::Lost,
-            Fence::Gone => break Stop::Gone,
-        }
-    };
-    flight.stop(stop);
-    // Whoever selects on the stop drops this future.
-    std::future::pending().await
 }

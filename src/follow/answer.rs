@@ -41,7 +41,7 @@ impl Core {
     /// Waits until this process drives the run no more; why it could not be driven to its end, if so.
     async fn driven_here(&self, run: i64) -> Option<String> {
         let transcript = self.transcript(run)?;
-        transcript.wait(|seen| seen.finished.then(|| seen.failure.clone())).await
+        transcript.wait_for_update(|seen| seen.finished.then(|| seen.failure.clone())).await
     }
 }
 

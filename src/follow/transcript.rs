@@ -18,7 +18,10 @@ pub(crate) struct Transcript {
     /// It follows what another process stores.
     pub(crate) is_replica: bool,
     seen: Mutex<Seen>,
+    /// Notified of every change.
     changed: watch::Sender<()>,
+    /// Notified of every change but of text that arrived, which comes by the thousand.
+    updated: watch::Sender<()>,
 }
 
 /// What is seen of a run now.
@@ -45,6 +48,8 @@ pub(crate) struct Seen {
     changes: BTreeMap<u64, i64>,
     /// Bytes of all texts.
     bytes: usize,
+    /// Pieces of text that arrived since those who wait were notified.
+    unheard: u32,
 }
 
 /// A message of the model as far as it has arrived.
@@ -72,6 +77,9 @@ pub(crate) struct Grown {
     pub(crate) messages: usize,
 }
 
+/// After so many pieces those who wait are notified, also while there are more: a stream at full speed is heard as it comes.
+const MOST_UNHEARD: u32 = 32;
+
 /// Tells one transcript from another; 0 is none.
 static SOURCES: AtomicU64 = AtomicU64::new(1);
 
@@ -98,8 +106,10 @@ impl Transcript {
                 source: SOURCES.fetch_add(1, Ordering::Relaxed),
                 changes: BTreeMap::new(),
                 bytes: 0,
+                unheard: 0,
             }),
             changed: watch::Sender::new(()),
+            updated: watch::Sender::new(()),
         }
     }
 
@@ -116,17 +126,25 @@ impl Transcript {
     /// Changes what is seen, and wakes everybody who waits for a change.
     pub(crate) fn update<T>(&self, change: impl FnOnce(&mut Seen) -> T) -> T {
         let value = change(&mut self.lock());
-        self.changed.send_replace(());
+        self.wake();
         value
     }
 
     /// Wakes those who wait for something beside what is seen here.
     pub(crate) fn wake(&self) {
+        self.updated.send_replace(());
         self.changed.send_replace(());
     }
 
+    /// Wakes everybody who waits for text, if any arrived since they were woken last.
+    pub(crate) fn notify(&self) {
+        if std::mem::take(&mut self.lock().unheard) > 0 {
+            self.changed.send_replace(());
+        }
+    }
+
     /// Appends text that arrived, and notes the place in the stream that it stands for, both at once: no look sees the one
-    /// without the other.
+    /// without the other. Whoever knows that nothing more is there calls [`notify`](Self::notify).
     pub(crate) fn append(
         &self,
         position: Option<i64>,
@@ -134,17 +152,23 @@ impl Transcript {
         remote_id: Option<String>,
         text: &str,
     ) -> Grown {
-        self.update(|seen| {
-            seen.position = position.or(seen.position);
-            let first = seen.change(slot, |message| {
-                if message.remote_id.is_none() {
-                    message.remote_id = remote_id;
-                }
-                message.text.push_str(text);
-                message.row.is_none()
-            });
-            Grown { first, bytes: seen.bytes, messages: seen.messages.len() }
-        })
+        let mut seen = self.lock();
+        seen.position = position.or(seen.position);
+        let first = seen.change(slot, |message| {
+            if message.remote_id.is_none() {
+                message.remote_id = remote_id;
+            }
+            message.text.push_str(text);
+            message.row.is_none()
+        });
+        seen.unheard += 1;
+        let many = seen.unheard >= MOST_UNHEARD;
+        let grown = Grown { first, bytes: seen.bytes, messages: seen.messages.len() };
+        drop(seen);
+        if many {
+            self.notify();
+        }
+        grown
     }
 
     /// Notes a place in the stream that stands for no text.
@@ -160,8 +184,20 @@ impl Transcript {
     }
 
     /// Waits until `ready` finds what it looks for.
-    pub(crate) async fn wait<T>(&self, mut ready: impl FnMut(&Seen) -> Option<T>) -> T {
-        let mut changes = self.changes();
+    pub(crate) async fn wait<T>(&self, ready: impl FnMut(&Seen) -> Option<T>) -> T {
+        self.wait_for(self.changed.subscribe(), ready).await
+    }
+
+    /// Waits until `ready` finds what it looks for, which is not in text that arrives. Nobody is woken for each word this way.
+    pub(crate) async fn wait_for_update<T>(&self, ready: impl FnMut(&Seen) -> Option<T>) -> T {
+        self.wait_for(self.updated.subscribe(), ready).await
+    }
+
+    async fn wait_for<T>(
+        &self,
+        mut changes: watch::Receiver<()>,
+        mut ready: impl FnMut(&Seen) -> Option<T>,
+    ) -> T {
         loop {
             changes.mark_unchanged();
             if let Some(value) = ready(&self.lock()) {
@@ -289,5 +325,32 @@ mod tests {
         }
         arrived.store(true, Ordering::SeqCst);
         assert!(looking.join().is_ok_and(|looks| looks > 0));
+    }
+
+    /// Those who wait for text are woken once for what arrived together, and at the latest after so many pieces; those who wait
+    /// for something else are not woken for text at all.
+    #[test]
+    fn text_wakes_those_who_wait_for_it_together_and_nobody_else() {
+        let transcript = Transcript::new(Run::sample(RunStatus::InProgress));
+        let (mut text, mut others) = (transcript.changes(), transcript.updated.subscribe());
+        let has_changed = |changes: &mut watch::Receiver<()>| {
+            let changed = changes.has_changed();
+            changes.mark_unchanged();
+            changed.is_ok_and(|changed| changed)
+        };
+        let append = |number: u32| transcript.append(Some(number.into()), 0, None, "x");
+        append(0);
+        assert!(!has_changed(&mut text), "more may be there");
+        transcript.notify();
+        assert!(has_changed(&mut text));
+        transcript.notify();
+        assert!(!has_changed(&mut text), "nothing arrived since");
+        for number in 1..=MOST_UNHEARD {
+            assert!(!has_changed(&mut text), "{number}");
+            append(number);
+        }
+        assert!(has_changed(&mut text) && !has_changed(&mut others));
+        transcript.update(|seen| seen.ended = true);
+        assert!(has_changed(&mut text) && has_changed(&mut others));
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod assistable;
 pub(crate) mod chattable;
+pub(crate) mod conversations;
 pub(crate) mod hooks;
 pub(crate) mod messages;
 pub(crate) mod owned_runs;

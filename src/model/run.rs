@@ -12,7 +12,8 @@ text_enum! {
         Queued => "queued",
         /// A process holds its lease and drives it.
         InProgress => "in_progress",
-        /// It waits for the host. Not in use in this version.
+        /// Waits for a decision of the host's. It belongs to no process meanwhile, whatever is deployed, and keeps its place
+        /// before the runs behind it. No run of this version comes to it by itself.
         RequiresAction => "requires_action",
         /// The whole answer is stored.
         Completed => "completed",
@@ -40,6 +41,11 @@ impl RunStatus {
     /// Those that are not terminal.
     pub(crate) const ACTIVE: [Self; 3] = [Self::Queued, Self::InProgress, Self::RequiresAction];
 
+    /// Whether it waits, and no process has it.
+    pub(crate) const fn waits(self) -> bool {
+        matches!(self, Self::Queued | Self::RequiresAction)
+    }
+
     /// Whether nothing will change any more.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
@@ -54,7 +60,8 @@ impl RunStatus {
             Self::InProgress => {
                 next.is_terminal() || matches!(next, Self::RequiresAction | Self::Queued)
             }
-            Self::RequiresAction => next.is_terminal() || matches!(next, Self::InProgress),
+            // Decided: whoever takes it next goes on with it.
+            Self::RequiresAction => next.is_terminal() || matches!(next, Self::Queued),
             Self::Completed | Self::Incomplete | Self::Failed | Self::Cancelled => false,
         }
     }

@@ -5,8 +5,7 @@ use serde_json::Value;
 use super::lenient::Halves;
 use super::lenient::{self, Object, take_text};
 use super::secrets::Secrets;
-use super::sse::SseEvent;
-use super::{ApiError, Error, Item, Response, Result};
+use super::{ApiError, Error, Item, Response, Result, delta};
 
 /// One event of a streamed response. Source: OpenAI's API description, schema
 /// `ResponseStreamEvent`.
@@ -69,6 +68,8 @@ pub enum StreamEventKind {
     /// More of a function call's arguments, which are JSON in pieces. The call's id came with the
     /// item.
     FunctionCallArgumentsDelta { item_id: Option<String>, output_index: Option<u64>, delta: String },
+    /// More of what a reasoning model thinks: of its thoughts, or of their summary.
+    ReasoningDelta { item_id: Option<String>, output_index: Option<u64>, delta: String },
     /// A function call's whole arguments.
     FunctionCallArgumentsDone {
         item_id: Option<String>,
@@ -161,8 +162,20 @@ impl StreamEvent {
 
 /// Reads a server-sent event, and the halves of characters at the ends of its text. Secrets are removed from the errors it
 /// carries.
-pub(super) fn decode(sse: &SseEvent, secrets: &Secrets) -> Result<(StreamEvent, Halves)> {
-    let data = sse.data.trim();
+pub(super) fn decode(name: &str, data: &str, secrets: &Secrets) -> Result<(StreamEvent, Halves)> {
+    match delta::read(data) {
+        Some(event) => Ok((event, (None, None))),
+        None => decode_leniently(name, data, secrets),
+    }
+}
+
+/// [`decode`], whatever the event is: by way of a map of all that it says.
+pub(super) fn decode_leniently(
+    name: &str,
+    data: &str,
+    secrets: &Secrets,
+) -> Result<(StreamEvent, Halves)> {
+    let data = data.trim();
     let nothing = |kind| Ok((StreamEvent { sequence_number: None, kind }, (None, None)));
     match data {
         "" => return nothing(StreamEventKind::Keepalive),
@@ -173,7 +186,7 @@ pub(super) fn decode(sse: &SseEvent, secrets: &Secrets) -> Result<(StreamEvent, 
         |message: &str| Error::malformed("an event of the stream", message, &secrets.redact(data));
     match lenient::parse_in_halves(data.as_bytes()) {
         Ok((Value::Object(object), halves)) => {
-            let event = event(object, &sse.event, secrets);
+            let event = event(object, name, secrets);
             if let StreamEventKind::Other { kind, raw } = &event.kind
                 && kind.is_empty()
             {
@@ -244,6 +257,10 @@ fn known(kind: String, mut data: Object, secrets: &Secrets) -> StreamEventKind {
         "response.function_call_arguments.delta" => {
             let (item_id, delta) = (take_text(data, "item_id"), taken(data, "delta"));
             Kind::FunctionCallArgumentsDelta { item_id, output_index, delta }
+        }
+        "response.reasoning_text.delta" | "response.reasoning_summary_text.delta" => {
+            let (item_id, delta) = (take_text(data, "item_id"), taken(data, "delta"));
+            Kind::ReasoningDelta { item_id, output_index, delta }
         }
         "response.function_call_arguments.done" => {
             let (item_id, name) = (take_text(data, "item_id"), take_text(data, "name"));

@@ -1,6 +1,11 @@
 use serde_json::json;
 
 use super::*;
+use crate::openai::SseEvent;
+
+fn decode(sse: &SseEvent, secrets: &Secrets) -> Result<(StreamEvent, Halves)> {
+    super::decode(&sse.event, &sse.data, secrets)
+}
 
 fn sse(name: &str, data: &str) -> SseEvent {
     SseEvent { event: name.to_owned(), data: data.to_owned(), complete: true }

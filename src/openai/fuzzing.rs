@@ -20,6 +20,15 @@ pub fn stream(
     ResponseStream::of_chunks(chunks, max_event_bytes, secrets(key))
 }
 
+/// [`stream`] by the way that odd events go, for all events: nothing may read differently there.
+pub fn stream_leniently(
+    chunks: impl Stream<Item = Result<Bytes>> + Send + 'static,
+    max_event_bytes: usize,
+    key: Option<&ApiKey>,
+) -> ResponseStream {
+    ResponseStream::of_chunks_leniently(chunks, max_event_bytes, secrets(key))
+}
+
 /// What a body amounts to, by what was asked for.
 #[derive(Debug)]
 #[non_exhaustive]

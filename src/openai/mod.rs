@@ -47,12 +47,14 @@ mod body;
 mod client;
 mod config;
 mod conversations;
+mod delta;
 mod error;
 mod event;
 mod fault;
 mod item;
 mod key;
 mod lenient;
+mod plain;
 mod repair;
 mod request;
 mod responses;
@@ -71,6 +73,8 @@ mod stream_tests;
 mod test_server;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod ways_tests;
 
 pub use api_error::ApiError;
 pub use client::OpenAi;

@@ -1,27 +1,31 @@
 //! Server-sent events: bytes in, events out.
 //!
-//! `eventsource-stream` knows the fields of an event. It must not meet a raw network stream,
+//! An event in the usual form (`plain.rs`) is cut out of the bytes as they came: those come by the thousand. Every other
+//! one is read by `eventsource-stream`, which knows the fields of an event. It must not meet a raw network stream,
 //! though: a leading byte order mark panics it, a long line that arrives in pieces is parsed anew
 //! for each piece, a chunk of many lines is copied for each line, and a long `id` is cloned for
-//! every later event. So [`Lines`] stands in front: it hands over one complete line at a time,
-//! without the mark, of valid UTF-8, and only the lines that matter (`data`, `event` and
-//! the blank line that ends an event). What remains is linear in the bytes received and bounded in
-//! memory.
+//! every later event. So [`Events`] stands in front: it gathers the lines of one event, complete,
+//! without the mark, of valid UTF-8, and only those that matter (`data` and `event`), and hands them over one
+//! at a time. What remains is linear in the bytes received and bounded in memory.
 //!
 //! Some servers leave the blank line out behind their last event and keep the connection open. An event
 //! that is whole by its looks, one line of data with a JSON object or `[DONE]`, counts as ended when nothing
 //! follows for [`WITHOUT_BLANK_LINE`]; without the end of that line too, if the object is whole.
 
+use std::borrow::Cow;
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use eventsource_stream::{EventStream, EventStreamError};
+use eventsource_stream::{Event, EventStream};
 use futures_core::Stream;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt, stream};
+use memchr::memchr2;
 use tokio::time::Sleep;
 
+use super::plain::Plain;
 use super::{Error, Result, lenient};
 
 /// How long to wait for the blank line behind an event that looks whole.
@@ -45,41 +49,89 @@ pub struct SseEvent {
     pub complete: bool,
 }
 
+/// An event, read or as it came.
+#[derive(Debug)]
+pub(super) enum Framed {
+    Plain(Plain),
+    Read(SseEvent),
+}
+
+impl Framed {
+    /// Its name and its data.
+    pub(super) fn parts(&self) -> (Cow<'_, str>, Cow<'_, str>) {
+        match self {
+            Self::Plain(plain) if plain.name().is_empty() => {
+                (Cow::Borrowed("message"), text(plain.data()))
+            }
+            Self::Plain(plain) => (text(plain.name()), text(plain.data())),
+            Self::Read(event) => (Cow::Borrowed(&event.event), Cow::Borrowed(&event.data)),
+        }
+    }
+
+    /// Whether the blank line that ends it arrived.
+    pub(super) fn is_complete(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Read(event) => event.complete,
+        }
+    }
+}
+
+/// Looks at valid UTF-8 word by word, which `from_utf8_lossy` does not.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
 /// Decodes a stream of byte chunks, however they are cut.
 ///
 /// Lines may end in LF, CR or CRLF. Invalid UTF-8 becomes U+FFFD. Comments yield nothing. Of an
 /// event that the end of the stream cut off, what arrived is yielded and marked. An error of
 /// `chunks` is passed on and ends the stream, as does an event whose lines exceed `max_event_bytes`
 /// ([`Error::TooLarge`]).
+#[cfg(any(test, feature = "_internal"))]
 pub fn decode<S>(chunks: S, max_event_bytes: usize) -> impl Stream<Item = Result<SseEvent>> + Send
 where
     S: Stream<Item = Result<Bytes>> + Send,
 {
-    let lines = Lines {
+    frame(chunks, max_event_bytes, true).map(|item| {
+        item.map(|framed| match framed {
+            Framed::Read(event) => event,
+            plain @ Framed::Plain(_) => {
+                let (event, data) = plain.parts();
+                SseEvent { event: event.into_owned(), data: data.into_owned(), complete: true }
+            }
+        })
+    })
+}
+
+/// [`decode`], with the events as they came as far as possible; without `plain`, none is left so.
+pub(super) fn frame<S>(
+    chunks: S,
+    max_event_bytes: usize,
+    plain: bool,
+) -> impl Stream<Item = Result<Framed>> + Send
+where
+    S: Stream<Item = Result<Bytes>> + Send,
+{
+    Events {
         chunks: Box::pin(chunks),
         chunk: Bytes::new(),
         line: Vec::new(),
         after_cr: false,
         at_start: true,
+        lines: String::new(),
         event_bytes: 0,
         max_event_bytes,
         data: Data::None,
+        plain,
         waiting: None,
         finished: false,
-    };
-    EventStream::new(lines).map(|item| match item {
-        Ok(event) => {
-            Ok(SseEvent { event: event.event, data: event.data, complete: event.id.is_empty() })
-        }
-        Err(EventStreamError::Transport(error)) => Err(error),
-        // Lines are valid UTF-8 and complete, so this is out of reach; it is no reason to panic
-        // either.
-        Err(error) => Err(Error::malformed("the event stream", error.to_string(), "")),
-    })
+    }
 }
 
-/// Splits chunks into the lines that matter, each ended by one line feed.
-struct Lines<S> {
+/// Splits chunks into events.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+struct Events<S> {
     chunks: Pin<Box<S>>,
     /// The part of the last chunk that is not split yet.
     chunk: Bytes,
@@ -88,10 +140,14 @@ struct Lines<S> {
     /// The last line ended in CR: a LF that follows belongs to it.
     after_cr: bool,
     at_start: bool,
-    /// Bytes of the open event's lines; 0 when no event is open.
+    /// The lines of the open event that matter, each ended by one line feed.
+    lines: String,
+    /// Bytes of those lines as they came; 0 when no event is open.
     event_bytes: usize,
     max_event_bytes: usize,
     data: Data,
+    /// Whether events in the usual form are left as they came.
+    plain: bool,
     /// How long the blank line behind it may take.
     waiting: Option<Pin<Box<Sleep>>>,
     finished: bool,
@@ -111,15 +167,35 @@ fn looks_whole(data: &[u8]) -> bool {
     data == DONE || data.starts_with(b"{") && data.ends_with(b"}")
 }
 
-impl<S> Lines<S> {
-    /// The next line that matters, or `None` when more bytes are needed. Looks at each byte once.
-    fn next_line(&mut self) -> Result<Option<String>> {
+/// Reads the lines of one event; `None`: they hold no data.
+fn read(lines: &str, complete: bool) -> Result<Option<SseEvent>> {
+    let lines = lines.split_inclusive('\n').chain(["\n"]).map(Ok::<_, Infallible>);
+    match EventStream::new(stream::iter(lines)).next().now_or_never().flatten() {
+        Some(Ok(Event { event, data, .. })) => Ok(Some(SseEvent { event, data, complete })),
+        None => Ok(None),
+        // Lines are valid UTF-8 and complete, so this is out of reach; it is no reason to panic
+        // either.
+        Some(Err(error)) => Err(Error::malformed("the event stream", error.to_string(), "")),
+    }
+}
+
+impl<S> Events<S> {
+    /// The next event, or `None` when more bytes are needed. Looks at each byte of an odd event once, and at those of
+    /// one in the usual form once more if it came in pieces.
+    fn next_event(&mut self) -> Result<Option<Framed>> {
         while !self.chunk.is_empty() {
-            if std::mem::take(&mut self.after_cr) && self.chunk[0] == b'\n' {
+            if std::mem::take(&mut self.after_cr) && self.chunk.first() == Some(&b'\n') {
                 self.chunk.advance(1);
                 continue;
             }
-            let end = self.chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let is_between = self.event_bytes == 0 && self.line.is_empty() && !self.at_start;
+            if self.plain
+                && is_between
+                && let Some(plain) = Plain::take(&mut self.chunk, self.max_event_bytes)
+            {
+                return Ok(Some(Framed::Plain(plain)));
+            }
+            let end = memchr2(b'\n', b'\r', &self.chunk);
             let part = self.chunk.split_to(end.unwrap_or(self.chunk.len()));
             if self.event_bytes + self.line.len() + part.len() > self.max_event_bytes {
                 return Err(Error::TooLarge {
@@ -131,32 +207,38 @@ impl<S> Lines<S> {
             self.line.extend_from_slice(&part);
             if end.is_some() {
                 self.after_cr = self.chunk.get_u8() == b'\r';
-                if let Some(line) = self.finish_line() {
-                    return Ok(Some(line));
+                if self.finish_line()
+                    && let Some(event) = self.close_event(true)?
+                {
+                    return Ok(Some(event));
                 }
             }
         }
         Ok(None)
     }
 
-    /// Whether an event was open, which has ended.
-    fn close_event(&mut self) -> bool {
+    /// Ends the open event, if there is one.
+    fn close_event(&mut self, complete: bool) -> Result<Option<Framed>> {
         self.data = Data::None;
-        std::mem::take(&mut self.event_bytes) > 0
+        if std::mem::take(&mut self.event_bytes) == 0 {
+            return Ok(None);
+        }
+        let lines = std::mem::take(&mut self.lines);
+        Ok(read(&lines, complete)?.map(Framed::Read))
     }
 
-    /// Takes the collected line; `None` when it means nothing to us.
-    fn finish_line(&mut self) -> Option<String> {
+    /// Takes the collected line. Whether it is the blank one that ends an event.
+    fn finish_line(&mut self) -> bool {
         let line = std::mem::take(&mut self.line);
         let mut bytes = line.as_slice();
         if std::mem::take(&mut self.at_start) {
             bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         }
         if bytes.is_empty() {
-            return self.close_event().then(|| "\n".to_owned());
+            return true;
         }
         if !(bytes.starts_with(b"data") || bytes.starts_with(b"event")) {
-            return None;
+            return false;
         }
         if let Some(data) = bytes.strip_prefix(b"data:") {
             // A second line of data makes another event of it.
@@ -166,9 +248,9 @@ impl<S> Lines<S> {
         self.event_bytes += bytes.len() + 1;
         // Only a complete line is converted: a character whose bytes came in two chunks must not be
         // damaged.
-        let mut line = String::from_utf8_lossy(bytes).into_owned();
-        line.push('\n');
-        Some(line)
+        self.lines.push_str(&text(bytes));
+        self.lines.push('\n');
+        false
     }
 
     /// Whether the open event may be whole, though neither it nor its last line has ended.
@@ -180,37 +262,29 @@ impl<S> Lines<S> {
     }
 
     /// Ends an event that may be whole; `None` when it is not.
-    fn end_event(&mut self) -> Option<String> {
-        let mut end = String::new();
+    fn end_event(&mut self) -> Result<Option<Framed>> {
         if let Some(data) = self.line.strip_prefix(b"data:") {
             // Within a text there are braces, too.
             if data.trim_ascii() != DONE && lenient::parse(data).is_err() {
-                return None;
+                return Ok(None);
             }
-            end = self.finish_line()?;
+            self.finish_line();
         }
-        self.close_event();
-        end.push('\n');
-        Some(end)
+        self.close_event(true)
     }
 
-    /// What is left when the body has ended, closed by the blank line that is missing. Lines with
-    /// an `id` never get here from the server, so that field can carry the mark "cut off".
-    fn finish(&mut self) -> Option<String> {
+    /// What is left when the body has ended, without the blank line that is missing.
+    fn finish(&mut self) -> Result<Option<Framed>> {
         self.finished = true;
-        let mut rest = String::new();
         if !self.line.is_empty() {
-            rest = self.finish_line().unwrap_or_default();
+            self.finish_line();
         }
-        (self.event_bytes > 0).then(|| {
-            rest.push_str("id: cut off\n\n");
-            rest
-        })
+        self.close_event(false)
     }
 }
 
-impl<S: Stream<Item = Result<Bytes>>> Stream for Lines<S> {
-    type Item = Result<String>;
+impl<S: Stream<Item = Result<Bytes>>> Stream for Events<S> {
+    type Item = Result<Framed>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
@@ -218,8 +292,8 @@ impl<S: Stream<Item = Result<Bytes>>> Stream for Lines<S> {
             if this.finished {
                 return Poll::Ready(None);
             }
-            let error = match this.next_line() {
-                Ok(Some(line)) => return Poll::Ready(Some(Ok(line))),
+            let error = match this.next_event() {
+                Ok(Some(event)) => return Poll::Ready(Some(Ok(event))),
                 Ok(None) => match this.chunks.as_mut().poll_next(cx) {
                     Poll::Ready(Some(Ok(chunk))) => {
                         this.chunk = chunk;
@@ -227,15 +301,16 @@ impl<S: Stream<Item = Result<Bytes>>> Stream for Lines<S> {
                         continue;
                     }
                     Poll::Ready(Some(Err(error))) => error,
-                    Poll::Ready(None) => return Poll::Ready(this.finish().map(Ok)),
+                    Poll::Ready(None) => return Poll::Ready(this.finish().transpose()),
                     Poll::Pending if this.may_be_whole() => {
                         let wait = || Box::pin(tokio::time::sleep(WITHOUT_BLANK_LINE));
                         ready!(this.waiting.get_or_insert_with(wait).as_mut().poll(cx));
                         this.waiting = None;
-                        if let Some(end) = this.end_event() {
-                            return Poll::Ready(Some(Ok(end)));
+                        match this.end_event() {
+                            Ok(Some(event)) => return Poll::Ready(Some(Ok(event))),
+                            Ok(None) => continue,
+                            Err(error) => error,
                         }
-                        continue;
                     }
                     Poll::Pending => return Poll::Pending,
                 },

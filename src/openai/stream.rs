@@ -12,13 +12,13 @@ use tokio::time::Sleep;
 
 use super::answer::Answer;
 use super::body::Body;
-use super::event::{CHAT_COMPLETIONS, decode};
+use super::event::{CHAT_COMPLETIONS, decode, decode_leniently};
 use super::lenient::Halves;
 use super::secrets::Secrets;
-use super::sse::{self, SseEvent};
+use super::sse::{self, Framed};
 use super::{Error, Response, Result, StreamEvent, StreamEventKind};
 
-type Events = Pin<Box<dyn Stream<Item = Result<SseEvent>> + Send>>;
+type Events = Pin<Box<dyn Stream<Item = Result<Framed>> + Send>>;
 
 /// The events of one response, in order.
 ///
@@ -36,6 +36,7 @@ type Events = Pin<Box<dyn Stream<Item = Result<SseEvent>> + Send>>;
 ///
 /// [`next`](Self::next) can be dropped at any time; no event is lost. Dropping the stream closes
 /// the connection, and with it ends the response, unless it runs in the background.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct ResponseStream {
     /// `None` after the end, which closes the connection at once.
     events: Option<Events>,
@@ -51,6 +52,8 @@ pub struct ResponseStream {
     waiting: Option<Pin<Box<Sleep>>>,
     /// The first half of a character, and the text that it ends.
     half: Option<(Place, u16)>,
+    /// Every event is read leniently, also those that could be read faster.
+    only_leniently: bool,
     request_id: Option<String>,
     secrets: Secrets,
 }
@@ -93,7 +96,8 @@ impl ResponseStream {
             }
             Body::Events => {
                 let max_event_bytes = answer.limits.max_event_bytes;
-                this.events = Some(sse::decode(answer.into_chunks(), max_event_bytes).boxed());
+                let chunks = answer.into_chunks();
+                this.events = Some(sse::frame(chunks, max_event_bytes, true).boxed());
             }
             Body::Other => {
                 let message =
@@ -114,6 +118,7 @@ impl ResponseStream {
             done: false,
             waiting: None,
             half: None,
+            only_leniently: false,
             request_id: None,
             secrets,
         }
@@ -125,7 +130,17 @@ impl ResponseStream {
         max_event_bytes: usize,
         secrets: Secrets,
     ) -> Self {
-        Self::new(sse::decode(chunks, max_event_bytes).boxed(), secrets)
+        Self::new(sse::frame(chunks, max_event_bytes, true).boxed(), secrets)
+    }
+
+    /// The same, all by the way that odd events go: what the faster ones are compared with.
+    pub(super) fn of_chunks_leniently(
+        chunks: impl Stream<Item = Result<Bytes>> + Send + 'static,
+        max_event_bytes: usize,
+        secrets: Secrets,
+    ) -> Self {
+        let events = sse::frame(chunks, max_event_bytes, false).boxed();
+        Self { only_leniently: true, ..Self::new(events, secrets) }
     }
 
     /// The next event; `None` after the end.
@@ -139,12 +154,12 @@ impl ResponseStream {
         self.request_id.as_deref()
     }
 
-    fn read(&mut self, item: Option<Result<SseEvent>>) -> Option<Result<StreamEvent>> {
+    fn read(&mut self, item: Option<Result<Framed>>) -> Option<Result<StreamEvent>> {
         let result = match item {
-            Some(Ok(sse)) => match decode(&sse, &self.secrets) {
+            Some(Ok(framed)) => match self.decode(&framed) {
                 Ok((event, halves)) => Ok(self.join(event, halves)),
                 // Half an event is a lost connection, not a server that writes nonsense.
-                Err(_) if !sse.complete => Err(self.ended()),
+                Err(_) if !framed.is_complete() => Err(self.ended()),
                 Err(error) if is_of_another_protocol(&error) => Err(error),
                 // What it said is lost; the end of the response has all of it.
                 Err(error) => {
@@ -165,6 +180,12 @@ impl ResponseStream {
         }
     }
 
+    fn decode(&self, framed: &Framed) -> Result<(StreamEvent, Halves)> {
+        let (name, data) = framed.parts();
+        let decode = if self.only_leniently { decode_leniently } else { decode };
+        decode(&name, &data, &self.secrets)
+    }
+
     /// Puts together a character whose halves came in two deltas of the same text.
     fn join(&mut self, mut event: StreamEvent, (begins, ends): Halves) -> StreamEvent {
         let StreamEventKind::OutputTextDelta { item_id, output_index, content_index, delta } =
@@ -172,8 +193,11 @@ impl ResponseStream {
         else {
             return event;
         };
-        let place = (item_id.clone(), *output_index, *content_index);
         let first = self.half.take();
+        if first.is_none() && begins.is_none() && ends.is_none() {
+            return event;
+        }
+        let place = (item_id.clone(), *output_index, *content_index);
         if first.is_some() || begins.is_some() {
             let whole = match (&first, begins) {
                 (Some((of, first)), Some(second)) if *of == place => {

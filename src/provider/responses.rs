@@ -231,6 +231,10 @@ struct Reader {
     behind: i64,
     /// Where text goes that says neither index nor id.
     current: i64,
+    /// The id and index of `current`, if it was asked for; deltas come by the thousand for the same one.
+    asked: Option<(Option<String>, Option<u64>)>,
+    /// The part that had text last.
+    part: Option<(i64, u64)>,
     /// Text parts that came as deltas: their `done` event says nothing new.
     streamed: HashSet<(i64, u64)>,
     /// The places of which there was text.
@@ -308,6 +312,9 @@ impl Reader {
 
     /// Whether this part of a message had no text yet; now it has.
     fn is_new(&mut self, slot: i64, part: u64) -> bool {
+        if self.part.replace((slot, part)) == Some((slot, part)) {
+            return false;
+        }
         self.texts.insert(slot);
         self.streamed.insert((slot, part))
     }
@@ -330,6 +337,10 @@ impl Reader {
     }
 
     fn slot(&mut self, id: Option<&str>, index: Option<u64>) -> i64 {
+        if self.asked.as_ref().is_some_and(|(of, at)| of.as_deref() == id && *at == index) {
+            return self.current;
+        }
+        self.asked = Some((id.map(str::to_owned), index));
         // An index beyond reason is a mistake, not a place.
         let index = index.and_then(|index| u32::try_from(index).ok()).map(i64::from);
         self.current = match (id, index) {

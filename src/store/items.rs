@@ -61,6 +61,14 @@ pub(crate) fn insert(
     Ok(())
 }
 
+/// The highest position of an item of a run.
+pub(crate) fn last_position(session: &mut dyn Session, run: i64) -> Result<Option<i64>> {
+    Ok(on!(session, |conn| items::ai_engine_run_items
+        .filter(items::run_id.eq(run))
+        .select(diesel::dsl::max(items::position))
+        .first(conn))?)
+}
+
 type Row = (i64, i64, i64, Value, Option<String>, RemoteState, Option<String>);
 
 /// The items of a conversation up to a turn, in order, as a query narrows them.

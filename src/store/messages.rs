@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
+use super::constant::constant;
 use super::session::{Session, of, on};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -132,13 +132,13 @@ macro_rules! load_whole {
             #[cfg(feature = "sqlite")]
             Conn::Sqlite(conn) => {
                 let $query = messages::ai_engine_messages
-                    .select((MessageRow::as_select(), sql::<Text>(TAIL_SQLITE)));
+                    .select((MessageRow::as_select(), constant::<Text>(TAIL_SQLITE)));
                 $build.load(conn)?
             }
             #[cfg(feature = "postgres")]
             Conn::Pg(conn) => {
                 let $query = messages::ai_engine_messages
-                    .select((MessageRow::as_select(), sql::<Text>(TAIL_PG)));
+                    .select((MessageRow::as_select(), constant::<Text>(TAIL_PG)));
                 $build.load(conn)?
             }
         };

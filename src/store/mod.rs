@@ -3,6 +3,7 @@
 mod again;
 pub(crate) mod assistants;
 pub(crate) mod clock;
+mod constant;
 pub(crate) mod database;
 pub(crate) mod deltas;
 pub(crate) mod items;

@@ -153,7 +153,7 @@ pub(crate) fn is_abandoned(session: &mut dyn Session, run: &RunRow, worker: &str
 pub(crate) fn any_in_progress(session: &mut dyn Session, others_than: &str) -> Result<bool> {
     let in_progress = runs::ai_engine_runs
         .filter(runs::announced_at.is_null())
-        .filter(runs::status.eq_any([RunStatus::InProgress, RunStatus::RequiresAction]))
+        .filter(runs::status.eq(RunStatus::InProgress))
         .filter(runs::lease_owner.ne(others_than));
     Ok(on!(session, |conn| diesel::select(diesel::dsl::exists(in_progress)).get_result(conn))?)
 }

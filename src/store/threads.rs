@@ -18,80 +18,36 @@ pub(crate) struct Parent {
     pub(crate) seq: i64,
 }
 
+/// What threads and chats have in common in the database.
+#[doc(hidden)]
+#[allow(unnameable_types, reason = "sealed: the conversations are ours")]
+pub trait ConversationRow: Send + Sized + 'static {
+    fn messageable(&self) -> Messageable;
+
+    fn insert(session: &mut dyn Session, owner_type: &str, owner_id: &str) -> Result<Self>;
+
+    fn find(session: &mut dyn Session, owner_type: &str, owner_id: &str, id: i64) -> Result<Self>;
+
+    /// Newest first.
+    fn list(
+        session: &mut dyn Session,
+        owner_type: &str,
+        owner_id: &str,
+        page: Page,
+    ) -> Result<Vec<Self>>;
+
+    fn ids(session: &mut dyn Session, owner_type: &str, owner_id: &str) -> Result<Vec<i64>>;
+
+    /// Deletes the row and all that hangs on it; notes what the provider must delete. Returns its runs.
+    fn destroy(session: &mut dyn Session, id: i64) -> Result<Vec<i64>>;
+}
+
 /// The statements that threads and chats share.
 macro_rules! conversations {
     ($module:ident, $variant:ident, $table:ident, $row:ty, $owner_type:ident, $owner_id:ident, $what:literal) => {
         pub(crate) mod $module {
             use super::$table::dsl as t;
             use super::*;
-
-            pub(crate) fn insert(
-                session: &mut dyn Session,
-                owner_type: &str,
-                owner_id: &str,
-            ) -> Result<$row> {
-                without_nul(stringify!($owner_id), owner_id)?;
-                let now = utc_now();
-                let row = (
-                    t::$owner_type.eq(owner_type),
-                    t::$owner_id.eq(owner_id),
-                    t::created_at.eq(now),
-                    t::updated_at.eq(now),
-                );
-                Ok(on!(session, |conn| diesel::insert_into(t::$table)
-                    .values(row)
-                    .returning(<$row>::as_returning())
-                    .get_result(conn))?)
-            }
-
-            pub(crate) fn find(
-                session: &mut dyn Session,
-                owner_type: &str,
-                owner_id: &str,
-                id: i64,
-            ) -> Result<$row> {
-                without_nul(stringify!($owner_id), owner_id)?;
-                on!(session, |conn| t::$table
-                    .filter(t::id.eq(id))
-                    .filter(t::$owner_type.eq(owner_type))
-                    .filter(t::$owner_id.eq(owner_id))
-                    .select(<$row>::as_select())
-                    .first(conn)
-                    .optional())?
-                .ok_or_else(|| Error::not_found($what, id))
-            }
-
-            /// Newest first.
-            pub(crate) fn list(
-                session: &mut dyn Session,
-                owner_type: &str,
-                owner_id: &str,
-                page: Page,
-            ) -> Result<Vec<$row>> {
-                without_nul(stringify!($owner_id), owner_id)?;
-                let before = page.before.unwrap_or(i64::MAX);
-                Ok(on!(session, |conn| t::$table
-                    .filter(t::$owner_type.eq(owner_type))
-                    .filter(t::$owner_id.eq(owner_id))
-                    .filter(t::id.lt(before))
-                    .order(t::id.desc())
-                    .limit(i64::from(page.limit))
-                    .select(<$row>::as_select())
-                    .load(conn))?)
-            }
-
-            pub(crate) fn ids(
-                session: &mut dyn Session,
-                owner_type: &str,
-                owner_id: &str,
-            ) -> Result<Vec<i64>> {
-                without_nul(stringify!($owner_id), owner_id)?;
-                Ok(on!(session, |conn| t::$table
-                    .filter(t::$owner_type.eq(owner_type))
-                    .filter(t::$owner_id.eq(owner_id))
-                    .select(t::id)
-                    .load(conn))?)
-            }
 
             pub(super) fn heads(session: &mut dyn Session, ids: &[i64]) -> Result<Vec<(i64, i64)>> {
                 let mut heads = Vec::with_capacity(ids.len());
@@ -120,14 +76,86 @@ macro_rules! conversations {
                 Ok(Parent { owner_type, seq: next_seq - 1 })
             }
 
-            /// Deletes the row and all that hangs on it; notes what the provider must delete.
-            pub(crate) fn destroy(session: &mut dyn Session, id: i64) -> Result<Vec<i64>> {
-                let parent = Messageable::$variant(id);
-                lock(session, id)?;
-                outbox::note(session, parent)?;
-                let runs = runs::destroy_all(session, parent)?;
-                on!(session, |conn| diesel::delete(t::$table.find(id)).execute(conn))?;
-                Ok(runs)
+            impl ConversationRow for $row {
+                fn messageable(&self) -> Messageable {
+                    Messageable::$variant(self.id)
+                }
+
+                fn insert(
+                    session: &mut dyn Session,
+                    owner_type: &str,
+                    owner_id: &str,
+                ) -> Result<Self> {
+                    without_nul(stringify!($owner_id), owner_id)?;
+                    let now = utc_now();
+                    let row = (
+                        t::$owner_type.eq(owner_type),
+                        t::$owner_id.eq(owner_id),
+                        t::created_at.eq(now),
+                        t::updated_at.eq(now),
+                    );
+                    Ok(on!(session, |conn| diesel::insert_into(t::$table)
+                        .values(row)
+                        .returning(<$row>::as_returning())
+                        .get_result(conn))?)
+                }
+
+                fn find(
+                    session: &mut dyn Session,
+                    owner_type: &str,
+                    owner_id: &str,
+                    id: i64,
+                ) -> Result<Self> {
+                    without_nul(stringify!($owner_id), owner_id)?;
+                    on!(session, |conn| t::$table
+                        .filter(t::id.eq(id))
+                        .filter(t::$owner_type.eq(owner_type))
+                        .filter(t::$owner_id.eq(owner_id))
+                        .select(<$row>::as_select())
+                        .first(conn)
+                        .optional())?
+                    .ok_or_else(|| Error::not_found($what, id))
+                }
+
+                fn list(
+                    session: &mut dyn Session,
+                    owner_type: &str,
+                    owner_id: &str,
+                    page: Page,
+                ) -> Result<Vec<Self>> {
+                    without_nul(stringify!($owner_id), owner_id)?;
+                    let before = page.before.unwrap_or(i64::MAX);
+                    Ok(on!(session, |conn| t::$table
+                        .filter(t::$owner_type.eq(owner_type))
+                        .filter(t::$owner_id.eq(owner_id))
+                        .filter(t::id.lt(before))
+                        .order(t::id.desc())
+                        .limit(i64::from(page.limit))
+                        .select(<$row>::as_select())
+                        .load(conn))?)
+                }
+
+                fn ids(
+                    session: &mut dyn Session,
+                    owner_type: &str,
+                    owner_id: &str,
+                ) -> Result<Vec<i64>> {
+                    without_nul(stringify!($owner_id), owner_id)?;
+                    Ok(on!(session, |conn| t::$table
+                        .filter(t::$owner_type.eq(owner_type))
+                        .filter(t::$owner_id.eq(owner_id))
+                        .select(t::id)
+                        .load(conn))?)
+                }
+
+                fn destroy(session: &mut dyn Session, id: i64) -> Result<Vec<i64>> {
+                    let parent = Messageable::$variant(id);
+                    lock(session, id)?;
+                    outbox::note(session, parent)?;
+                    let runs = runs::destroy_all(session, parent)?;
+                    on!(session, |conn| diesel::delete(t::$table.find(id)).execute(conn))?;
+                    Ok(runs)
+                }
             }
         }
     };

@@ -48,7 +48,7 @@ impl Core {
         self.keep_up();
         if let Some(flight) = self.registry().get(run) {
             flight.stop(Stop::Cancelled);
-            let ended = flight.transcript.wait(|seen| {
+            let ended = flight.transcript.wait_for_update(|seen| {
                 (seen.ended || seen.finished).then(|| seen.ended.then(|| seen.run.clone()))
             });
             if let Some(run) = ended.await {

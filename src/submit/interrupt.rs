@@ -1,10 +1,10 @@
 //! Making room for a run: the unended ones before it are cancelled, keeping their texts.
 
 use crate::drive::flight::Stop;
-use crate::drive::stored::Keep;
+use crate::drive::stored::{self, Keep};
 use crate::engine::core::Core;
 use crate::error::Result;
-use crate::model::{Messageable, RunStatus, Usage};
+use crate::model::{Messageable, RunStatus};
 use crate::store::queue;
 use crate::store::runs::{self, End, Locking};
 use crate::store::session::Session;
@@ -47,9 +47,10 @@ pub(crate) enum Cancelled {
 /// Ends a run that nobody drives, and asks whoever drives it to stop otherwise.
 pub(crate) fn cancel(session: &mut dyn Session, core: &Core, id: i64) -> Result<Cancelled> {
     let Some(row) = runs::lock(session, id)? else { return Ok(Cancelled::Asked) };
-    if row.status == RunStatus::Queued {
+    if row.status.waits() {
         let end = End::new(RunStatus::Cancelled, None, None);
-        let ended = runs::end(session, id, &end, Usage::default())?;
+        // With what its earlier calls said and cost, if there were any.
+        let ended = stored::end(session, id, &end, Keep::Folded)?;
         return Ok(ended.map_or(Cancelled::Asked, |_| Cancelled::Ended));
     }
     runs::request_cancel(session, id)?;

@@ -12,7 +12,7 @@ use crate::store::verdict::{Verdict, verdict};
 use crate::store::{messages, responses};
 
 /// The statuses of a run that somebody drives.
-pub(crate) const DRIVEN: [RunStatus; 2] = [RunStatus::InProgress, RunStatus::RequiresAction];
+pub(crate) const DRIVEN: [RunStatus; 1] = [RunStatus::InProgress];
 
 impl Core {
     /// Ends a run that nobody drives any more, or queues it again. What the database refuses for good is ended with less.
@@ -119,7 +119,7 @@ pub(crate) fn take_up_in(
 ) -> Result<Vec<i64>> {
     let mut ended = Vec::new();
     for (id, status) in queue::unended(session, of)? {
-        if status == RunStatus::Queued || core.registry().get(id).is_some() {
+        if status.waits() || core.registry().get(id).is_some() {
             continue;
         }
         let taken = transaction(session, |session| match runs::try_lock(session, id)? {

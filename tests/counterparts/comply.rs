@@ -7,10 +7,12 @@ use std::time::Duration;
 use ai_engine::testing::{API_KEY, FakeOpenAi};
 use serde_json::Value;
 
-/// All its cases but those of what the fake has not: compaction, and a model that reasons.
-const CASES: [&str; 10] = [
+/// All its cases but those of what the fake has not: models that reason.
+const CASES: [&str; 12] = [
     "assistant-phase",
     "basic-response",
+    "compact-missing-model",
+    "compact-response",
     "error-handling",
     "image-input",
     "multi-turn",
@@ -35,7 +37,8 @@ pub(crate) async fn assert_complies(programs: &Path) {
         serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}{output:?}"));
     let results = said["results"].as_array().unwrap().iter();
     let mut passed: Vec<&str> = results
-        .filter(|result| result["status"] == "passed")
+        // Some cases pass with a warning where a server has not what they try.
+        .filter(|result| result["status"] == "passed" && result["warnings"].is_null())
         .map(|result| result["id"].as_str().unwrap())
         .collect();
     passed.sort_unstable();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ai_engine::testing::{Gate, Reply};
-use ai_engine::{AiEngine, AssistantThread, Busy, Page, Run, RunStatus, prelude::*};
+use ai_engine::{AiEngine, AssistantThread, Busy, Error, Page, Run, RunStatus, prelude::*};
 
 use futures_util::FutureExt;
 use tokio::sync::Notify;
@@ -19,6 +19,7 @@ on_each_database!(
     a_rolled_back_interruption_interrupts_nothing,
     recovery_drives_what_waits_behind_a_dead_run,
     an_answer_that_waited_in_line_comes_after_its_last_hooks,
+    a_run_that_waits_for_a_decision_belongs_to_nobody,
 );
 
 async fn submit<D: TestDatabase>(
@@ -148,7 +149,7 @@ async fn a_rolled_back_interruption_interrupts_nothing<D: TestDatabase>(db: D) {
     let rolled_back = host.db.with(|conn| {
         conn.transaction(&mut |conn| {
             requests.pop().unwrap().submit_in(conn.session())?;
-            Err(ai_engine::Error::host("the host changes its mind"))
+            Err(Error::host("the host changes its mind"))
         })
     });
     assert!(rolled_back.is_err());
@@ -222,4 +223,32 @@ async fn an_answer_that_waited_in_line_comes_after_its_last_hooks<D: TestDatabas
         )),
         0
     );
+}
+
+/// It may wait for days, across every deploy: no process ends it for being left alone, and none overtakes it.
+async fn a_run_that_waits_for_a_decision_belongs_to_nobody<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let waits = submit_undriven(&host, &thread);
+    host.db.execute(
+        "UPDATE ai_engine_runs SET status = 'requires_action', started_at = created_at, attempts = 1; \
+         INSERT INTO ai_engine_responses (run_id, endpoint, protocol, stored, status, input_tokens, cached_input_tokens, \
+         cache_write_tokens, output_tokens, reasoning_tokens, created_at, finished_at) SELECT id, 'e', 'responses', false, \
+         'completed', 11, 0, 0, 7, 0, created_at, created_at FROM ai_engine_runs",
+    );
+    let behind = submit(&host, &host.engine, &thread, "And then?", Busy::Queue).await;
+    let other = engine(&host.db, &host.fake, &host.hub, |builder| builder);
+    for engine in [&host.engine, &other] {
+        let recovered = engine.start().await.unwrap();
+        assert_eq!((recovered.settled, recovered.retried, recovered.driven), (0, 0, 0));
+    }
+    let refused = host.teller.ai_engine_run(&other, &thread, "Now").await.unwrap_err();
+    assert!(matches!(refused, Error::Busy { run_id, .. } if run_id == waits.id), "{refused}");
+    assert_eq!(statuses(&host, &thread).await, [RunStatus::RequiresAction, RunStatus::Queued]);
+
+    // Any process may decide; here, that it is to end.
+    let ended = other.cancel_run(waits.id).await.unwrap();
+    assert_eq!((ended.status, ended.usage.total_tokens()), (RunStatus::Cancelled, 18));
+    assert_eq!(host.engine.answer(behind.id).await.unwrap().run.status, RunStatus::Completed);
+    host.hub.until(|heard| matches!(heard, Heard::Run(run) if run.id == waits.id)).await;
 }

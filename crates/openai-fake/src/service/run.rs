@@ -1,0 +1,299 @@
+//! One response in the making: yields its events one by one and settles the state at the end.
+
+use std::{collections::VecDeque, future, mem, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::wire::frame::{Event, Framer, Mangle};
+use crate::{
+    fake::Shared,
+    script::reply::{Ending, Reply, Step},
+    service::{ending, snapshot},
+    wire::{events, flush::Flushes},
+};
+
+/// What a run needs to know of the request it answers.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) response: Value,
+    pub(crate) message_id: String,
+    pub(crate) input: Vec<Value>,
+    pub(crate) input_tokens: u64,
+    pub(crate) conversation: Option<String>,
+    /// Whether the items go to the conversation, if there is one.
+    pub(crate) store: bool,
+    pub(crate) obfuscate: bool,
+    pub(crate) background: bool,
+}
+
+pub(crate) struct Run {
+    shared: Arc<Shared>,
+    job: Job,
+    reply: Reply,
+    opening: VecDeque<Value>,
+    deltas_sent: usize,
+    closing: Option<VecDeque<Value>>,
+    /// Number of the next event.
+    number: usize,
+    /// Where there is a body whose earlier events can be flushed.
+    flushes: Option<Flushes>,
+    /// What the next event waits for. It is kept here so that [`Self::next`] can be dropped.
+    waiting: Option<Wait>,
+    /// How many of the delays have passed.
+    delays_passed: usize,
+    stalled: bool,
+    settled: bool,
+    cut_by_server: bool,
+}
+
+type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What comes next in the body.
+pub(crate) enum Next {
+    Raw(Bytes),
+    /// What to do to the event that follows.
+    Mangle(Mangle),
+    Event(usize, Event),
+    End,
+    Broken,
+}
+
+impl Run {
+    pub(crate) fn new(shared: Arc<Shared>, job: Job, reply: Reply) -> Self {
+        let message = Self::has_message(&reply).then_some(job.message_id.as_str());
+        let opening = events::opening(&job.response, job.background, &reply.items, message);
+        Self {
+            shared,
+            opening: opening.into(),
+            job,
+            reply,
+            deltas_sent: 0,
+            closing: None,
+            number: 0,
+            flushes: None,
+            waiting: None,
+            delays_passed: 0,
+            stalled: false,
+            settled: false,
+            cut_by_server: false,
+        }
+    }
+
+    /// A response that fails at once never begins its message.
+    fn has_message(reply: &Reply) -> bool {
+        let failed = matches!(reply.ending, Ending::Failed { .. });
+        reply.with_message && !(failed && reply.deltas.is_empty())
+    }
+
+    /// How its events are written.
+    pub(crate) fn framer(&self) -> Framer {
+        Framer {
+            message_id: self.job.message_id.clone(),
+            output_index: self.reply.items.len(),
+            deltas: Arc::clone(&self.reply.deltas),
+            obfuscate: self.job.obfuscate,
+            shape: self.reply.shape,
+        }
+    }
+
+    /// The headers that the script wants on the answer.
+    pub(crate) fn take_headers(&mut self) -> Vec<(String, String)> {
+        mem::take(&mut self.reply.headers)
+    }
+
+    /// Leaves to the run what concerns the model; the rest is for the connections.
+    pub(crate) fn take_connection_steps(&mut self) -> Vec<(usize, Step)> {
+        let of_run = |(_, step): &(usize, Step)| matches!(step, Step::Hold(_) | Step::Keepalive);
+        let (of_run, others) = mem::take(&mut self.reply.steps).into_iter().partition(of_run);
+        self.reply.steps = of_run;
+        others
+    }
+
+    /// Whether its last event is out.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    pub(crate) fn flush_with(&mut self, flushes: Flushes) {
+        self.flushes = Some(flushes);
+    }
+
+    /// Runs without a stream, to the final object; `None` where the reply was cut.
+    pub(crate) async fn into_object(mut self) -> Option<Value> {
+        loop {
+            match self.next().await {
+                Next::Raw(_) | Next::Mangle(_) | Next::Event(..) => {}
+                Next::End if self.settled => return Some(mem::take(&mut self.job.response)),
+                Next::End | Next::Broken => return None,
+            }
+        }
+    }
+
+    /// What comes next. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Next {
+        loop {
+            if self.stalled {
+                future::pending::<()>().await;
+            }
+            if let Some(sign_of_life) = self.wait().await {
+                return self.numbered(Event::Json(sign_of_life));
+            }
+            let Some(step) = self.take_step() else {
+                let Some(delay) = self.take_delay() else {
+                    return self.next_of_response();
+                };
+                self.waiting = Some(Box::pin(tokio::time::sleep(delay)));
+                continue;
+            };
+            match step {
+                Step::Raw(raw) => return Next::Raw(raw),
+                Step::Mangle(mangle) => return Next::Mangle(mangle),
+                Step::Keepalive => return self.numbered(Event::Json(events::keepalive())),
+                Step::Hold(gate) => {
+                    let flushes = self.flushes.clone();
+                    self.waiting = Some(Box::pin(async move {
+                        if let Some(flushes) = flushes {
+                            flushes.flushed().await;
+                        }
+                        gate.pass().await;
+                    }));
+                }
+                Step::Stall => self.stalled = true,
+                Step::End => {
+                    self.cut_by_server = true;
+                    return Next::End;
+                }
+                Step::Disconnect => {
+                    self.cut_by_server = true;
+                    return Next::Broken;
+                }
+            }
+        }
+    }
+
+    fn numbered(&mut self, event: Event) -> Next {
+        let number = self.number;
+        self.number += 1;
+        Next::Event(number, event)
+    }
+
+    fn take_step(&mut self) -> Option<Step> {
+        let due = |(at, _): &(usize, Step)| *at <= self.number;
+        let index = self.reply.steps.iter().position(due)?;
+        Some(self.reply.steps.remove(index).1)
+    }
+
+    /// Waits for what is to be waited for; `Some` is the keepalive that is due meanwhile.
+    async fn wait(&mut self) -> Option<Value> {
+        let waiting = self.waiting.as_mut()?;
+        match self.reply.keepalive_every {
+            None => waiting.await,
+            Some(every) => {
+                if timeout(every, waiting).await.is_err() {
+                    return Some(events::keepalive());
+                }
+            }
+        }
+        self.waiting = None;
+        None
+    }
+
+    /// The first token takes its own time, also where there is none; later deltas keep the pace.
+    fn take_delay(&mut self) -> Option<Duration> {
+        if !self.opening.is_empty() || self.closing.is_some() {
+            return None;
+        }
+        if self.delays_passed > self.deltas_sent {
+            return None;
+        }
+        self.delays_passed = self.deltas_sent + 1;
+        let delay = match self.deltas_sent {
+            0 => self.reply.first_token_after,
+            n if n < self.reply.deltas.len() => self.reply.pace,
+            _ => Duration::ZERO,
+        };
+        (!delay.is_zero()).then_some(delay)
+    }
+
+    fn next_of_response(&mut self) -> Next {
+        if let Some(event) = self.opening.pop_front() {
+            if self.job.background && event["type"] == "response.in_progress" {
+                let id = self.job.response["id"].as_str().unwrap_or_default();
+                self.shared.state().update_response(id, &self.job.response);
+            }
+            return self.numbered(Event::Json(event));
+        }
+        let index = self.deltas_sent;
+        if index < self.reply.deltas.len() && Self::has_message(&self.reply) {
+            self.deltas_sent += 1;
+            return self.numbered(Event::Delta(index));
+        }
+        let mut closing = match self.closing.take() {
+            Some(closing) => closing,
+            None => self.close().into(),
+        };
+        let event = closing.pop_front();
+        // The state changes before the last event leaves: who has seen it may go on at once.
+        if closing.is_empty() && !self.settled {
+            self.settle();
+        }
+        self.closing = Some(closing);
+        event.map_or(Next::End, |event| self.numbered(Event::Json(event)))
+    }
+
+    /// Brings the response to its terminal form and returns the events that say so.
+    fn close(&mut self) -> Vec<Value> {
+        let message = Self::has_message(&self.reply).then_some(self.job.message_id.as_str());
+        let begun = mem::take(&mut self.job.response);
+        let (response, events) = ending::of(begun, &self.reply, message, self.job.input_tokens);
+        self.job.response = response;
+        events
+    }
+
+    /// Stores the outcome and lets the conversation go.
+    fn settle(&mut self) {
+        self.settled = true;
+        let response = &self.job.response;
+        let id = response["id"].as_str().unwrap_or_default();
+        let keep = matches!(response["status"].as_str(), Some("completed" | "incomplete"));
+        let mut state = self.shared.state();
+        if state.is_cancelled(id) {
+            return;
+        }
+        state.update_response(id, response);
+        if let Some(conversation) = &self.job.conversation {
+            if keep && self.job.store {
+                let mut items = mem::take(&mut self.job.input);
+                items.extend(response["output"].as_array().into_iter().flatten().cloned());
+                // The conversation may have been deleted meanwhile; then the items go nowhere.
+                let _ = state.append(conversation, items);
+            }
+            state.unlock(conversation, id);
+        }
+    }
+}
+
+/// Dropped before its end: the client left, or the script cut the stream.
+impl Drop for Run {
+    fn drop(&mut self) {
+        // What runs in the background has no client; it ends with the server or was cancelled.
+        if self.settled || self.job.background {
+            return;
+        }
+        if self.reply.finish_unseen {
+            if self.closing.is_none() {
+                self.close();
+            }
+        } else {
+            let response = mem::take(&mut self.job.response);
+            self.job.response = snapshot::cancelled(response);
+        }
+        self.settle();
+        if !self.cut_by_server {
+            let id = self.job.response["id"].as_str().unwrap_or_default();
+            self.shared.client_left(id);
+        }
+    }
+}

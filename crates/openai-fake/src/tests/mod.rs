@@ -1,0 +1,17 @@
+//! Tests of the fake server, through a real HTTP client. None of them sleeps.
+
+mod background;
+mod client;
+mod conversations;
+mod demo;
+mod faults;
+mod network;
+mod prompts;
+mod refusals;
+mod requests;
+mod responses;
+mod streams;
+
+use client::{Client, error_of, story, text_of};
+
+use crate::{API_KEY, ErrorEvent, FakeOpenAi, Gate, Reply, Request};

@@ -1,0 +1,114 @@
+//! One attempt of a call: noted, sent, its stream taken in.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures_util::StreamExt;
+
+use super::begin::{Manner, begin, look_before_sending};
+use super::conversation;
+use super::flight::{Applied, Flight};
+use super::outcome::Broken;
+use crate::engine::core::{Core, Remote};
+use crate::failpoint;
+use crate::model::AssistantDefinition;
+use crate::provider::{Call, CallError, Ended, Progress, ProgressStream};
+
+/// Calls the model once.
+pub(crate) async fn once(
+    core: &Core,
+    remote: &Remote,
+    flight: &Flight,
+    definition: &AssistantDefinition,
+    manner: Manner,
+) -> Result<Ended, Broken> {
+    let seq = flight.transcript.seq;
+    let ready = match flight.transcript.of.thread_id() {
+        _ if manner.halved > 0 => Ok(None),
+        Some(thread) if manner.anew => conversation::recreate(core, remote, thread).await,
+        _ => conversation::ready(core, remote, flight.transcript.of, seq).await,
+    };
+    let conversation = ready?;
+    let (input, instructions) =
+        begin(core, remote, flight, definition, conversation.clone(), manner).await?;
+    look_before_sending(core, flight).await?;
+    let mut definition = definition.clone();
+    definition.instructions = instructions;
+    let tries = Arc::default();
+    let call = Call { definition, input, conversation, tries: Arc::clone(&tries) };
+    let careful = call.conversation.is_some();
+    let called = remote.provider.call(&call).await;
+    // The first was counted before it was sent.
+    let further = i64::from(tries.load(Ordering::Relaxed)).saturating_sub(1).max(0);
+    flight.log(|log| log.further_attempts += further);
+    let mut stream = called.map_err(|error| {
+        // With a conversation the client has not repeated what may have been done; we can look.
+        if careful && !error.may_be_repeated_as_it_is() {
+            Broken::Stream(error)
+        } else {
+            Broken::Refused(error)
+        }
+    })?;
+    failpoint::point!("call.answered");
+    drop(call);
+    while let Some(progress) = next(&mut stream, flight).await {
+        match flight.apply(progress.map_err(Broken::Stream)?) {
+            Applied::Silently => {}
+            Applied::Text { first, bytes, messages } => {
+                failpoint::point!("output.arrived");
+                if first {
+                    core.writer().hurry();
+                }
+                respect_limits(core, flight, bytes, messages).await?;
+            }
+            Applied::Ended(ended) => {
+                failpoint::point!("end.arrived");
+                return Ok(*ended);
+            }
+        }
+    }
+    // The client ends a stream with its end event or an error.
+    Err(Broken::Stream(CallError::disconnected("the stream ended before its end event")))
+}
+
+/// The next thing that the stream says. Who listens to the run is woken when nothing more is there, and not for each word of
+/// those that arrived together.
+async fn next(stream: &mut ProgressStream, flight: &Flight) -> Option<Result<Progress, CallError>> {
+    poll_fn(|cx| {
+        let next = stream.poll_next_unpin(cx);
+        if next.is_pending() {
+            flight.transcript.notify();
+        }
+        next
+    })
+    .await
+}
+
+/// More messages than any answer has; each costs a row and hooks.
+const MOST_MESSAGES: usize = 10_000;
+
+/// Stops an endless answer; waits for the database when it falls behind.
+async fn respect_limits(
+    core: &Core,
+    flight: &Flight,
+    bytes: usize,
+    messages: usize,
+) -> Result<(), Broken> {
+    let limit = core.options().max_message_bytes;
+    if bytes > limit {
+        let error = format!("the answer is longer than max_message_bytes ({limit} bytes)");
+        return Err(Broken::TooLong(error));
+    }
+    if messages > MOST_MESSAGES {
+        let error = format!("the answer has more than {MOST_MESSAGES} messages");
+        return Err(Broken::TooLong(error));
+    }
+    let most = core.options().max_unflushed_bytes;
+    if flight.has_unflushed(bytes, most) {
+        core.writer().hurry();
+        flight.transcript.notify();
+        flight.room(most).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! A call is noted before it is made, in one transaction with what is sent.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::entries::{self, Entry, Source};
+use super::flight::{CallRow, Flight, Halt};
+use super::input::{self, Whole};
+use super::persist::{STORE_RETRY, persist};
+use crate::engine::core::{Core, Remote};
+use crate::error::Result;
+use crate::failpoint::Write;
+use crate::model::{AssistantDefinition, Item, Messageable, RemoteState};
+use crate::store::responses::{self, Reached};
+use crate::store::runs::{self, Claim, Fence};
+use crate::store::session::Session;
+use crate::store::{items, messages, workers};
+
+/// How the next call is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Manner {
+    /// In a new conversation, which is told everything.
+    pub(crate) anew: bool,
+    /// With so many times half of the history, by our own: the whole is too long for the model.
+    pub(crate) halved: u32,
+}
+
+/// Notes the call before it is made: its row, the attempt, and that what is sent may now be held remotely. Returns what
+/// to send: the items, and the instructions.
+pub(crate) async fn begin(
+    core: &Core,
+    remote: &Remote,
+    flight: &Flight,
+    definition: &AssistantDefinition,
+    conversation: Option<String>,
+    manner: Manner,
+) -> std::result::Result<(Vec<Item>, Option<String>), Halt> {
+    let claim = flight.claim()?;
+    let previous = flight.log(|log| {
+        let previous = log.call.as_ref();
+        previous.map(|call| Reached {
+            id: call.id,
+            remote_id: call.remote_id.clone(),
+            position: None,
+        })
+    });
+    let beginning = Arc::new(Beginning {
+        claim,
+        parent: flight.transcript.of,
+        seq: flight.transcript.seq,
+        endpoint: remote.provider.endpoint().to_owned(),
+        protocol: remote.provider.name(),
+        // OpenAI takes system texts in their places; of other servers not every template does.
+        apart: !remote.provider.surely_keeps_conversations(),
+        conversation,
+        budget: definition.max_prompt_tokens,
+        halved: manner.halved,
+        previous,
+    });
+    loop {
+        let noted = Arc::clone(&beginning);
+        match persist(core, Write::Call, move |session| note_call(session, &noted)).await? {
+            Ok((call, whole)) => {
+                flight.log(|log| log.call = Some(call));
+                let own = definition.instructions.clone();
+                let texts: Vec<String> = own.into_iter().chain(whole.system).collect();
+                return Ok((whole.items, (!texts.is_empty()).then(|| texts.join("\n\n"))));
+            }
+            // Not waiting with a connection in hand, for whoever of the host's has the row.
+            Err(Fence::Locked) => tokio::time::sleep(STORE_RETRY).await,
+            Err(fence) => return Err(fence.into()),
+        }
+    }
+}
+
+/// Looks whether the run is still ours, right before it is sent: a process that slept (a laptop, a stopped container) may
+/// have lost it, and another one may be asking the same.
+pub(crate) async fn look_before_sending(
+    core: &Core,
+    flight: &Flight,
+) -> std::result::Result<(), Halt> {
+    if core.lease().is_fresh(core.options().lease) {
+        return Ok(());
+    }
+    let claim = flight.claim()?;
+    loop {
+        let (worker, lease, asked) =
+            (core.worker().to_owned(), core.options().lease, Instant::now());
+        let held = persist(core, Write::LeaseCheck, move |session| {
+            let held = runs::fence(session, &[claim])?.first().copied();
+            if matches!(held, Some(Fence::Held { .. })) {
+                workers::beat(session, &worker, lease)?;
+            }
+            Ok(held.unwrap_or(Fence::Gone))
+        });
+        match held.await? {
+            Fence::Held { cancel: false } => {
+                core.lease().extended(asked);
+                return Ok(());
+            }
+            Fence::Locked => tokio::time::sleep(STORE_RETRY).await,
+            fence => return Err(fence.into()),
+        }
+    }
+}
+
+/// A call that is to be noted.
+#[derive(Debug)]
+struct Beginning {
+    claim: Claim,
+    parent: Messageable,
+    seq: i64,
+    endpoint: String,
+    protocol: &'static str,
+    apart: bool,
+    conversation: Option<String>,
+    budget: Option<i64>,
+    halved: u32,
+    /// The call before, so that its response can be deleted.
+    previous: Option<Reached>,
+}
+
+fn note_call(
+    session: &mut dyn Session,
+    beginning: &Beginning,
+) -> Result<std::result::Result<(CallRow, Whole), Fence>> {
+    let Beginning { claim, parent, seq, endpoint, protocol, .. } = beginning;
+    let held = runs::fence(session, &[*claim])?;
+    if held.first() != Some(&Fence::Held { cancel: false }) {
+        return Ok(Err(held.first().copied().unwrap_or(Fence::Gone)));
+    }
+    let mut call = CallRow {
+        conversation: beginning.conversation.clone(),
+        endpoint: endpoint.clone(),
+        protocol,
+        ..CallRow::default()
+    };
+    let stored = beginning.conversation.is_some();
+    let whole = if stored {
+        let absent = absent(session, *parent, *seq, endpoint)?;
+        for entry in &absent {
+            match entry.source {
+                Source::Message(id) => call.sent_messages.push(id),
+                Source::Item(id) => call.sent_items.push(id),
+            }
+        }
+        let unknown = RemoteState::Unknown;
+        messages::set_remote_state(session, &call.sent_messages, unknown, endpoint, protocol)?;
+        items::set_remote_state(session, &call.sent_items, unknown, endpoint, protocol)?;
+        let items = absent.into_iter().map(|entry| entry.item).collect();
+        Whole { items, ..Whole::default() }
+    } else {
+        local(session, beginning)?
+    };
+    call.newest_only = whole.newest_only;
+    runs::count_attempt(session, claim.run_id)?;
+    if let Some(previous) = &beginning.previous {
+        responses::reached(session, previous)?;
+    }
+    call.id = responses::begin(session, claim.run_id, endpoint, protocol, stored)?;
+    Ok(Ok((call, whole)))
+}
+
+/// What the conversation lacks.
+fn absent(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+    endpoint: &str,
+) -> Result<Vec<Entry>> {
+    let said = messages::not_held_up_to(session, parent, seq, endpoint)?;
+    let earlier: Vec<i64> = said.iter().map(|said| said.seq).filter(|said| *said < seq).collect();
+    // Nothing to ask for, as a rule.
+    let mut answered = messages::answered(session, parent, &earlier)?;
+    answered.extend(items::turns_with_any(session, parent, &earlier)?);
+    let done = items::not_held_up_to(session, parent, seq, endpoint)?;
+    let entries = entries::entries(said, done, endpoint);
+    let left = entries::without_unanswered(entries, seq, |seq| answered.contains(&seq));
+    Ok(input::lacking(left))
+}
+
+/// The history by our own, within what the definition allows and the model takes.
+fn local(session: &mut dyn Session, beginning: &Beginning) -> Result<Whole> {
+    let Beginning { parent, seq, endpoint, .. } = beginning;
+    let said = messages::up_to(session, *parent, *seq)?;
+    let entries = entries::entries(said, items::up_to(session, *parent, *seq)?, endpoint);
+    let answered = entries::answered(&entries);
+    let entries = entries::without_unanswered(entries, *seq, |seq| answered.contains(&seq));
+    let budget = match beginning.halved {
+        0 => beginning.budget,
+        halved => {
+            let left = input::tokens_of(&entries) >> halved;
+            Some(beginning.budget.map_or(left, |budget| budget.min(left)))
+        }
+    };
+    Ok(input::whole(entries, budget, beginning.apart))
+}

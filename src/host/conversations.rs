@@ -1,0 +1,265 @@
+//! One handle for the threads and the chats of an owner, and what can be done with each of them.
+
+use std::marker::PhantomData;
+
+use super::messages::Messages;
+use super::record::Owner;
+use crate::drive::conversation::create_conversation;
+use crate::engine::AiEngine;
+use crate::error::{Error, Result};
+use crate::failpoint::Write;
+use crate::follow::events::Events;
+use crate::model::{AssistantThread, Chat, Page, Run};
+use crate::store::refuse_within;
+use crate::store::session::{Session, transaction};
+use crate::store::threads::ConversationRow;
+
+/// A thread or a chat: what [`Conversations`] are of. No other type implements it.
+pub trait Conversation: Kind {}
+
+/// What can be done with a thread and with a chat alike.
+macro_rules! conversation {
+    ($row:ty) => {
+        impl Conversation for $row {}
+
+        impl $row {
+            /// Its messages.
+            #[must_use]
+            pub fn messages<'e>(&self, engine: &'e AiEngine) -> Messages<'e> {
+                Messages { engine, of: self.messageable() }
+            }
+
+            /// Its events: first those that happened already, then each as it happens. Any number of readers may follow.
+            ///
+            /// ```no_run
+            /// # async fn page(engine: &ai_engine::AiEngine, thread: &ai_engine::AssistantThread, last_event_id: Option<&str>) -> ai_engine::Result<()> {
+            /// // A text that is no cursor of this thread is an error here, before the HTTP answer has begun.
+            /// let mut events = thread.events(engine).resume(last_event_id).await?;
+            /// while let Some(event) = events.next().await {
+            ///     let event = event?;
+            ///     // One server-sent event: `id` is what the browser gives back when it reconnects.
+            ///     println!("id: {}\nevent: {}\ndata: {}\n", event.cursor, event.name(), serde_json::to_string(&event).unwrap_or_default());
+            /// }
+            /// # Ok(())
+            /// # }
+            /// ```
+            #[must_use]
+            pub fn events(&self, engine: &AiEngine) -> Events {
+                Events::of(&engine.core, self.messageable())
+            }
+
+            /// A page of its runs, newest first.
+            ///
+            /// # Cancellation
+            ///
+            /// It only reads: dropping the future changes nothing.
+            ///
+            /// # Errors
+            ///
+            /// The database's.
+            pub async fn runs(&self, engine: &AiEngine, page: Page) -> Result<Vec<Run>> {
+                engine.core.runs_of(self.messageable(), page).await
+            }
+
+            /// Stops its active run, if there is one, and keeps its text. Of several runs that have not ended, it stops the one
+            /// that was submitted first. Returns that run as [`Run::cancel`] does.
+            ///
+            /// # Cancellation
+            ///
+            /// Dropping the future may leave the run asked to stop, or not.
+            ///
+            /// # Errors
+            ///
+            /// As [`Run::cancel`].
+            pub async fn cancel(&self, engine: &AiEngine) -> Result<Option<Run>> {
+                engine.core.cancel_active(self.messageable()).await
+            }
+        }
+    };
+}
+
+conversation!(AssistantThread);
+conversation!(Chat);
+
+/// How threads and chats differ.
+#[doc(hidden)]
+#[allow(unnameable_types, reason = "sealed: the conversations are ours")]
+pub trait Kind: ConversationRow {
+    /// The provider may keep something of it, as of a thread.
+    const IS_KEPT_REMOTELY: bool;
+
+    /// Makes what belongs to a new one beside its row.
+    fn completed(self, engine: &AiEngine) -> impl Future<Output = Self> + Send;
+}
+
+/// The transactions that make and delete one.
+const fn writes<C: Kind>() -> (Write, Write) {
+    if C::IS_KEPT_REMOTELY {
+        (Write::Thread, Write::ThreadDestroy)
+    } else {
+        (Write::Chat, Write::ChatDestroy)
+    }
+}
+
+impl Kind for AssistantThread {
+    const IS_KEPT_REMOTELY: bool = true;
+
+    async fn completed(mut self, engine: &AiEngine) -> Self {
+        let core = &engine.core;
+        let Some(remote) = core.remote().filter(|remote| remote.keeps_conversations()) else {
+            return self;
+        };
+        match create_conversation(core, remote, self.id).await {
+            Ok(remote_id) => {
+                self.remote_id = remote_id;
+                self.endpoint = Some(remote.provider.endpoint().to_owned());
+                self.protocol = Some(remote.provider.name().to_owned());
+            }
+            Err(error) => {
+                tracing::warn!(
+                    thread = self.id,
+                    error = Error::from(error).brief(),
+                    "conversation not created yet; the first run will"
+                );
+            }
+        }
+        self
+    }
+}
+
+impl Kind for Chat {
+    const IS_KEPT_REMOTELY: bool = false;
+
+    async fn completed(self, _: &AiEngine) -> Self {
+        self
+    }
+}
+
+/// The threads or the chats of one owner: [`AssistantThreads`], [`Chats`]. No method returns or touches another owner's.
+#[derive(Debug)]
+pub struct Conversations<'e, C> {
+    engine: &'e AiEngine,
+    owner: Owner,
+    of: PhantomData<fn() -> C>,
+}
+
+/// The threads of one owner. With [`History::Conversation`](crate::History::Conversation) the provider keeps a conversation for each.
+pub type AssistantThreads<'e> = Conversations<'e, AssistantThread>;
+
+/// The chats of one owner. Chats are always local: the provider keeps nothing of them.
+pub type Chats<'e> = Conversations<'e, Chat>;
+
+impl<'e, C: Conversation> Conversations<'e, C> {
+    pub(crate) const fn of(engine: &'e AiEngine, owner: Owner) -> Self {
+        Self { engine, owner, of: PhantomData }
+    }
+
+    /// Creates a thread or chat and, for a thread with [`History::Conversation`](crate::History::Conversation), a conversation at
+    /// the provider. If the provider cannot be reached the thread is created all the same, and its first run creates the
+    /// conversation. A provider that does not answer is waited for as long as the client's timeouts allow;
+    /// [`create_in`](Self::create_in) does not call it.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the thread or chat there, or not. A conversation that was being created at that moment may stay
+    /// at the provider; it is empty, and nothing here knows its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoLoader`](crate::Error::NoLoader) when the engine cannot load this type of owner, or the database's.
+    pub async fn create(&self) -> Result<C> {
+        let core = &self.engine.core;
+        core.check_loader(&self.owner.kind)?;
+        let owner = self.owner.clone();
+        let created = core
+            .store()
+            .write(writes::<C>().0, move |session| C::insert(session, &owner.kind, &owner.id));
+        Ok(created.await?.completed(self.engine).await)
+    }
+
+    /// Creates a thread or chat in your transaction. The first run of a thread creates the provider's conversation.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_in(&self, conn: &mut dyn Session) -> Result<C> {
+        self.engine.core.check_loader(&self.owner.kind)?;
+        C::insert(conn, &self.owner.kind, &self.owner.id)
+    }
+
+    /// The one with this id.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's.
+    pub async fn find(&self, id: i64) -> Result<C> {
+        let owner = self.owner.clone();
+        let find = move |session: &mut dyn Session| C::find(session, &owner.kind, &owner.id, id);
+        self.engine.core.store().read(find).await
+    }
+
+    /// A page of them, newest first.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub async fn list(&self, page: Page) -> Result<Vec<C>> {
+        let owner = self.owner.clone();
+        let list = move |session: &mut dyn Session| C::list(session, &owner.kind, &owner.id, page);
+        self.engine.core.store().read(list).await
+    }
+
+    /// Deletes one with its runs and messages. An active run stops. In the database this is done when the call returns. What the
+    /// provider keeps of a thread is deleted in the background; when that fails it is tried again, at growing intervals, by any
+    /// started engine ([`AiEngine::start`]).
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future does not interrupt it: it is deleted all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), also for another owner's.
+    pub async fn destroy(&self, id: i64) -> Result<()> {
+        refuse_within()?;
+        let (core, owner) = (self.engine.core.clone(), self.owner.clone());
+        // A task of its own: a caller that goes away must not leave the run going or the provider's part undeleted.
+        let destroying = tokio::spawn(async move {
+            let runs = core.store().write(writes::<C>().1, move |session| {
+                C::find(session, &owner.kind, &owner.id, id)?;
+                C::destroy(session, id)
+            });
+            core.runs_destroyed(&runs.await?);
+            Ok(())
+        });
+        destroying.await.map_err(|error| Error::Panicked(error.to_string()))?
+    }
+
+    /// Deletes all of this owner in your transaction, for when you delete the owner itself. Active runs stop at their next write
+    /// after your commit. What the provider keeps of threads is deleted after your commit, too.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub fn destroy_all_in(&self, conn: &mut dyn Session) -> Result<()> {
+        transaction(conn, |session| {
+            for id in C::ids(session, &self.owner.kind, &self.owner.id)? {
+                C::destroy(session, id)?;
+            }
+            Ok(())
+        })?;
+        if C::IS_KEPT_REMOTELY {
+            // Not committed yet: the runs find out by themselves, the outbox is looked into soon.
+            self.engine.core.remote_deletions_noted();
+        }
+        Ok(())
+    }
+}
