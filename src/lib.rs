@@ -89,7 +89,7 @@
 //! | `native-tls` | TLS towards the provider: the platform's own TLS library. |
 //! | `testing` | For your tests: `ai_engine::testing`, an in-process provider with real state and scripted faults. |
 //!
-//! Features that begin with an underscore are for this crate's own tests. They open what no promise holds for.
+//! Features that begin with an underscore are for this crate's own tests: what they open may change in any release.
 //!
 //! # Promises
 //!
@@ -108,8 +108,8 @@
 //! The crate follows [Semantic Versioning](https://semver.org): before 1.0, `0.x` to `0.x+1` may break, `0.x.y` to `0.x.y+1` does
 //! not. What changed is in the [changelog].
 //!
-//! * **Stable** is all that is documented here, except for what is listed next. The repository holds the list of it,
-//!   `docs/public-api.txt`, with which its tests compare it.
+//! * **Stable** is all that is documented here, except for what is listed next. `docs/public-api.txt` in the repository lists it, and
+//!   each change is compared with that list.
 //! * **Unstable** is [`openai::unstable`], the requests and events of the protocol: it may change in any release. So may
 //!   the texts of errors and of log lines, the text form of a [`Cursor`] (old ones stay readable), and whatever is hidden from this
 //!   documentation.

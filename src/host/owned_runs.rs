@@ -8,8 +8,6 @@ use crate::model::Run;
 use crate::store::runs;
 use crate::store::session::Session;
 
-// Here and on the engine the names say "run": a host's user has more that can be found or cancelled.
-
 /// The runs of an owner of threads or chats, by their ids: for web handlers that are given an id by a browser.
 ///
 /// Implemented for every owner. The methods of the same names on [`AiEngine`] do not check who owns the run.

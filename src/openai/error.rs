@@ -13,13 +13,13 @@ type Source = Box<dyn StdError + Send + Sync>;
 /// The result of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call failed.
+/// Why a call failed. [`is_retryable`](Self::is_retryable) says whether the same call may succeed later.
 ///
 /// No text in here contains the API key or the user name and password of a URL.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A setting of the client cannot be used; nothing was sent.
+    /// A setting of the client cannot be used; nothing was sent. The message says what to write instead.
     #[error("the OpenAI client's setting `{field}` cannot be used: {message}")]
     #[non_exhaustive]
     Configuration {
@@ -40,7 +40,7 @@ pub enum Error {
     },
 
     /// No connection: name resolution, a refused connection, or TLS. The request did not reach the
-    /// server.
+    /// server, so it can be sent again without harm.
     #[error("cannot connect to {base_url}: check the address, the network and the proxy settings")]
     #[non_exhaustive]
     Connect {
@@ -50,7 +50,8 @@ pub enum Error {
         source: Source,
     },
 
-    /// A time limit passed. Whether the server acted on the request is unknown.
+    /// A time limit passed. Whether the server acted on the request is unknown. If the server is only
+    /// slow, raise the limit.
     #[error(
         "{what} took longer than {limit:?}; `{setting}` of the OpenAI client's builder raises the limit"
     )]
@@ -65,7 +66,7 @@ pub enum Error {
     },
 
     /// The connection broke off, or the answer ended too early. Whether the server acted is
-    /// unknown.
+    /// unknown, so a call that is sent again may be executed twice.
     #[error("the connection was lost: {message}")]
     #[non_exhaustive]
     Disconnected {
@@ -76,10 +77,12 @@ pub enum Error {
     },
 
     /// The provider refused the request (an HTTP error status), or reported an error in the stream.
+    /// The [`ApiError`] has its words.
     #[error(transparent)]
     Api(Box<ApiError>),
 
-    /// The answer is not what the protocol says.
+    /// The answer is not what the protocol says. Most likely the base URL leads to another service;
+    /// the excerpt shows which.
     #[error("{what} cannot be understood: {message}; it begins with {excerpt:?}")]
     #[non_exhaustive]
     Malformed {
