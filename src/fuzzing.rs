@@ -10,9 +10,7 @@ use crate::error::BoxError;
 use crate::follow::cursor::Cursor;
 use crate::follow::events::{Event, EventKind};
 use crate::follow::transcript::Transcript;
-use crate::model::{
-    Message, MessageStatus, RemoteState, Run, RunStatus, Usage,
-};
+use crate::model::{Message, MessageStatus, RemoteState, Run, RunStatus, Usage};
 use crate::openai::ResponseStream;
 use crate::provider::progress;
 

@@ -209,7 +209,6 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    
 
     use super::*;
     use crate::follow::transcript::Transcript;
