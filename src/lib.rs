@@ -202,7 +202,8 @@ pub use store::postgres::PgDatabase;
 pub use store::session::Session;
 #[cfg(feature = "sqlite")]
 pub use store::sqlite::SqliteDatabase;
-pub use submit::request::{Busy, RunRequest};
+pub use submit::asked::Busy;
+pub use submit::request::RunRequest;
 pub use worker::recover::Recovered;
 // For tests that have a process die.
 #[cfg(feature = "_internal")]

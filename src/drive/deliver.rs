@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::steps::persistently;
+use super::persist::persistently;
 use crate::engine::AiEngine;
 use crate::engine::core::Core;
 use crate::error::{HookResult, Result, with_causes};

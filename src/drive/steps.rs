@@ -18,7 +18,7 @@ use crate::store::runs::{self, Claim, Locking};
 use crate::store::{items, messages, outbox, workers};
 use crate::task::Guarded;
 
-pub(crate) use super::persist::{persist, persistently};
+use super::persist::persist;
 
 /// A run that this process drives, in its registry until this is dropped.
 #[derive(Debug)]

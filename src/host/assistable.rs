@@ -7,7 +7,8 @@ use crate::failpoint::Write;
 use crate::model::{Assistant, AssistantDefinition, AssistantThread, Content, Messageable};
 use crate::store::assistants;
 use crate::store::session::{Session, transaction};
-use crate::submit::request::{RunRequest, Who};
+use crate::submit::asked::Who;
+use crate::submit::request::RunRequest;
 
 /// A host's record that is an AI assistant.
 ///

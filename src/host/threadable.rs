@@ -3,7 +3,8 @@ use super::hooks::MessageHooks;
 use super::record::Owner;
 use crate::engine::AiEngine;
 use crate::model::{Assistant, AssistantThread, Content, Messageable};
-use crate::submit::request::{RunRequest, Who};
+use crate::submit::asked::Who;
+use crate::submit::request::RunRequest;
 
 /// A host's record that talks to assistants: `impl Threadable for User {}`.
 pub trait Threadable: MessageHooks {

@@ -14,11 +14,9 @@ use tokio::time::{Instant, timeout};
 
 use super::body::{Body, FirstLines};
 use super::lenient::{self, Object};
+use super::limits::{Limits, MAX_ERROR_BODY};
 use super::secrets::Secrets;
-use super::{ApiError, Error, Response, Result, config::Limits};
-
-/// Most bytes read of an error's body; the message kept of it is shorter still.
-pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
+use super::{ApiError, Error, Response, Result};
 
 /// The time limits of one attempt: silence, and the whole.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! What a body is, found out from its beginning.
 
-use super::answer::MAX_ERROR_BODY;
+use super::limits::MAX_ERROR_BODY;
 
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

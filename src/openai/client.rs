@@ -10,11 +10,11 @@ use reqwest::{Method, Url};
 use tracing::{Instrument, debug, debug_span};
 
 use super::answer::{Answer, Clock};
-use super::config::Limits;
 use super::lenient::Object;
+use super::limits::Limits;
 use super::retry::backoff;
 use super::secrets::Secrets;
-use super::{ApiKey, Conversations, Error, OpenAiBuilder, Responses, Result};
+use super::{ApiKey, Conversations, Error, Responses, Result};
 
 /// A client of OpenAI, or of a server that speaks its protocol.
 ///
@@ -39,12 +39,6 @@ pub(super) struct Inner {
 }
 
 impl OpenAi {
-    /// A client with settings of your own.
-    #[must_use]
-    pub fn builder() -> OpenAiBuilder {
-        OpenAiBuilder::default()
-    }
-
     /// A client of OpenAI with this key and the defaults.
     ///
     /// # Errors
@@ -52,15 +46,6 @@ impl OpenAi {
     /// [`Error::Configuration`] when the key is empty or cannot be sent in a header.
     pub fn new(api_key: impl Into<ApiKey>) -> Result<Self> {
         Self::builder().api_key(api_key).build()
-    }
-
-    /// A client with the settings of the environment; see [`OpenAiBuilder::from_env`].
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Configuration`] when there is no key, or a value cannot be used.
-    pub fn from_env() -> Result<Self> {
-        OpenAiBuilder::from_env()?.build()
     }
 
     pub(super) fn from_inner(inner: Inner) -> Self {

@@ -9,30 +9,24 @@ use reqwest::redirect::Policy;
 
 use super::address::{self, DEFAULT_BASE_URL, is_this_machine, parse_base_url, without_user_info};
 use super::client::Inner;
+use super::limits::Limits;
 use super::secrets::Secrets;
 use super::{ApiKey, Error, OpenAi, Result};
 
-/// What bounds a call.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) connect_timeout: Duration,
-    pub(super) idle_timeout: Duration,
-    pub(super) total_timeout: Duration,
-    pub(super) max_retries: u32,
-    pub(super) max_event_bytes: usize,
-    pub(super) max_body_bytes: usize,
-}
+impl OpenAi {
+    /// A client with settings of your own.
+    #[must_use]
+    pub fn builder() -> OpenAiBuilder {
+        OpenAiBuilder::default()
+    }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_mins(2),
-            total_timeout: Duration::from_mins(30),
-            max_retries: 2,
-            max_event_bytes: 32 << 20,
-            max_body_bytes: 64 << 20,
-        }
+    /// A client with the settings of the environment; see [`OpenAiBuilder::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] when there is no key, or a value cannot be used.
+    pub fn from_env() -> Result<Self> {
+        OpenAiBuilder::from_env()?.build()
     }
 }
 

@@ -54,6 +54,7 @@ mod fault;
 mod item;
 mod key;
 mod lenient;
+mod limits;
 mod plain;
 mod repair;
 mod request;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::database::Access;
+use super::access::Access;
 use super::job::Job;
 use crate::error::{Error, Result};
 

@@ -1,5 +1,6 @@
 //! The only place with SQL: connections, migrations, and one file of statements per subject.
 
+mod access;
 mod again;
 pub(crate) mod assistants;
 pub(crate) mod clock;

@@ -9,7 +9,8 @@ use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::{Connection, PgConnection};
 use tokio::sync::Semaphore;
 
-use super::database::{Access, Connections, Database, Pooled, host_work, in_line, permit};
+use super::access::Access;
+use super::database::{Connections, Database, Pooled, host_work, in_line, permit};
 use super::hosts_work::hosts_work;
 use super::job::Job;
 use super::session::{Conn, Session, within};

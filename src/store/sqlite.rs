@@ -12,7 +12,8 @@ use diesel::sql_types::{Integer, Nullable, Text};
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use tokio::sync::Semaphore;
 
-use super::database::{Access, Connections, Database, Pooled, host_work, in_line, permit};
+use super::access::Access;
+use super::database::{Connections, Database, Pooled, host_work, in_line, permit};
 use super::hosts_work::hosts_work;
 use super::job::Job;
 use super::session::{Conn, Session, transaction, within};

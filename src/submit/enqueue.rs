@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use super::asked::{Asked, Busy, Who};
 use super::interrupt::{self, Interrupted};
-use super::request::{Busy, RunRequest, Who};
 use crate::drive::persist::persist;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
@@ -41,17 +41,17 @@ pub(crate) struct Submitted {
 }
 
 /// Checks what can be checked without the database.
-pub(crate) fn prepare(core: &Core, request: RunRequest<'_>) -> Result<Prepared> {
+pub(crate) fn prepare(core: &Core, asked: Asked) -> Result<Prepared> {
     if core.is_closing() {
         return Err(Error::ShuttingDown);
     }
     core.require_remote()?;
     core.keep_up();
-    match &request.who {
+    match &asked.who {
         Who::Assistable(_, definition) | Who::Model(definition) => definition.validate()?,
         Who::Assistant(_) => {}
     }
-    if let Some(key) = &request.key {
+    if let Some(key) = &asked.key {
         if key.is_empty() || key.chars().count() > KEY_CHARS {
             return Err(Error::invalid(
                 "idempotency_key",
@@ -62,12 +62,12 @@ pub(crate) fn prepare(core: &Core, request: RunRequest<'_>) -> Result<Prepared> 
         without_nul("idempotency_key", key)?;
     }
     Ok(Prepared {
-        who: request.who,
-        parent: request.parent,
-        content: request.content.checked()?,
-        key: request.key,
-        busy: request.busy,
-        recovery: request.recovery,
+        who: asked.who,
+        parent: asked.parent,
+        content: asked.content.checked()?,
+        key: asked.key,
+        busy: asked.busy,
+        recovery: asked.recovery,
     })
 }
 

@@ -1,35 +1,14 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
+use super::asked::{Asked, Busy, Who};
 use super::enqueue;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::follow::events::RunEvents;
-use crate::host::record::Owner;
-use crate::model::{Answer, AssistantDefinition, Content, Messageable, Recovery, Run};
+use crate::model::{Answer, Content, Messageable, Recovery, Run};
 use crate::store::refuse_within;
 use crate::store::session::Session;
-
-/// Whom a run asks.
-#[derive(Debug, Clone)]
-pub(crate) enum Who {
-    Assistable(Owner, AssistantDefinition),
-    Assistant(i64),
-    Model(AssistantDefinition),
-}
-
-/// What to do when the thread or chat has a run that has not ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Busy {
-    /// Refuse the request with [`Error::Busy`], which names the active run.
-    #[default]
-    Reject,
-    /// Store the message and the run, and drive it when all earlier ones have ended.
-    Queue,
-    /// Cancel all runs that have not ended, keeping their texts, and drive this one when they have ended.
-    Interrupt,
-}
 
 /// A question to an assistant or a model, and the ways to have it answered.
 ///
@@ -58,12 +37,7 @@ pub enum Busy {
 #[derive(Debug)]
 pub struct RunRequest<'e> {
     engine: &'e AiEngine,
-    pub(crate) who: Who,
-    pub(crate) parent: Messageable,
-    pub(crate) content: Content,
-    pub(crate) key: Option<String>,
-    pub(crate) busy: Busy,
-    pub(crate) recovery: Option<Recovery>,
+    asked: Asked,
 }
 
 impl<'e> RunRequest<'e> {
@@ -73,27 +47,28 @@ impl<'e> RunRequest<'e> {
         parent: Messageable,
         content: Content,
     ) -> Self {
-        Self { engine, who, parent, content, key: None, busy: Busy::Reject, recovery: None }
+        let asked = Asked { who, parent, content, key: None, busy: Busy::Reject, recovery: None };
+        Self { engine, asked }
     }
 
     /// Makes submitting safe to repeat: a second request with this key on the same thread or chat returns the run of the first,
     /// whatever else it asks, and stores nothing. A key has 1 to 255 characters, and no NUL.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+        self.asked.key = Some(key.into());
         self
     }
 
     /// What to do when the thread or chat is busy; [`Busy::Reject`] unless set. Messages keep the order in which they were
     /// submitted.
     pub const fn when_busy(mut self, busy: Busy) -> Self {
-        self.busy = busy;
+        self.asked.busy = busy;
         self
     }
 
     /// What becomes of this run if its process dies; unless set, what the engine's
     /// [`recovery`](crate::EngineBuilder::recovery) says.
     pub const fn recovery(mut self, recovery: Recovery) -> Self {
-        self.recovery = Some(recovery);
+        self.asked.recovery = Some(recovery);
         self
     }
 
@@ -105,7 +80,7 @@ impl<'e> RunRequest<'e> {
     pub async fn submit(self) -> Result<Run> {
         refuse_within()?;
         let core = self.engine.core.clone();
-        let prepared = enqueue::prepare(&core, self)?;
+        let prepared = enqueue::prepare(&core, self.asked)?;
         // A task of its own: once it runs, a caller that goes away cannot come between the commit and the driving.
         let submitting =
             tokio::spawn(async move { enqueue::submit_and_drive(&core, prepared).await });
@@ -124,7 +99,7 @@ impl<'e> RunRequest<'e> {
     /// As listed at [`RunRequest`]. An error leaves your transaction usable.
     pub fn submit_in(self, conn: &mut dyn Session) -> Result<Run> {
         let core = self.engine.core.clone();
-        let prepared = enqueue::prepare(&core, self)?;
+        let prepared = enqueue::prepare(&core, self.asked)?;
         let submitted = crate::store::session::transaction(conn, |session| {
             enqueue::submit(session, &core, &prepared)
         })?;

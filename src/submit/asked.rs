@@ -1,0 +1,36 @@
+//! What is asked of whom, and what if the thread or chat is busy.
+
+use crate::host::record::Owner;
+use crate::model::{AssistantDefinition, Content, Messageable, Recovery};
+
+/// A question as the host put it, before anything is checked.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) who: Who,
+    pub(crate) parent: Messageable,
+    pub(crate) content: Content,
+    pub(crate) key: Option<String>,
+    pub(crate) busy: Busy,
+    pub(crate) recovery: Option<Recovery>,
+}
+
+/// Whom a run asks.
+#[derive(Debug, Clone)]
+pub(crate) enum Who {
+    Assistable(Owner, AssistantDefinition),
+    Assistant(i64),
+    Model(AssistantDefinition),
+}
+
+/// What to do when the thread or chat has a run that has not ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Busy {
+    /// Refuse the request with [`Error::Busy`], which names the active run.
+    #[default]
+    Reject,
+    /// Store the message and the run, and drive it when all earlier ones have ended.
+    Queue,
+    /// Cancel all runs that have not ended, keeping their texts, and drive this one when they have ended.
+    Interrupt,
+}
