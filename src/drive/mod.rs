@@ -7,6 +7,7 @@ pub(crate) mod conversation;
 pub(crate) mod deliver;
 pub(crate) mod entries;
 pub(crate) mod flight;
+mod gain;
 pub(crate) mod input;
 pub(crate) mod open_calls;
 pub(crate) mod outcome;

@@ -11,18 +11,15 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio::time::MissedTickBehavior;
 
-use super::flight::{Flight, Log, Stop};
+use super::flight::{Flight, Stop};
+use super::gain::{Gain, Stored, append, gain, named};
 use crate::engine::TICK;
 use crate::engine::core::Core;
 use crate::error::{Error, Result, with_causes};
 use crate::failpoint::Write;
-use crate::follow::transcript::{Seen, SeenMessage};
-use crate::model::{Message, MessageStatus, RemoteState, Role};
-use crate::store::deltas::{self, NewDelta};
-use crate::store::messages::{self, NewMessage};
-use crate::store::responses::{self, Reached};
-use crate::store::runs::{self, Claim, Fence};
-use crate::store::session::Session;
+use crate::model::Message;
+use crate::store::messages::{self};
+use crate::store::runs::Fence;
 use crate::store::verdict::{Verdict, verdict};
 use crate::task::Running;
 
@@ -35,32 +32,6 @@ pub(crate) struct Writer {
     early: Notify,
     /// Held while text is gathered and written.
     flushing: Mutex<()>,
-}
-
-/// What one run gained since the last flush.
-#[derive(Debug)]
-struct Gain {
-    claim: Claim,
-    /// The place in the stream that this goes up to.
-    position: Option<i64>,
-    /// What the row of the call is to hold from now on, if anything.
-    call: Option<Reached>,
-    messages: Vec<MessageGain>,
-}
-
-#[derive(Debug)]
-struct MessageGain {
-    slot: i64,
-    offset: usize,
-    text: String,
-    /// The row to create, or the one that is there.
-    row: Row,
-}
-
-#[derive(Debug)]
-enum Row {
-    New(Box<NewMessage>),
-    Stored(i64),
 }
 
 impl Writer {
@@ -209,135 +180,6 @@ const REFUSALS: u32 = 4;
 /// Whether the database takes a write of ours that has nothing to do with any run.
 async fn takes_writes(core: &Core) -> bool {
     core.lease().extend(core).await.is_ok()
-}
-
-/// What a run gained, if it is worth a write.
-fn gain(run: &Flight, all: bool, most: usize) -> Option<Gain> {
-    run.log(|log| run.transcript.look(|seen| gained(log, seen, all, most)))
-}
-
-fn gained(log: &Log, seen: &Seen, all: bool, most: usize) -> Option<Gain> {
-    let claim = log.claim.filter(|_| !log.settling && !log.is_left_alone())?;
-    let everything = all || log.unflushed(seen) > most;
-    let mut messages = Vec::new();
-    for message in &seen.messages {
-        let stored = log.stored(message.slot);
-        let row = match &message.row {
-            Some(row) if everything && stored < message.text.len() => Row::Stored(row.id),
-            // No blank row, whatever happens next.
-            None if !message.is_blank() => Row::New(Box::new(first_words(log, seen, message))),
-            _ => continue,
-        };
-        let text = message.text[stored..].to_owned();
-        messages.push(MessageGain { slot: message.slot, offset: stored, text, row });
-    }
-    let identify = log.call.as_ref().filter(|call| !call.identified && call.remote_id.is_some());
-    if messages.is_empty() && !(all && identify.is_some()) {
-        return None;
-    }
-    // With the first words of a message there is no delta to hold the position.
-    let begins = messages.iter().any(|message| matches!(message.row, Row::New(_)));
-    let call = log.call.as_ref().filter(|call| begins || !call.identified);
-    Some(Gain {
-        claim,
-        position: seen.position,
-        call: call.map(|call| Reached {
-            id: call.id,
-            remote_id: call.remote_id.clone(),
-            position: seen.position,
-        }),
-        messages,
-    })
-}
-
-/// The row of a message with what has arrived of it.
-fn first_words(log: &Log, seen: &Seen, message: &SeenMessage) -> NewMessage {
-    let run = &seen.run;
-    let mut new = NewMessage::local(
-        run.messageable,
-        Some(run.id),
-        run.seq,
-        1 + message.slot,
-        Role::Assistant,
-        message.text.clone(),
-    );
-    new.body.status = MessageStatus::Streaming;
-    if let Some(call) = log.call.as_ref().filter(|call| call.conversation.is_some()) {
-        // After a crash nobody knows whether the provider finished it.
-        new.body.remote_state = RemoteState::Unknown;
-        new.body.remote_id.clone_from(&message.remote_id);
-        new.body.endpoint = Some(call.endpoint.clone());
-        new.body.protocol = Some(call.protocol.to_owned());
-    }
-    new.body.model = Some(run.model.clone());
-    new
-}
-
-/// What became of one run's gain.
-#[derive(Debug)]
-enum Stored {
-    /// Written; the new rows in the order of the gain's messages.
-    Done {
-        cancel: bool,
-        rows: Vec<Option<Message>>,
-    },
-    Lost(Fence),
-    /// Somebody else holds the run: with the next tick.
-    Later,
-}
-
-fn append(session: &mut dyn Session, gains: &[Gain]) -> Result<Vec<Stored>> {
-    let claims: Vec<Claim> = gains.iter().map(|gain| gain.claim).collect();
-    // Not waiting: a host that keeps one run locked must not hold up all others.
-    let fences = runs::fence(session, &claims)?;
-    let mut new = Vec::new();
-    let mut stored = Vec::with_capacity(gains.len());
-    for (gain, fence) in gains.iter().zip(fences) {
-        let cancel = match fence {
-            Fence::Held { cancel } => cancel,
-            Fence::Locked => {
-                stored.push(Stored::Later);
-                continue;
-            }
-            Fence::Lost | Fence::Gone => {
-                stored.push(Stored::Lost(fence));
-                continue;
-            }
-        };
-        if let Some(call) = &gain.call {
-            responses::reached(session, call)?;
-        }
-        let mut rows = Vec::with_capacity(gain.messages.len());
-        for message in &gain.messages {
-            match &message.row {
-                Row::New(row) => {
-                    rows.push(Some(messages::insert(session, row)?));
-                }
-                Row::Stored(id) => {
-                    rows.push(None);
-                    new.push(NewDelta {
-                        message_id: *id,
-                        byte_offset: i64::try_from(message.offset).unwrap_or(i64::MAX),
-                        sequence_number: gain.position.unwrap_or(-1),
-                        text: message.text.clone(),
-                    });
-                }
-            }
-        }
-        stored.push(Stored::Done { cancel, rows });
-    }
-    deltas::append(session, &new)?;
-    Ok(stored)
-}
-
-/// Which write it was, if any.
-fn named(stored: &[Stored]) -> Option<Write> {
-    let rows = stored.iter().filter_map(|stored| match stored {
-        Stored::Done { rows, .. } => Some(rows),
-        Stored::Lost(_) | Stored::Later => None,
-    });
-    let first = rows.flatten().map(Option::is_some).reduce(|one, other| one || other)?;
-    Some(if first { Write::FirstWords } else { Write::Words })
 }
 
 /// Notes what is committed.
