@@ -26,7 +26,7 @@ pub(crate) enum Who {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Busy {
-    /// Refuse the request with [`Error::Busy`], which names the active run.
+    /// Refuse the request with [`Error::Busy`](crate::Error::Busy), which names the active run.
     #[default]
     Reject,
     /// Store the message and the run, and drive it when all earlier ones have ended.
