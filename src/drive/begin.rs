@@ -20,7 +20,7 @@ use crate::store::{items, messages, workers};
 /// How the next call is made.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Manner {
-    /// In a new conversation, which is told everything.
+    /// In a new conversation, which gets the whole history.
     pub(crate) anew: bool,
     /// With so many times half of the history, by our own: the whole is too long for the model.
     pub(crate) halved: u32,

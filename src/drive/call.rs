@@ -70,7 +70,7 @@ pub(crate) async fn call(
                 tracing::warn!(
                     run = flight.id(),
                     error = %error.brief(),
-                    "the provider lost the conversation or does not go on with it; a new one is told"
+                    "the provider lost the conversation or does not go on with it; a new one gets the whole history"
                 );
                 flight.note("conversation_retold");
                 flight.begin_again();

@@ -1,5 +1,5 @@
-//! The provider's conversation of a thread: made once, asked what it holds when we cannot know, told anew when it cannot be
-//! gone on with. The local database is the truth.
+//! The provider's conversation of a thread: made once, asked what it holds when we cannot know, replaced when it cannot be
+//! continued. The local database is the truth.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -97,7 +97,10 @@ pub(crate) async fn ready(
     let tail = remote.provider.conversation_tail(&conversation, &|id| held.contains(id)).await;
     let (tail, anchor) = match tail {
         Ok((tail, None)) if holds_none_of(&tail, &entries) => {
-            tracing::warn!(thread, "the conversation lost what it held; a new one is told");
+            tracing::warn!(
+                thread,
+                "the conversation lost what it held; a new one gets the whole history"
+            );
             return recreate(core, remote, thread).await;
         }
         Ok(tail) => tail,
@@ -110,7 +113,7 @@ pub(crate) async fn ready(
         }
         // Its items cannot be told, or the server does not tell them.
         Err(error) if error.is_malformed() || error.refuses_to_list() => {
-            tracing::warn!(thread, error = %error.brief(), "what the conversation holds cannot be found out; a new one is told");
+            tracing::warn!(thread, error = %error.brief(), "what the conversation holds cannot be found out; a new one gets the whole history");
             return recreate(core, remote, thread).await;
         }
         Err(error) => return Err(error.into()),
@@ -119,7 +122,7 @@ pub(crate) async fn ready(
     if found.is_stuck {
         tracing::warn!(
             thread,
-            "the conversation ends in a call that cannot be closed; a new one is told"
+            "the conversation ends in a call that cannot be closed; a new one gets the whole history"
         );
         return recreate(core, remote, thread).await;
     }
@@ -153,7 +156,7 @@ fn known(session: &mut dyn Session, thread: i64, seq: i64, endpoint: &str) -> Re
     Ok(Known { conversation, doubtful })
 }
 
-/// Gives the conversation up, which goes to the outbox, and makes a new one, which is told all of ours.
+/// Gives the conversation up, which goes to the outbox, and makes a new one, which gets the whole history.
 pub(crate) async fn recreate(
     core: &Core,
     remote: &Remote,

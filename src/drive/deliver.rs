@@ -99,7 +99,7 @@ async fn load(core: &Core, parent: Messageable) -> Result<Option<LoadedOwner>> {
     let loaded = persistently(core, || core.load_owner(parent)).await;
     match &loaded {
         Ok(Some(_)) => {}
-        Ok(None) => tracing::warn!(%parent, "the owner is gone; its hooks are skipped"),
+        Ok(None) => tracing::warn!(%parent, "the owner was deleted; its hooks are skipped"),
         Err(error) => {
             let error = with_causes(error);
             tracing::warn!(%parent, error, "the owner could not be loaded; its hooks are skipped");

@@ -66,7 +66,7 @@ pub(crate) fn entries(
     entries
 }
 
-/// The text of a message as a model is told it.
+/// The text of a message as a model is sent it.
 fn said(role: Role, status: MessageStatus, mut content: String) -> String {
     let whole = role != Role::Assistant || status == MessageStatus::Completed;
     if !whole && !content.trim().is_empty() {
