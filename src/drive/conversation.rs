@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::failpoint::{self, Write};
 use crate::model::{Messageable, RemoteState};
 use crate::provider::{CallError, Ended};
-use crate::store::items::{self};
+use crate::store::items;
 use crate::store::session::Session;
 use crate::store::{messages, outbox, threads};
 

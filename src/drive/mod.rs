@@ -16,6 +16,7 @@ pub(crate) mod persist;
 pub(crate) mod reconcile;
 pub(crate) mod registry;
 pub(crate) mod settle;
+mod step_end;
 pub(crate) mod steps;
 pub(crate) mod stored;
 pub(crate) mod writer;

@@ -5,42 +5,28 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::flight::{CallRow, Flight, Halt};
+use super::flight::{Flight, Halt};
 use super::outcome::Outcome;
-use super::output::{Final, close_calls, final_messages, other_items};
 use super::persist::{STORE_RETRY, persistently};
+use super::step_end::StepEnd;
 use super::stored::{self, Keep};
 use crate::engine::core::Core;
 use crate::error::{Error, Result, with_causes};
 use crate::failpoint::Write;
 use crate::follow::transcript::Seen;
-use crate::model::{
-    Message, MessageBody, MessageStatus, Messageable, Reason, RemoteState, Role, Run, RunStatus,
-    Usage,
-};
-use crate::provider::Ended;
-use crate::store::deltas;
-use crate::store::items::{self, NewItem};
-use crate::store::messages::{self, NewMessage};
-use crate::store::responses::{self, EndedCall};
+use crate::model::{Message, Reason, Run, RunStatus};
+use crate::store::messages;
+use crate::store::responses;
 use crate::store::runs::{self, Claim, End, Fence};
 use crate::store::session::Session;
 use crate::store::verdict::{Verdict, verdict};
 
-/// All that the end of a run writes.
+/// All that the end of a run writes: its last step, and the end itself.
 #[derive(Debug)]
 struct Settlement {
     claim: Claim,
-    parent: Messageable,
-    seq: i64,
+    step: StepEnd,
     end: End,
-    call: Option<CallRow>,
-    ended_call: Option<EndedCall>,
-    sent: RemoteState,
-    endpoint: String,
-    protocol: &'static str,
-    messages: Vec<Final>,
-    items: Vec<NewItem>,
 }
 
 /// Ends the run. The writer leaves it alone from here on.
@@ -60,7 +46,8 @@ pub(crate) async fn settle(
 fn show(seen: &mut Seen, (run, rows): (Run, Vec<Message>), replaced: &HashSet<i64>) {
     seen.run = run;
     let slots: HashSet<i64> = rows.iter().map(|row| row.position - 1).collect();
-    seen.keep_messages(|message| slots.contains(&message.slot));
+    // Those of earlier steps were settled with them.
+    seen.keep_messages(|message| message.settled || slots.contains(&message.slot));
     for row in rows {
         seen.change(row.position - 1, |message| {
             // Also when less could be stored than was shown.
@@ -153,72 +140,27 @@ async fn with_less(
 
 impl Settlement {
     fn replaced(&self) -> HashSet<i64> {
-        let replaced = self.messages.iter().filter(|message| message.replaced);
+        let replaced = self.step.messages.iter().filter(|message| message.replaced);
         replaced.map(|message| message.slot).collect()
     }
 }
 
 fn plan(flight: &Flight, outcome: Outcome) -> Result<Settlement> {
-    let claim = flight.claim()?;
-    let transcript = &flight.transcript;
-    let (call, notes, further_attempts) =
-        flight.log(|log| (log.call.clone(), log.notes.clone(), log.further_attempts));
-    let keeps = call.as_ref().is_some_and(|call| call.conversation.is_some());
-    let output_state = match outcome.sent {
-        _ if !keeps => RemoteState::Absent,
-        state => state,
-    };
-    let first = flight.first_slot();
-    let output = outcome.ended.as_ref().map_or(&[][..], |ended| &ended.output);
-    let (messages, position) =
-        transcript.look(|seen| (final_messages(&seen.messages, output, first), seen.position));
-    let mut items = other_items(output, first, output_state);
     let mut end = End::new(outcome.status, outcome.reason, outcome.error);
     end.provider_reason = outcome.provider_reason;
-    end.notes = notes;
-    end.further_attempts = further_attempts;
-    if close_calls(&mut items, output, first) && end.status == RunStatus::Completed {
+    (end.notes, end.further_attempts) = flight.log(|log| (log.notes.clone(), log.further_attempts));
+    let mut step = StepEnd::of(flight, outcome.ended.as_ref(), outcome.sent)?;
+    if step.closes_calls && end.status == RunStatus::Completed {
         end.status = RunStatus::Incomplete;
         end.reason = Some(Reason::ToolCalls);
     }
     // What the database refused is not only cut short: some of it may be nowhere.
     let refused = end.reason == Some(Reason::Database);
-    if end.status == RunStatus::Failed && !messages.is_empty() && !refused {
+    if end.status == RunStatus::Failed && !step.messages.is_empty() && !refused {
         end.status = RunStatus::Incomplete;
     }
-    let ended_call =
-        call.as_ref().map(|call| ended_call(call, position, end.status, outcome.ended.as_ref()));
-    Ok(Settlement {
-        claim,
-        parent: transcript.of,
-        seq: transcript.seq,
-        end,
-        endpoint: call.as_ref().map(|call| call.endpoint.clone()).unwrap_or_default(),
-        protocol: call.as_ref().map_or("", |call| call.protocol),
-        call,
-        ended_call,
-        sent: outcome.sent,
-        messages,
-        items,
-    })
-}
-
-fn ended_call(
-    call: &CallRow,
-    position: Option<i64>,
-    status: RunStatus,
-    ended: Option<&Ended>,
-) -> EndedCall {
-    EndedCall {
-        id: call.id,
-        remote_id: ended
-            .and_then(|ended| ended.response_id.clone())
-            .or_else(|| call.remote_id.clone()),
-        sequence_number: position,
-        model: ended.and_then(|ended| ended.model.clone()),
-        status,
-        usage: ended.map_or_else(Usage::default, |ended| ended.usage),
-    }
+    step.status = end.status;
+    Ok(Settlement { claim: flight.claim()?, step, end })
 }
 
 type Written = std::result::Result<(Run, Vec<Message>), Fence>;
@@ -232,35 +174,7 @@ fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
         Some(fence) => return Ok(Err(*fence)),
         None => return Ok(Err(Fence::Gone)),
     }
-    if let Some(call) = &plan.call {
-        messages::set_remote_state(
-            session,
-            &call.sent_messages,
-            plan.sent,
-            &plan.endpoint,
-            plan.protocol,
-        )?;
-        items::set_remote_state(
-            session,
-            &call.sent_items,
-            plan.sent,
-            &plan.endpoint,
-            plan.protocol,
-        )?;
-    }
-    if let Some(call) = &plan.ended_call {
-        responses::end(session, call)?;
-    }
-    responses::end_open(session, plan.claim.run_id)?;
-    let last = plan.messages.len().saturating_sub(1);
-    let mut rows = Vec::with_capacity(plan.messages.len());
-    for (index, message) in plan.messages.iter().enumerate() {
-        rows.push(write_message(session, plan, message, index == last)?);
-    }
-    deltas::fold(session, &rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
-    for item in &plan.items {
-        items::insert(session, plan.claim.run_id, item, &plan.endpoint, plan.protocol)?;
-    }
+    let rows = plan.step.write(session)?;
     let usage = responses::usage_of_run(session, plan.claim.run_id)?;
     let ended = runs::end(session, plan.claim.run_id, &plan.end, usage)?;
     Ok(ended.map(|run| (run, rows)).ok_or(Fence::Lost))
@@ -278,42 +192,4 @@ fn written_already(
     let Some(row) = ours else { return Ok(None) };
     let said = messages::of_run(session, row.id)?;
     Ok(Some((row.into(), said.into_iter().filter(Message::is_assistant).collect())))
-}
-
-fn write_message(
-    session: &mut dyn Session,
-    plan: &Settlement,
-    message: &Final,
-    last: bool,
-) -> Result<Message> {
-    let conversation = plan.call.as_ref().is_some_and(|call| call.conversation.is_some());
-    let status = if plan.end.status == RunStatus::Completed {
-        MessageStatus::Completed
-    } else {
-        MessageStatus::Incomplete
-    };
-    let call = plan.ended_call.as_ref();
-    let settled = MessageBody {
-        status,
-        content: message.content.clone(),
-        model: call.and_then(|call| call.model.clone()),
-        // Counted once: at the last message.
-        usage: call.filter(|_| last).map_or_else(Usage::default, |call| call.usage),
-        remote_id: message.remote_id.clone().filter(|_| conversation),
-        remote_state: if conversation { plan.sent } else { RemoteState::Absent },
-        endpoint: conversation.then(|| plan.endpoint.clone()),
-        protocol: conversation.then(|| plan.protocol.to_owned()),
-    };
-    if let Some(id) = message.row {
-        return messages::settle(session, id, &settled);
-    }
-    let new = NewMessage::local(
-        plan.parent,
-        Some(plan.claim.run_id),
-        plan.seq,
-        1 + message.slot,
-        Role::Assistant,
-        String::new(),
-    );
-    messages::insert(session, &NewMessage { body: settled, ..new })
 }

@@ -18,7 +18,7 @@ use crate::engine::core::Core;
 use crate::error::{Error, Result, with_causes};
 use crate::failpoint::Write;
 use crate::model::Message;
-use crate::store::messages::{self};
+use crate::store::messages;
 use crate::store::runs::Fence;
 use crate::store::verdict::{Verdict, verdict};
 use crate::task::Running;

@@ -165,14 +165,18 @@ pub(crate) fn set_remote_state(
     endpoint: &str,
     protocol: &str,
 ) -> Result<()> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let change =
-        (items::remote_state.eq(state), items::endpoint.eq(endpoint), items::protocol.eq(protocol));
-    on!(session, |conn| diesel::update(items::ai_engine_run_items.filter(items::id.eq_any(ids)))
+    for ids in ids.chunks(1000) {
+        let change = (
+            items::remote_state.eq(state),
+            items::endpoint.eq(endpoint),
+            items::protocol.eq(protocol),
+        );
+        on!(session, |conn| diesel::update(
+            items::ai_engine_run_items.filter(items::id.eq_any(ids))
+        )
         .set(change)
         .execute(conn))?;
+    }
     Ok(())
 }
 

@@ -289,19 +289,19 @@ pub(crate) fn set_remote_state(
     endpoint: &str,
     protocol: &str,
 ) -> Result<()> {
-    if ids.is_empty() {
-        return Ok(());
+    // A new conversation is sent all there is, and SQLite limits the variables of a statement.
+    for ids in ids.chunks(1000) {
+        let change = (
+            messages::remote_state.eq(state),
+            messages::endpoint.eq(endpoint),
+            messages::protocol.eq(protocol),
+        );
+        on!(session, |conn| diesel::update(
+            messages::ai_engine_messages.filter(messages::id.eq_any(ids))
+        )
+        .set(change)
+        .execute(conn))?;
     }
-    let change = (
-        messages::remote_state.eq(state),
-        messages::endpoint.eq(endpoint),
-        messages::protocol.eq(protocol),
-    );
-    on!(session, |conn| diesel::update(
-        messages::ai_engine_messages.filter(messages::id.eq_any(ids))
-    )
-    .set(change)
-    .execute(conn))?;
     Ok(())
 }
 

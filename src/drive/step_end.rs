@@ -1,0 +1,131 @@
+//! What one call of a run came to, and how that is stored: its texts, its items, its cost, what the provider holds of it.
+
+use super::flight::{CallRow, Flight};
+use super::output::{Final, close_calls, final_messages, other_items};
+use crate::error::Result;
+use crate::model::{
+    Message, MessageBody, MessageStatus, Messageable, RemoteState, Role, RunStatus, Usage,
+};
+use crate::provider::Ended;
+use crate::store::deltas;
+use crate::store::items::{self, NewItem};
+use crate::store::messages::{self, NewMessage};
+use crate::store::responses::{self, EndedCall};
+use crate::store::session::Session;
+
+/// All that the end of a call writes. A run that makes several writes one for each.
+#[derive(Debug)]
+pub(super) struct StepEnd {
+    run: i64,
+    parent: Messageable,
+    seq: i64,
+    /// Whether its messages are whole.
+    pub(super) status: RunStatus,
+    call: Option<CallRow>,
+    model: Option<String>,
+    remote_id: Option<String>,
+    usage: Usage,
+    position: Option<i64>,
+    sent: RemoteState,
+    pub(super) messages: Vec<Final>,
+    items: Vec<NewItem>,
+    /// The model called what nobody carries out.
+    pub(super) closes_calls: bool,
+}
+
+impl StepEnd {
+    /// Of the call that was made last, by what the provider said at its end, and by what arrived.
+    pub(super) fn of(flight: &Flight, ended: Option<&Ended>, sent: RemoteState) -> Result<Self> {
+        let transcript = &flight.transcript;
+        let call = flight.log(|log| log.call.clone());
+        let keeps = call.as_ref().is_some_and(|call| call.conversation.is_some());
+        let output_state = if keeps { sent } else { RemoteState::Absent };
+        let first = flight.first_slot();
+        let output = ended.map_or(&[][..], |ended| &ended.output);
+        let (messages, position) =
+            transcript.look(|seen| (final_messages(&seen.messages, output, first), seen.position));
+        let mut items = other_items(output, first, output_state);
+        let closes_calls = close_calls(&mut items, output, first);
+        Ok(Self {
+            run: flight.claim()?.run_id,
+            parent: transcript.of,
+            seq: transcript.seq,
+            status: RunStatus::Completed,
+            model: ended.and_then(|ended| ended.model.clone()),
+            remote_id: ended
+                .and_then(|ended| ended.response_id.clone())
+                .or_else(|| call.as_ref().and_then(|call| call.remote_id.clone())),
+            usage: ended.map_or_else(Usage::default, |ended| ended.usage),
+            position,
+            call,
+            sent,
+            messages,
+            items,
+            closes_calls,
+        })
+    }
+
+    /// Writes it; returns the messages.
+    pub(super) fn write(&self, session: &mut dyn Session) -> Result<Vec<Message>> {
+        let (endpoint, protocol) =
+            self.call.as_ref().map_or(("", ""), |call| (call.endpoint.as_str(), call.protocol));
+        if let Some(call) = &self.call {
+            let sent = self.sent;
+            messages::set_remote_state(session, &call.sent_messages, sent, endpoint, protocol)?;
+            items::set_remote_state(session, &call.sent_items, sent, endpoint, protocol)?;
+            let ended = EndedCall {
+                id: call.id,
+                remote_id: self.remote_id.clone(),
+                sequence_number: self.position,
+                model: self.model.clone(),
+                status: self.status,
+                usage: self.usage,
+            };
+            responses::end(session, &ended)?;
+        }
+        responses::end_open(session, self.run)?;
+        let last = self.messages.len().saturating_sub(1);
+        let mut rows = Vec::with_capacity(self.messages.len());
+        for (index, message) in self.messages.iter().enumerate() {
+            rows.push(self.write_message(session, message, index == last)?);
+        }
+        deltas::fold(session, &rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
+        for item in &self.items {
+            items::insert(session, self.run, item, endpoint, protocol)?;
+        }
+        Ok(rows)
+    }
+
+    fn write_message(
+        &self,
+        session: &mut dyn Session,
+        message: &Final,
+        last: bool,
+    ) -> Result<Message> {
+        let kept = self.call.as_ref().filter(|call| call.conversation.is_some());
+        let whole = self.status == RunStatus::Completed;
+        let settled = MessageBody {
+            status: if whole { MessageStatus::Completed } else { MessageStatus::Incomplete },
+            content: message.content.clone(),
+            model: self.model.clone(),
+            // Counted once: at the last message.
+            usage: if last { self.usage } else { Usage::default() },
+            remote_id: message.remote_id.clone().filter(|_| kept.is_some()),
+            remote_state: kept.map_or(RemoteState::Absent, |_| self.sent),
+            endpoint: kept.map(|call| call.endpoint.clone()),
+            protocol: kept.map(|call| call.protocol.to_owned()),
+        };
+        if let Some(id) = message.row {
+            return messages::settle(session, id, &settled);
+        }
+        let new = NewMessage::local(
+            self.parent,
+            Some(self.run),
+            self.seq,
+            1 + message.slot,
+            Role::Assistant,
+            String::new(),
+        );
+        messages::insert(session, &NewMessage { body: settled, ..new })
+    }
+}
