@@ -238,7 +238,7 @@ impl Flight {
 
     /// Waits until `ready` finds what it looks for. Whoever changes the log wakes those who wait.
     pub(crate) async fn wait<T>(&self, mut ready: impl FnMut(&Log, &Seen) -> Option<T>) -> T {
-        let mut changes = self.transcript.changes();
+        let mut changes = self.transcript.updates();
         loop {
             changes.mark_unchanged();
             // In this order, here and everywhere: the log, then what is seen.

@@ -193,6 +193,11 @@ fn note(run: &Flight, gain: &Gain, rows: Vec<Option<Message>>) {
     for gained in &gain.messages {
         run.stored(gained.slot, gained.offset + gained.text.len());
     }
+    if rows.iter().all(Option::is_none) {
+        // Nobody sees the difference; whoever waits for room has it.
+        run.transcript.wake_beside_text();
+        return;
+    }
     run.transcript.update(|seen| {
         for (gained, row) in gain.messages.iter().zip(rows) {
             if row.is_some() && seen.message(gained.slot).is_some() {
@@ -221,6 +226,7 @@ async fn look_again(core: &Core, run: &Flight) -> Result<()> {
     for (slot, bytes) in stored {
         run.stored(slot, bytes);
     }
+    run.transcript.wake_beside_text();
     Ok(())
 }
 

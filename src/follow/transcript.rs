@@ -130,10 +130,15 @@ impl Transcript {
         value
     }
 
-    /// Wakes those who wait for something beside what is seen here.
+    /// Wakes everybody, for the sake of something beside what is seen here.
     pub(crate) fn wake(&self) {
-        self.updated.send_replace(());
+        self.wake_beside_text();
         self.changed.send_replace(());
+    }
+
+    /// Wakes those who do not wait for text: what is seen is as it was.
+    pub(crate) fn wake_beside_text(&self) {
+        self.updated.send_replace(());
     }
 
     /// Wakes everybody who waits for text, if any arrived since they were woken last.
@@ -178,9 +183,9 @@ impl Transcript {
         }
     }
 
-    /// Tells of changes from now on.
-    pub(crate) fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    /// Tells of all changes from now on but of text that arrives.
+    pub(crate) fn updates(&self) -> watch::Receiver<()> {
+        self.updated.subscribe()
     }
 
     /// Waits until `ready` finds what it looks for.
@@ -190,7 +195,7 @@ impl Transcript {
 
     /// Waits until `ready` finds what it looks for, which is not in text that arrives. Nobody is woken for each word this way.
     pub(crate) async fn wait_for_update<T>(&self, ready: impl FnMut(&Seen) -> Option<T>) -> T {
-        self.wait_for(self.updated.subscribe(), ready).await
+        self.wait_for(self.updates(), ready).await
     }
 
     async fn wait_for<T>(
@@ -332,7 +337,7 @@ mod tests {
     #[test]
     fn text_wakes_those_who_wait_for_it_together_and_nobody_else() {
         let transcript = Transcript::new(Run::sample(RunStatus::InProgress));
-        let (mut text, mut others) = (transcript.changes(), transcript.updated.subscribe());
+        let (mut text, mut others) = (transcript.changed.subscribe(), transcript.updates());
         let has_changed = |changes: &mut watch::Receiver<()>| {
             let changed = changes.has_changed();
             changes.mark_unchanged();
@@ -350,6 +355,8 @@ mod tests {
             append(number);
         }
         assert!(has_changed(&mut text) && !has_changed(&mut others));
+        transcript.wake_beside_text();
+        assert!(!has_changed(&mut text) && has_changed(&mut others));
         transcript.update(|seen| seen.ended = true);
         assert!(has_changed(&mut text) && has_changed(&mut others));
     }
