@@ -120,13 +120,10 @@ async fn an_answer_cut_at_its_token_limit_is_incomplete<D: TestDatabase>(db: D) 
 }
 
 async fn an_unreachable_provider_fails_the_run<D: TestDatabase>(db: D) {
-    let closed = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
+    let (_held, closed) = closed();
     let client = OpenAi::builder()
         .api_key("sk-secret-key")
-        .base_url(format!("http://127.0.0.1:{closed}/v1"))
+        .base_url(format!("http://{closed}/v1"))
         .max_retries(0);
     let host = Host::with(db, |builder| builder.openai(client.build().unwrap())).await;
     let thread = host.thread().await;

@@ -251,10 +251,7 @@ async fn a_slow_provider_is_waited_for<D: TestDatabase>(db: D) {
 }
 
 async fn addresses_without_a_provider_are_named<D: TestDatabase>(db: D) {
-    let closed = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
-    };
+    let (_held, closed) = closed();
     let plain = FakeOpenAi::start().await.unwrap();
     let tls = plain.base_url().replace("http://", "https://");
     let mut cases = Vec::new();

@@ -36,6 +36,14 @@ pub async fn on_postgres<F: Future<Output = ()>>(test: impl FnOnce(Postgres) -> 
     }
 }
 
+/// An address that refuses connections for as long as the socket is held: it is taken, and nobody listens.
+pub fn closed() -> (tokio::net::TcpSocket, std::net::SocketAddr) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(std::net::SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 /// Waits for what only the database can tell.
 pub async fn until(mut so: impl FnMut() -> bool) {
     while !so() {
