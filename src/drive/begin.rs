@@ -56,12 +56,15 @@ pub(crate) async fn begin(
         conversation,
         budget: definition.max_prompt_tokens,
         halved: manner.halved,
+        again: previous.is_some() || flight.transcript.look(|seen| seen.run.attempts > 0),
         previous,
     });
     loop {
         let noted = Arc::clone(&beginning);
         match persist(core, Write::Call, move |session| note_call(session, &noted)).await? {
-            Ok((call, whole)) => {
+            Ok((call, whole, last)) => {
+                // Behind what was settled of the run, and what was found of it at the provider.
+                flight.begin_step(last.unwrap_or_default().max(flight.first_slot()));
                 flight.log(|log| log.call = Some(call));
                 let own = definition.instructions.clone();
                 let texts: Vec<String> = own.into_iter().chain(whole.system).collect();
@@ -119,12 +122,14 @@ struct Beginning {
     halved: u32,
     /// The call before, so that its response can be deleted.
     previous: Option<Reached>,
+    /// It is not the first of its run.
+    again: bool,
 }
 
 fn note_call(
     session: &mut dyn Session,
     beginning: &Beginning,
-) -> Result<std::result::Result<(CallRow, Whole), Fence>> {
+) -> Result<std::result::Result<(CallRow, Whole, Option<i64>), Fence>> {
     let Beginning { claim, parent, seq, endpoint, protocol, .. } = beginning;
     let held = runs::fence(session, &[*claim])?;
     if held.first() != Some(&Fence::Held { cancel: false }) {
@@ -159,7 +164,8 @@ fn note_call(
         responses::reached(session, previous)?;
     }
     call.id = responses::begin(session, claim.run_id, endpoint, protocol, stored)?;
-    Ok(Ok((call, whole)))
+    let last = if beginning.again { items::last_position(session, claim.run_id)? } else { None };
+    Ok(Ok((call, whole, last)))
 }
 
 /// What the conversation lacks.

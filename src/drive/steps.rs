@@ -15,7 +15,7 @@ use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
 use crate::model::{Reason, RemoteState, Role, Run, RunRow};
 use crate::store::runs::{self, Claim, Locking};
-use crate::store::{items, messages, outbox, workers};
+use crate::store::{messages, outbox, workers};
 use crate::task::Guarded;
 
 use super::persist::persist;
@@ -69,9 +69,7 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
         // Not before the run: whoever has that locked would hold up this process's heartbeats as well.
         workers::beat(session, &worker, lease)?;
         let said = messages::of_run(session, id)?;
-        // A run that was queued again may have settled calls before.
-        let done = if row.attempts > 0 { items::last_position(session, id)? } else { None };
-        let last = said.iter().map(|message| message.position).chain(done).max();
+        let last = said.iter().map(|message| message.position).max();
         let asked = said.into_iter().find(|message| message.role == Role::User);
         Ok(Locking::Got((row, asked, last.unwrap_or_default())))
     });

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::support::*;
 
 on_each_database!(
+    what_was_found_at_the_provider_and_what_follows_it_have_places_of_their_own,
     calls_of_every_kind_are_closed_before_the_next_turn,
     a_call_that_was_left_behind_is_closed,
     a_conversation_that_does_not_go_on_is_told_anew_once,
@@ -604,4 +605,23 @@ async fn a_thread_destroyed_in_mid_call_leaves_nothing_behind<D: TestDatabase>(d
             .await;
         until_deleted(&host.db).await;
     }
+}
+
+/// The provider did the work of a call whose answer was lost: what it left is stored with the run, and the second answer behind it.
+async fn what_was_found_at_the_provider_and_what_follows_it_have_places_of_their_own<
+    D: TestDatabase,
+>(
+    db: D,
+) {
+    let host = Host::conversing(db).await;
+    let thread = host.thread().await;
+    let call = |id: &str| json!({"type": "function_call", "id": format!("fc_{id}"), "call_id": id, "name": "f", "arguments": "{}", "status": "completed"});
+    let lost = Reply::text("").without_message().item(call("lost"));
+    host.fake.reply(lost.disconnect_at(0).finish_unseen());
+    host.fake.reply(Reply::text("").without_message().item(call("seen")));
+    let answer = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+    assert_eq!(answer.run.reason.as_deref(), Some("tool_calls"), "{:?}", answer.run.error);
+    let places =
+        "SELECT call_id || ' ' || position AS line FROM ai_engine_run_items ORDER BY position";
+    assert_eq!(host.db.texts(places), ["lost 1", "lost 2", "seen 3", "seen 4"]);
 }
