@@ -126,10 +126,10 @@ struct Beginning {
     again: bool,
 }
 
-fn note_call(
-    session: &mut dyn Session,
-    beginning: &Beginning,
-) -> Result<std::result::Result<(CallRow, Whole, Option<i64>), Fence>> {
+/// The call, what it sends, and the last place that is taken; or what keeps it from being made.
+type Noted = std::result::Result<(CallRow, Whole, Option<i64>), Fence>;
+
+fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> {
     let Beginning { claim, parent, seq, endpoint, protocol, .. } = beginning;
     let held = runs::fence(session, &[*claim])?;
     if held.first() != Some(&Fence::Held { cancel: false }) {

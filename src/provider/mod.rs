@@ -1,6 +1,7 @@
 //! What a run needs of a remote service, whatever protocol it speaks.
 
 mod call_error;
+mod progress;
 mod reasons;
 mod responses;
 
@@ -13,9 +14,9 @@ use futures_core::Stream;
 
 pub(crate) use crate::openai::OpenAi;
 pub(crate) use call_error::CallError;
-pub(crate) use responses::Responses;
 #[cfg(feature = "_internal")]
-pub(crate) use responses::progress;
+pub(crate) use progress::progress;
+pub(crate) use responses::Responses;
 
 use crate::model::{AssistantDefinition, Item, Reason, RunStatus, Usage};
 
