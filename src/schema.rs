@@ -42,6 +42,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    ai_engine_assistant_versions (id) {
+        id -> BigInt,
+        assistant_id -> BigInt,
+        version -> BigInt,
+        definition -> Json,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     ai_engine_assistant_threads (id) {
         id -> BigInt,
         threadable_type -> Text,
@@ -52,6 +62,13 @@ diesel::table! {
         next_seq -> BigInt,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        title -> Nullable<Text>,
+        title_by -> Nullable<Text>,
+        metadata -> Json,
+        last_activity_at -> Nullable<Timestamp>,
+        head_seq -> Nullable<BigInt>,
+        forked_from_id -> Nullable<BigInt>,
+        forked_at_message_id -> Nullable<BigInt>,
     }
 }
 
@@ -66,6 +83,13 @@ diesel::table! {
         next_seq -> BigInt,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        title -> Nullable<Text>,
+        title_by -> Nullable<Text>,
+        metadata -> Json,
+        last_activity_at -> Nullable<Timestamp>,
+        head_seq -> Nullable<BigInt>,
+        forked_from_id -> Nullable<BigInt>,
+        forked_at_message_id -> Nullable<BigInt>,
     }
 }
 
@@ -100,6 +124,8 @@ diesel::table! {
         updated_at -> Timestamp,
         provider_reason -> Nullable<Text>,
         notes -> Nullable<Text>,
+        submission -> Nullable<Json>,
+        usage_estimated -> Bool,
     }
 }
 
@@ -121,6 +147,7 @@ diesel::table! {
         reasoning_tokens -> BigInt,
         created_at -> Timestamp,
         finished_at -> Nullable<Timestamp>,
+        usage_estimated -> Bool,
     }
 }
 
@@ -147,6 +174,11 @@ diesel::table! {
         protocol -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        superseded_at_seq -> Nullable<BigInt>,
+        parent_seq -> Nullable<BigInt>,
+        metadata -> Json,
+        author -> Nullable<Text>,
+        usage_estimated -> Bool,
     }
 }
 
@@ -200,6 +232,7 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(ai_engine_assistant_versions -> ai_engine_assistants (assistant_id));
 diesel::joinable!(ai_engine_runs -> ai_engine_assistant_threads (assistant_thread_id));
 diesel::joinable!(ai_engine_runs -> ai_engine_chats (chat_id));
 diesel::joinable!(ai_engine_runs -> ai_engine_assistants (assistant_id));
@@ -211,6 +244,7 @@ diesel::joinable!(ai_engine_run_items -> ai_engine_runs (run_id));
 diesel::joinable!(ai_engine_message_deltas -> ai_engine_messages (message_id));
 diesel::allow_tables_to_appear_in_same_query!(
     ai_engine_assistants,
+    ai_engine_assistant_versions,
     ai_engine_assistant_threads,
     ai_engine_chats,
     ai_engine_runs,

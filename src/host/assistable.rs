@@ -127,12 +127,12 @@ pub trait Assistable: Record + Sized {
     ///
     /// Submitting stores the definition if it changed, the user's message and the run, in one transaction. See
     /// [`RunRequest`].
-    fn ai_engine_run<'e>(
+    fn ai_engine_run(
         &self,
-        engine: &'e AiEngine,
+        engine: &AiEngine,
         thread: &AssistantThread,
         content: impl Into<Content>,
-    ) -> RunRequest<'e> {
+    ) -> RunRequest {
         let who = Who::Assistable(Owner::of(self), self.ai_engine_assistant());
         RunRequest::new(engine, who, Messageable::AssistantThread(thread.id), content.into())
     }

@@ -9,7 +9,7 @@ use crate::submit::request::RunRequest;
 /// A host's record that talks to bare models: `impl Chattable for User {}`.
 pub trait Chattable: MessageHooks {
     /// The chats of this record.
-    fn chats<'e>(&self, engine: &'e AiEngine) -> Chats<'e>
+    fn chats(&self, engine: &AiEngine) -> Chats
     where
         Self: Sized,
     {
@@ -19,12 +19,12 @@ pub trait Chattable: MessageHooks {
 
 impl Chat {
     /// Asks a model; options such as instructions or temperature go into a definition. See [`RunRequest`].
-    pub fn run<'e>(
+    pub fn run(
         &self,
-        engine: &'e AiEngine,
+        engine: &AiEngine,
         model: impl Into<AssistantDefinition>,
         content: impl Into<Content>,
-    ) -> RunRequest<'e> {
+    ) -> RunRequest {
         let of = Messageable::Chat(self.id);
         RunRequest::new(engine, Who::Model(model.into()), of, content.into())
     }

@@ -25,8 +25,8 @@ macro_rules! conversation {
         impl $row {
             /// Its messages.
             #[must_use]
-            pub fn messages<'e>(&self, engine: &'e AiEngine) -> Messages<'e> {
-                Messages { engine, of: self.messageable() }
+            pub fn messages(&self, engine: &AiEngine) -> Messages {
+                Messages { engine: engine.clone(), of: self.messageable() }
             }
 
             /// Its events: first those that happened already, then each as it happens. Any number of readers may follow.
@@ -137,21 +137,21 @@ impl Kind for Chat {
 
 /// The threads or the chats of one owner: [`AssistantThreads`], [`Chats`]. No method returns or touches another owner's.
 #[derive(Debug)]
-pub struct Conversations<'e, C> {
-    engine: &'e AiEngine,
+pub struct Conversations<C> {
+    engine: AiEngine,
     owner: Owner,
     of: PhantomData<fn() -> C>,
 }
 
 /// The threads of one owner. With [`History::Conversation`](crate::History::Conversation) the provider keeps a conversation for each.
-pub type AssistantThreads<'e> = Conversations<'e, AssistantThread>;
+pub type AssistantThreads = Conversations<AssistantThread>;
 
 /// The chats of one owner. Chats are always local: the provider keeps nothing of them.
-pub type Chats<'e> = Conversations<'e, Chat>;
+pub type Chats = Conversations<Chat>;
 
-impl<'e, C: Conversation> Conversations<'e, C> {
-    pub(crate) const fn of(engine: &'e AiEngine, owner: Owner) -> Self {
-        Self { engine, owner, of: PhantomData }
+impl<C: Conversation> Conversations<C> {
+    pub(crate) fn of(engine: &AiEngine, owner: Owner) -> Self {
+        Self { engine: engine.clone(), owner, of: PhantomData }
     }
 
     /// Creates a thread or chat and, for a thread with [`History::Conversation`](crate::History::Conversation), a conversation at
@@ -174,7 +174,7 @@ impl<'e, C: Conversation> Conversations<'e, C> {
         let created = core
             .store()
             .write(writes::<C>().0, move |session| C::insert(session, &owner.kind, &owner.id));
-        Ok(created.await?.completed(self.engine).await)
+        Ok(created.await?.completed(&self.engine).await)
     }
 
     /// Creates a thread or chat in your transaction. The first run of a thread creates the provider's conversation.

@@ -13,12 +13,12 @@ use crate::submit::interrupt::Interrupted;
 
 /// The messages of one thread or chat.
 #[derive(Debug)]
-pub struct Messages<'e> {
-    pub(crate) engine: &'e AiEngine,
+pub struct Messages {
+    pub(crate) engine: AiEngine,
     pub(crate) of: Messageable,
 }
 
-impl Messages<'_> {
+impl Messages {
     /// A page of messages in the order of the conversation: the newest, or those before one of them. A message that
     /// is still streaming comes with the text stored so far.
     ///
@@ -74,7 +74,7 @@ impl Messages<'_> {
         content: impl Into<Content>,
     ) -> Result<Message> {
         // Of a run that it ended, because its process had died, the owner hears by a sweep.
-        Ok(create_in(conn, self.engine, self.of, role, &content.into().checked()?)?.0)
+        Ok(create_in(conn, &self.engine, self.of, role, &content.into().checked()?)?.0)
     }
 }
 

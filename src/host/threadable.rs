@@ -9,7 +9,7 @@ use crate::submit::request::RunRequest;
 /// A host's record that talks to assistants: `impl Threadable for User {}`.
 pub trait Threadable: MessageHooks {
     /// The threads of this record.
-    fn assistant_threads<'e>(&self, engine: &'e AiEngine) -> AssistantThreads<'e>
+    fn assistant_threads(&self, engine: &AiEngine) -> AssistantThreads
     where
         Self: Sized,
     {
@@ -19,12 +19,12 @@ pub trait Threadable: MessageHooks {
 
 impl AssistantThread {
     /// Asks a stored assistant, without the host's struct. It is not checked whose assistant it is. See [`RunRequest`].
-    pub fn run<'e>(
+    pub fn run(
         &self,
-        engine: &'e AiEngine,
+        engine: &AiEngine,
         assistant: &Assistant,
         content: impl Into<Content>,
-    ) -> RunRequest<'e> {
+    ) -> RunRequest {
         let of = Messageable::AssistantThread(self.id);
         RunRequest::new(engine, Who::Assistant(assistant.id), of, content.into())
     }

@@ -35,20 +35,15 @@ use crate::store::session::Session;
 /// and its status says so.
 #[must_use = "a run request does nothing until it is awaited, streamed or submitted"]
 #[derive(Debug)]
-pub struct RunRequest<'e> {
-    engine: &'e AiEngine,
+pub struct RunRequest {
+    engine: AiEngine,
     asked: Asked,
 }
 
-impl<'e> RunRequest<'e> {
-    pub(crate) const fn new(
-        engine: &'e AiEngine,
-        who: Who,
-        parent: Messageable,
-        content: Content,
-    ) -> Self {
+impl RunRequest {
+    pub(crate) fn new(engine: &AiEngine, who: Who, parent: Messageable, content: Content) -> Self {
         let asked = Asked { who, parent, content, key: None, busy: Busy::Reject, recovery: None };
-        Self { engine, asked }
+        Self { engine: engine.clone(), asked }
     }
 
     /// Makes submitting safe to repeat: a second request with this key on the same thread or chat returns the run of the first,
@@ -119,9 +114,9 @@ impl<'e> RunRequest<'e> {
     }
 }
 
-impl<'e> IntoFuture for RunRequest<'e> {
+impl IntoFuture for RunRequest {
     type Output = Result<Answer>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'e>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {

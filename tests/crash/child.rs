@@ -342,7 +342,7 @@ impl<D: HostDatabase> App<D> {
     }
 }
 
-fn varied<'e>(request: RunRequest<'e>, random: &mut Random) -> RunRequest<'e> {
+fn varied(request: RunRequest, random: &mut Random) -> RunRequest {
     let busy = match random.below(10) {
         0..2 => Busy::Reject,
         2..7 => Busy::Queue,

@@ -141,7 +141,7 @@ impl Place {
         }
     }
 
-    pub fn ask<'e>(&self, engine: &'e AiEngine, question: &str) -> RunRequest<'e> {
+    pub fn ask(&self, engine: &AiEngine, question: &str) -> RunRequest {
         match self {
             Self::Thread(thread) => Teller { id: 1 }.ai_engine_run(engine, thread, question),
             Self::Chat(chat) => chat.run(engine, "model", question),

@@ -49,7 +49,7 @@ impl<'h, D: Faulty> World<'h, D> {
         Self { host, engine, pool, refusals, thread, created: host.fake.responses_created() }
     }
 
-    fn ask(&self, text: impl Into<Content>) -> RunRequest<'_> {
+    fn ask(&self, text: impl Into<Content>) -> RunRequest {
         self.host.teller.ai_engine_run(&self.engine, &self.thread, text)
     }
 
