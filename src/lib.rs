@@ -167,6 +167,7 @@ mod follow;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
+mod item;
 mod model;
 pub mod openai;
 mod provider;

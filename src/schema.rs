@@ -51,47 +51,34 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    ai_engine_assistant_threads (id) {
-        id -> BigInt,
-        threadable_type -> Text,
-        threadable_id -> Text,
-        remote_id -> Nullable<Text>,
-        endpoint -> Nullable<Text>,
-        protocol -> Nullable<Text>,
-        next_seq -> BigInt,
-        created_at -> Timestamp,
-        updated_at -> Timestamp,
-        title -> Nullable<Text>,
-        title_by -> Nullable<Text>,
-        metadata -> Json,
-        last_activity_at -> Nullable<Timestamp>,
-        head_seq -> Nullable<BigInt>,
-        forked_from_id -> Nullable<BigInt>,
-        forked_at_message_id -> Nullable<BigInt>,
-    }
+/// Threads and chats have the same columns but for the names of their owner's.
+macro_rules! conversations {
+    ($table:ident, $owner_type:ident, $owner_id:ident) => {
+        diesel::table! {
+            $table (id) {
+                id -> BigInt,
+                $owner_type -> Text,
+                $owner_id -> Text,
+                remote_id -> Nullable<Text>,
+                endpoint -> Nullable<Text>,
+                protocol -> Nullable<Text>,
+                next_seq -> BigInt,
+                created_at -> Timestamp,
+                updated_at -> Timestamp,
+                title -> Nullable<Text>,
+                title_by -> Nullable<Text>,
+                metadata -> Json,
+                last_activity_at -> Nullable<Timestamp>,
+                head_seq -> Nullable<BigInt>,
+                forked_from_id -> Nullable<BigInt>,
+                forked_at_message_id -> Nullable<BigInt>,
+            }
+        }
+    };
 }
 
-diesel::table! {
-    ai_engine_chats (id) {
-        id -> BigInt,
-        chattable_type -> Text,
-        chattable_id -> Text,
-        remote_id -> Nullable<Text>,
-        endpoint -> Nullable<Text>,
-        protocol -> Nullable<Text>,
-        next_seq -> BigInt,
-        created_at -> Timestamp,
-        updated_at -> Timestamp,
-        title -> Nullable<Text>,
-        title_by -> Nullable<Text>,
-        metadata -> Json,
-        last_activity_at -> Nullable<Timestamp>,
-        head_seq -> Nullable<BigInt>,
-        forked_from_id -> Nullable<BigInt>,
-        forked_at_message_id -> Nullable<BigInt>,
-    }
-}
+conversations!(ai_engine_assistant_threads, threadable_type, threadable_id);
+conversations!(ai_engine_chats, chattable_type, chattable_id);
 
 diesel::table! {
     ai_engine_runs (id) {

@@ -1,13 +1,6 @@
-//! Items: what goes into a model and what comes out of it, besides plain messages.
+//! What an item is to a run: a text, a call that wants an output, an output, a thought.
 
-use serde_json::{Value, json};
-
-/// An item of a conversation, kept as the JSON object it is: most kinds must go back unchanged to where they came from.
-///
-/// Its form is that of the Responses API, whichever protocol it came by. `OpenAI`'s API description knows some thirty types
-/// (schemas `InputItem`, `OutputItem`, `ConversationItem`) and gains more.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Item(Value);
+pub(crate) use crate::item::Item;
 
 /// What an item is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,11 +18,6 @@ pub(crate) enum ItemKind<'i> {
 }
 
 impl Item {
-    /// A message with plain text. `role` is `user`, `assistant`, `system` or `developer`.
-    pub(crate) fn message(role: &str, text: impl Into<String>) -> Self {
-        Self(json!({ "type": "message", "role": role, "content": text.into() }))
-    }
-
     /// By its type: whatever is a call by its name and has an id to answer to is one, also of types that are not known today.
     pub(crate) fn kind(&self) -> ItemKind<'_> {
         let call = |name: &str| self.text_of(name).map(ItemKind::ToolCall);
@@ -49,15 +37,6 @@ impl Item {
         kind.unwrap_or(ItemKind::Other)
     }
 
-    /// The item's `type`. A message may leave it out; other items without one give the empty text.
-    pub(crate) fn type_name(&self) -> &str {
-        match self.text_of("type") {
-            Some(kind) => kind,
-            None if self.role().is_some() => "message",
-            None => "",
-        }
-    }
-
     pub(crate) fn is_message(&self) -> bool {
         self.type_name() == "message"
     }
@@ -67,63 +46,16 @@ impl Item {
         self.text_of("encrypted_content").is_some()
     }
 
-    /// The item's id at the provider. Items that were never stored have none; an empty one is none.
-    pub(crate) fn id(&self) -> Option<&str> {
-        self.text_of("id").filter(|id| !id.is_empty())
-    }
-
-    /// Who a message is from: `user`, `assistant`, `system`, `developer`, or a role not known today.
-    pub(crate) fn role(&self) -> Option<&str> {
-        self.text_of("role")
-    }
-
     /// Which part of an answer a message is, if the provider says so.
     pub(crate) fn phase(&self) -> Option<&str> {
         self.text_of("phase")
-    }
-
-    /// A message's text: plain content, or its text parts and refusals one after the other. Empty for other items.
-    pub(crate) fn text(&self) -> String {
-        match self.0.get("content") {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Array(parts)) => parts.iter().filter_map(part_text).collect(),
-            _ => String::new(),
-        }
-    }
-
-    /// The whole item.
-    pub(crate) const fn as_value(&self) -> &Value {
-        &self.0
-    }
-
-    /// The whole item, by value.
-    pub(crate) fn into_value(self) -> Value {
-        self.0
-    }
-
-    fn text_of(&self, key: &str) -> Option<&str> {
-        self.0.get(key).and_then(Value::as_str)
-    }
-}
-
-/// Takes JSON as it is; a value that is no object becomes an item of which nothing is known.
-impl From<Value> for Item {
-    fn from(value: Value) -> Self {
-        Self(value)
-    }
-}
-
-fn part_text(part: &Value) -> Option<&str> {
-    let text = |key: &str| part.get(key).and_then(Value::as_str);
-    match text("type")? {
-        "output_text" | "input_text" | "text" => text("text"),
-        "refusal" => text("refusal"),
-        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -155,26 +87,5 @@ mod tests {
         for name in ["web_search_call", "file_search_call", "code_interpreter_call", "mcp_call"] {
             assert_eq!(Item::from(json!({"type": name, "id": "x"})).kind(), ItemKind::Other);
         }
-    }
-
-    #[test]
-    fn text_joins_text_parts_and_refusals() {
-        let item = Item::from(json!({"role": "assistant", "content": [
-            {"type": "output_text", "text": "a"}, {"type": "input_image"}, {"type": "input_text", "text": "b"},
-            {"type": "text", "text": "c"}, {"type": "refusal", "refusal": "d"}, 7, {"text": "untyped"}
-        ]}));
-        assert_eq!((item.kind(), item.text().as_str()), (ItemKind::Message, "abcd"));
-    }
-
-    #[test]
-    fn unknown_items_are_kept_unchanged() {
-        let raw = json!({"type": "hologram", "id": "h_1", "payload": {"x": [1]}});
-        let item = Item::from(raw.clone());
-        assert_eq!(
-            (item.kind(), item.id(), item.text().as_str()),
-            (ItemKind::Other, Some("h_1"), "")
-        );
-        assert_eq!(item.into_value(), raw);
-        assert_eq!(Item::from(json!("text")).kind(), ItemKind::Other);
     }
 }

@@ -31,8 +31,8 @@
 
 pub use super::conversations::Conversations;
 pub use super::event::{StreamEvent, StreamEventKind};
-pub use super::item::Item;
 pub use super::request::{CreateConversation, CreateResponse, ListItems, MAX_ITEMS, Order};
 pub use super::responses::Responses;
 pub use super::stream::ResponseStream;
 pub use super::wire::{Conversation, ItemPage, Response, ResponseError, Usage};
+pub use crate::item::Item;

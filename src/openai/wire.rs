@@ -54,7 +54,7 @@ impl Response {
     /// The text of all messages in the output, one after the other.
     #[must_use]
     pub fn text(&self) -> String {
-        self.output.iter().filter(|item| item.kind() == "message").map(Item::text).collect()
+        self.output.iter().filter(|item| item.type_name() == "message").map(Item::text).collect()
     }
 
     /// A response that is all of an answer.

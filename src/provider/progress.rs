@@ -14,11 +14,6 @@ const MOST_ITEM_BYTES: usize = 16 << 20;
 /// Most finished items that are kept of a stream.
 const MOST_ITEMS: usize = 10_000;
 
-/// In our own terms.
-pub(super) fn ours(item: openai::Item) -> Item {
-    item.into_value().into()
-}
-
 /// What a streamed response means to a run.
 pub(crate) fn progress(stream: ResponseStream) -> ProgressStream {
     let mut reader = Reader::default();
@@ -44,7 +39,7 @@ struct Reader {
     /// Whether the id of the call was told.
     started: bool,
     /// Items that are finished, and their places: some servers leave them out of the end.
-    done: Vec<(i64, openai::Item)>,
+    done: Vec<(i64, Item)>,
     done_bytes: usize,
 }
 
@@ -73,8 +68,9 @@ impl Reader {
             StreamEventKind::OutputItemDone { output_index, item } => {
                 let slot = self.slot(item.id(), output_index);
                 let (remote_id, text) = (item.id().map(str::to_owned), item.text());
-                let is_news =
-                    item.kind() == "message" && !text.is_empty() && !self.texts.contains(&slot);
+                let is_news = item.type_name() == "message"
+                    && !text.is_empty()
+                    && !self.texts.contains(&slot);
                 self.keep(slot, item);
                 if is_news {
                     self.is_new(slot, 0);
@@ -122,7 +118,7 @@ impl Reader {
     }
 
     /// Keeps a finished item, in case that the end lacks it.
-    fn keep(&mut self, slot: i64, item: openai::Item) {
+    fn keep(&mut self, slot: i64, item: Item) {
         self.done_bytes += item.as_value().to_string().len();
         if self.done.len() < MOST_ITEMS && self.done_bytes <= MOST_ITEM_BYTES {
             self.done.push((slot, item));
@@ -165,10 +161,10 @@ impl Reader {
 }
 
 /// Whether all that the messages say is that the model declines.
-fn is_refusal(output: &[openai::Item]) -> bool {
+fn is_refusal(output: &[Item]) -> bool {
     let parts = output
         .iter()
-        .filter(|item| item.kind() == "message")
+        .filter(|item| item.type_name() == "message")
         .filter_map(|item| item.as_value()["content"].as_array())
         .flatten();
     let mut kinds = parts.filter_map(|part| part["type"].as_str()).peekable();
@@ -181,7 +177,7 @@ fn ended(status: RunStatus, response: Response) -> News {
     let word = error.as_ref().and_then(|error| error.code.clone().or_else(|| error.kind.clone()));
     let message = error.as_ref().map(|error| error.message.clone());
     // What a model thought by itself, and what is blank, is no output: nobody has it.
-    let has_output = response.output.iter().any(|item| match item.kind() {
+    let has_output = response.output.iter().any(|item| match item.type_name() {
         "reasoning" => false,
         "message" => !item.text().trim().is_empty(),
         _ => true,
@@ -202,6 +198,6 @@ fn ended(status: RunStatus, response: Response) -> News {
         response_id: Some(response.id).filter(|id| !id.is_empty()),
         model: response.model,
         usage,
-        output: response.output.into_iter().map(ours).collect(),
+        output: response.output,
     }))
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 
-use super::progress::{ours, progress};
+use super::progress::progress;
 use super::{Call, CallError, ProgressStream, Provider, Result};
 use crate::model::Item;
 use crate::openai;
@@ -112,8 +112,8 @@ impl Provider for Responses {
         let (mut after, mut seen) = (None, HashSet::new());
         for _ in 0..MOST_PAGES {
             let page = self.page(id, after, Order::NewestFirst).await?;
-            let next = page.data.last().and_then(openai::Item::id).map(str::to_owned);
-            for item in page.data.into_iter().map(ours) {
+            let next = page.data.last().and_then(Item::id).map(str::to_owned);
+            for item in page.data {
                 let id = item.id().map(str::to_owned);
                 if let Some(anchor) = id.clone().filter(|id| known(id)) {
                     newest_first.reverse();
@@ -136,7 +136,7 @@ impl Provider for Responses {
 
     async fn conversation_newest(&self, id: &str) -> Result<Vec<Item>> {
         let page = self.page(id, None, Order::NewestFirst).await?;
-        Ok(page.data.into_iter().map(ours).collect())
+        Ok(page.data)
     }
 
     fn surely_keeps_conversations(&self) -> bool {
@@ -154,7 +154,7 @@ impl Provider for Responses {
                 Err(error) => return Err(error.into()),
             };
             let ids: Vec<String> =
-                page.data.iter().filter_map(openai::Item::id).map(str::to_owned).collect();
+                page.data.iter().filter_map(Item::id).map(str::to_owned).collect();
             let new: Vec<String> =
                 ids.iter().filter(|id| !deleted.contains(*id)).cloned().collect();
             if ids.is_empty() {
