@@ -106,8 +106,8 @@ async fn a_thread_destroyed_elsewhere_in_mid_call_leaves_nothing_behind<D: TestD
         until_deleted(&host.db).await;
         assert_eq!(host.fake.response_ids().len(), kept, "a response stays at the provider");
         host.teller.ai_engine_run(&host.engine, &other, "Tell me").await.unwrap();
-        let asked = host.fake.requests().into_iter().filter(|sent| sent.method == "POST");
-        let body = asked.filter(|sent| sent.path.ends_with("/responses")).last().unwrap().body;
+        let mut asked = host.fake.requests().into_iter().rev().filter(|sent| sent.method == "POST");
+        let body = asked.find(|sent| sent.path.ends_with("/responses")).unwrap().body;
         assert_eq!(body.unwrap()["conversation"], json!(other.remote_id));
     }
 }
