@@ -1,6 +1,8 @@
 //! The engine's write transactions by name, and the places where a test can have the process die: `docs/CRASHES.md` says
 //! what each leaves.
 //!
+//! Every write transaction has a name, and every name a case in `tests/suite/crash_points.rs`: a test compares them.
+//!
 //! The store passes `NAME.committing` at the end of each write transaction, before its COMMIT, and `NAME.committed` right
 //! after it; the few places in between say [`point!`]. Without the feature `_internal` nothing happens there. With it, a
 //! process that was started with `AI_ENGINE_CRASH_AT` set to a place's name dies there, as abruptly as by `kill -9`: no
@@ -28,15 +30,13 @@ pub(crate) use point;
 
 macro_rules! writes {
     (
-        listed { $($(#[$meta:meta])* $variant:ident $name:literal,)+ }
-        unlisted { $($(#[$unlisted_meta:meta])* $unlisted:ident $unlisted_name:literal,)+ }
+        transactions { $($(#[$meta:meta])* $variant:ident $name:literal,)+ }
         between { $($between:literal,)+ }
     ) => {
         /// A write transaction of the engine.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(crate) enum Write {
             $($(#[$meta])* $variant,)+
-            $($(#[$unlisted_meta])* $unlisted,)+
         }
 
         impl Write {
@@ -44,7 +44,6 @@ macro_rules! writes {
             pub(crate) const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)+
-                    $(Self::$unlisted => $unlisted_name,)+
                 }
             }
 
@@ -53,7 +52,6 @@ macro_rules! writes {
                 #[cfg(feature = "_internal")]
                 pass(match self {
                     $(Self::$variant => concat!($name, ".committing"),)+
-                    $(Self::$unlisted => concat!($unlisted_name, ".committing"),)+
                 });
             }
 
@@ -62,7 +60,6 @@ macro_rules! writes {
                 #[cfg(feature = "_internal")]
                 pass(match self {
                     $(Self::$variant => concat!($name, ".committed"),)+
-                    $(Self::$unlisted => concat!($unlisted_name, ".committed"),)+
                 });
             }
         }
@@ -77,7 +74,7 @@ macro_rules! writes {
 }
 
 writes! {
-    listed {
+    transactions {
         Thread "thread",
         Chat "chat",
         Assistant "assistant",
@@ -100,11 +97,19 @@ writes! {
         Reconcile "reconcile",
         /// A call that is about to be made.
         Call "call",
+        /// A process that slept since then asks whether the run is still its own, and extends its lease.
+        LeaseCheck "lease_check",
         /// A flush of streamed text with the first words of a message.
         FirstWords "row",
         /// A flush of streamed text.
         Words "deltas",
+        /// A server takes conversations and does not keep them.
+        ConversationIgnored "ignored_conversation",
         Settle "settle",
+        /// The end of a run with less than all of it, since the database refuses the rest.
+        SettleWithLess "settle_with_less",
+        /// A response of a run whose thread was deleted in mid-call.
+        ResponseLeft "response_left",
         /// The last hooks of a run that was driven here were called.
         Announce "announce",
         Heartbeat "beat",
@@ -120,18 +125,6 @@ writes! {
         DeletionClaim "deletion_claim",
         DeletionDone "deletion",
         DeletionFailed "deletion_failure",
-    }
-    unlisted {
-        /// Waits for a submit of which nobody knows whether it was committed.
-        SubmitLookup "submit_lookup",
-        /// A response of a run whose thread was deleted in mid-call.
-        ResponseLeft "response_left",
-        /// A process that slept asks whether the run is still its own.
-        LeaseCheck "lease_check",
-        /// The end of a run with less than all of it.
-        SettleWithLess "settle_with_less",
-        /// A server takes conversations and does not keep them.
-        ConversationIgnored "conversation_ignored",
     }
     between {
         "conversation.created",

@@ -145,13 +145,15 @@ async fn is_kept(core: &Core, remote: &Remote, flight: &Flight, ended: &Ended) -
     match conversation::holds(remote, &conversation, &question, ended).await {
         Some(true) => remote.verify(),
         Some(false) => {
-            if let Err(error) = conversation::give_up(core, remote, thread).await {
-                let error = with_causes(&error);
-                tracing::warn!(
+            match conversation::give_up(core, remote, thread, conversation).await {
+                Ok(true) => {}
+                // The end of the run finds out that the thread is gone.
+                Ok(false) => return true,
+                Err(error) => tracing::warn!(
                     run = flight.id(),
-                    error,
+                    error = with_causes(&error),
                     "could not note that the conversation is not kept"
-                );
+                ),
             }
             flight.note("conversation_ignored");
             flight.log(|log| {

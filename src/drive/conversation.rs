@@ -193,18 +193,33 @@ pub(crate) async fn holds(
     }
 }
 
-/// A server took a conversation and does not keep it: from now on the history is ours alone.
-pub(crate) async fn give_up(core: &Core, remote: &Remote, thread: i64) -> Result<()> {
+/// A server took a conversation and does not keep it: from now on the history is ours alone. `false`: the thread does not name
+/// that conversation any more, so that it is no wonder, since whoever destroyed the thread deletes it.
+pub(crate) async fn give_up(
+    core: &Core,
+    remote: &Remote,
+    thread: i64,
+    conversation: String,
+) -> Result<bool> {
+    let endpoint = remote.provider.endpoint().to_owned();
+    let given_up = core.store().write_as(Write::ConversationIgnored, move |session| {
+        let named = threads::remote_conversation(session, thread, &endpoint)?;
+        if named.as_ref() != Some(&conversation) {
+            return Ok((None, false));
+        }
+        outbox::note_conversation_of(session, thread)?;
+        threads::forget_remote_conversation(session, thread)?;
+        Ok((Some(Write::ConversationIgnored), true))
+    });
+    let given_up = given_up.await;
+    if matches!(given_up, Ok(false)) {
+        return Ok(false);
+    }
     remote.ignore_conversations();
     tracing::warn!(
         endpoint = remote.provider.endpoint(),
         "the server takes conversations and does not keep them; the history is sent with each call from now on: use History::Local"
     );
-    let given_up = core.store().write(Write::ConversationIgnored, move |session| {
-        outbox::note_conversation_of(session, thread)?;
-        threads::forget_remote_conversation(session, thread)
-    });
-    given_up.await?;
     core.work_outbox();
-    Ok(())
+    given_up
 }

@@ -185,7 +185,12 @@ async fn to_its_end(
     };
     match settled {
         Ok(()) => Ok(Some(hooks)),
-        Err(Halt::Stopped(stop)) => Ok(not_ours(flight, stop)),
+        Err(Halt::Stopped(stop)) => {
+            if stop == Stop::Gone {
+                leave_nothing_behind(core, flight).await;
+            }
+            Ok(not_ours(flight, stop))
+        }
         Err(Halt::Store(error)) => Err(error),
     }
 }

@@ -2,6 +2,7 @@
 //! whatever becomes of the future that waits for it.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -85,6 +86,23 @@ impl Store {
             write.committed();
         }
         Ok(value)
+    }
+
+    /// One transaction that waits for locks as a write does, and writes nothing: it is rolled back, whatever it did. So it
+    /// needs no name; to die in it leaves what there was before.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        mut work: impl FnMut(&mut dyn Session) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let found = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&found);
+        let looked = self.run(Access::Write, move |session| {
+            *lock(&slot) = Some(work(session)?);
+            Err::<Infallible, _>(DieselError::RollbackTransaction.into())
+        });
+        let Err(error) = looked.await;
+        let found = lock(&found).take();
+        found.ok_or(error)
     }
 
     async fn run<T: Send + 'static>(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::asked::{Asked, Busy, Who};
 use super::interrupt::{self, Interrupted};
-use crate::drive::persist::persist;
+use crate::drive::persist::persistently;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
@@ -154,10 +154,12 @@ pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<R
 
 /// The run whose commit was not answered, if it was made: it must not be left to nobody.
 async fn committed(core: &Core, parent: Messageable, id: i64) -> Option<Run> {
-    let looked = persist(core, Write::SubmitLookup, move |session| {
-        // The lock waits for that commit, in case the server is still at it.
-        threads::lock(session, parent)?;
-        runs::find(session, id)
+    let looked = persistently(core, || {
+        core.store().look(move |session| {
+            // The lock waits for that commit, in case the server is still at it.
+            threads::lock(session, parent)?;
+            runs::find(session, id)
+        })
     });
     looked.await.ok().flatten().map(Run::from)
 }

@@ -11,6 +11,7 @@ on_each_database!(
     a_failed_remote_deletion_is_tried_again_by_itself,
     what_the_provider_does_not_know_counts_as_deleted,
     destroying_a_thread_stops_its_run,
+    a_thread_destroyed_elsewhere_in_mid_call_leaves_nothing_behind,
     a_deleted_assistant_leaves_its_runs,
     an_owner_takes_all_its_threads_along,
     another_endpoints_deletions_wait_for_it,
@@ -78,6 +79,37 @@ async fn destroying_a_thread_stops_its_run<D: TestDatabase>(db: D) {
     host.fake.disconnected(1).await;
     assert!(matches!(host.engine.answer(run.id).await, Err(Error::RunGone(id)) if id == run.id));
     assert_empty(&host.db);
+}
+
+/// By the time that the run's own process finds out, the answer is whole: the provider's conversation is gone, which says nothing
+/// of other conversations there, and nobody has noted the response.
+async fn a_thread_destroyed_elsewhere_in_mid_call_leaves_nothing_behind<D: TestDatabase>(db: D) {
+    let host = Host::conversing(db).await;
+    let elsewhere = engine(&host.db, &host.fake, &Hub::default(), |builder| builder);
+    let other = host.thread().await;
+    // The server is not known to keep conversations at first, and is then.
+    for kept in 0..2 {
+        let thread = host.thread().await;
+        let gate = Gate::new();
+        // Without a word that would be stored on the way.
+        let call =
+            json!({"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"});
+        let reply = Reply::text("").without_message().item(call);
+        host.fake.reply(reply.hold_at(1, gate.clone()));
+        let run = host.teller.ai_engine_run(&host.engine, &thread, "look").submit().await.unwrap();
+        gate.reached().await;
+        host.user.assistant_threads(&elsewhere).destroy(thread.id).await.unwrap();
+        until_deleted(&host.db).await;
+        gate.open();
+        let gone = host.engine.answer(run.id).await.unwrap_err();
+        assert!(matches!(gone, Error::RunGone(_)), "{gone}");
+        until_deleted(&host.db).await;
+        assert_eq!(host.fake.response_ids().len(), kept, "a response stays at the provider");
+        host.teller.ai_engine_run(&host.engine, &other, "Tell me").await.unwrap();
+        let mut asked = host.fake.requests().into_iter().rev().filter(|sent| sent.method == "POST");
+        let body = asked.find(|sent| sent.path.ends_with("/responses")).unwrap().body;
+        assert_eq!(body.unwrap()["conversation"], json!(other.remote_id));
+    }
 }
 
 async fn a_deleted_assistant_leaves_its_runs<D: TestDatabase>(db: D) {

@@ -1,7 +1,7 @@
 //! What must hold once recovery has looked after what the child left.
 
 use ai_engine::testing::Reply;
-use ai_engine::{Answer, RunStatus, prelude::*};
+use ai_engine::{AiEngine, Error, Role, Run, RunStatus, prelude::*};
 use serde_json::Value;
 
 use super::scene::{END_LEASES, Scene, Stage, USAGE, WORDS};
@@ -19,10 +19,33 @@ pub enum Left {
     /// As much as was stored by then, which varies.
     InterruptedSomewhere,
     Cancelled(&'static str),
+    /// This much of one; the database refused the rest.
+    FailedInTheDatabase(&'static str),
     /// The thread is gone, here and at the provider.
     Destroyed,
+    /// The same, but for a response of which nobody knows.
+    DestroyedButForAResponse,
     /// So many rows of one of our tables.
     Rows(&'static str, i64),
+}
+
+/// A run that has ended, and what the model said in it.
+struct End {
+    run: Run,
+    text: String,
+}
+
+async fn end_of<D: TestDatabase>(host: &Host<D>, engine: &AiEngine, id: i64) -> End {
+    match engine.answer(id).await {
+        Ok(answer) => End { text: answer.text(), run: answer.run },
+        Err(Error::RunFailed { .. }) => {
+            let said = host.db.with(|conn| conn.messages()).into_iter();
+            let ours = said.filter(|said| said.run_id == Some(id) && said.role == Role::Assistant);
+            let text = ours.map(|said| said.content).collect();
+            End { run: engine.find_run(id).await.unwrap(), text }
+        }
+        Err(error) => panic!("{error}"),
+    }
 }
 
 pub async fn check<D: TestDatabase>(host: &Host<D>, stage: &Stage, point: &str, left: Left) {
@@ -42,23 +65,26 @@ pub async fn check<D: TestDatabase>(host: &Host<D>, stage: &Stage, point: &str, 
     engine.recover().await.unwrap();
     let mut answers = Vec::new();
     for run in host.db.with(|conn| conn.runs()) {
-        answers.push(engine.answer(run.id).await.unwrap());
+        answers.push(end_of(host, &engine, run.id).await);
     }
     // What was driven is announced by now, or will be by whoever looks next.
     engine.recover().await.unwrap();
     until_announced(&host.db).await;
-    if left == Left::Destroyed {
+    let is_destroyed = matches!(left, Left::Destroyed | Left::DestroyedButForAResponse);
+    if is_destroyed {
         until_deleted(&host.db).await;
     }
 
     sound(host, point);
     asked_once(host, point);
     heard(&hub, stage, point, &answers);
-    if left == Left::Destroyed {
+    if is_destroyed {
         assert_eq!(rows(host, "assistant_threads"), 0, "{point}");
         assert_eq!(rows(host, "remote_deletions"), 0, "{point}");
-        let kept = (host.fake.items(), host.fake.conversation_ids(), host.fake.response_ids());
-        assert_eq!(kept, (Vec::new(), Vec::new(), Vec::new()), "{point}");
+        let kept = (host.fake.items(), host.fake.conversation_ids());
+        assert_eq!(kept, (Vec::new(), Vec::new()), "{point}");
+        let unknown = usize::from(left == Left::DestroyedButForAResponse);
+        assert_eq!(host.fake.response_ids().len(), unknown, "{point}: responses");
         return;
     }
     answered(host, stage, point, left, answers.first());
@@ -111,7 +137,7 @@ fn asked_once<D: TestDatabase>(host: &Host<D>, point: &str) {
 }
 
 /// The owner heard of each end; of those that the child told it of, there.
-fn heard(hub: &Hub, stage: &Stage, point: &str, answers: &[Answer]) {
+fn heard(hub: &Hub, stage: &Stage, point: &str, answers: &[End]) {
     let told_by_the_child = ["announce.committed", "late_announce.committed"].contains(&point);
     // It delivers hooks beside that.
     let perhaps_told = point.starts_with("forget_workers.");
@@ -133,7 +159,7 @@ fn answered<D: TestDatabase>(
     stage: &Stage,
     point: &str,
     left: Left,
-    answer: Option<&Answer>,
+    answer: Option<&End>,
 ) {
     let Some(answer) = answer else {
         assert!(matches!(left, Left::Nothing | Left::Rows(..)), "{point}: the run is lost");
@@ -145,7 +171,7 @@ fn answered<D: TestDatabase>(
     let whole = WORDS.concat();
     let (status, reason) = (answer.run.status, answer.run.reason.as_deref());
     let (text, cost) =
-        (answer.text(), answer.run.usage.input_tokens + answer.run.usage.output_tokens);
+        (answer.text.clone(), answer.run.usage.input_tokens + answer.run.usage.output_tokens);
     assert!(whole.starts_with(&text), "{point}: {text:?} is not what the provider said");
     let interrupted = (RunStatus::Incomplete, Some("interrupted"));
     match left {
@@ -157,6 +183,10 @@ fn answered<D: TestDatabase>(
             assert_eq!((status, reason), interrupted, "{point}");
             assert_eq!(text, stored, "{point}");
         }
+        Left::FailedInTheDatabase(stored) => {
+            assert_eq!((status, reason), (RunStatus::Failed, Some("database")), "{point}");
+            assert_eq!(text, stored, "{point}");
+        }
         Left::InterruptedSomewhere => assert_eq!((status, reason), interrupted, "{point}"),
         Left::Cancelled(stored) => {
             assert_eq!((status, text.as_str()), (RunStatus::Cancelled, stored), "{point}");
@@ -166,24 +196,25 @@ fn answered<D: TestDatabase>(
             let expected = if cancelled { RunStatus::Cancelled } else { RunStatus::Completed };
             assert_eq!(status, expected, "{point}");
         }
-        Left::Nothing | Left::Destroyed => {
+        Left::Nothing | Left::Destroyed | Left::DestroyedButForAResponse => {
             panic!("{point}: there is a run of {stage:?}", stage = stage.scene)
         }
     }
 }
 
 /// The next run works, and the model sees what was said.
-async fn goes_on<D: TestDatabase>(
-    host: &Host<D>,
-    engine: &ai_engine::AiEngine,
-    stage: &Stage,
-    point: &str,
-) {
+async fn goes_on<D: TestDatabase>(host: &Host<D>, engine: &AiEngine, stage: &Stage, point: &str) {
     host.fake.reply_to("Go on", Reply::text("And so on."));
     let mut before = said_here(host);
     let answer = host.teller.ai_engine_run(engine, &stage.thread, "Go on").await.unwrap();
     assert_eq!(answer.text(), "And so on.", "{point}");
-    if !host.conversing {
+    if stage.scene == Scene::AskIgnored {
+        // It is found out again, by a process that does not know, and nothing stays there.
+        until_deleted(&host.db).await;
+        assert_eq!(answer.run.notes, ["conversation_ignored"], "{point}");
+        assert!(host.fake.conversation_ids().is_empty(), "{point}: a conversation stays");
+    }
+    if !host.conversing || stage.scene == Scene::AskIgnored {
         // Texts of the host go apart; a question without a word of answer stays out; what breaks off says so.
         before.retain(|(role, _)| role != "system");
         before.push(("user".to_owned(), "Go on".to_owned()));

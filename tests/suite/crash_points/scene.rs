@@ -35,6 +35,14 @@ pub enum Scene {
     AskLost,
     /// Ask when nobody knows what the conversation holds.
     AskInDoubt,
+    /// Ask a server that takes conversations and does not keep them.
+    AskIgnored,
+    /// Ask; fall asleep between the note of the call and the call.
+    AskAsleep,
+    /// Ask; the database refuses the end of the run.
+    AskRefusedAtTheEnd,
+    /// Ask; another process destroys the thread before anything of the answer is stored.
+    AskDestroyed,
     /// Ask; the answer stops after some words.
     AskStalling,
     /// Shut down in mid-answer.
@@ -67,7 +75,16 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
     let gate = Gate::new();
     let stalls = matches!(scene, Scene::AskStalling | Scene::Leave | Scene::Recover);
     let reply = if stalls { reply.hold_at(5, gate.clone()).stall_at(6) } else { reply };
-    let reply = if scene == Scene::CancelDriven { reply.hold_at(5, gate.clone()) } else { reply };
+    let reply = match scene {
+        Scene::CancelDriven => reply.hold_at(5, gate.clone()),
+        // Its end says more than its stream.
+        Scene::AskRefusedAtTheEnd => Reply::deltas([WORDS[0]])
+            .final_text(WORDS.concat())
+            .usage(USAGE.0, USAGE.1)
+            .hold_at(5, gate.clone()),
+        Scene::AskDestroyed => reply.hold_at(1, gate.clone()).finish_unseen(),
+        _ => reply,
+    };
     host.fake.reply_to(QUESTION, reply);
     match scene {
         Scene::DestroyChat => drop(host.user.chats(&host.engine).create().await.unwrap()),
@@ -99,6 +116,16 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
             let lost = stage.thread.remote_id.clone().unwrap();
             Conversations::of(&host.fake.openai().unwrap()).delete(&lost).await.unwrap();
         }
+        Scene::AskIgnored => {
+            let nothing = json!({"object": "list", "data": [], "has_more": false});
+            // By the process that dies, by whoever looks what the conversation holds, and by whoever asks next.
+            for _ in 0..3 {
+                host.fake.intercept("GET", "/items", Reply::status(200, nothing.clone()));
+            }
+        }
+        Scene::AskRefusedAtTheEnd => {
+            refuse(&host.db, "messages", "UPDATE", "NEW.content LIKE '%time%'");
+        }
         Scene::AskInDoubt => dies(host, Scene::Ask, &stage, "call.committed"),
         Scene::Recover => dies(host, Scene::Ask, &stage, "row.committed"),
         Scene::RecoverByRetry => dies(host, scene, &stage, "call.committed"),
@@ -113,7 +140,13 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
         dies(host, scene, &stage, point);
     } else {
         let mut child = start(host, scene, &stage, point);
-        if point.starts_with("deltas.") {
+        if scene == Scene::AskDestroyed {
+            gate.reached().await;
+            host.user.assistant_threads(&host.engine).destroy(stage.thread.id).await.unwrap();
+            until_deleted(&host.db).await;
+            gate.open();
+        }
+        if point.starts_with("deltas.") || scene == Scene::AskRefusedAtTheEnd {
             gate.reached().await;
             let first = "SELECT count(*) FROM ai_engine_messages WHERE role = 'assistant'";
             // The other process's write: nothing but the database can tell.
@@ -131,18 +164,24 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
 }
 
 fn start<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &str) -> Process {
-    Process::start(
-        host,
-        "crash_points::scene::the_process_that_dies",
-        &[
-            ("AI_ENGINE_CRASH_AT", point),
-            ("CHILD_SCENE", &format!("{scene:?}")),
-            ("CHILD_THREAD", &stage.thread.id.to_string()),
-            ("CHILD_RUN", &stage.earlier.as_ref().map_or(0, |run| run.id).to_string()),
-            // Its beat is a sixth of that.
-            ("CHILD_LEASE", if point.starts_with("beat.") { "1000" } else { "30000" }),
-        ],
-    )
+    let sleeps = scene == Scene::AskAsleep;
+    // Its beat is a sixth of that; it sleeps for longer.
+    let is_short = sleeps || point.starts_with("beat.");
+    let (scene, thread) = (format!("{scene:?}"), stage.thread.id.to_string());
+    let run = stage.earlier.as_ref().map_or(0, |run| run.id).to_string();
+    let mut settings = vec![
+        ("AI_ENGINE_CRASH_AT", point),
+        ("CHILD_SCENE", &scene),
+        ("CHILD_THREAD", &thread),
+        ("CHILD_RUN", &run),
+        ("CHILD_LEASE", if is_short { "1000" } else { "30000" }),
+    ];
+    let mut test = "crash_points::scene::the_process_that_dies";
+    if sleeps {
+        settings.push(("AI_ENGINE_SLEEP_AT", "call.committed"));
+        test = "crash_points::scene::the_process_that_sleeps_and_dies";
+    }
+    Process::start(host, test, &settings)
 }
 
 fn dies<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &str) {
@@ -158,6 +197,17 @@ fn assert_died(child: &mut Process, point: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the process that dies in the tests here"]
 async fn the_process_that_dies() {
+    act().await;
+}
+
+/// All of it sleeps where one thread does.
+#[tokio::test]
+#[ignore = "the process that falls asleep in the tests here, and dies"]
+async fn the_process_that_sleeps_and_dies() {
+    act().await;
+}
+
+async fn act() {
     let hub = Hub::default();
     let engine = engine_of_this_process(&hub);
     let scene = setting("CHILD_SCENE");

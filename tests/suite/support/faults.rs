@@ -131,6 +131,22 @@ fn out_of_connections<D: Raw>() -> Fault<D> {
     }
 }
 
+/// A trigger of the host's that refuses rows.
+pub fn refuse<D: TestDatabase>(db: &D, table: &str, on: &str, when: &str) {
+    let name = format!("refuse_{table}_{}", on.replace(' ', "_"));
+    if db.url().starts_with("postgres") {
+        db.execute(&format!(
+            "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the host does not take this'; END $$; \
+             CREATE TRIGGER {name} BEFORE {on} ON ai_engine_{table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()"
+        ));
+    } else {
+        db.execute(&format!(
+            "CREATE TRIGGER {name} BEFORE {on} ON ai_engine_{table} WHEN {when} \
+             BEGIN SELECT RAISE(ABORT, 'the host does not take this'); END"
+        ));
+    }
+}
+
 impl Faulty for Sqlite {
     const IMPATIENT: &'static str =
         "PRAGMA busy_timeout = 20; PRAGMA foreign_keys = ON; PRAGMA journal_mode = WAL";

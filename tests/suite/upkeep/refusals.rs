@@ -15,22 +15,6 @@ on_each_database!(
     a_row_that_this_version_cannot_read_stops_nobody,
 );
 
-/// A trigger of the host's that refuses rows.
-fn refuse<D: TestDatabase>(db: &D, table: &str, on: &str, when: &str) {
-    let name = format!("refuse_{table}_{}", on.replace(' ', "_"));
-    if db.url().starts_with("postgres") {
-        db.execute(&format!(
-            "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the host does not take this'; END $$; \
-             CREATE TRIGGER {name} BEFORE {on} ON ai_engine_{table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION {name}()"
-        ));
-    } else {
-        db.execute(&format!(
-            "CREATE TRIGGER {name} BEFORE {on} ON ai_engine_{table} WHEN {when} \
-             BEGIN SELECT RAISE(ABORT, 'the host does not take this'); END"
-        ));
-    }
-}
-
 fn stored<D: TestDatabase>(db: &D, run: i64) -> String {
     let tail = if db.url().starts_with("postgres") {
         "string_agg(text, '' ORDER BY id)"
