@@ -2,11 +2,13 @@
 
 mod access;
 mod again;
+mod any_of;
 pub(crate) mod assistants;
 pub(crate) mod clock;
 mod constant;
 pub(crate) mod database;
 pub(crate) mod deltas;
+mod first_row;
 mod hosts_work;
 pub(crate) mod items;
 mod job;
@@ -26,6 +28,7 @@ pub(crate) mod sqlite;
 mod sqlite_url;
 pub(crate) mod threads;
 pub(crate) mod timeline;
+mod update;
 pub(crate) mod verdict;
 pub(crate) mod workers;
 
