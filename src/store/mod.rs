@@ -17,6 +17,9 @@ pub(crate) mod migrate;
 pub(crate) mod outbox;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+#[cfg(feature = "sqlite")]
+#[cfg(test)]
+mod prepared_tests;
 pub(crate) mod queue;
 pub(crate) mod responses;
 pub(crate) mod runs;
