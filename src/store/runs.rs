@@ -93,7 +93,6 @@ pub(crate) enum Locking<T> {
     /// It is ours until this transaction ends.
     Got(T),
     /// Somebody else, such as a transaction of the host, has it locked.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "no row locks on SQLite"))]
     Locked,
     /// There is none, or not in the state asked for.
     Nothing,
@@ -108,6 +107,7 @@ pub(crate) fn try_lock(session: &mut dyn Session, id: i64) -> Result<Locking<Run
 }
 
 /// Locks the row of a run, if there is one. `true`: it could not be had without waiting.
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "no row locks on SQLite"))]
 fn is_locked_elsewhere(session: &mut dyn Session, id: i64) -> Result<bool> {
     match session.conn() {
         // Writers are alone on SQLite.
