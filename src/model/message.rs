@@ -187,7 +187,7 @@ impl Message {
 
 /// Where a message stands and who speaks: what never changes of it.
 #[derive(Debug, Clone, diesel::Queryable, diesel::Selectable, diesel::Insertable)]
-#[diesel(table_name = ai_engine_messages)]
+#[diesel(table_name = ai_engine_messages, treat_none_as_default_value = false)]
 #[allow(unnameable_types, reason = "public only as part of the stored form")]
 pub struct MessagePlace {
     pub(crate) assistant_thread_id: Option<i64>,
@@ -202,7 +202,7 @@ pub struct MessagePlace {
 #[derive(
     Debug, Clone, diesel::Queryable, diesel::Selectable, diesel::Insertable, diesel::AsChangeset,
 )]
-#[diesel(table_name = ai_engine_messages)]
+#[diesel(table_name = ai_engine_messages, treat_none_as_default_value = false)]
 #[allow(unnameable_types, reason = "public only as part of the stored form")]
 pub struct MessageBody {
     pub(crate) status: MessageStatus,

@@ -2,7 +2,9 @@
 
 use diesel::prelude::*;
 
+use super::first_row::First;
 use super::session::{Session, on};
+use super::update::update;
 use crate::error::{Error, Result};
 use crate::model::{Assistant, AssistantDefinition, StoredDefinition, utc_now, without_nul};
 use crate::schema::ai_engine_assistants::dsl as assistants;
@@ -53,7 +55,7 @@ pub(crate) fn save(
     if found.definition.read().is_ok_and(|stored| stored == *definition) {
         return Ok(found);
     }
-    Ok(on!(session, |conn| diesel::update(assistants::ai_engine_assistants.find(found.id))
+    Ok(on!(session, |conn| update(assistants::ai_engine_assistants.find(found.id))
         .set((
             defined(),
             assistants::version.eq(assistants::version + 1),
@@ -69,7 +71,8 @@ pub(crate) fn find(session: &mut dyn Session, kind: &str, id: &str) -> Result<Op
         .filter(assistants::assistable_type.eq(kind))
         .filter(assistants::assistable_id.eq(id))
         .select(Assistant::as_select())
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?)
 }
 
@@ -77,7 +80,8 @@ pub(crate) fn find_by_id(session: &mut dyn Session, id: i64) -> Result<Option<As
     Ok(on!(session, |conn| assistants::ai_engine_assistants
         .find(id)
         .select(Assistant::as_select())
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?)
 }
 
@@ -89,11 +93,9 @@ pub(crate) fn delete(session: &mut dyn Session, kind: &str, id: &str) -> Result<
         return Ok(());
     };
     // The host's connection may not enforce foreign keys.
-    on!(session, |conn| diesel::update(
-        runs::ai_engine_runs.filter(runs::assistant_id.eq(found.id))
-    )
-    .set(runs::assistant_id.eq(None::<i64>))
-    .execute(conn))?;
+    on!(session, |conn| update(runs::ai_engine_runs.filter(runs::assistant_id.eq(found.id)))
+        .set(runs::assistant_id.eq(None::<i64>))
+        .execute(conn))?;
     on!(session, |conn| diesel::delete(assistants::ai_engine_assistants.find(found.id))
         .execute(conn))?;
     Ok(())

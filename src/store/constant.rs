@@ -1,46 +1,32 @@
-//! SQL of our own that never changes, so that a connection prepares a statement with it once. Diesel's `sql` may be anything,
-//! and is prepared anew each time.
+//! SQL of our own that never changes, so that a connection prepares a statement with it once, and knows the statement again without
+//! its text. Diesel's `sql` may be anything, and is prepared anew each time.
 
-use std::marker::PhantomData;
+/// An expression of this type, without values, that may stand anywhere.
+macro_rules! constant {
+    ($(#[$meta:meta])* $vis:vis $name:ident: $type:ty = $sql:expr) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, diesel::query_builder::QueryId)]
+        $vis struct $name;
 
-use diesel::backend::Backend;
-use diesel::expression::{
-    AppearsOnTable, Expression, SelectableExpression, TypedExpressionType, ValidGrouping,
-    is_aggregate,
-};
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::result::QueryResult;
+        impl diesel::Expression for $name {
+            type SqlType = $type;
+        }
 
-/// An expression of this type, without binds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Constant<T> {
-    sql: &'static str,
-    of: PhantomData<T>,
+        impl<DB: diesel::backend::Backend> diesel::query_builder::QueryFragment<DB> for $name {
+            fn walk_ast<'b>(
+                &'b self,
+                mut pass: diesel::query_builder::AstPass<'_, 'b, DB>,
+            ) -> diesel::QueryResult<()> {
+                pass.push_sql($sql);
+                Ok(())
+            }
+        }
+
+        impl<From> diesel::SelectableExpression<From> for $name where Self: diesel::AppearsOnTable<From> {}
+        impl<From> diesel::AppearsOnTable<From> for $name where Self: diesel::Expression {}
+        impl<Groups> diesel::expression::ValidGrouping<Groups> for $name {
+            type IsAggregate = diesel::expression::is_aggregate::Never;
+        }
+    };
 }
-
-pub(crate) const fn constant<T>(sql: &'static str) -> Constant<T> {
-    Constant { sql, of: PhantomData }
-}
-
-impl<T: TypedExpressionType> Expression for Constant<T> {
-    type SqlType = T;
-}
-
-impl<T, DB: Backend> QueryFragment<DB> for Constant<T> {
-    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        pass.push_sql(self.sql);
-        Ok(())
-    }
-}
-
-/// Its text tells one from another, and not its type.
-impl<T> QueryId for Constant<T> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-
-impl<T, From> SelectableExpression<From> for Constant<T> where Self: AppearsOnTable<From> {}
-impl<T, From> AppearsOnTable<From> for Constant<T> where Self: Expression {}
-impl<T, Groups> ValidGrouping<Groups> for Constant<T> {
-    type IsAggregate = is_aggregate::Never;
-}
+pub(super) use constant;

@@ -283,8 +283,17 @@ pub(crate) async fn in_line(
     }
 }
 
-/// Waits for `semaphore`; it is never closed.
-pub(crate) async fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit> {
+/// Permits of all of these, if none of them has to be waited for: nobody needs a task to stand in line, then.
+pub(crate) fn free_permits(needed: &[&Arc<Semaphore>]) -> Option<Vec<OwnedSemaphorePermit>> {
+    needed.iter().map(|semaphore| Arc::clone(semaphore).try_acquire_owned().ok()).collect()
+}
+
+/// Waits for permits of all of these, one after the other; they are never closed.
+pub(crate) async fn permits(needed: &[&Arc<Semaphore>]) -> Result<Vec<OwnedSemaphorePermit>> {
     let closed = |_| Error::Connection("the database is closed".to_owned());
-    Arc::clone(semaphore).acquire_owned().await.map_err(closed)
+    let mut permits = Vec::with_capacity(needed.len());
+    for semaphore in needed {
+        permits.push(Arc::clone(semaphore).acquire_owned().await.map_err(closed)?);
+    }
+    Ok(permits)
 }

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::any_of::any_of;
 use super::session::{Session, on};
 use crate::error::Result;
 use crate::schema::ai_engine_message_deltas::{self, dsl as deltas};
@@ -68,7 +69,7 @@ pub(crate) fn after(session: &mut dyn Session, known: &[(i64, usize)]) -> Result
 /// Removes the deltas of settled messages, whose content now holds the text.
 pub(crate) fn fold(session: &mut dyn Session, messages: &[i64]) -> Result<()> {
     on!(session, |conn| diesel::delete(
-        deltas::ai_engine_message_deltas.filter(deltas::message_id.eq_any(messages))
+        deltas::ai_engine_message_deltas.filter(any_of(deltas::message_id, messages))
     )
     .execute(conn))?;
     Ok(())

@@ -6,8 +6,10 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 use serde_json::Value;
 
+use super::any_of::any_of;
 use super::messages::turns_found;
 use super::session::{Session, of, on};
+use super::update::update;
 use crate::error::Result;
 use crate::model::{Messageable, RemoteState, utc_now};
 use crate::schema::ai_engine_run_items;
@@ -67,7 +69,7 @@ pub(crate) fn last_position(session: &mut dyn Session, run: i64) -> Result<Optio
     Ok(on!(session, |conn| items::ai_engine_run_items
         .filter(items::run_id.eq(run))
         .select(diesel::dsl::max(items::position))
-        .first(conn))?)
+        .get_result(conn))?)
 }
 
 type Row = (i64, i64, i64, Value, Option<String>, RemoteState, Option<String>);
@@ -136,7 +138,7 @@ pub(crate) fn turns_with_any(
         Ok(on!(session, |conn| items::ai_engine_run_items
             .inner_join(runs::ai_engine_runs)
             .filter(of!(runs, parent))
-            .filter(runs::seq.eq_any(some))
+            .filter(any_of(runs::seq, some))
             .select(runs::seq)
             .distinct()
             .load(conn))?)
@@ -171,11 +173,9 @@ pub(crate) fn set_remote_state(
             items::endpoint.eq(endpoint),
             items::protocol.eq(protocol),
         );
-        on!(session, |conn| diesel::update(
-            items::ai_engine_run_items.filter(items::id.eq_any(ids))
-        )
-        .set(change)
-        .execute(conn))?;
+        on!(session, |conn| update(items::ai_engine_run_items.filter(any_of(items::id, ids)))
+            .set(change)
+            .execute(conn))?;
     }
     Ok(())
 }
@@ -184,7 +184,7 @@ pub(crate) fn set_remote_state(
 pub(crate) fn forget_remote(session: &mut dyn Session, thread: i64) -> Result<()> {
     let of_thread =
         runs::ai_engine_runs.filter(runs::assistant_thread_id.eq(thread)).select(runs::id);
-    on!(session, |conn| diesel::update(
+    on!(session, |conn| update(
         items::ai_engine_run_items.filter(items::run_id.eq_any(of_thread))
     )
     .set(items::remote_state.eq(RemoteState::Absent))

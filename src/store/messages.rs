@@ -5,8 +5,11 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
+use super::any_of::any_of;
 use super::constant::constant;
+use super::first_row::First;
 use super::session::{Session, of, on};
+use super::update::update;
 use crate::error::{Error, Result};
 use crate::model::{
     Message, MessageBody, MessagePlace, MessageRow, MessageStatus, Messageable, Page, RemoteState,
@@ -14,9 +17,9 @@ use crate::model::{
 };
 use crate::schema::ai_engine_messages::{self, dsl as messages};
 
-/// A new row.
+/// A new row. What is `None` is written as NULL, so that there is one text for all.
 #[derive(Debug, Insertable)]
-#[diesel(table_name = ai_engine_messages)]
+#[diesel(table_name = ai_engine_messages, treat_none_as_default_value = false)]
 pub(crate) struct NewMessage {
     #[diesel(embed)]
     pub(crate) place: MessagePlace,
@@ -72,11 +75,10 @@ pub(crate) fn insert(session: &mut dyn Session, new: &NewMessage) -> Result<Mess
 
 /// Gives a message its final form. What is `None` in it stays as it is.
 pub(crate) fn settle(session: &mut dyn Session, id: i64, settled: &MessageBody) -> Result<Message> {
-    let row: MessageRow =
-        on!(session, |conn| diesel::update(messages::ai_engine_messages.find(id))
-            .set((settled, messages::updated_at.eq(utc_now())))
-            .returning(MessageRow::as_returning())
-            .get_result(conn))?;
+    let row: MessageRow = on!(session, |conn| update(messages::ai_engine_messages.find(id))
+        .set((settled, messages::updated_at.eq(utc_now())))
+        .returning(MessageRow::as_returning())
+        .get_result(conn))?;
     Ok(row.into())
 }
 
@@ -85,19 +87,24 @@ pub(crate) fn break_off(session: &mut dyn Session, run: i64) -> Result<()> {
     let growing = messages::ai_engine_messages
         .filter(messages::run_id.eq(run))
         .filter(messages::status.eq(MessageStatus::Streaming));
-    on!(session, |conn| diesel::update(growing)
+    on!(session, |conn| update(growing)
         .set((messages::status.eq(MessageStatus::Incomplete), messages::updated_at.eq(utc_now()),))
         .execute(conn))?;
     Ok(())
 }
 
-/// Text after `content` that is still in deltas. In the order of writing, which is that of the text.
 #[cfg(feature = "sqlite")]
-const TAIL_SQLITE: &str = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \
-     WHERE message_id = ai_engine_messages.id ORDER BY id)), '')";
+constant! {
+    /// Text after `content` that is still in deltas. In the order of writing, which is that of the text.
+    TailSqlite: Text = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \
+        WHERE message_id = ai_engine_messages.id ORDER BY id)), '')"
+}
 #[cfg(feature = "postgres")]
-const TAIL_PG: &str = "coalesce((SELECT string_agg(text, '' ORDER BY id) FROM ai_engine_message_deltas \
-     WHERE message_id = ai_engine_messages.id), '')";
+constant! {
+    /// The same.
+    TailPg: Text = "coalesce((SELECT string_agg(text, '' ORDER BY id) FROM ai_engine_message_deltas \
+        WHERE message_id = ai_engine_messages.id), '')"
+}
 
 /// Loads messages whole, each read being one statement: `content` and deltas of the same moment.
 macro_rules! load_whole {
@@ -106,14 +113,13 @@ macro_rules! load_whole {
         let rows: Vec<(MessageRow, String)> = match $session.conn() {
             #[cfg(feature = "sqlite")]
             Conn::Sqlite(conn) => {
-                let $query = messages::ai_engine_messages
-                    .select((MessageRow::as_select(), constant::<Text>(TAIL_SQLITE)));
+                let $query =
+                    messages::ai_engine_messages.select((MessageRow::as_select(), TailSqlite));
                 $build.load(conn)?
             }
             #[cfg(feature = "postgres")]
             Conn::Pg(conn) => {
-                let $query = messages::ai_engine_messages
-                    .select((MessageRow::as_select(), constant::<Text>(TAIL_PG)));
+                let $query = messages::ai_engine_messages.select((MessageRow::as_select(), TailPg));
                 $build.load(conn)?
             }
         };
@@ -138,7 +144,8 @@ pub(crate) fn page(
             .find(id)
             .filter(of!(messages, parent))
             .select((messages::seq, messages::position))
-            .first(conn)
+            .first_row()
+            .get_result(conn)
             .optional())?
         .ok_or_else(|| Error::not_found("message", id))?,
     };
@@ -192,7 +199,7 @@ pub(crate) fn answered(
     turns_found(turns, |some| {
         Ok(on!(session, |conn| messages::ai_engine_messages
             .filter(of!(messages, parent))
-            .filter(messages::seq.eq_any(some))
+            .filter(any_of(messages::seq, some))
             .filter(messages::role.eq(Role::Assistant))
             .select(messages::seq)
             .load(conn))?)
@@ -249,7 +256,8 @@ pub(crate) fn first_between(
         .filter(messages::seq.lt(to))
         .order(messages::seq)
         .select(messages::seq)
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?)
 }
 
@@ -259,7 +267,7 @@ pub(crate) fn by_ids(session: &mut dyn Session, ids: &[i64]) -> Result<Vec<Messa
         return Ok(Vec::new());
     }
     Ok(load_whole!(session, |query| query
-        .filter(messages::id.eq_any(ids))
+        .filter(any_of(messages::id, ids))
         .order((messages::seq, messages::position)))
     .map(Message::from)
     .collect())
@@ -276,7 +284,7 @@ pub(crate) struct State {
 /// The messages of these runs without their texts.
 pub(crate) fn states_of_runs(session: &mut dyn Session, runs: &[i64]) -> Result<Vec<State>> {
     Ok(on!(session, |conn| messages::ai_engine_messages
-        .filter(messages::run_id.eq_any(runs))
+        .filter(any_of(messages::run_id, runs))
         .select((messages::id, messages::run_id.assume_not_null(), messages::status))
         .load(conn))?)
 }
@@ -296,8 +304,8 @@ pub(crate) fn set_remote_state(
             messages::endpoint.eq(endpoint),
             messages::protocol.eq(protocol),
         );
-        on!(session, |conn| diesel::update(
-            messages::ai_engine_messages.filter(messages::id.eq_any(ids))
+        on!(session, |conn| update(
+            messages::ai_engine_messages.filter(any_of(messages::id, ids))
         )
         .set(change)
         .execute(conn))?;
@@ -308,9 +316,7 @@ pub(crate) fn set_remote_state(
 /// A message was found in the provider's conversation.
 pub(crate) fn found_remotely(session: &mut dyn Session, id: i64, remote_id: &str) -> Result<()> {
     let change = (messages::remote_state.eq(RemoteState::Held), messages::remote_id.eq(remote_id));
-    on!(session, |conn| diesel::update(messages::ai_engine_messages.find(id))
-        .set(change)
-        .execute(conn))?;
+    on!(session, |conn| update(messages::ai_engine_messages.find(id)).set(change).execute(conn))?;
     Ok(())
 }
 
@@ -318,7 +324,7 @@ pub(crate) fn found_remotely(session: &mut dyn Session, id: i64, remote_id: &str
 pub(crate) fn forget_remote(session: &mut dyn Session, thread: i64) -> Result<()> {
     let change =
         (messages::remote_state.eq(RemoteState::Absent), messages::remote_id.eq(None::<String>));
-    on!(session, |conn| diesel::update(
+    on!(session, |conn| update(
         messages::ai_engine_messages.filter(messages::assistant_thread_id.eq(thread))
     )
     .set(change)

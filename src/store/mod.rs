@@ -2,11 +2,13 @@
 
 mod access;
 mod again;
+mod any_of;
 pub(crate) mod assistants;
 pub(crate) mod clock;
 mod constant;
 pub(crate) mod database;
 pub(crate) mod deltas;
+mod first_row;
 mod hosts_work;
 pub(crate) mod items;
 mod job;
@@ -15,6 +17,9 @@ pub(crate) mod migrate;
 pub(crate) mod outbox;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+#[cfg(feature = "sqlite")]
+#[cfg(test)]
+mod prepared_tests;
 pub(crate) mod queue;
 pub(crate) mod responses;
 pub(crate) mod runs;
@@ -26,6 +31,7 @@ pub(crate) mod sqlite;
 mod sqlite_url;
 pub(crate) mod threads;
 pub(crate) mod timeline;
+mod update;
 pub(crate) mod verdict;
 pub(crate) mod workers;
 

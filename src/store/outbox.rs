@@ -4,7 +4,9 @@
 use diesel::prelude::*;
 
 use super::clock;
+use super::first_row::First;
 use super::session::{Conn, Session, of, on};
+use super::update::update;
 use crate::error::Result;
 use crate::model::{Messageable, text_enum, utc_now};
 use crate::schema::ai_engine_remote_deletions::{self, dsl as deletions};
@@ -62,7 +64,8 @@ pub(crate) fn note_conversation_of(session: &mut dyn Session, thread: i64) -> Re
     let found: Option<Remote> = on!(session, |conn| threads::ai_engine_assistant_threads
         .find(thread)
         .select((threads::remote_id, threads::endpoint, threads::protocol))
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?;
     match found {
         Some((Some(remote_id), Some(endpoint), Some(protocol))) => {
@@ -125,12 +128,11 @@ pub(crate) fn take(session: &mut dyn Session, endpoint: &str) -> Result<Option<D
         .filter(deletions::endpoint.eq(endpoint))
         .filter(deletions::next_attempt_at.le(now))
         .order((deletions::next_attempt_at, deletions::id))
-        .limit(1)
         .select(deletions::id);
     let due: Option<i64> = match session.conn() {
         // Writers are alone on SQLite.
         #[cfg(feature = "sqlite")]
-        Conn::Sqlite(conn) => due.first(conn).optional()?,
+        Conn::Sqlite(conn) => due.first_row().get_result(conn).optional()?,
         #[cfg(feature = "postgres")]
         Conn::Pg(conn) => due.for_update().skip_locked().first(conn).optional()?,
     };
@@ -139,7 +141,7 @@ pub(crate) fn take(session: &mut dyn Session, endpoint: &str) -> Result<Option<D
         deletions::next_attempt_at.eq(now.saturating_add(TRY_MS)),
         deletions::attempts.eq(deletions::attempts + 1),
     );
-    Ok(Some(on!(session, |conn| diesel::update(deletions::ai_engine_remote_deletions.find(id))
+    Ok(Some(on!(session, |conn| update(deletions::ai_engine_remote_deletions.find(id))
         .set(change)
         .returning(Deletion::as_returning())
         .get_result(conn))?))
@@ -151,7 +153,7 @@ pub(crate) fn next_due(session: &mut dyn Session, endpoint: &str) -> Result<Opti
     let next: Option<i64> = on!(session, |conn| deletions::ai_engine_remote_deletions
         .filter(deletions::endpoint.eq(endpoint))
         .select(diesel::dsl::min(deletions::next_attempt_at))
-        .first(conn))?;
+        .get_result(conn))?;
     Ok(next.map(|next| next.saturating_sub(now).max(0)))
 }
 
@@ -169,7 +171,7 @@ pub(crate) fn failed(session: &mut dyn Session, deletion: &Deletion, error: &str
         deletions::next_attempt_at.eq(clock::now_ms(session)?.saturating_add(wait)),
         deletions::last_error.eq(error),
     );
-    on!(session, |conn| diesel::update(deletions::ai_engine_remote_deletions.find(deletion.id))
+    on!(session, |conn| update(deletions::ai_engine_remote_deletions.find(deletion.id))
         .set(change)
         .execute(conn))?;
     Ok(())

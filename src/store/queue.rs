@@ -1,10 +1,13 @@
 //! Which run is next, and which ones somebody must look after.
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
+use super::any_of::status_of;
+use super::constant::constant;
+use super::first_row::First;
 use super::session::{Session, of, on};
+use super::update::update;
 use super::workers;
 use crate::error::Result;
 use crate::model::{Messageable, RunRow, RunStatus, utc_now};
@@ -12,12 +15,14 @@ use crate::schema::ai_engine_assistant_threads::dsl as threads;
 use crate::schema::ai_engine_chats::dsl as chats;
 use crate::schema::ai_engine_runs::dsl as runs;
 
-/// Of the unended runs of its conversation the run is the first: earlier ones end before it begins, in every process.
-/// Which runs are earlier is settled at submit, under the conversation's lock, and an ended run stays ended; so what a
-/// statement sees as first is first.
-pub(super) const FIRST_IN_LINE: &str = "NOT EXISTS (SELECT 1 FROM ai_engine_runs AS earlier \
-     WHERE earlier.seq < ai_engine_runs.seq AND earlier.status IN ('queued', 'in_progress', 'requires_action') \
-     AND (earlier.assistant_thread_id = ai_engine_runs.assistant_thread_id OR earlier.chat_id = ai_engine_runs.chat_id))";
+constant! {
+    /// Of the unended runs of its conversation the run is the first: earlier ones end before it begins, in every process.
+    /// Which runs are earlier is settled at submit, under the conversation's lock, and an ended run stays ended; so what a
+    /// statement sees as first is first.
+    pub(super) FirstInLine: Bool = "NOT EXISTS (SELECT 1 FROM ai_engine_runs AS earlier \
+        WHERE earlier.seq < ai_engine_runs.seq AND earlier.status IN ('queued', 'in_progress', 'requires_action') \
+        AND (earlier.assistant_thread_id = ai_engine_runs.assistant_thread_id OR earlier.chat_id = ai_engine_runs.chat_id))"
+}
 
 /// The run of a conversation that stands first of those that have not ended.
 pub(crate) fn first_unended(
@@ -26,10 +31,11 @@ pub(crate) fn first_unended(
 ) -> Result<Option<(i64, RunStatus)>> {
     Ok(on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, of))
-        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .filter(status_of(&RunStatus::ACTIVE))
         .order(runs::seq)
         .select((runs::id, runs::status))
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?)
 }
 
@@ -78,15 +84,15 @@ pub(crate) fn waiting(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Found>> {
-    let waiting = || runs::status.eq(RunStatus::Queued).and(sql::<Bool>(FIRST_IN_LINE));
+    let waiting = || runs::status.eq(RunStatus::Queued).and(FirstInLine);
     Ok(find!(session, Some(kinds), after, limit, waiting()))
 }
 
 /// Queues a run again whose process died; whoever held it holds it no more.
 pub(crate) fn queue_again(session: &mut dyn Session, id: i64) -> Result<Option<RunRow>> {
     let before = RunStatus::before(RunStatus::Queued);
-    let open = runs::ai_engine_runs.find(id).filter(runs::status.eq_any(before));
-    Ok(on!(session, |conn| diesel::update(open)
+    let open = runs::ai_engine_runs.find(id).filter(status_of(&before));
+    Ok(on!(session, |conn| update(open)
         .set((
             runs::status.eq(RunStatus::Queued),
             runs::lease_owner.eq(None::<String>),
@@ -106,7 +112,7 @@ pub(crate) fn unended(
 ) -> Result<Vec<(i64, RunStatus)>> {
     Ok(on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, parent))
-        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .filter(status_of(&RunStatus::ACTIVE))
         .order(runs::seq)
         .select((runs::id, runs::status))
         .load(conn))?)
@@ -137,7 +143,7 @@ pub(crate) fn abandoned(
     let alive: Vec<String> =
         workers::alive(session)?.into_iter().filter(|alive| alive != worker).collect();
     let left = || runs::lease_owner.is_null().or(runs::lease_owner.ne_all(&alive));
-    Ok(find!(session, kinds, after, PAGE, runs::status.eq_any(statuses).and(left())))
+    Ok(find!(session, kinds, after, PAGE, status_of(statuses).and(left())))
 }
 
 /// Whether the lease of whoever drives or announces the run has ended. That of `worker` counts as ended: it knows which of

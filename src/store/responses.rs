@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::session::{Session, on};
+use super::update::update;
 use crate::error::Result;
 use crate::model::{RunStatus, Usage, usage_columns, usage_set, utc_now};
 use crate::schema::ai_engine_responses::dsl as responses;
@@ -49,7 +50,7 @@ pub(crate) fn end(session: &mut dyn Session, call: &EndedCall) -> Result<()> {
         usage_set!(responses, call.usage),
         responses::finished_at.eq(utc_now()),
     );
-    on!(session, |conn| diesel::update(responses::ai_engine_responses.find(call.id))
+    on!(session, |conn| update(responses::ai_engine_responses.find(call.id))
         .set(change)
         .execute(conn))?;
     Ok(())
@@ -69,7 +70,7 @@ pub(crate) fn end_open(session: &mut dyn Session, run: i64) -> Result<()> {
     let open = responses::ai_engine_responses
         .filter(responses::run_id.eq(run))
         .filter(responses::finished_at.is_null());
-    on!(session, |conn| diesel::update(open)
+    on!(session, |conn| update(open)
         .set((responses::status.eq(RunStatus::Incomplete), responses::finished_at.eq(utc_now())))
         .execute(conn))?;
     Ok(())
@@ -92,7 +93,7 @@ pub(crate) fn reached(session: &mut dyn Session, call: &Reached) -> Result<()> {
     if known.is_none() && position.is_none() {
         return Ok(());
     }
-    on!(session, |conn| diesel::update(responses::ai_engine_responses.find(call.id))
+    on!(session, |conn| update(responses::ai_engine_responses.find(call.id))
         .set((known, position))
         .execute(conn))?;
     Ok(())

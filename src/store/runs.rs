@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 
-use super::queue::FIRST_IN_LINE;
+use super::any_of::{any_of, status_of};
+use super::first_row::First;
+use super::queue::FirstInLine;
 use super::session::{Conn, Session, on};
+use super::update::update;
 use super::{clock, queue};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -58,7 +59,8 @@ pub(crate) fn find(session: &mut dyn Session, id: i64) -> Result<Option<RunRow>>
     Ok(on!(session, |conn| runs::ai_engine_runs
         .find(id)
         .select(RunRow::as_select())
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?)
 }
 
@@ -79,7 +81,8 @@ pub(crate) fn find_of(
         .filter(runs::id.eq(id))
         .filter(of_thread().nullable().or(of_chat().nullable()))
         .select(RunRow::as_select())
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?;
     found.map(Run::from).ok_or_else(|| Error::not_found("run", id))
 }
@@ -90,7 +93,6 @@ pub(crate) enum Locking<T> {
     /// It is ours until this transaction ends.
     Got(T),
     /// Somebody else, such as a transaction of the host, has it locked.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "no row locks on SQLite"))]
     Locked,
     /// There is none, or not in the state asked for.
     Nothing,
@@ -98,40 +100,42 @@ pub(crate) enum Locking<T> {
 
 /// Locks a run, unless somebody else has it locked: whoever works for many runs must not wait for one of them.
 pub(crate) fn try_lock(session: &mut dyn Session, id: i64) -> Result<Locking<RunRow>> {
-    let row = runs::ai_engine_runs.find(id);
-    let found: Option<RunRow> = match session.conn() {
+    if is_locked_elsewhere(session, id)? {
+        return Ok(Locking::Locked);
+    }
+    Ok(find(session, id)?.map_or(Locking::Nothing, Locking::Got))
+}
+
+/// Locks the row of a run, if there is one. `true`: it could not be had without waiting.
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "no row locks on SQLite"))]
+fn is_locked_elsewhere(session: &mut dyn Session, id: i64) -> Result<bool> {
+    match session.conn() {
         // Writers are alone on SQLite.
         #[cfg(feature = "sqlite")]
-        Conn::Sqlite(conn) => row.select(RunRow::as_select()).first(conn).optional()?,
+        Conn::Sqlite(_) => Ok(false),
         #[cfg(feature = "postgres")]
         Conn::Pg(conn) => {
-            let row = row.select(RunRow::as_select()).for_no_key_update().skip_locked();
-            let locked = row.first(conn).optional()?;
-            let there = runs::ai_engine_runs.find(id).select(runs::id);
-            if locked.is_none() && there.first::<i64>(conn).optional()?.is_some() {
-                return Ok(Locking::Locked);
-            }
-            locked
+            let row = || runs::ai_engine_runs.find(id).select(runs::id);
+            let locked = row().for_no_key_update().skip_locked().first::<i64>(conn).optional()?;
+            Ok(locked.is_none() && row().first::<i64>(conn).optional()?.is_some())
         }
-    };
-    Ok(found.map_or(Locking::Nothing, Locking::Got))
+    }
 }
 
 /// Takes a queued run for `worker`: status, lease and a new fencing token. `Nothing`: somebody else did, an earlier run
 /// has not ended, it was cancelled, or it was deleted. Taking it again is allowed: the first time may have been committed
 /// without our knowing.
 pub(crate) fn claim(session: &mut dyn Session, id: i64, worker: &str) -> Result<Locking<RunRow>> {
-    let row = match try_lock(session, id)? {
-        Locking::Got(row) => row,
-        other => return Ok(other),
-    };
-    let ours = row.status == RunStatus::InProgress && row.lease_owner.as_deref() == Some(worker);
-    if row.status != RunStatus::Queued && !ours {
-        return Ok(Locking::Nothing);
+    if is_locked_elsewhere(session, id)? {
+        return Ok(Locking::Locked);
     }
+    let ours = runs::status.eq(RunStatus::InProgress).and(runs::lease_owner.eq(worker));
+    let claimable = runs::ai_engine_runs
+        .find(id)
+        .filter(runs::status.eq(RunStatus::Queued).or(ours))
+        .filter(FirstInLine);
     let now = utc_now();
-    let claimable = runs::ai_engine_runs.find(id).filter(sql::<Bool>(FIRST_IN_LINE));
-    let claimed = on!(session, |conn| diesel::update(claimable)
+    let claimed = on!(session, |conn| update(claimable)
         .set((
             runs::status.eq(RunStatus::InProgress),
             runs::lease_owner.eq(worker),
@@ -160,7 +164,7 @@ pub(crate) fn claim_announcement(
         return Ok(Locking::Nothing);
     }
     let unannounced = runs::ai_engine_runs.find(id).filter(runs::announced_at.is_null());
-    let claimed = on!(session, |conn| diesel::update(unannounced)
+    let claimed = on!(session, |conn| update(unannounced)
         .set((runs::lease_owner.eq(worker), runs::updated_at.eq(utc_now())))
         .returning(RunRow::as_returning())
         .get_result(conn)
@@ -201,7 +205,7 @@ pub(crate) fn fence(session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<F
     for chunk in claims.chunks(1000) {
         let ids: Vec<i64> = chunk.iter().map(|claim| claim.run_id).collect();
         let select = runs::ai_engine_runs
-            .filter(runs::id.eq_any(ids))
+            .filter(any_of(runs::id, &ids))
             .order(runs::id)
             .select((runs::id, (runs::fencing_token, runs::status, runs::cancel_requested_at)));
         rows.extend(match session.conn() {
@@ -218,7 +222,7 @@ pub(crate) fn fence(session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<F
         Vec::new()
     } else {
         on!(session, |conn| runs::ai_engine_runs
-            .filter(runs::id.eq_any(missing))
+            .filter(any_of(runs::id, &missing))
             .select(runs::id)
             .load(conn))?
     };
@@ -234,7 +238,7 @@ pub(crate) fn fence(session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<F
 }
 
 pub(crate) fn count_attempt(session: &mut dyn Session, id: i64) -> Result<()> {
-    on!(session, |conn| diesel::update(runs::ai_engine_runs.find(id))
+    on!(session, |conn| update(runs::ai_engine_runs.find(id))
         .set((runs::attempts.eq(runs::attempts + 1), runs::updated_at.eq(utc_now())))
         .execute(conn))?;
     Ok(())
@@ -280,9 +284,8 @@ pub(crate) fn end(
 ) -> Result<Option<Run>> {
     let now = utc_now();
     let notes = (!end.notes.is_empty()).then(|| serde_json::json!(end.notes).to_string());
-    let open =
-        runs::ai_engine_runs.find(id).filter(runs::status.eq_any(RunStatus::before(end.status)));
-    let ended: Option<RunRow> = on!(session, |conn| diesel::update(open)
+    let open = runs::ai_engine_runs.find(id).filter(status_of(&RunStatus::before(end.status)));
+    let ended: Option<RunRow> = on!(session, |conn| update(open)
         .set((
             runs::status.eq(end.status),
             runs::reason.eq(end.reason.as_deref()),
@@ -303,17 +306,15 @@ pub(crate) fn end(
 /// Asks whoever drives the run to stop.
 pub(crate) fn request_cancel(session: &mut dyn Session, id: i64) -> Result<()> {
     let now = clock::now_ms(session)?;
-    let active = runs::ai_engine_runs.find(id).filter(runs::status.eq_any(RunStatus::ACTIVE));
-    on!(session, |conn| diesel::update(active)
-        .set(runs::cancel_requested_at.eq(now))
-        .execute(conn))?;
+    let active = runs::ai_engine_runs.find(id).filter(status_of(&RunStatus::ACTIVE));
+    on!(session, |conn| update(active).set(runs::cancel_requested_at.eq(now)).execute(conn))?;
     Ok(())
 }
 
 /// The last hooks of a run were delivered.
 pub(crate) fn announced(session: &mut dyn Session, id: i64) -> Result<()> {
     let now = clock::now_ms(session)?;
-    on!(session, |conn| diesel::update(runs::ai_engine_runs.find(id))
+    on!(session, |conn| update(runs::ai_engine_runs.find(id))
         .set(runs::announced_at.eq(now))
         .execute(conn))?;
     Ok(())
@@ -321,7 +322,7 @@ pub(crate) fn announced(session: &mut dyn Session, id: i64) -> Result<()> {
 
 /// Locks a run and returns it as it is now.
 pub(crate) fn lock(session: &mut dyn Session, id: i64) -> Result<Option<RunRow>> {
-    Ok(on!(session, |conn| diesel::update(runs::ai_engine_runs.find(id))
+    Ok(on!(session, |conn| update(runs::ai_engine_runs.find(id))
         .set(runs::updated_at.eq(utc_now()))
         .returning(RunRow::as_returning())
         .get_result(conn)

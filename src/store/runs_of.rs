@@ -3,8 +3,11 @@
 
 use diesel::prelude::*;
 
+use super::any_of::status_of;
+use super::first_row::First;
 use super::messages;
 use super::session::{Session, of, on};
+use super::update::update;
 use crate::error::Result;
 use crate::model::{Messageable, Page, Run, RunRow, RunStatus};
 use crate::schema::ai_engine_runs::dsl as runs;
@@ -19,7 +22,8 @@ pub(crate) fn find_by_key(
         .filter(of!(runs, parent))
         .filter(runs::idempotency_key.eq(key))
         .select(RunRow::as_select())
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?;
     Ok(found.map(Run::from))
 }
@@ -28,10 +32,11 @@ pub(crate) fn find_by_key(
 pub(crate) fn active(session: &mut dyn Session, parent: Messageable) -> Result<Option<i64>> {
     Ok(on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, parent))
-        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .filter(status_of(&RunStatus::ACTIVE))
         .order(runs::seq)
         .select(runs::id)
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?)
 }
 
@@ -46,7 +51,8 @@ pub(crate) fn last_up_to(
         .filter(runs::seq.le(seq))
         .order(runs::seq.desc())
         .select(runs::id)
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?)
 }
 
@@ -74,7 +80,7 @@ pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Res
     use crate::schema::ai_engine_run_items::dsl as items;
 
     let ids: Vec<i64> =
-        on!(session, |conn| diesel::update(runs::ai_engine_runs.filter(of!(runs, parent)))
+        on!(session, |conn| update(runs::ai_engine_runs.filter(of!(runs, parent)))
             .set(runs::fencing_token.eq(runs::fencing_token + 1))
             .returning(runs::id)
             .get_results(conn))?;

@@ -10,10 +10,10 @@ use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sql_types::{Integer, Nullable, Text};
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::access::Access;
-use super::database::{Connections, Database, Pooled, host_work, in_line, permit};
+use super::database::{Connections, Database, Pooled, free_permits, host_work, in_line, permits};
 use super::hosts_work::hosts_work;
 use super::job::Job;
 use super::session::{Conn, Session, transaction, within};
@@ -161,29 +161,39 @@ impl Database for SqliteDatabase {
 #[async_trait]
 impl Connections for SqliteDatabase {
     async fn once(&self, access: Access, job: Job) -> (Result<()>, Option<Job>) {
+        if let Some(permits) = free_permits(&self.needed(access)) {
+            return self.with(permits, access, job).await;
+        }
         let this = self.clone();
-        in_line(async move { this.in_turn(access, job).await }).await
+        let in_turn = async move {
+            match permits(&this.needed(access)).await {
+                Ok(permits) => this.with(permits, access, job).await,
+                Err(error) => (Err(error), None),
+            }
+        };
+        in_line(in_turn).await
     }
 }
 
 impl SqliteDatabase {
-    /// Does the job when it is its turn.
-    async fn in_turn(&self, access: Access, job: Job) -> (Result<()>, Option<Job>) {
+    /// In the order in which they are waited for: whoever waits must not hold what is needed for it to go on.
+    fn needed(&self, access: Access) -> Vec<&Arc<Semaphore>> {
         let writes = !matches!(access, Access::Read | Access::HostRead);
-        let mut permits = Vec::new();
-        // In this order: whoever waits must not hold what is needed for it to go on.
-        for (semaphore, needed) in [
+        let all = [
             (&self.for_the_host, access.is_of_the_host()),
             (&self.writer, writes),
             (&self.readers, true),
-        ] {
-            if needed {
-                match permit(semaphore).await {
-                    Ok(permit) => permits.push(permit),
-                    Err(error) => return (Err(error), None),
-                }
-            }
-        }
+        ];
+        all.into_iter().filter_map(|(semaphore, needed)| needed.then_some(semaphore)).collect()
+    }
+
+    /// Does the job.
+    async fn with(
+        &self,
+        permits: Vec<OwnedSemaphorePermit>,
+        access: Access,
+        job: Job,
+    ) -> (Result<()>, Option<Job>) {
         let hosts = self.hosts.clone();
         let size = self.pooled.size();
         let impatient = Arc::new(AtomicBool::new(false));

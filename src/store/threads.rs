@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 
+use super::any_of::any_of;
+use super::first_row::First;
 use super::session::{Session, on};
+use super::update::update;
 use super::{outbox, runs_of};
 use crate::error::{Error, Result};
 use crate::model::{AssistantThread, Chat, Messageable, Page, utc_now, without_nul};
@@ -53,7 +56,7 @@ macro_rules! conversations {
                 let mut heads = Vec::with_capacity(ids.len());
                 for ids in ids.chunks(1000) {
                     let found: Vec<(i64, i64)> = on!(session, |conn| t::$table
-                        .filter(t::id.eq_any(ids))
+                        .filter(any_of(t::id, ids))
                         .select((t::id, t::next_seq))
                         .load(conn))?;
                     heads.extend(found);
@@ -67,7 +70,7 @@ macro_rules! conversations {
             /// with a write instead of failing at its first one.
             pub(crate) fn lock(session: &mut dyn Session, id: i64) -> Result<Parent> {
                 let locked: Option<(String, i64)> =
-                    on!(session, |conn| diesel::update(t::$table.find(id))
+                    on!(session, |conn| update(t::$table.find(id))
                         .set((t::next_seq.eq(t::next_seq + 1), t::updated_at.eq(utc_now())))
                         .returning((t::$owner_type, t::next_seq))
                         .get_result(conn)
@@ -112,7 +115,8 @@ macro_rules! conversations {
                         .filter(t::$owner_type.eq(owner_type))
                         .filter(t::$owner_id.eq(owner_id))
                         .select(<$row>::as_select())
-                        .first(conn)
+                        .first_row()
+                        .get_result(conn)
                         .optional())?
                     .ok_or_else(|| Error::not_found($what, id))
                 }
@@ -208,13 +212,15 @@ pub(crate) fn owner(
             on!(session, |conn| threads::ai_engine_assistant_threads
                 .find(id)
                 .select((threads::threadable_type, threads::threadable_id))
-                .first(conn)
+                .first_row()
+                .get_result(conn)
                 .optional())?
         }
         Messageable::Chat(id) => on!(session, |conn| chats::ai_engine_chats
             .find(id)
             .select((chats::chattable_type, chats::chattable_id))
-            .first(conn)
+            .first_row()
+            .get_result(conn)
             .optional())?,
     })
 }
@@ -230,7 +236,8 @@ pub(crate) fn remote_conversation(
         .find(thread)
         .filter(threads::endpoint.eq(endpoint))
         .select(threads::remote_id)
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?;
     Ok(found.flatten())
 }
@@ -249,7 +256,7 @@ pub(crate) fn set_remote_conversation(
     let now = utc_now();
     // An UPDATE locks the row, and tells whether it is there.
     let touched: Option<(Option<String>, Option<String>)> =
-        on!(session, |conn| diesel::update(threads::ai_engine_assistant_threads.find(thread))
+        on!(session, |conn| update(threads::ai_engine_assistant_threads.find(thread))
             .set(threads::updated_at.eq(now))
             .returning((threads::remote_id, threads::endpoint))
             .get_result(conn)
@@ -259,7 +266,7 @@ pub(crate) fn set_remote_conversation(
         Some((Some(used), Some(at))) if at == endpoint => Some(used),
         Some(_) => {
             outbox::note_conversation_of(session, thread)?;
-            on!(session, |conn| diesel::update(threads::ai_engine_assistant_threads.find(thread))
+            on!(session, |conn| update(threads::ai_engine_assistant_threads.find(thread))
                 .set((
                     threads::remote_id.eq(remote_id),
                     threads::endpoint.eq(endpoint),
@@ -278,7 +285,7 @@ pub(crate) fn set_remote_conversation(
 /// Forgets the conversation of a thread that its provider no longer knows, and that it held anything.
 pub(crate) fn forget_remote_conversation(session: &mut dyn Session, thread: i64) -> Result<()> {
     use ai_engine_assistant_threads::dsl as threads;
-    on!(session, |conn| diesel::update(threads::ai_engine_assistant_threads.find(thread))
+    on!(session, |conn| update(threads::ai_engine_assistant_threads.find(thread))
         .set((
             threads::remote_id.eq(None::<String>),
             threads::endpoint.eq(None::<String>),

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
 
+use super::any_of::{any_of, status_of};
+use super::first_row::First;
 use super::session::{Session, of, on};
 use super::{deltas, messages, threads};
 use crate::error::Result;
@@ -88,10 +90,11 @@ pub(crate) fn look(
 fn first_unended(session: &mut dyn Session, parent: Messageable) -> Result<Option<i64>> {
     Ok(on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, parent))
-        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .filter(status_of(&RunStatus::ACTIVE))
         .order(runs::seq)
         .select(runs::seq)
-        .first(conn)
+        .first_row()
+        .get_result(conn)
         .optional())?)
 }
 
@@ -144,7 +147,7 @@ fn follow(session: &mut dyn Session, questions: &[Question]) -> Result<HashMap<i
     let mut progress = HashMap::with_capacity(ids.len());
     for ids in ids.chunks(1000) {
         let rows: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
-            .filter(runs::id.eq_any(ids))
+            .filter(any_of(runs::id, ids))
             .select(RunRow::as_select())
             .load(conn))?;
         for row in rows {

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 
 use super::clock::now_ms;
 use super::session::{Session, on};
+use super::update::update;
 use crate::error::Result;
 use crate::schema::ai_engine_workers::dsl as workers;
 
@@ -13,6 +14,13 @@ use crate::schema::ai_engine_workers::dsl as workers;
 pub(crate) fn beat(session: &mut dyn Session, worker: &str, lease: Duration) -> Result<()> {
     let now = now_ms(session)?;
     let ends = now.saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX));
+    // Nearly always it is there: an upsert, which is prepared anew each time, is for the first one alone.
+    let extended = on!(session, |conn| update(workers::ai_engine_workers.find(worker))
+        .set(workers::lease_ends_at.eq(ends))
+        .execute(conn))?;
+    if extended > 0 {
+        return Ok(());
+    }
     let row =
         (workers::id.eq(worker), workers::started_at.eq(now), workers::lease_ends_at.eq(ends));
     on!(session, |conn| diesel::insert_into(workers::ai_engine_workers)
