@@ -186,9 +186,43 @@ impl<C: R2D2Connection + Send + 'static> Pooled<C> {
         self.pool.max_size().max(1) as usize
     }
 
-    /// Has `begin` do `job` on a blocking thread, and `after` put the connection in order, whatever happened. The permits
-    /// are held until then, not until the caller stops waiting.
+    /// Has `begin` do `job` on a blocking thread, and `after` put the connection in order, whatever happened. It needs a permit of
+    /// each of these, in the order in which they are waited for, until then, and not until the caller stops waiting.
+    ///
+    /// A task of its own stands in line for permits that are not free, until this is dropped: one is given to whoever is next, and
+    /// kept for it. If that were a future that nobody polls (the stream of a reader that does something else meanwhile), all
+    /// behind it would wait for ever.
     pub(crate) async fn once(
+        &self,
+        needed: Vec<Arc<Semaphore>>,
+        job: Job,
+        begin: impl FnOnce(&mut C, &mut Job) -> Result<()> + Send + 'static,
+        after: impl FnOnce(&mut C) + Send + 'static,
+    ) -> (Result<()>, Option<Job>) {
+        let free = needed.iter().map(|semaphore| Arc::clone(semaphore).try_acquire_owned().ok());
+        if let Some(permits) = free.collect() {
+            return self.with(permits, job, begin, after).await;
+        }
+        let pooled = self.clone();
+        let in_line = async move {
+            let mut permits = Vec::with_capacity(needed.len());
+            for semaphore in needed {
+                match semaphore.acquire_owned().await {
+                    Ok(permit) => permits.push(permit),
+                    Err(_) => {
+                        return (Err(Error::Connection("the database is closed".to_owned())), None);
+                    }
+                }
+            }
+            pooled.with(permits, job, begin, after).await
+        };
+        match Guarded::spawn(in_line).ended().await {
+            Ok(done) => done,
+            Err(error) => (Err(Error::Panicked(error.to_string())), None),
+        }
+    }
+
+    async fn with(
         &self,
         permits: Vec<OwnedSemaphorePermit>,
         mut job: Job,
@@ -271,29 +305,10 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
-/// What comes of a job that stands in line for a connection, in a task of its own until this is dropped. A permit is given to
-/// whoever is next, and kept for it: if that were a future that nobody polls (the stream of a reader that does something else
-/// meanwhile), all behind it would wait for ever.
-pub(crate) async fn in_line(
-    job: impl Future<Output = (Result<()>, Option<Job>)> + Send + 'static,
-) -> (Result<()>, Option<Job>) {
-    match Guarded::spawn(job).ended().await {
-        Ok(done) => done,
-        Err(error) => (Err(Error::Panicked(error.to_string())), None),
-    }
-}
-
-/// Permits of all of these, if none of them has to be waited for: nobody needs a task to stand in line, then.
-pub(crate) fn free_permits(needed: &[&Arc<Semaphore>]) -> Option<Vec<OwnedSemaphorePermit>> {
-    needed.iter().map(|semaphore| Arc::clone(semaphore).try_acquire_owned().ok()).collect()
-}
-
-/// Waits for permits of all of these, one after the other; they are never closed.
-pub(crate) async fn permits(needed: &[&Arc<Semaphore>]) -> Result<Vec<OwnedSemaphorePermit>> {
-    let closed = |_| Error::Connection("the database is closed".to_owned());
-    let mut permits = Vec::with_capacity(needed.len());
-    for semaphore in needed {
-        permits.push(Arc::clone(semaphore).acquire_owned().await.map_err(closed)?);
-    }
-    Ok(permits)
+/// Those that are needed.
+pub(crate) fn these<const N: usize>(all: [(&Arc<Semaphore>, bool); N]) -> Vec<Arc<Semaphore>> {
+    all.into_iter()
+        .filter(|(_, needed)| *needed)
+        .map(|(semaphore, _)| Arc::clone(semaphore))
+        .collect()
 }

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use diesel::connection::{AnsiTransactionManager, CacheSize, TransactionManager};
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::{Connection, PgConnection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::access::Access;
-use super::database::{Connections, Database, Pooled, free_permits, host_work, in_line, permits};
+use super::database::{Connections, Database, Pooled, host_work, these};
 use super::hosts_work::hosts_work;
 use super::job::Job;
 use super::session::{Conn, Session, within};
@@ -116,38 +116,12 @@ impl Database for PgDatabase {
 #[async_trait]
 impl Connections for PgDatabase {
     async fn once(&self, access: Access, job: Job) -> (Result<()>, Option<Job>) {
-        if let Some(permits) = free_permits(&self.needed(access, &job)) {
-            return self.with(permits, access, job).await;
-        }
-        let this = self.clone();
-        let in_turn = async move {
-            match permits(&this.needed(access, &job)).await {
-                Ok(permits) => this.with(permits, access, job).await,
-                Err(error) => (Err(error), None),
-            }
-        };
-        in_line(in_turn).await
-    }
-}
-
-impl PgDatabase {
-    /// In the order in which they are waited for: whoever waits for the first must not hold a connection.
-    fn needed(&self, access: Access, job: &Job) -> Vec<&Arc<Semaphore>> {
-        let all = [
+        // Whoever waits for the first must not hold a connection.
+        let needed = [
             (&self.for_the_host, access.is_of_the_host()),
             (&self.for_waiting, job.has_met_a_lock()),
             (&self.connections, access != Access::Heartbeat),
         ];
-        all.into_iter().filter_map(|(semaphore, needed)| needed.then_some(semaphore)).collect()
-    }
-
-    /// Does the job.
-    async fn with(
-        &self,
-        permits: Vec<OwnedSemaphorePermit>,
-        access: Access,
-        job: Job,
-    ) -> (Result<()>, Option<Job>) {
         let begin = move |conn: &mut PgConnection, job: &mut Job| match access {
             Access::Read => job.run(conn),
             Access::Write | Access::Prompt | Access::Heartbeat => transaction(conn, &ours(), job),
@@ -156,7 +130,7 @@ impl PgDatabase {
             }
             Access::HostWrite => transaction(conn, "BEGIN", job),
         };
-        self.pooled.once(permits, job, begin, |_| {}).await
+        self.pooled.once(these(needed), job, begin, |_| {}).await
     }
 }
 

@@ -10,10 +10,10 @@ use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use diesel::sql_types::{Integer, Nullable, Text};
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::access::Access;
-use super::database::{Connections, Database, Pooled, free_permits, host_work, in_line, permits};
+use super::database::{Connections, Database, Pooled, host_work, these};
 use super::hosts_work::hosts_work;
 use super::job::Job;
 use super::session::{Conn, Session, transaction, within};
@@ -161,39 +161,13 @@ impl Database for SqliteDatabase {
 #[async_trait]
 impl Connections for SqliteDatabase {
     async fn once(&self, access: Access, job: Job) -> (Result<()>, Option<Job>) {
-        if let Some(permits) = free_permits(&self.needed(access)) {
-            return self.with(permits, access, job).await;
-        }
-        let this = self.clone();
-        let in_turn = async move {
-            match permits(&this.needed(access)).await {
-                Ok(permits) => this.with(permits, access, job).await,
-                Err(error) => (Err(error), None),
-            }
-        };
-        in_line(in_turn).await
-    }
-}
-
-impl SqliteDatabase {
-    /// In the order in which they are waited for: whoever waits must not hold what is needed for it to go on.
-    fn needed(&self, access: Access) -> Vec<&Arc<Semaphore>> {
         let writes = !matches!(access, Access::Read | Access::HostRead);
-        let all = [
+        // Whoever waits must not hold what is needed for it to go on.
+        let needed = [
             (&self.for_the_host, access.is_of_the_host()),
             (&self.writer, writes),
             (&self.readers, true),
         ];
-        all.into_iter().filter_map(|(semaphore, needed)| needed.then_some(semaphore)).collect()
-    }
-
-    /// Does the job.
-    async fn with(
-        &self,
-        permits: Vec<OwnedSemaphorePermit>,
-        access: Access,
-        job: Job,
-    ) -> (Result<()>, Option<Job>) {
         let hosts = self.hosts.clone();
         let size = self.pooled.size();
         let impatient = Arc::new(AtomicBool::new(false));
@@ -220,7 +194,7 @@ impl SqliteDatabase {
             // It can fail on a connection that is lost, which the pool drops.
             let _ = restore.iter().try_for_each(|pragma| conn.batch_execute(pragma));
         };
-        self.pooled.once(permits, job, begin, after).await
+        self.pooled.once(these(needed), job, begin, after).await
     }
 }
 

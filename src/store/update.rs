@@ -2,7 +2,7 @@
 //!
 //! Diesel keeps no `UPDATE` prepared: which columns one sets may differ from call to call, and with them its text, of which there
 //! could be any number. SQLite then parses it anew each time, which takes longer than to carry it out. Ours have few texts: the
-//! columns are those of its one place in the code, and at most two of them are there or not (`responses::reached`). The
+//! columns are those of its one place in the code, and of the few that may be missing from one (`responses::reached`, `messages::settle`) there are a handful of sets. The
 //! connection's cache goes by the text itself and the types of the values, so two texts are never taken for one.
 
 use diesel::backend::Backend;
