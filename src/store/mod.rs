@@ -13,6 +13,7 @@ mod job;
 pub(crate) mod messages;
 pub(crate) mod migrate;
 pub(crate) mod outbox;
+pub(crate) mod owners;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod queue;
@@ -27,6 +28,7 @@ mod sqlite_url;
 pub(crate) mod threads;
 pub(crate) mod timeline;
 pub(crate) mod verdict;
+pub(crate) mod versions;
 pub(crate) mod workers;
 
 pub(crate) use job::refuse_within;
