@@ -82,6 +82,8 @@ writes! {
         Chat "chat",
         Assistant "assistant",
         AssistantDeletion "assistant_deletion",
+        /// All that belongs to one record is deleted.
+        Forget "forget",
         Message "message",
         Submit "submit",
         /// A submit that cancels the runs in its way.
@@ -128,8 +130,6 @@ writes! {
         ResponseLeft "response_left",
         /// A process that slept asks whether the run is still its own.
         LeaseCheck "lease_check",
-        /// All that belongs to one record is deleted.
-        Forget "forget",
         /// The end of a run with less than all of it.
         SettleWithLess "settle_with_less",
         /// A server takes conversations and does not keep them.

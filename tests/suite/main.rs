@@ -44,6 +44,7 @@ mod processes;
 mod readers;
 mod recovery;
 mod retold;
+mod spawnable;
 mod tolerance;
 mod upkeep;
 mod versions;

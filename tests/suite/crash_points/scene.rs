@@ -18,6 +18,8 @@ pub enum Scene {
     DestroyChat,
     CreateAssistant,
     DeleteAssistant,
+    /// Delete all that belongs to the assistant's record.
+    Forget,
     Say,
     /// Make room for a run where another waits.
     Interrupt,
@@ -71,7 +73,7 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
     host.fake.reply_to(QUESTION, reply);
     match scene {
         Scene::DestroyChat => drop(host.user.chats(&host.engine).create().await.unwrap()),
-        Scene::DeleteAssistant => {
+        Scene::DeleteAssistant | Scene::Forget => {
             host.teller.create_openai_assistant(&host.engine).await.unwrap();
         }
         Scene::Interrupt | Scene::CancelWaiting => {
@@ -174,6 +176,7 @@ async fn the_process_that_dies() {
             "DestroyChat" => user.chats(&engine).destroy(1).await.unwrap(),
             "CreateAssistant" => drop(teller.create_openai_assistant(&engine).await.unwrap()),
             "DeleteAssistant" => teller.delete_openai_assistant(&engine).await.unwrap(),
+            "Forget" => drop(engine.forget(&teller).await.unwrap()),
             "Say" => {
                 found.messages(&engine).create(Role::System, "Be brief").await.unwrap();
             }
