@@ -4,6 +4,7 @@
 //!
 //! The files are compiled against the library as these tests are linked with it. Which file that is, cargo says: it has built it
 //! already, so asking costs a second.
+#![cfg(feature = "sqlite")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -128,16 +128,7 @@ async fn restoring_tells_the_definition_and_stores_nothing<D: TestDatabase>(db: 
 async fn racing_changes_leave_no_gap<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let assistant = host.teller.create_openai_assistant(&host.engine).await.unwrap();
-    let racing: Vec<_> = (0..8)
-        .map(|number| {
-            let teller = Storyteller { model: format!("m{number}"), ..host.teller.clone() };
-            let engine = host.engine.clone();
-            tokio::spawn(async move { teller.update_openai_assistant(&engine).await.unwrap() })
-        })
-        .collect();
-    for racer in racing {
-        racer.await.unwrap();
-    }
+    race(&host, |number| format!("m{number}")).await;
     let all = assistant.versions(&host.engine, Page::default()).await.unwrap();
     let numbers: Vec<_> = all.iter().map(|version| version.version).collect();
     assert_eq!(numbers, [9, 8, 7, 6, 5, 4, 3, 2, 1]);
@@ -145,4 +136,22 @@ async fn racing_changes_leave_no_gap<D: TestDatabase>(db: D) {
     models.sort();
     models.dedup();
     assert_eq!(models.len(), 9, "each says what was stored as it");
+
+    race(&host, |_| "same".to_owned()).await;
+    let newest = assistant.versions(&host.engine, Page::newest(1)).await.unwrap();
+    assert_eq!(said(&newest), [is(10, "same")], "the same change is one version");
+}
+
+/// Many change the same assistant at once.
+async fn race<D: TestDatabase>(host: &Host<D>, model: impl Fn(usize) -> String) {
+    let racing: Vec<_> = (0..8)
+        .map(|number| {
+            let teller = Storyteller { model: model(number), ..host.teller.clone() };
+            let engine = host.engine.clone();
+            tokio::spawn(async move { teller.update_openai_assistant(&engine).await.unwrap() })
+        })
+        .collect();
+    for racer in racing {
+        racer.await.unwrap();
+    }
 }
