@@ -95,10 +95,10 @@ impl AiEngine {
 
 impl Orphans {
     /// The next record that is gone; `None` when all were looked at. It looks at a hundred records at a time, so what it holds does
-    /// not grow with the database. Rows that change meanwhile are found or not; none is found twice.
+    /// not grow with the database. What changes meanwhile may be missed.
     ///
     /// When the loader of one record fails, or its id does not parse ([`Error::OwnerId`](crate::Error::OwnerId)), that error is
-    /// returned, and the next call goes on with the others. After an error of the engine's own statements there is no more.
+    /// returned, and the next call goes on with the others. After any other error there is no more.
     ///
     /// # Cancellation
     ///
