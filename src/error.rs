@@ -8,6 +8,7 @@ use crate::model::{Messageable, Reason};
 
 mod database;
 mod provider;
+mod status;
 
 use database::refusal;
 pub use provider::ProviderError;

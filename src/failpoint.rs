@@ -79,6 +79,8 @@ writes! {
         Chat "chat",
         Assistant "assistant",
         AssistantDeletion "assistant_deletion",
+        /// All that belongs to one record is deleted.
+        Forget "forget",
         Message "message",
         Submit "submit",
         /// A submit that cancels the runs in its way.

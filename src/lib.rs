@@ -185,15 +185,19 @@ pub use follow::cursor::Cursor;
 pub use follow::events::{Event, EventKind, Events, RunEvents};
 pub use host::assistable::Assistable;
 pub use host::chattable::Chattable;
+pub use host::composite_id::CompositeId;
 pub use host::conversations::{AssistantThreads, Chats, Conversation, Conversations};
+pub use host::forget::Forgotten;
 pub use host::hooks::{HookContext, MessageHooks};
 pub use host::messages::Messages;
+pub use host::orphans::{Orphan, Orphans, UnregisteredType};
 pub use host::owned_runs::OwnedRuns;
 pub use host::record::Record;
 pub use host::threadable::Threadable;
 pub use model::{
-    Answer, Assistant, AssistantDefinition, AssistantThread, Chat, Content, Message, MessageStatus,
-    Messageable, Page, Reason, Recovery, RemoteState, Role, Run, RunStatus, Usage,
+    Answer, Assistant, AssistantDefinition, AssistantThread, AssistantVersion, Chat, Content,
+    DefinitionChange, Message, MessageStatus, Messageable, Page, Reason, Recovery, RemoteState,
+    Role, Run, RunStatus, Usage,
 };
 pub use openai::OpenAi;
 pub use store::database::Database;

@@ -233,6 +233,11 @@ impl Core {
         self.inner.registry.is_empty() && self.inner.announcements.is_empty()
     }
 
+    /// How owners of this type are loaded.
+    pub(crate) fn loader(&self, kind: &str) -> Option<Loader> {
+        self.inner.loaders.get(kind).cloned()
+    }
+
     /// The types of owners that this engine can load.
     pub(crate) fn owner_kinds(&self) -> Vec<&'static str> {
         self.inner.loaders.keys().copied().collect()

@@ -22,7 +22,8 @@ use crate::submit::request::RunRequest;
 /// # Guarantees
 ///
 /// * Methods with the suffix `_in` work inside the host's transaction, on its connection: both rows or neither.
-/// * Deleting an assistant keeps the runs and messages it took part in.
+/// * Deleting an assistant keeps the runs and messages it took part in, and deletes its
+///   [versions](crate::Assistant::versions).
 ///
 /// # Cancellation
 ///
@@ -87,7 +88,7 @@ pub trait Assistable: Record + Sized {
                 .core
                 .store()
                 .write(Write::AssistantDeletion, move |session| {
-                    assistants::delete(session, &owner.kind, &owner.id)
+                    assistants::delete(session, &owner.kind, &owner.id).map(|_| ())
                 })
                 .await
         }
@@ -120,7 +121,8 @@ pub trait Assistable: Record + Sized {
     /// As there.
     fn delete_openai_assistant_in(&self, conn: &mut dyn Session) -> Result<()> {
         let owner = Owner::of(self);
-        transaction(conn, |session| assistants::delete(session, &owner.kind, &owner.id))
+        transaction(conn, |session| assistants::delete(session, &owner.kind, &owner.id))?;
+        Ok(())
     }
 
     /// Asks this assistant: the request does nothing until it is awaited, streamed or submitted.

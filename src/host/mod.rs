@@ -1,10 +1,14 @@
 //! What a host implements on its own types, and what it holds: records, assistants, the threads and chats of an owner.
 
 pub(crate) mod assistable;
+mod assistants;
 pub(crate) mod chattable;
+pub(crate) mod composite_id;
 pub(crate) mod conversations;
+pub(crate) mod forget;
 pub(crate) mod hooks;
 pub(crate) mod messages;
+pub(crate) mod orphans;
 pub(crate) mod owned_runs;
 pub(crate) mod record;
 pub(crate) mod threadable;

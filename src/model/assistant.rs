@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{AssistantDefinition, StoredDefinition, UtcTimestamp};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::ai_engine_assistants;
 
 /// A host's record as an assistant: the definition that travels with each of its runs.
@@ -44,15 +44,9 @@ impl Assistant {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when it cannot be read: it was changed by hand, or a newer ai-engine wrote it. Saving the record's
+    /// [`Error::Invalid`](crate::Error::Invalid) when it cannot be read: it was changed by hand, or a newer ai-engine wrote it. Saving the record's
     /// definition replaces it.
     pub fn definition(&self) -> Result<AssistantDefinition> {
-        self.definition.read().map_err(|error| {
-            let reason = format!(
-                "of the assistant with id {} cannot be read ({error}); store its record's definition again",
-                self.id
-            );
-            Error::invalid("definition", self.definition.to_string(), reason)
-        })
+        self.definition.of_assistant(self.id)
     }
 }

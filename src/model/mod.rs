@@ -13,10 +13,12 @@ mod queryable;
 mod reason;
 mod run;
 mod stored_definition;
+mod submission;
 mod text_enum;
 mod thread;
 mod time;
 mod usage;
+mod version;
 
 pub use answer::Answer;
 pub use assistant::Assistant;
@@ -28,6 +30,7 @@ pub use reason::Reason;
 pub use run::{Recovery, Run, RunStatus};
 pub use thread::{AssistantThread, Chat};
 pub use usage::Usage;
+pub use version::{AssistantVersion, DefinitionChange};
 
 pub(crate) use item::{Item, ItemKind};
 pub(crate) use limits::without_nul;
@@ -35,6 +38,7 @@ pub(crate) use message::{MessageBody, MessagePlace, MessageRow};
 pub(crate) use queryable::queryable_as;
 pub(crate) use run::RunRow;
 pub(crate) use stored_definition::StoredDefinition;
+pub(crate) use submission::Submission;
 pub(crate) use text_enum::text_enum;
 pub(crate) use time::{UtcTimestamp, utc_now};
 pub(crate) use usage::{usage_columns, usage_set};

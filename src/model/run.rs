@@ -2,8 +2,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    Messageable, Reason, StoredDefinition, Usage, UtcTimestamp, queryable_as, text_enum,
-    usage_columns,
+    Messageable, Reason, StoredDefinition, Submission, Usage, UtcTimestamp, queryable_as,
+    text_enum, usage_columns,
 };
 use crate::schema::ai_engine_runs;
 
@@ -86,6 +86,9 @@ pub struct Run {
     pub assistant_id: Option<i64>,
     /// The assistant's name when the run was submitted.
     pub assistant_name: Option<String>,
+    /// The version of the assistant's definition that it was submitted with ([`Assistant::versions`](crate::Assistant::versions));
+    /// `None` where no assistant was asked, and for a run that a release before this field stored.
+    pub assistant_version: Option<i64>,
     /// Model asked for.
     pub model: String,
     /// Place among the turns of its thread, from 1.
@@ -120,6 +123,8 @@ pub struct Run {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+    #[serde(skip)]
+    pub(crate) submission: Submission,
 }
 
 impl Run {
@@ -153,6 +158,7 @@ impl Run {
             messageable: Messageable::AssistantThread(1),
             assistant_id: None,
             assistant_name: None,
+            assistant_version: None,
             model: "m".to_owned(),
             seq: 1,
             status,
@@ -166,6 +172,7 @@ impl Run {
             created_at: now,
             started_at: Some(now),
             finished_at: None,
+            submission: Submission::default(),
         }
     }
 }
@@ -201,17 +208,20 @@ pub struct RunRow {
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) started_at: Option<chrono::NaiveDateTime>,
     pub(crate) finished_at: Option<chrono::NaiveDateTime>,
+    pub(crate) submission: Option<Submission>,
 }
 
 queryable_as!(Run, RunRow);
 
 impl From<RunRow> for Run {
     fn from(row: RunRow) -> Self {
+        let submission = row.submission.unwrap_or_default();
         Self {
             id: row.id,
             messageable: Messageable::of(row.assistant_thread_id, row.chat_id),
             assistant_id: row.assistant_id,
             assistant_name: row.assistant_name,
+            assistant_version: submission.assistant_version,
             model: row.model,
             seq: row.seq,
             status: row.status,
@@ -229,6 +239,7 @@ impl From<RunRow> for Run {
             created_at: row.created_at,
             started_at: row.started_at.map(|t| t.and_utc()),
             finished_at: row.finished_at.map(|t| t.and_utc()),
+            submission,
         }
     }
 }

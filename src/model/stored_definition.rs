@@ -6,7 +6,7 @@ use diesel::expression::AsExpression;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Json;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::AssistantDefinition;
 use crate::error::{Error, Result};
@@ -28,6 +28,26 @@ impl StoredDefinition {
     /// The definition, unless this is none: written by hand, or by a version that means something else by it.
     pub(crate) fn read(&self) -> serde_json::Result<AssistantDefinition> {
         serde::Deserialize::deserialize(&self.0)
+    }
+
+    /// The definition of this assistant, or an error that names it.
+    pub(crate) fn of_assistant(&self, id: i64) -> Result<AssistantDefinition> {
+        self.read().map_err(|error| {
+            let reason = format!(
+                "of the assistant with id {id} cannot be read ({error}); store its record's definition again"
+            );
+            Error::invalid("definition", self.to_string(), reason)
+        })
+    }
+
+    /// Its fields as they are stored.
+    pub(crate) fn fields(&self) -> Map<String, Value> {
+        self.0.as_object().cloned().unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn raw(value: Value) -> Self {
+        Self(value)
     }
 }
 

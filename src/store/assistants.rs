@@ -1,10 +1,11 @@
-//! Assistants: one row per host record, upserted.
+//! Assistants: one row per host record, upserted, with each of their definitions beside it.
 
 use diesel::prelude::*;
 
 use super::first_row::First;
-use super::session::{Session, on};
+use super::session::{Conn, Session, on};
 use super::update::update;
+use super::versions;
 use crate::error::{Error, Result};
 use crate::model::{Assistant, AssistantDefinition, StoredDefinition, utc_now, without_nul};
 use crate::schema::ai_engine_assistants::dsl as assistants;
@@ -43,7 +44,10 @@ pub(crate) fn save(
                     .get_result(conn)
                     .optional())?;
             match inserted {
-                Some(inserted) => return Ok(inserted),
+                Some(inserted) => {
+                    versions::note(session, inserted.id, inserted.version, &stored, now)?;
+                    return Ok(inserted);
+                }
                 // Another process was faster.
                 None => {
                     find(session, kind, id)?.ok_or_else(|| Error::not_found("assistant", id))?
@@ -52,17 +56,45 @@ pub(crate) fn save(
         }
     };
     // One that cannot be read is replaced.
-    if found.definition.read().is_ok_and(|stored| stored == *definition) {
+    let says_so = |assistant: &Assistant| {
+        assistant.definition.read().is_ok_and(|stored| stored == *definition)
+    };
+    if says_so(&found) {
         return Ok(found);
     }
-    Ok(on!(session, |conn| update(assistants::ai_engine_assistants.find(found.id))
-        .set((
-            defined(),
-            assistants::version.eq(assistants::version + 1),
-            assistants::updated_at.eq(now)
-        ))
-        .returning(Assistant::as_returning())
-        .get_result(conn))?)
+    // Another process may be changing it, too: what is replaced must be what is noted as the version before.
+    let found = lock(session, found.id)?.ok_or_else(|| Error::not_found("assistant", id))?;
+    if says_so(&found) {
+        return Ok(found);
+    }
+    // A process of the release before stored that version without noting it.
+    let replaced_at = found.updated_at.naive_utc();
+    versions::note(session, found.id, found.version, &found.definition, replaced_at)?;
+    let updated: Assistant =
+        on!(session, |conn| update(assistants::ai_engine_assistants.find(found.id))
+            .set((
+                defined(),
+                assistants::version.eq(assistants::version + 1),
+                assistants::updated_at.eq(now)
+            ))
+            .returning(Assistant::as_returning())
+            .get_result(conn))?;
+    versions::note(session, updated.id, updated.version, &stored, now)?;
+    Ok(updated)
+}
+
+/// The row as it is now and stays until the transaction ends.
+fn lock(session: &mut dyn Session, id: i64) -> Result<Option<Assistant>> {
+    let row = assistants::ai_engine_assistants.find(id);
+    Ok(match session.conn() {
+        // Writers are alone on SQLite.
+        #[cfg(feature = "sqlite")]
+        Conn::Sqlite(conn) => row.select(Assistant::as_select()).first(conn).optional()?,
+        #[cfg(feature = "postgres")]
+        Conn::Pg(conn) => {
+            row.select(Assistant::as_select()).for_no_key_update().first(conn).optional()?
+        }
+    })
 }
 
 pub(crate) fn find(session: &mut dyn Session, kind: &str, id: &str) -> Result<Option<Assistant>> {
@@ -85,18 +117,41 @@ pub(crate) fn find_by_id(session: &mut dyn Session, id: i64) -> Result<Option<As
         .optional())?)
 }
 
-/// Deletes the assistant of a record. Its runs stay, without it.
-pub(crate) fn delete(session: &mut dyn Session, kind: &str, id: &str) -> Result<()> {
+/// The assistant of the newest turn of a thread that asked one which is still there. A turn that is off the current path counts
+/// as none.
+pub(crate) fn last_of(session: &mut dyn Session, thread: i64) -> Result<Option<Assistant>> {
+    use crate::schema::ai_engine_messages::dsl as said;
+    use crate::schema::ai_engine_runs::dsl as runs;
+
+    let asked = said::ai_engine_messages
+        .inner_join(runs::ai_engine_runs)
+        .filter(said::assistant_thread_id.eq(thread))
+        .filter(said::position.eq(0))
+        .filter(said::superseded_at_seq.is_null())
+        .filter(runs::assistant_id.is_not_null())
+        .order(said::seq.desc())
+        .select(runs::assistant_id);
+    let id: Option<Option<i64>> = on!(session, |conn| asked.first(conn).optional())?;
+    match id.flatten() {
+        Some(id) => find_by_id(session, id),
+        None => Ok(None),
+    }
+}
+
+/// Deletes the assistant of a record; says how many that were. Its runs stay, without it.
+pub(crate) fn delete(session: &mut dyn Session, kind: &str, id: &str) -> Result<usize> {
     use crate::schema::ai_engine_runs::dsl as runs;
 
     let Some(found) = find(session, kind, id)? else {
-        return Ok(());
+        return Ok(0);
     };
     // The host's connection may not enforce foreign keys.
     on!(session, |conn| update(runs::ai_engine_runs.filter(runs::assistant_id.eq(found.id)))
         .set(runs::assistant_id.eq(None::<i64>))
         .execute(conn))?;
-    on!(session, |conn| diesel::delete(assistants::ai_engine_assistants.find(found.id))
-        .execute(conn))?;
-    Ok(())
+    versions::delete_all(session, found.id)?;
+    let deleted =
+        on!(session, |conn| diesel::delete(assistants::ai_engine_assistants.find(found.id))
+            .execute(conn))?;
+    Ok(deleted)
 }

@@ -15,6 +15,7 @@ mod job;
 pub(crate) mod messages;
 pub(crate) mod migrate;
 pub(crate) mod outbox;
+pub(crate) mod owners;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
@@ -33,6 +34,7 @@ pub(crate) mod threads;
 pub(crate) mod timeline;
 mod update;
 pub(crate) mod verdict;
+pub(crate) mod versions;
 pub(crate) mod workers;
 
 pub(crate) use job::refuse_within;

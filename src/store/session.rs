@@ -39,7 +39,8 @@ pub enum Conn<'a> {
 /// the middle of your own transaction.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a connection that ai-engine knows",
-    note = "enable the feature `sqlite` or `postgres`; for a pooled connection pass `&mut *pooled`"
+    note = "of a pooled connection pass what is in it: `&mut *pooled`",
+    note = "Diesel's `SqliteConnection` needs the feature `sqlite`, its `PgConnection` the feature `postgres`"
 )]
 pub trait Session: sealed::Sealed {
     #[doc(hidden)]

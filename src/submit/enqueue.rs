@@ -11,7 +11,8 @@ use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::model::{
-    AssistantDefinition, Messageable, Recovery, Role, Run, StoredDefinition, without_nul,
+    Assistant, AssistantDefinition, Messageable, Recovery, Role, Run, StoredDefinition, Submission,
+    without_nul,
 };
 use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
@@ -90,19 +91,20 @@ pub(crate) fn submit(
         Busy::Interrupt => interrupt::interrupt(session, core, request.parent)?,
         Busy::Reject => make_room(session, core, request.parent)?,
     };
-    let (assistant_id, definition) = match &request.who {
+    let (assistant, definition) = match &request.who {
         Who::Assistable(owner, definition) => {
             let assistant = assistants::save(session, &owner.kind, &owner.id, definition)?;
-            (Some(assistant.id), definition.clone())
+            (Some(assistant), definition.clone())
         }
         Who::Assistant(id) => {
             let assistant = assistants::find_by_id(session, *id)?
                 .ok_or_else(|| Error::not_found("assistant", id))?;
-            (Some(*id), assistant.definition()?)
+            let definition = assistant.definition()?;
+            (Some(assistant), definition)
         }
         Who::Model(definition) => (None, definition.clone()),
     };
-    let run = runs::insert(session, &new_run(request, assistant_id, &definition, locked.seq)?)?;
+    let run = runs::insert(session, &new_run(request, assistant, &definition, locked.seq)?)?;
     let content = request.content.clone();
     messages::insert(
         session,
@@ -166,19 +168,23 @@ async fn committed(core: &Core, parent: Messageable, id: i64) -> Option<Run> {
 
 fn new_run(
     request: &Prepared,
-    assistant_id: Option<i64>,
+    assistant: Option<Assistant>,
     definition: &AssistantDefinition,
     seq: i64,
 ) -> Result<NewRun> {
     Ok(NewRun {
         parent: request.parent,
-        assistant_id,
+        assistant_id: assistant.as_ref().map(|assistant| assistant.id),
         assistant_name: definition.name.clone(),
         model: definition.model.clone(),
         definition: StoredDefinition::of(definition)?,
         seq,
         idempotency_key: request.key.clone(),
         recovery: request.recovery,
+        submission: assistant.map_or_else(Submission::default, |assistant| Submission {
+            assistant_version: Some(assistant.version),
+            assistable: Some((assistant.assistable_type, assistant.assistable_id)),
+        }),
     })
 }
 

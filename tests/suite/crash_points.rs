@@ -36,6 +36,8 @@ const SERVED: &[Case] = &[
     ("assistant.committed", CreateAssistant, Rows("assistants", 1)),
     ("assistant_deletion.committing", DeleteAssistant, Rows("assistants", 1)),
     ("assistant_deletion.committed", DeleteAssistant, Rows("assistants", 0)),
+    ("forget.committing", Forget, Rows("assistants", 1)),
+    ("forget.committed", Forget, Rows("assistants", 0)),
     ("message.committing", Say, Rows("messages", 0)),
     ("message.committed", Say, Rows("messages", 1)),
     ("interrupt.committing", Interrupt, Rows("runs", 1)),

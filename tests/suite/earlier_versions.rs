@@ -24,6 +24,7 @@ mod write;
 on_each_database!(
     a_database_of_the_first_version_is_upgraded_and_goes_on,
     a_database_with_a_column_for_each_field_is_upgraded_and_goes_on,
+    a_database_without_versions_is_upgraded_and_goes_on,
 );
 
 /// A version that filled a database.
@@ -37,7 +38,9 @@ struct Version {
 const FIRST: Version = Version { name: "first_version", migrations: 1 };
 /// An assistant's definition was a column for each field.
 const COLUMNS: Version = Version { name: "definition_in_columns", migrations: 5 };
-const VERSIONS: [Version; 2] = [FIRST, COLUMNS];
+/// An assistant's definition is one column, and nothing is known of those before it.
+const ONE: Version = Version { name: "one_definition", migrations: 6 };
+const VERSIONS: [Version; 3] = [FIRST, COLUMNS, ONE];
 
 /// Beside the storyteller, an assistant that says everything one can say of itself.
 struct Critic {
@@ -113,6 +116,10 @@ async fn a_database_with_a_column_for_each_field_is_upgraded_and_goes_on<D: Raw>
     upgraded_it_goes_on(db, &COLUMNS).await;
 }
 
+async fn a_database_without_versions_is_upgraded_and_goes_on<D: Raw>(db: D) {
+    upgraded_it_goes_on(db, &ONE).await;
+}
+
 async fn upgraded_it_goes_on<D: Raw>(db: D, version: &Version) {
     db.execute(&std::fs::read_to_string(file::<D>(version)).unwrap());
     db.execute("INSERT INTO users (id, name) VALUES (1, 'Ada')");
@@ -136,6 +143,10 @@ async fn upgraded_it_goes_on<D: Raw>(db: D, version: &Version) {
     assert_eq!(stored.definition().unwrap(), CRITIC.ai_engine_assistant());
     assert_eq!((stored.name.as_deref(), stored.model.as_str()), (Some("Statler"), "test-model"));
     assert_eq!(CRITIC.update_openai_assistant(&local).await.unwrap(), stored);
+    let versions = stored.versions(&local, Page::default()).await.unwrap();
+    assert_eq!(versions.len(), 1);
+    assert_eq!(versions[0].definition().unwrap(), CRITIC.ai_engine_assistant());
+    assert_eq!(versions[0].created_at, stored.updated_at);
     assert_eq!(teller.update_openai_assistant(&local).await.unwrap().version, 1);
 
     let queued = db.number("SELECT id FROM ai_engine_runs WHERE status = 'queued'");
@@ -161,6 +172,14 @@ async fn upgraded_it_goes_on<D: Raw>(db: D, version: &Version) {
         let thread = user.assistant_threads(engine).find(thread).await.unwrap();
         let answer = teller.ai_engine_run(engine, &thread, "One more").await.unwrap();
         assert_eq!(answer.run.status, RunStatus::Completed);
+        assert_eq!(answer.run.assistable_id::<Storyteller>().unwrap(), Some(7));
+        let before = thread.runs(engine, Page::before(answer.run.id, 1)).await.unwrap();
+        assert_eq!(
+            (before[0].assistable_id::<Storyteller>().unwrap(), before[0].assistant_version),
+            (None, None)
+        );
+        let last = thread.last_assistant(engine).await.unwrap().unwrap();
+        assert_eq!((Some(last.id), last.version), (answer.run.assistant_id, 1));
         let sent = fake.requests().into_iter().rfind(|sent| sent.path.ends_with("/responses"));
         let input = sent.unwrap().body.unwrap()["input"].to_string();
         assert!(input.contains(earlier) && input.contains("One more"), "{input}");

@@ -18,6 +18,8 @@ pub enum Scene {
     DestroyChat,
     CreateAssistant,
     DeleteAssistant,
+    /// Delete all that belongs to the assistant's record.
+    Forget,
     Say,
     /// Make room for a run where another waits.
     Interrupt,
@@ -88,7 +90,7 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
     host.fake.reply_to(QUESTION, reply);
     match scene {
         Scene::DestroyChat => drop(host.user.chats(&host.engine).create().await.unwrap()),
-        Scene::DeleteAssistant => {
+        Scene::DeleteAssistant | Scene::Forget => {
             host.teller.create_openai_assistant(&host.engine).await.unwrap();
         }
         Scene::Interrupt | Scene::CancelWaiting => {
@@ -224,6 +226,7 @@ async fn act() {
             "DestroyChat" => user.chats(&engine).destroy(1).await.unwrap(),
             "CreateAssistant" => drop(teller.create_openai_assistant(&engine).await.unwrap()),
             "DeleteAssistant" => teller.delete_openai_assistant(&engine).await.unwrap(),
+            "Forget" => drop(engine.forget(&teller).await.unwrap()),
             "Say" => {
                 found.messages(&engine).create(Role::System, "Be brief").await.unwrap();
             }

@@ -1,0 +1,61 @@
+//! What was known when a run was submitted, beside what has a column of its own.
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::sql_types::Json;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// A JSON object in the run's row. Fields that this version does not know are ignored, and what cannot be read is left out: no
+/// run is worth less for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, FromSqlRow)]
+#[serde(default)]
+#[allow(unnameable_types, reason = "public only as the stored form in the rows' derives")]
+pub struct Submission {
+    /// Type and id of the record that was asked, if it was an assistant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) assistable: Option<(String, String)>,
+    /// The version of its definition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) assistant_version: Option<i64>,
+}
+
+impl<DB: Backend> FromSql<Json, DB> for Submission
+where
+    Value: FromSql<Json, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        let value = Value::from_sql(bytes)?;
+        Ok(Self::deserialize(&value).unwrap_or_default())
+    }
+}
+
+impl Submission {
+    /// What is stored of it; nothing where there is nothing.
+    pub(crate) fn stored(&self) -> Result<Option<Value>> {
+        if *self == Self::default() {
+            return Ok(None);
+        }
+        serde_json::to_value(self).map(Some).map_err(Error::host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_version_adds_is_ignored() {
+        let later = r#"{"assistant_version":3,"assistable":["User","1"],"mood":["good"]}"#;
+        let read: Submission = serde_json::from_str(later).unwrap();
+        assert_eq!(read.assistant_version, Some(3));
+        assert_eq!(read.assistable, Some(("User".to_owned(), "1".to_owned())));
+        assert_eq!(
+            serde_json::from_value::<Submission>(read.stored().unwrap().unwrap()).unwrap(),
+            read
+        );
+        assert_eq!(Submission::default().stored().unwrap(), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! A question that nobody submits.
+//~ error: unused `RunRequest` that must be used
+//~ a run request does nothing until it is awaited, streamed or submitted
+
+use ai_engine::{AiEngine, Assistant, AssistantThread};
+
+pub fn ask(engine: &AiEngine, thread: &AssistantThread, assistant: &Assistant) {
+    thread.run(engine, assistant, "Tell me");
+}
