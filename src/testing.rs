@@ -20,7 +20,7 @@
 //! # }
 //! ```
 
-pub use openai_fake::{API_KEY, Error, ErrorEvent, FakeOpenAi, Gate, Reply, Request};
+pub use openai_fake::{API_KEY, Error, ErrorEvent, FakeOpenAi, Gate, Input, Reply, Request};
 
 use crate::openai::{self, OpenAi};
 
