@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display, Write};
 
 use diesel::result::Error as DieselError;
 
-use crate::model::{Messageable, Reason};
+use crate::model::{Messageable, Reason, RunStatus};
 
 mod database;
 mod provider;
@@ -22,8 +22,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What can go wrong. Each variant says what to do about it, most in their text, too.
 ///
-/// No variant holds a key. Only [`Invalid`](Self::Invalid) holds text of a conversation, the first 120 characters of a refused value;
-/// but a message of the provider or the database may quote some.
+/// No variant holds a key. Only [`Invalid`](Self::Invalid) holds text of a conversation, the first 120 characters of a refused value,
+/// and [`NeverSaid`](Self::NeverSaid) the text that was looked for; but a message of the provider or the database may quote some.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -128,6 +128,17 @@ pub enum Error {
         reason: Reason,
         /// Why, in a sentence; also in the run's `error`.
         message: String,
+    },
+    /// The run ended, and the text that was waited for ([`Run::until_text`](crate::Run::until_text)) is in none of its stored messages.
+    #[error("run {run_id} has ended ({status}) and never said {text:?}")]
+    #[non_exhaustive]
+    NeverSaid {
+        /// The run.
+        run_id: i64,
+        /// How it ended.
+        status: RunStatus,
+        /// The text that was waited for.
+        text: String,
     },
     /// The run was deleted while it was waited for or followed, with its thread or chat. There is no more of it.
     #[error("run {0} was deleted")]

@@ -48,11 +48,13 @@
 //!
 //! * The [guide] goes through everything a host does: transactions, hooks, events for web pages, errors, several processes,
 //!   databases, settings.
-//! * The examples: [`quickstart`] is a whole program with a database of its own, [`worker`] a process that only works.
+//! * The examples: [`quickstart`] is a whole program with a database of its own, [`web`] a web app, [`worker`] a process that only
+//!   works.
 //! * [How it works, and why][design]; [what each place to crash at leaves][crashes]; [what changed][changelog].
 //!
 //! [guide]: https://docs.rs/crate/ai-engine/latest
 //! [`quickstart`]: https://docs.rs/crate/ai-engine/latest/source/examples/quickstart.rs
+//! [`web`]: https://docs.rs/crate/ai-engine/latest/source/examples/web.rs
 //! [`worker`]: https://docs.rs/crate/ai-engine/latest/source/examples/worker.rs
 //! [design]: https://docs.rs/crate/ai-engine/latest/source/docs/DESIGN.md
 //! [crashes]: https://docs.rs/crate/ai-engine/latest/source/docs/CRASHES.md

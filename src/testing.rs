@@ -20,22 +20,33 @@
 //! # }
 //! ```
 
-pub use openai_fake::{API_KEY, Error, ErrorEvent, FakeOpenAi, Gate, Reply, Request};
+pub use openai_fake::{API_KEY, Error, ErrorEvent, FakeOpenAi, Gate, Input, Reply, Request};
 
-use crate::openai::{self, OpenAi};
+use std::time::Duration;
+
+use crate::openai::{self, OpenAi, OpenAiBuilder};
 
 /// A client of the fake. The [prelude](crate::prelude) has it.
 pub trait FakeClient {
-    /// A client of this server.
+    /// A client of this server. What fails is tried again as often as elsewhere, but after a millisecond instead of half a second.
+    /// A wait that a reply asks for (`retry-after`) it keeps, and it waits a second for a conversation that is busy.
     ///
     /// # Errors
     ///
     /// When the HTTP client cannot be built, which is a matter of the machine's TLS certificates.
     fn openai(&self) -> Result<OpenAi, openai::Error>;
+
+    /// The settings of that client, for more of your own.
+    fn openai_builder(&self) -> OpenAiBuilder;
 }
 
 impl FakeClient for FakeOpenAi {
     fn openai(&self) -> Result<OpenAi, openai::Error> {
-        OpenAi::builder().api_key(API_KEY).base_url(self.base_url()).build()
+        self.openai_builder().build()
+    }
+
+    fn openai_builder(&self) -> OpenAiBuilder {
+        let builder = OpenAi::builder().api_key(API_KEY).base_url(self.base_url());
+        builder.retry_delay(Duration::from_millis(1))
     }
 }

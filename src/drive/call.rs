@@ -77,7 +77,7 @@ pub(crate) async fn call(
                 (retold, anew) = (true, true);
             }
             Broken::Stream(error) if !has_output && attempt < core.options().stream_retries => {
-                match error.wait(attempt) {
+                match error.wait(attempt, remote.provider.retry_delay()) {
                     Some(wait) => {
                         tracing::warn!(run = flight.id(), error = %error.brief(), ?wait, "the stream broke before any output; trying again");
                         flight.begin_again();

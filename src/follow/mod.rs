@@ -9,3 +9,4 @@ pub(crate) mod hubs;
 pub(crate) mod reader;
 pub(crate) mod replica;
 pub(crate) mod transcript;
+mod until_text;

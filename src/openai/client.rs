@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE};
@@ -95,6 +96,11 @@ impl OpenAi {
         &self.inner.endpoint
     }
 
+    /// The wait before the first try again.
+    pub(crate) fn retry_delay(&self) -> Duration {
+        self.inner.limits.retry_delay
+    }
+
     #[cfg(test)]
     pub(super) fn key(&self) -> Option<&ApiKey> {
         self.inner.key.as_ref()
@@ -139,7 +145,7 @@ impl OpenAi {
                 };
                 let may_repeat = !call.careful || error.may_be_repeated_as_it_is();
                 let delay = if attempt < self.inner.limits.max_retries && may_repeat {
-                    backoff(attempt, &error)
+                    backoff(attempt, &error, self.retry_delay())
                 } else {
                     None
                 };

@@ -150,6 +150,15 @@ impl OpenAiBuilder {
         self
     }
 
+    /// The wait before a failed request is tried again for the first time. Each further one is twice as long, up to 16 times this
+    /// and a minute, and up to a quarter is taken off by chance. A wait that the server asks for goes first, and a conversation on which another
+    /// response is being written is waited for 1, 2 and 4 seconds. Default: 500 milliseconds.
+    #[must_use]
+    pub fn retry_delay(mut self, first: Duration) -> Self {
+        self.limits.retry_delay = first;
+        self
+    }
+
     /// Most bytes of one event of a stream; the last one carries the whole response. Default: 32
     /// MiB.
     #[must_use]

@@ -12,6 +12,8 @@ pub(super) struct Limits {
     pub(super) idle_timeout: Duration,
     pub(super) total_timeout: Duration,
     pub(super) max_retries: u32,
+    /// The wait before the first of them.
+    pub(super) retry_delay: Duration,
     pub(super) max_event_bytes: usize,
     pub(super) max_body_bytes: usize,
 }
@@ -23,6 +25,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_mins(2),
             total_timeout: Duration::from_mins(30),
             max_retries: 2,
+            retry_delay: Duration::from_millis(500),
             max_event_bytes: 32 << 20,
             max_body_bytes: 64 << 20,
         }

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use super::Error;
 
-/// The longest delay a server may ask for; a longer one is the caller's to plan, who finds it in
+/// The longest delay, and the longest that a server may ask for; a longer one is the caller's to plan, who finds it in
 /// the error.
 const MAX_ASKED: Duration = Duration::from_mins(1);
-const FIRST_DELAY: Duration = Duration::from_millis(500);
-const MAX_DELAY: Duration = Duration::from_secs(8);
+/// The longest delay of our own, in first ones.
+const MOST_DOUBLED: u32 = 16;
 
 /// The delay before the next try, or `None` when there must not be one.
 ///
-/// `attempt` counts the tries that failed before the one that ended in `error`: 0 for the first.
-pub(crate) fn backoff(attempt: u32, error: &Error) -> Option<Duration> {
+/// `attempt` counts the tries that failed before the one that ended in `error`: 0 for the first. `first` is the delay after that one.
+pub(crate) fn backoff(attempt: u32, error: &Error, first: Duration) -> Option<Duration> {
     if !error.is_retryable() {
         return None;
     }
@@ -29,7 +29,8 @@ pub(crate) fn backoff(attempt: u32, error: &Error) -> Option<Duration> {
         // load.
         return Some(Duration::from_secs(1 << attempt.min(2)));
     }
-    let delay = FIRST_DELAY.saturating_mul(2_u32.saturating_pow(attempt)).min(MAX_DELAY);
+    let delay =
+        first.saturating_mul(2_u32.saturating_pow(attempt).min(MOST_DOUBLED)).min(MAX_ASKED);
     // Clients that failed together must not come back together.
     Some(delay.mul_f64(1.0 - 0.25 * random()))
 }
@@ -46,6 +47,10 @@ mod tests {
     use super::*;
     use crate::openai::ApiError;
 
+    fn backoff(attempt: u32, error: &Error) -> Option<Duration> {
+        super::backoff(attempt, error, Duration::from_millis(500))
+    }
+
     fn api(status: u16, retry_after: Option<Duration>) -> Error {
         ApiError { status: Some(status), retry_after, ..ApiError::default() }.into()
     }
@@ -58,6 +63,22 @@ mod tests {
             let delay = backoff(attempt, &api(500, None)).unwrap().as_secs_f64();
             assert!(delay > full * 0.749 && delay <= full, "attempt {attempt}: {delay}");
         }
+    }
+
+    #[test]
+    fn the_first_delay_can_be_set_and_the_servers_wish_and_a_lock_keep_theirs() {
+        let first = Duration::from_millis(1);
+        for (attempt, full) in [(0, 1), (1, 2), (4, 16), (u32::MAX, 16)] {
+            let delay = super::backoff(attempt, &api(500, None), first).unwrap();
+            assert!(delay <= Duration::from_millis(full), "attempt {attempt}: {delay:?}");
+        }
+        let (asked, locked) = (Duration::from_secs(42), Some("conversation_locked".to_owned()));
+        assert_eq!(super::backoff(0, &api(429, Some(asked)), first), Some(asked));
+        let locked = ApiError { code: locked, ..ApiError::default() }.into();
+        assert_eq!(super::backoff(0, &locked, first), Some(Duration::from_secs(1)));
+        assert_eq!(super::backoff(0, &api(500, None), Duration::ZERO), Some(Duration::ZERO));
+        let huge = super::backoff(0, &api(500, None), Duration::MAX);
+        assert!(huge <= Some(MAX_ASKED));
     }
 
     #[test]

@@ -47,9 +47,10 @@ impl CallError {
         self.0.may_be_repeated_as_it_is()
     }
 
-    /// How long to wait before the next try, after so many that failed before this one; `None`: there must not be one.
-    pub(crate) fn wait(&self, attempt: u32) -> Option<Duration> {
-        openai::retry::backoff(attempt, &self.0)
+    /// How long to wait before the next try, after so many that failed before this one, where the first wait is `first`; `None`: there
+    /// must not be one.
+    pub(crate) fn wait(&self, attempt: u32, first: Duration) -> Option<Duration> {
+        openai::retry::backoff(attempt, &self.0, first)
     }
 
     /// Whether the provider does not know the object.

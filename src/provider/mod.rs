@@ -8,6 +8,7 @@ mod responses;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::Stream;
@@ -98,6 +99,8 @@ pub(crate) trait Provider: Send + Sync {
     fn name(&self) -> &'static str;
     /// Base URL and project: where an id means something.
     fn endpoint(&self) -> &str;
+    /// The wait before a call is made again for the first time.
+    fn retry_delay(&self) -> Duration;
     /// Starts a call and reads its answer. Dropping the stream ends the call.
     async fn call(&self, call: &Call) -> Result<ProgressStream>;
     async fn create_conversation(&self) -> Result<String>;

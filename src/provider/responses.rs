@@ -1,6 +1,7 @@
 //! The Responses and Conversations APIs.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -70,6 +71,10 @@ impl Provider for Responses {
 
     fn endpoint(&self) -> &str {
         self.client.endpoint()
+    }
+
+    fn retry_delay(&self) -> Duration {
+        self.client.retry_delay()
     }
 
     async fn call(&self, call: &Call) -> Result<ProgressStream> {

@@ -32,6 +32,7 @@ mod faults;
 mod hooks;
 mod host_transaction;
 mod hosts_databases;
+mod hosts_tests;
 mod lifecycle;
 mod migrations;
 mod network;

@@ -32,7 +32,8 @@ pub const API_KEY: &str = "sk-fake-openai-test-key";
 /// A fake `OpenAI` server on the loopback interface.
 ///
 /// Clones are handles of the same server. It stops, and its connections are cut, when the last
-/// handle is dropped, at [`shutdown`](Self::shutdown), or with the runtime it was started in.
+/// handle is dropped, at [`shutdown`](Self::shutdown), or with the runtime it was started in. The
+/// drop of the last handle panics if the requests were not those that were [expected](Self::expect).
 #[derive(Clone)]
 pub struct FakeOpenAi {
     handle: Arc<Handle>,
@@ -226,7 +227,7 @@ impl FakeOpenAi {
         self.shared().state().response_ids()
     }
 
-    fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Shared {
         &self.handle.shared
     }
 }
@@ -245,8 +246,14 @@ impl Handle {
 }
 
 impl Drop for Handle {
+    #[allow(clippy::panic, reason = "that is how a test fails")]
     fn drop(&mut self) {
         self.stop();
+        let findings = self.shared.script().take_findings();
+        // A second panic would abort the process, and all other tests with it.
+        if let Some(findings) = findings.filter(|_| !std::thread::panicking()) {
+            panic!("{findings}");
+        }
     }
 }
 

@@ -74,6 +74,7 @@
 //! Unlike the real service, it takes any model and any key until it is told which there are
 //! ([`FakeOpenAi::models`], [`FakeOpenAi::keys`]). Until then `GET /models` lists one, `demo`.
 
+mod checks;
 mod error;
 mod fake;
 mod script;
@@ -89,7 +90,7 @@ pub use script::{
     gate::Gate,
     reply::{ErrorEvent, Reply},
 };
-pub use service::request::Request;
+pub use service::{input::Input, request::Request};
 
 /// The README's code compiles.
 #[cfg(doctest)]

@@ -1,11 +1,15 @@
 //! How well the network behaves: the refinements of a [`Reply`] that concern the wire.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::{Gate, Reply, script::reply::Step, wire::frame::Mangle};
+use crate::{
+    Gate, Reply,
+    script::{gate::Hold, reply::Step},
+    wire::frame::Mangle,
+};
 
 /// # The wire
 impl Reply {
@@ -39,6 +43,29 @@ impl Reply {
     #[must_use]
     pub fn hold_at(self, n: usize, gate: Gate) -> Self {
         self.step(n, Step::Hold(gate))
+    }
+
+    /// Sends the text up to and including these words, the first time that they come in it, and
+    /// waits there until [`FakeOpenAi::release`](crate::FakeOpenAi::release) names them. A word that they end in is cut in two
+    /// deltas. An empty text waits before the first word.
+    ///
+    /// Clones of a reply wait together: once released, none of them waits there any more.
+    ///
+    /// # Panics
+    ///
+    /// When the reply does not say these words.
+    #[must_use]
+    #[track_caller]
+    #[allow(clippy::panic, reason = "a test that waits for them would wait for ever")]
+    pub fn hold_after(mut self, text: impl Into<String>) -> Self {
+        let (text, said) = (text.into(), self.deltas.concat());
+        let Some(start) = said.find(&text) else {
+            panic!("the reply does not say {text:?}, so it cannot wait behind it: {said:?}");
+        };
+        let at = start + text.len();
+        self.deltas = cut(&self.deltas, at);
+        self.holds.push(Hold { text, at, gate: Gate::new() });
+        self
     }
 
     /// Cuts the connection instead of sending event `n`: the client sees a broken body, after
@@ -140,4 +167,20 @@ impl Reply {
         self.steps.push((n, step));
         self
     }
+}
+
+/// The same text, with the end of a delta at this place.
+fn cut(deltas: &[String], at: usize) -> Arc<[String]> {
+    let mut left = at;
+    let mut pieces = Vec::with_capacity(deltas.len() + 1);
+    for delta in deltas {
+        match delta.split_at_checked(left) {
+            Some((head, tail)) if !head.is_empty() && !tail.is_empty() => {
+                pieces.extend([head.to_owned(), tail.to_owned()]);
+            }
+            _ => pieces.push(delta.clone()),
+        }
+        left = left.saturating_sub(delta.len());
+    }
+    pieces.into()
 }

@@ -1,4 +1,4 @@
-//! A door that a reply waits at until a test opens it.
+//! Doors that a reply waits at until a test opens them.
 
 use std::sync::Arc;
 
@@ -52,6 +52,16 @@ impl Gate {
         let mut open = self.inner.open.subscribe();
         let _ = open.wait_for(|open| *open).await;
     }
+}
+
+/// A gate that stands behind words of a reply, and is known by them.
+#[derive(Clone, Debug)]
+pub(crate) struct Hold {
+    /// The words, as the test gave them.
+    pub(crate) text: String,
+    /// How much of the reply's text is sent before it, in bytes.
+    pub(crate) at: usize,
+    pub(crate) gate: Gate,
 }
 
 impl Default for Gate {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     Gate,
+    script::gate::Hold,
     wire::frame::{Mangle, Shape},
 };
 
@@ -38,6 +39,7 @@ pub struct Reply {
     pub(crate) comment_every: Option<Duration>,
     pub(crate) shape: Shape,
     pub(crate) steps: Vec<(usize, Step)>,
+    pub(crate) holds: Vec<Hold>,
 }
 
 /// Whether there is an answer of the model at all.
@@ -102,6 +104,7 @@ impl Reply {
             comment_every: None,
             shape: Shape::default(),
             steps: Vec::new(),
+            holds: Vec::new(),
         }
     }
 

@@ -58,6 +58,12 @@ impl ApiError {
         .code("conversation_locked")
     }
 
+    /// What the test did not expect.
+    pub(crate) fn unexpected(question: &str) -> Self {
+        Self::bad_request(format!("The test does not expect this question: {question:?}."))
+            .code("unexpected_request")
+    }
+
     /// A key that is not among those that the server takes; most of it is not shown.
     pub(crate) fn wrong_key(key: &str) -> Self {
         let begun: String = key.chars().take(3).collect();

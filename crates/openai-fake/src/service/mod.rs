@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod conversations;
 pub(crate) mod ending;
 pub(crate) mod error;
+pub(crate) mod input;
 pub(crate) mod items;
 pub(crate) mod known;
 pub(crate) mod models;

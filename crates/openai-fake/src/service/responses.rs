@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::{
-    Request,
+    Input, Request,
     fake::Shared,
     script::{
         demo,
@@ -45,7 +45,7 @@ pub(crate) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
     }
     let prompt = Prompt::of(body, &mut state)?;
 
-    let reply = choose_reply(shared, body, &prompt);
+    let reply = choose_reply(shared, body, &prompt)?;
     if !matches!(reply.kind, Kind::Model) {
         return Ok(Answer::Scripted(reply));
     }
@@ -102,19 +102,23 @@ pub(crate) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
     Ok(if streamed { Answer::Stream(run, comment_every) } else { Answer::Object(run) })
 }
 
-fn choose_reply(shared: &Shared, body: &Value, prompt: &Prompt) -> Reply {
+fn choose_reply(shared: &Shared, body: &Value, prompt: &Prompt) -> Result<Reply, ApiError> {
     let mut script = shared.script();
     let of_user = prompt.items().filter(|item| item["role"] == "user");
     let user_texts: Vec<String> = of_user.map(items::text_of).collect();
     let last = user_texts.last().map_or("", String::as_str);
-    script.next_reply(last).unwrap_or_else(|| {
-        let tool_output = prompt
-            .input
-            .last()
-            .filter(|item| item["type"] == "function_call_output")
-            .map(items::text_of);
-        demo::answer(&user_texts, tool_output.as_deref(), body).pace(script.demo_pace)
-    })
+    if let Some(reply) = script.next_reply(last) {
+        return Ok(reply);
+    }
+    if script.refuses(|| Input::of(body)) {
+        return Err(ApiError::unexpected(last));
+    }
+    let tool_output = prompt
+        .input
+        .last()
+        .filter(|item| item["type"] == "function_call_output")
+        .map(items::text_of);
+    Ok(demo::answer(&user_texts, tool_output.as_deref(), body).pace(script.demo_pace))
 }
 
 /// Scripted items need not bring ids or a status.

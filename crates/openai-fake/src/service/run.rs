@@ -140,7 +140,7 @@ impl Run {
             if let Some(sign_of_life) = self.wait().await {
                 return self.numbered(Event::Json(sign_of_life));
             }
-            let Some(step) = self.take_step() else {
+            let Some(step) = self.take_step().or_else(|| self.take_hold()) else {
                 let Some(delay) = self.take_delay() else {
                     return self.next_of_response();
                 };
@@ -183,6 +183,16 @@ impl Run {
         let due = |(at, _): &(usize, Step)| *at <= self.number;
         let index = self.reply.steps.iter().position(due)?;
         Some(self.reply.steps.remove(index).1)
+    }
+
+    /// The gate behind the words that were sent last.
+    fn take_hold(&mut self) -> Option<Step> {
+        if self.reply.holds.is_empty() || !self.opening.is_empty() {
+            return None;
+        }
+        let sent = self.reply.deltas.iter().take(self.deltas_sent).map(String::len).sum();
+        let index = self.reply.holds.iter().position(|hold| hold.at <= sent)?;
+        Some(Step::Hold(self.reply.holds.remove(index).gate))
     }
 
     /// Waits for what is to be waited for; `Some` is the keepalive that is due meanwhile.
