@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::asked::{Asked, Busy, Who};
+use super::changes::Changes;
 use super::interrupt::{self, Interrupted};
 use crate::drive::persist::persist;
 use crate::engine::core::Core;
@@ -28,9 +29,20 @@ pub(crate) struct Prepared {
     who: Who,
     parent: Messageable,
     content: String,
+    changes: Changes,
     key: Option<String>,
     busy: Busy,
     recovery: Option<Recovery>,
+    then: Then,
+}
+
+/// What becomes of a run once it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// This engine drives it.
+    Drive,
+    /// It is left to whoever takes it up.
+    Leave,
 }
 
 /// A stored run, and what became of others for its sake.
@@ -41,14 +53,19 @@ pub(crate) struct Submitted {
 }
 
 /// Checks what can be checked without the database.
-pub(crate) fn prepare(core: &Core, asked: Asked) -> Result<Prepared> {
+pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared> {
     if core.is_closing() {
         return Err(Error::ShuttingDown);
     }
-    core.require_remote()?;
+    if then == Then::Drive {
+        core.require_remote()?;
+    }
     core.keep_up();
     match &asked.who {
-        Who::Assistable(_, definition) | Who::Model(definition) => definition.validate()?,
+        Who::Assistable(_, definition) | Who::Model(definition) => {
+            definition.validate()?;
+            asked.changes.make(definition.clone())?;
+        }
         Who::Assistant(_) => {}
     }
     if let Some(key) = &asked.key {
@@ -65,9 +82,11 @@ pub(crate) fn prepare(core: &Core, asked: Asked) -> Result<Prepared> {
         who: asked.who,
         parent: asked.parent,
         content: asked.content.checked()?,
+        changes: asked.changes,
         key: asked.key,
         busy: asked.busy,
         recovery: asked.recovery,
+        then,
     })
 }
 
@@ -102,6 +121,7 @@ pub(crate) fn submit(
         }
         Who::Model(definition) => (None, definition.clone()),
     };
+    let definition = request.changes.make(definition)?;
     let run = runs::insert(session, &new_run(request, assistant_id, &definition, locked.seq)?)?;
     let content = request.content.clone();
     messages::insert(
@@ -114,14 +134,14 @@ pub(crate) fn submit(
 /// No run's id.
 const NONE: i64 = 0;
 
-/// Submits in a transaction of ours, and drives the run.
-pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<Run> {
+/// Submits in a transaction of ours, and drives the run unless it is to be left to others.
+pub(crate) async fn submit_in_ours(core: &Core, request: Prepared) -> Result<Run> {
     // Shutdown waits for whoever came before it, and whoever comes after sees it.
     let _submitting = core.submitting().read().await;
     if core.is_closing() {
         return Err(Error::ShuttingDown);
     }
-    let (writing, parent) = (core.clone(), request.parent);
+    let (writing, parent, then) = (core.clone(), request.parent, request.then);
     let inserted = Arc::new(AtomicI64::new(NONE));
     let note = Arc::clone(&inserted);
     let submitted = core.store().write_as(Write::Submit, move |session| {
@@ -139,16 +159,19 @@ pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<R
             Submitted { run, interrupted: Interrupted::default() }
         }
         (Err(error), _) => {
-            if let Error::Busy { on, .. } = error {
+            if let (Error::Busy { on, .. }, Then::Drive) = (&error, then) {
                 // It may be a dead process's that is to be asked again.
-                lanes::wake(core, on);
+                lanes::wake(core, *on);
             }
             return Err(error);
         }
         (Ok(submitted), _) => submitted,
     };
     interrupted.stop(core);
-    lanes::wake_for(core, &run);
+    match then {
+        Then::Drive => lanes::wake_for(core, &run),
+        Then::Leave => core.hubs().nudge(),
+    }
     Ok(run)
 }
 
@@ -216,11 +239,14 @@ const LOOKS: [Duration; 10] = [
     Duration::from_secs(30),
 ];
 
-/// Drives a run once it is committed. Nobody tells us about the commit, so we look; a transaction that takes longer
+/// Drives a run once it is committed, or stops what was in its way. Nobody tells us about the commit, so we look; a transaction that takes longer
 /// than our looking leaves its run to the started engines.
 ///
 /// After a rollback SQLite gives the id to another run, on which nothing of ours may be done.
-pub(crate) fn drive_after_commit(core: &Core, run: Run, interrupted: Interrupted) {
+pub(crate) fn after_commit(core: &Core, run: Run, interrupted: Interrupted, then: Then) {
+    if then == Then::Leave && !interrupted.is_any() {
+        return;
+    }
     let Some(runtime) = core.runtime() else {
         return;
     };
@@ -232,7 +258,9 @@ pub(crate) fn drive_after_commit(core: &Core, run: Run, interrupted: Interrupted
             match found.map(|row| row.map(Run::from)) {
                 Ok(Some(found)) if is_same(&found, &run) => {
                     interrupted.stop(&core);
-                    lanes::wake(&core, found.messageable);
+                    if then == Then::Drive {
+                        lanes::wake(&core, found.messageable);
+                    }
                     return;
                 }
                 Ok(Some(_)) => return,
