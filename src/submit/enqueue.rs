@@ -18,6 +18,7 @@ use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
 use crate::store::session::Session;
 use crate::store::{assistants, runs_of, threads};
+use crate::worker::places::Owner;
 use crate::worker::{lanes, take_up};
 
 /// Longest idempotency key, in characters.
@@ -49,6 +50,8 @@ pub(crate) enum Then {
 #[derive(Debug)]
 pub(crate) struct Submitted {
     pub(crate) run: Run,
+    /// Whose thread or chat it is on.
+    owner: Owner,
     pub(crate) interrupted: Interrupted,
 }
 
@@ -101,7 +104,7 @@ pub(crate) fn submit(
     if let Some(key) = &request.key
         && let Some(run) = runs_of::find_by_key(session, request.parent, key)?
     {
-        return Ok(Submitted { run, interrupted: Interrupted::default() });
+        return Ok(Submitted { run, owner: locked.owner(), interrupted: Interrupted::default() });
     }
     let interrupted = match request.busy {
         // What stands before it is looked at when it is to be driven.
@@ -128,7 +131,7 @@ pub(crate) fn submit(
         session,
         &NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content),
     )?;
-    Ok(Submitted { run, interrupted })
+    Ok(Submitted { run, owner: locked.owner(), interrupted })
 }
 
 /// No run's id.
@@ -152,11 +155,11 @@ pub(crate) async fn submit_in_ours(core: &Core, request: Prepared) -> Result<Run
         Ok((Some(write), submitted))
     });
     let submitted = submitted.await;
-    let Submitted { run, interrupted } = match (submitted, inserted.load(Ordering::SeqCst)) {
+    let Submitted { run, owner, interrupted } = match (submitted, inserted.load(Ordering::SeqCst)) {
         (Err(error), id) if id != NONE && error.lost_connection() => {
-            let run = committed(core, parent, id).await.ok_or(error)?;
+            let (run, owner) = committed(core, parent, id).await.ok_or(error)?;
             // What was interrupted hears of it from the database.
-            Submitted { run, interrupted: Interrupted::default() }
+            Submitted { run, owner, interrupted: Interrupted::default() }
         }
         (Err(error), _) => {
             if let (Error::Busy { on, .. }, Then::Drive) = (&error, then) {
@@ -169,20 +172,20 @@ pub(crate) async fn submit_in_ours(core: &Core, request: Prepared) -> Result<Run
     };
     interrupted.stop(core);
     match then {
-        Then::Drive => lanes::wake_for(core, &run),
+        Then::Drive => lanes::wake_for(core, &run, owner),
         Then::Leave => core.hubs().nudge(),
     }
     Ok(run)
 }
 
 /// The run whose commit was not answered, if it was made: it must not be left to nobody.
-async fn committed(core: &Core, parent: Messageable, id: i64) -> Option<Run> {
+async fn committed(core: &Core, parent: Messageable, id: i64) -> Option<(Run, Owner)> {
     let looked = persist(core, Write::SubmitLookup, move |session| {
         // The lock waits for that commit, in case the server is still at it.
-        threads::lock(session, parent)?;
-        runs::find(session, id)
+        let locked = threads::lock(session, parent)?;
+        Ok(runs::find(session, id)?.map(|run| (Run::from(run), locked.owner())))
     });
-    looked.await.ok().flatten().map(Run::from)
+    looked.await.ok().flatten()
 }
 
 fn new_run(
@@ -259,7 +262,7 @@ pub(crate) fn after_commit(core: &Core, run: Run, interrupted: Interrupted, then
                 Ok(Some(found)) if is_same(&found, &run) => {
                     interrupted.stop(&core);
                     if then == Then::Drive {
-                        lanes::wake(&core, found.messageable);
+                        lanes::wake_up_to(&core, found.messageable, found.seq);
                     }
                     return;
                 }
