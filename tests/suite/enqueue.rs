@@ -31,6 +31,7 @@ async fn an_enqueued_run_is_taken_up_by_a_started_engine_with_a_provider_and_by_
     db: D,
 ) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let (thread, dead) = (host.thread().await, host.thread().await);
     let web = without_provider(&host);
     assert_eq!(web.start().await.unwrap(), Recovered::default());
@@ -61,6 +62,7 @@ async fn an_enqueued_run_is_taken_up_by_a_started_engine_with_a_provider_and_by_
 
 async fn an_enqueued_run_is_not_driven_by_the_engine_that_stored_it<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let (left, left_in, driven) = (host.thread().await, host.thread().await, host.thread().await);
     let run = host.teller.ai_engine_run(&host.engine, &left, "Later").enqueue().await.unwrap();
     let request = host.teller.ai_engine_run(&host.engine, &left_in, "Later, too");
@@ -81,6 +83,7 @@ async fn an_enqueued_run_is_not_driven_by_the_engine_that_stored_it<D: TestDatab
 
 async fn an_enqueued_run_shares_the_fate_of_the_hosts_transaction<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let thread = host.thread().await;
     let web = without_provider(&host);
     let mut requests = vec![
@@ -111,6 +114,7 @@ async fn an_enqueued_run_shares_the_fate_of_the_hosts_transaction<D: TestDatabas
 
 async fn enqueue_goes_by_the_rules_of_submit<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let (thread, deleted) = (host.thread().await, host.thread().await);
     let web = without_provider(&host);
     let ask = |text: &str| host.teller.ai_engine_run(&web, &thread, text);
@@ -152,6 +156,7 @@ async fn an_interruption_by_an_enqueued_run_stops_what_is_driven_here<D: TestDat
     use ai_engine::testing::{Gate, Reply};
 
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let threads = [host.thread().await, host.thread().await];
     for (number, thread) in threads.iter().enumerate() {
         let gate = Gate::new();

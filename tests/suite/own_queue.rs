@@ -53,6 +53,7 @@ async fn driving_a_run_drives_what_stands_before_it_and_waits_for_its_last_hooks
     db: D,
 ) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let thread = host.thread().await;
     host.fake.reply_to("one", Reply::text("1"));
     host.fake.reply_to("two", Reply::text("2"));
@@ -71,6 +72,7 @@ async fn driving_a_run_drives_what_stands_before_it_and_waits_for_its_last_hooks
 
 async fn an_ended_run_answers_at_once_whoever_is_asked<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let thread = host.thread().await;
     let run = enqueue(&host, &thread, "one").await;
     let first = host.engine.drive(run.id).await.unwrap();
@@ -88,6 +90,7 @@ async fn an_ended_run_answers_at_once_whoever_is_asked<D: TestDatabase>(db: D) {
 
 async fn a_run_that_another_process_drives_is_followed<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let thread = host.thread().await;
     let gate = Gate::new();
     host.fake.reply_to("one", Reply::text("1").hold_at(0, gate.clone()));
@@ -114,6 +117,7 @@ async fn a_run_that_another_process_drives_is_followed<D: TestDatabase>(db: D) {
 /// The process that is told to drive need not be one that looks by itself.
 async fn a_run_behind_one_of_a_dead_process_is_driven<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let thread = host.thread().await;
     let dead = enqueue(&host, &thread, "one").await;
     let behind = enqueue(&host, &thread, "two").await;
@@ -140,6 +144,7 @@ async fn a_run_behind_one_of_a_dead_process_is_driven<D: TestDatabase>(db: D) {
 
 async fn what_cannot_be_driven_is_refused_and_stays_queued<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let thread = host.thread().await;
     let run = enqueue(&host, &thread, "one").await;
     let unknown = host.engine.drive(run.id + 1).await.unwrap_err();
@@ -159,6 +164,7 @@ async fn what_cannot_be_driven_is_refused_and_stays_queued<D: TestDatabase>(db: 
 
 async fn a_shutdown_ends_the_waiting_for_another_process<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let (thread, own) = (host.thread().await, host.thread().await);
     let (theirs, ours) = (Gate::new(), Gate::new());
     host.fake.reply_to("theirs", Reply::text("1").hold_at(0, theirs.clone()));
@@ -185,6 +191,7 @@ async fn a_shutdown_ends_the_waiting_for_another_process<D: TestDatabase>(db: D)
 
 async fn a_job_that_is_dropped_leaves_its_run_going<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let thread = host.thread().await;
     let gate = Gate::new();
     host.fake.reply(Reply::text("whole").hold_at(0, gate.clone()));
@@ -202,6 +209,7 @@ async fn a_job_that_is_dropped_leaves_its_run_going<D: TestDatabase>(db: D) {
 
 async fn an_engine_that_takes_nothing_drives_what_it_is_told_to<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let (thread, other) = (host.thread().await, host.thread().await);
     let drivers = told(&host);
     let [first, second, third] = [
@@ -239,6 +247,7 @@ async fn an_engine_that_takes_nothing_still_looks_after_what_dead_processes_left
     db: D,
 ) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let thread = host.thread().await;
     let run = enqueue(&host, &thread, "one").await;
     host.db.execute(

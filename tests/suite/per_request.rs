@@ -1,5 +1,7 @@
 //! What a request changes for its own run: the run keeps it, the assistant does not.
 
+use std::time::Duration;
+
 use ai_engine::testing::{Gate, Reply};
 use ai_engine::{Assistant, Error, Recovery, RunRequest, prelude::*};
 use serde_json::{Value, json};
@@ -34,6 +36,7 @@ async fn assistant<D: TestDatabase>(host: &Host<D>) -> Assistant {
 
 async fn a_request_may_add_instructions_and_take_another_model<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let thread = host.thread().await;
     let stored = assistant(&host).await;
     let before = host.db.rows("ai_engine_assistants");
@@ -63,6 +66,7 @@ async fn a_request_may_add_instructions_and_take_another_model<D: TestDatabase>(
 
 async fn a_chat_may_take_another_definition_for_one_question<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let chat = host.user.chats(&host.engine).create().await.unwrap();
     let request = chat.run(&host.engine, "test-model", "Tell me").instructions("Be brief.");
     let request = request.definition(|usual| usual.max_output_tokens(77));
@@ -74,6 +78,7 @@ async fn a_chat_may_take_another_definition_for_one_question<D: TestDatabase>(db
 
 async fn what_a_request_makes_of_a_definition_is_checked_as_any<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let thread = host.thread().await;
     let stored = assistant(&host).await;
     let requests = || {
@@ -101,6 +106,7 @@ async fn what_a_request_makes_of_a_definition_is_checked_as_any<D: TestDatabase>
 
 async fn a_run_that_is_asked_again_is_asked_as_it_was_submitted<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
     let thread = host.thread().await;
     let stored = assistant(&host).await;
     let gate = Gate::new();

@@ -47,6 +47,7 @@ const FLOOD: usize = 50;
 
 async fn one_owners_flood_keeps_nobody_else_from_his_turn<D: TestDatabase>(db: D) {
     let host = Host::with(db, at_once(2)).await;
+    host.fake.demo_pace(Duration::ZERO);
     let gates = [held(&host, "ada 0."), held(&host, "ada 1.")];
     let bobs = held(&host, "bob");
     let mut runs = Vec::new();
@@ -123,6 +124,7 @@ const STEPS: usize = 8;
 
 async fn a_run_that_waits_for_a_place_belongs_to_nobody<D: TestDatabase>(db: D) {
     let host = Host::with(db, at_once(1)).await;
+    host.fake.demo_pace(Duration::ZERO);
     let gate = held(&host, "first");
     let first = submit(&host, &host.thread().await, "first").await;
     gate.reached().await;
@@ -150,6 +152,7 @@ async fn a_run_that_waits_for_a_place_belongs_to_nobody<D: TestDatabase>(db: D) 
 
 async fn a_shutdown_leaves_what_waits_for_a_place<D: TestDatabase>(db: D) {
     let host = Host::with(db, at_once(1)).await;
+    host.fake.demo_pace(Duration::ZERO);
     let gate = held(&host, "first");
     let first = submit(&host, &host.thread().await, "first").await;
     gate.reached().await;
@@ -180,6 +183,7 @@ async fn until_refused<D: TestDatabase>(host: &Host<D>, thread: &AssistantThread
 
 async fn a_run_that_is_driven_on_demand_waits_for_a_place<D: TestDatabase>(db: D) {
     let host = Host::with(db, at_once(1)).await;
+    host.fake.demo_pace(Duration::ZERO);
     let gate = held(&host, "first");
     submit(&host, &host.thread().await, "first").await;
     gate.reached().await;
@@ -209,6 +213,7 @@ async fn a_hook_that_hangs_holds_no_place<D: TestDatabase>(db: D) {
         builder.max_concurrent_runs(1).hook_timeout(Duration::from_mins(2))
     };
     let host = Host::with(db, limits).await;
+    host.fake.demo_pace(Duration::ZERO);
     host.hub.behave(Manner::deed(|_, heard| async move {
         if matches!(heard, Heard::Run(run) if run.status.is_terminal()) {
             std::future::pending::<()>().await;
