@@ -40,8 +40,8 @@ impl<D: Database> EngineBuilder<D> {
         }
     }
 
-    /// The provider. Without one a submit fails with [`Error::Configuration`], queued runs are left to other processes, and nothing is
-    /// deleted at the provider. Everything else works, the recovery of dead processes' runs and the delivery of last hooks included.
+    /// The provider. Without one a submit fails with [`Error::Configuration`] ([`enqueue`](crate::RunRequest::enqueue) does not), queued
+    /// runs are left to other processes, and nothing is deleted at the provider. Everything else works, the recovery of dead processes' runs and the delivery of last hooks included.
     #[must_use]
     pub fn openai(mut self, client: OpenAi) -> Self {
         self.openai = Some(client);
@@ -116,6 +116,33 @@ impl<D: Database> EngineBuilder<D> {
         self
     }
 
+    /// Most runs that this process drives at once; by default as many as there are to drive. A run costs some 30 kB and a connection
+    /// to the provider while it waits for words, so what bounds it is mostly the provider, whose limits the engine does not know.
+    ///
+    /// Beyond the limit a run waits for its place, and belongs to nobody meanwhile: it is `queued`, another process may take it, it
+    /// can be cancelled at once, and [`shutdown`](AiEngine::shutdown) does not wait for it. The next place goes to the owner (a record,
+    /// by its type and id) of whom the fewest runs are driven here; of several such owners, to the one who has waited longest since
+    /// the last time; and of one owner's runs, to the one that was submitted first. A run has its place until its end is stored; its last
+    /// hooks are called beside it.
+    #[must_use]
+    pub const fn max_concurrent_runs(mut self, runs: usize) -> Self {
+        self.options.max_concurrent_runs = Some(runs);
+        self
+    }
+
+    /// Whether the engine drives queued runs that it was not told to drive; `true` unless set. With `false` it drives what is
+    /// submitted through it, what [`drive`](AiEngine::drive) is called for, and what stands before these on their thread or chat. It
+    /// is for a process in which a queue of your own decides what is driven, and which is to look after dead processes' runs, last
+    /// hooks and remote deletions all the same ([`start`](AiEngine::start)).
+    ///
+    /// A queued run is then driven when your queue comes to it, or by another engine without this setting. That includes one that is
+    /// asked again after its process died ([`Recovery::Retry`]).
+    #[must_use]
+    pub const fn take_queued(mut self, take: bool) -> Self {
+        self.options.take_queued = take;
+        self
+    }
+
     /// Longest time one call of a hook may take; default 10 s. A call that takes longer is dropped at its next await point.
     #[must_use]
     pub const fn hook_timeout(mut self, limit: Duration) -> Self {
@@ -144,7 +171,7 @@ impl<D: Database> EngineBuilder<D> {
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] for a lease under one second or over one day.
+    /// [`Error::Configuration`] for a lease under one second or over one day, or for a limit of no runs at once.
     pub fn build(self) -> Result<AiEngine> {
         if self.options.lease < Duration::from_secs(1) {
             return Err(Error::Configuration(format!(
@@ -157,6 +184,12 @@ impl<D: Database> EngineBuilder<D> {
                 "lease {:?} is too long; it must be at most {LONGEST_LEASE:?}",
                 self.options.lease
             )));
+        }
+        if self.options.max_concurrent_runs == Some(0) {
+            return Err(Error::Configuration(
+                "max_concurrent_runs is 0; for an engine that drives nothing leave the provider out"
+                    .to_owned(),
+            ));
         }
         let history = self.history;
         let remote = self.openai.map(|client| {

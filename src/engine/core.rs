@@ -27,6 +27,7 @@ use crate::worker::keep::Upkeep;
 use crate::worker::lanes::Lanes;
 use crate::worker::lease::Lease;
 use crate::worker::outbox::Outbox;
+use crate::worker::places::Places;
 use crate::worker::troubles::Troubles;
 
 pub(crate) type Loader =
@@ -76,6 +77,7 @@ struct Inner {
     worker: String,
     registry: Registry,
     lanes: Lanes,
+    places: Places,
     announcements: Announcements,
     hubs: Hubs,
     writer: Writer,
@@ -141,6 +143,7 @@ impl Core {
             remote,
             loaders,
             state,
+            places: Places::new(options.max_concurrent_runs),
             options,
             worker: worker_id(),
             registry: Registry::default(),
@@ -206,6 +209,10 @@ impl Core {
 
     pub(crate) fn lanes(&self) -> &Lanes {
         &self.inner.lanes
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.inner.places
     }
 
     pub(crate) fn announcements(&self) -> &Announcements {

@@ -91,6 +91,35 @@ impl AiEngine {
         self.core.answer(run).await
     }
 
+    /// Drives a run in this process, and returns its answer as [`answer`](Self::answer) does: when it has ended, and its last hooks
+    /// were called. It is for a queue of your own that decides when and where a run that was stored with
+    /// [`enqueue`](crate::RunRequest::enqueue) is driven. The engine need not be started for it.
+    ///
+    /// * What stands before it on its thread or chat is driven first. What stands behind it may be driven too, beside your queue,
+    ///   unless the engine was built with [`take_queued(false)`](crate::EngineBuilder::take_queued).
+    /// * A run that another process drives, or that waits behind one of another process, is waited for. Should that process die, the
+    ///   run is taken up here once its lease has ended.
+    /// * A run that has ended answers at once, so a job of your queue may be done again.
+    /// * Where this process drives as many runs as it may
+    ///   ([`max_concurrent_runs`](crate::EngineBuilder::max_concurrent_runs)), it waits for a place.
+    ///
+    /// It does not check who owns the run.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the run as it is: a run that is driven goes on, in the background of this process, and one that
+    /// waits stays queued, though this process may still begin it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) when there is no such run. When it has not ended:
+    /// [`Error::Configuration`](crate::Error::Configuration) without a provider, [`Error::NoLoader`](crate::Error::NoLoader) when the
+    /// engine cannot load its owner, and [`Error::ShuttingDown`](crate::Error::ShuttingDown) when this process ends before it has
+    /// begun it. Then the run is left as it was. Otherwise as [`answer`](Self::answer).
+    pub async fn drive(&self, run: i64) -> Result<Answer> {
+        self.core.drive(run).await
+    }
+
     /// Stops the run with this id, as [`Run::cancel`].
     ///
     /// It does not check who owns the run: for an id that a browser sent use [`OwnedRuns::cancel_run`](crate::OwnedRuns::cancel_run).

@@ -50,6 +50,10 @@ pub(crate) struct Options {
     pub(crate) max_unflushed_bytes: usize,
     /// Further tries when a stream breaks before any output.
     pub(crate) stream_retries: u32,
+    /// Runs driven at once; `None`: as many as there are.
+    pub(crate) max_concurrent_runs: Option<usize>,
+    /// Whether queued runs are driven that this engine was not told to drive.
+    pub(crate) take_queued: bool,
 }
 
 impl Options {
@@ -68,6 +72,8 @@ impl Default for Options {
             max_message_bytes: 16 * 1024 * 1024,
             max_unflushed_bytes: 1024 * 1024,
             stream_retries: 2,
+            max_concurrent_runs: None,
+            take_queued: true,
         }
     }
 }

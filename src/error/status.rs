@@ -17,7 +17,7 @@ impl Error {
     /// | 422 | [`Invalid`](Self::Invalid); a run that failed since the conversation is too long for the model or was stopped by a filter |
     /// | 429 | a run or call that failed since the provider takes no more requests for a while |
     /// | 500 | [`Database`](Self::Database), [`NotMigrated`](Self::NotMigrated), [`Migration`](Self::Migration), [`Panicked`](Self::Panicked), [`NoLoader`](Self::NoLoader), [`OwnerId`](Self::OwnerId), [`Configuration`](Self::Configuration), [`NoState`](Self::NoState), [`WithinTransaction`](Self::WithinTransaction), [`Host`](Self::Host); a run that failed in the database, or for a setting or a stored definition |
-    /// | 502 | [`RunFailed`](Self::RunFailed) and [`Provider`](Self::Provider), where no other line is of their reason |
+    /// | 502 | [`RunFailed`](Self::RunFailed) and [`Provider`](Self::Provider), where no other line is of their reason; [`NeverSaid`](Self::NeverSaid) |
     /// | 503 | [`Connection`](Self::Connection), [`ShuttingDown`](Self::ShuttingDown), [`NotDriven`](Self::NotDriven); [`Database`](Self::Database) when it is away, locked or full for the moment; a run whose process ended, or that failed since the provider's quota is used up |
     /// | 504 | a run or call that failed since the provider did not answer in time |
     #[must_use]
@@ -40,6 +40,7 @@ impl Error {
             | Self::Host(_) => 500,
             Self::RunFailed { reason, .. } => status_of(reason),
             Self::Provider(error) => status_of(error.reason()),
+            Self::NeverSaid { .. } => 502,
             Self::Connection(_) | Self::ShuttingDown | Self::NotDriven { .. } => 503,
         }
     }
@@ -82,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::error::ProviderError;
-    use crate::model::Messageable;
+    use crate::model::{Messageable, RunStatus};
 
     /// One of each variant, in a chain that a new variant breaks: each names the one after it.
     fn after(error: &Error) -> Option<Error> {
@@ -102,7 +103,8 @@ mod tests {
             Error::NoState(_) => provider(Reason::ServerError),
             Error::Provider(_) => Error::ShuttingDown,
             Error::ShuttingDown => failed(Reason::ServerError),
-            Error::RunFailed { .. } => Error::RunGone(1),
+            Error::RunFailed { .. } => never_said(),
+            Error::NeverSaid { .. } => Error::RunGone(1),
             Error::RunGone(_) => Error::NotDriven { run_id: 1, message: text() },
             Error::NotDriven { .. } => Error::WithinTransaction,
             Error::WithinTransaction => Error::host("x"),
@@ -112,6 +114,10 @@ mod tests {
 
     fn failed(reason: Reason) -> Error {
         Error::RunFailed { run_id: 1, reason, message: "x".to_owned() }
+    }
+
+    fn never_said() -> Error {
+        Error::NeverSaid { run_id: 1, status: RunStatus::Completed, text: "x".to_owned() }
     }
 
     fn provider(reason: Reason) -> Error {
@@ -149,6 +155,7 @@ mod tests {
             ("Provider", 502),
             ("ShuttingDown", 503),
             ("RunFailed", 502),
+            ("NeverSaid", 502),
             ("RunGone", 410),
             ("NotDriven", 503),
             ("WithinTransaction", 500),

@@ -54,6 +54,13 @@ impl AssistantDefinition {
         Self { model: model.into(), ..Self::default() }
     }
 
+    /// Model that answers, by its provider's name.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = model.into();
+        self
+    }
+
     /// What it is called.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {

@@ -17,8 +17,16 @@ use crate::schema::{ai_engine_assistant_threads, ai_engine_chats};
 #[derive(Debug, Clone)]
 pub(crate) struct Parent {
     pub(crate) owner_type: String,
+    pub(crate) owner_id: String,
     /// The turn number that came with the lock.
     pub(crate) seq: i64,
+}
+
+impl Parent {
+    /// The type and id of its owner.
+    pub(crate) fn owner(&self) -> (String, String) {
+        (self.owner_type.clone(), self.owner_id.clone())
+    }
 }
 
 /// What threads and chats have in common in the database.
@@ -69,14 +77,15 @@ macro_rules! conversations {
             /// An UPDATE, so that it locks on PostgreSQL, and so that a host's SQLite transaction begins
             /// with a write instead of failing at its first one.
             pub(crate) fn lock(session: &mut dyn Session, id: i64) -> Result<Parent> {
-                let locked: Option<(String, i64)> =
+                let locked: Option<(String, String, i64)> =
                     on!(session, |conn| update(t::$table.find(id))
                         .set((t::next_seq.eq(t::next_seq + 1), t::updated_at.eq(utc_now())))
-                        .returning((t::$owner_type, t::next_seq))
+                        .returning((t::$owner_type, t::$owner_id, t::next_seq))
                         .get_result(conn)
                         .optional())?;
-                let (owner_type, next_seq) = locked.ok_or_else(|| Error::not_found($what, id))?;
-                Ok(Parent { owner_type, seq: next_seq - 1 })
+                let (owner_type, owner_id, next_seq) =
+                    locked.ok_or_else(|| Error::not_found($what, id))?;
+                Ok(Parent { owner_type, owner_id, seq: next_seq - 1 })
             }
 
             impl ConversationRow for $row {

@@ -1,5 +1,6 @@
 //! What is asked of whom, and what if the thread or chat is busy.
 
+use super::changes::Changes;
 use crate::host::record::Owner;
 use crate::model::{AssistantDefinition, Content, Messageable, Recovery};
 
@@ -9,6 +10,8 @@ pub(crate) struct Asked {
     pub(crate) who: Who,
     pub(crate) parent: Messageable,
     pub(crate) content: Content,
+    /// What of the definition is another one for this run.
+    pub(crate) changes: Changes,
     pub(crate) key: Option<String>,
     pub(crate) busy: Busy,
     pub(crate) recovery: Option<Recovery>,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::asked::{Asked, Busy, Who};
+use super::changes::Changes;
 use super::interrupt::{self, Interrupted};
 use crate::drive::persist::persistently;
 use crate::engine::core::Core;
@@ -18,6 +19,7 @@ use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
 use crate::store::session::Session;
 use crate::store::{assistants, runs_of, threads};
+use crate::worker::places::Owner;
 use crate::worker::{lanes, take_up};
 
 /// Longest idempotency key, in characters.
@@ -29,27 +31,45 @@ pub(crate) struct Prepared {
     who: Who,
     parent: Messageable,
     content: String,
+    changes: Changes,
     key: Option<String>,
     busy: Busy,
     recovery: Option<Recovery>,
+    then: Then,
+}
+
+/// What becomes of a run once it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// This engine drives it.
+    Drive,
+    /// It is left to whoever takes it up.
+    Leave,
 }
 
 /// A stored run, and what became of others for its sake.
 #[derive(Debug)]
 pub(crate) struct Submitted {
     pub(crate) run: Run,
+    /// Whose thread or chat it is on.
+    owner: Owner,
     pub(crate) interrupted: Interrupted,
 }
 
 /// Checks what can be checked without the database.
-pub(crate) fn prepare(core: &Core, asked: Asked) -> Result<Prepared> {
+pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared> {
     if core.is_closing() {
         return Err(Error::ShuttingDown);
     }
-    core.require_remote()?;
+    if then == Then::Drive {
+        core.require_remote()?;
+    }
     core.keep_up();
     match &asked.who {
-        Who::Assistable(_, definition) | Who::Model(definition) => definition.validate()?,
+        Who::Assistable(_, definition) | Who::Model(definition) => {
+            definition.validate()?;
+            asked.changes.make(definition.clone())?;
+        }
         Who::Assistant(_) => {}
     }
     if let Some(key) = &asked.key {
@@ -66,9 +86,11 @@ pub(crate) fn prepare(core: &Core, asked: Asked) -> Result<Prepared> {
         who: asked.who,
         parent: asked.parent,
         content: asked.content.checked()?,
+        changes: asked.changes,
         key: asked.key,
         busy: asked.busy,
         recovery: asked.recovery,
+        then,
     })
 }
 
@@ -83,7 +105,7 @@ pub(crate) fn submit(
     if let Some(key) = &request.key
         && let Some(run) = runs_of::find_by_key(session, request.parent, key)?
     {
-        return Ok(Submitted { run, interrupted: Interrupted::default() });
+        return Ok(Submitted { run, owner: locked.owner(), interrupted: Interrupted::default() });
     }
     let interrupted = match request.busy {
         // What stands before it is looked at when it is to be driven.
@@ -104,26 +126,27 @@ pub(crate) fn submit(
         }
         Who::Model(definition) => (None, definition.clone()),
     };
+    let definition = request.changes.make(definition)?;
     let run = runs::insert(session, &new_run(request, assistant, &definition, locked.seq)?)?;
     let content = request.content.clone();
     messages::insert(
         session,
         &NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content),
     )?;
-    Ok(Submitted { run, interrupted })
+    Ok(Submitted { run, owner: locked.owner(), interrupted })
 }
 
 /// No run's id.
 const NONE: i64 = 0;
 
-/// Submits in a transaction of ours, and drives the run.
-pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<Run> {
+/// Submits in a transaction of ours, and drives the run unless it is to be left to others.
+pub(crate) async fn submit_in_ours(core: &Core, request: Prepared) -> Result<Run> {
     // Shutdown waits for whoever came before it, and whoever comes after sees it.
     let _submitting = core.submitting().read().await;
     if core.is_closing() {
         return Err(Error::ShuttingDown);
     }
-    let (writing, parent) = (core.clone(), request.parent);
+    let (writing, parent, then) = (core.clone(), request.parent, request.then);
     let inserted = Arc::new(AtomicI64::new(NONE));
     let note = Arc::clone(&inserted);
     let submitted = core.store().write_as(Write::Submit, move |session| {
@@ -134,36 +157,39 @@ pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<R
         Ok((Some(write), submitted))
     });
     let submitted = submitted.await;
-    let Submitted { run, interrupted } = match (submitted, inserted.load(Ordering::SeqCst)) {
+    let Submitted { run, owner, interrupted } = match (submitted, inserted.load(Ordering::SeqCst)) {
         (Err(error), id) if id != NONE && error.lost_connection() => {
-            let run = committed(core, parent, id).await.ok_or(error)?;
+            let (run, owner) = committed(core, parent, id).await.ok_or(error)?;
             // What was interrupted hears of it from the database.
-            Submitted { run, interrupted: Interrupted::default() }
+            Submitted { run, owner, interrupted: Interrupted::default() }
         }
         (Err(error), _) => {
-            if let Error::Busy { on, .. } = error {
+            if let (Error::Busy { on, .. }, Then::Drive) = (&error, then) {
                 // It may be a dead process's that is to be asked again.
-                lanes::wake(core, on);
+                lanes::wake(core, *on);
             }
             return Err(error);
         }
         (Ok(submitted), _) => submitted,
     };
     interrupted.stop(core);
-    lanes::wake_for(core, &run);
+    match then {
+        Then::Drive => lanes::wake_for(core, &run, owner),
+        Then::Leave => core.hubs().nudge(),
+    }
     Ok(run)
 }
 
 /// The run whose commit was not answered, if it was made: it must not be left to nobody.
-async fn committed(core: &Core, parent: Messageable, id: i64) -> Option<Run> {
+async fn committed(core: &Core, parent: Messageable, id: i64) -> Option<(Run, Owner)> {
     let looked = persistently(core, || {
         core.store().look(move |session| {
             // The lock waits for that commit, in case the server is still at it.
-            threads::lock(session, parent)?;
-            runs::find(session, id)
+            let locked = threads::lock(session, parent)?;
+            Ok(runs::find(session, id)?.map(|run| (Run::from(run), locked.owner())))
         })
     });
-    looked.await.ok().flatten().map(Run::from)
+    looked.await.ok().flatten()
 }
 
 fn new_run(
@@ -224,11 +250,14 @@ const LOOKS: [Duration; 10] = [
     Duration::from_secs(30),
 ];
 
-/// Drives a run once it is committed. Nobody tells us about the commit, so we look; a transaction that takes longer
+/// Drives a run once it is committed, or stops what was in its way. Nobody tells us about the commit, so we look; a transaction that takes longer
 /// than our looking leaves its run to the started engines.
 ///
 /// After a rollback SQLite gives the id to another run, on which nothing of ours may be done.
-pub(crate) fn drive_after_commit(core: &Core, run: Run, interrupted: Interrupted) {
+pub(crate) fn after_commit(core: &Core, run: Run, interrupted: Interrupted, then: Then) {
+    if then == Then::Leave && !interrupted.is_any() {
+        return;
+    }
     let Some(runtime) = core.runtime() else {
         return;
     };
@@ -240,7 +269,9 @@ pub(crate) fn drive_after_commit(core: &Core, run: Run, interrupted: Interrupted
             match found.map(|row| row.map(Run::from)) {
                 Ok(Some(found)) if is_same(&found, &run) => {
                     interrupted.stop(&core);
-                    lanes::wake(&core, found.messageable);
+                    if then == Then::Drive {
+                        lanes::wake_up_to(&core, found.messageable, found.seq);
+                    }
                     return;
                 }
                 Ok(Some(_)) => return,

@@ -2,6 +2,8 @@
 
 pub(crate) mod asked;
 pub(crate) mod cancel;
+pub(crate) mod changes;
+pub(crate) mod drive;
 pub(crate) mod enqueue;
 pub(crate) mod interrupt;
 pub(crate) mod request;

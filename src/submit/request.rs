@@ -2,11 +2,12 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
 use super::asked::{Asked, Busy, Who};
-use super::enqueue;
+use super::changes::Changes;
+use super::enqueue::{self, Then};
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::follow::events::RunEvents;
-use crate::model::{Answer, Content, Messageable, Recovery, Run};
+use crate::model::{Answer, AssistantDefinition, Content, Messageable, Recovery, Run};
 use crate::store::refuse_within;
 use crate::store::session::Session;
 
@@ -15,12 +16,13 @@ use crate::store::session::Session;
 /// * `.await` submits it, waits for its end, and returns the [`Answer`];
 /// * [`stream`](Self::stream) submits it and returns its events as a stream;
 /// * [`submit`](Self::submit) stores it and returns at once; the engine drives it in the background;
-/// * [`submit_in`](Self::submit_in) stores it in your transaction; the engine drives it after your commit.
+/// * [`submit_in`](Self::submit_in) stores it in your transaction; the engine drives it after your commit;
+/// * [`enqueue`](Self::enqueue) and [`enqueue_in`](Self::enqueue_in) store it for another process to drive.
 ///
 /// # Cancellation
 ///
-/// Dropping the future of any of these at any point leaves either nothing, or a submitted run that the engine
-/// drives to its end.
+/// Dropping the future of any of these at any point leaves either nothing, or a stored run: a submitted one is driven to its end by
+/// the engine, an enqueued one waits for whoever takes it up.
 ///
 /// # Panics
 ///
@@ -33,7 +35,7 @@ use crate::store::session::Session;
 /// stored or sent.
 /// Awaiting adds [`Error::RunFailed`]: the run ended without an answer. A run that ended with part of one is `Ok`,
 /// and its status says so.
-#[must_use = "a run request does nothing until it is awaited, streamed or submitted"]
+#[must_use = "a run request does nothing until it is awaited, streamed, submitted or enqueued"]
 #[derive(Debug)]
 pub struct RunRequest {
     engine: AiEngine,
@@ -42,7 +44,15 @@ pub struct RunRequest {
 
 impl RunRequest {
     pub(crate) fn new(engine: &AiEngine, who: Who, parent: Messageable, content: Content) -> Self {
-        let asked = Asked { who, parent, content, key: None, busy: Busy::Reject, recovery: None };
+        let asked = Asked {
+            who,
+            parent,
+            content,
+            changes: Changes::default(),
+            key: None,
+            busy: Busy::Reject,
+            recovery: None,
+        };
         Self { engine: engine.clone(), asked }
     }
 
@@ -67,19 +77,77 @@ impl RunRequest {
         self
     }
 
+    /// Further instructions, for this run alone: they stand behind those of the definition, after a blank line. A blank text adds
+    /// nothing. Called again, it adds more.
+    ///
+    /// ```no_run
+    /// # use ai_engine::{AiEngine, Answer, AssistantThread, prelude::*};
+    /// # async fn ask(teller: impl Assistable, engine: &AiEngine, thread: &AssistantThread) -> ai_engine::Result<Answer> {
+    /// teller.ai_engine_run(engine, thread, "Go on").instructions("The reader is seven years old.").await
+    /// # }
+    /// ```
+    pub fn instructions(mut self, further: impl Into<String>) -> Self {
+        self.asked.changes.add_instructions(further.into());
+        self
+    }
+
+    /// Another definition for this run alone, such as another model: the stored assistant stays as it is. `change` is given the
+    /// assistant's definition as the changes before this one left it, [`instructions`](Self::instructions) included; what it returns
+    /// is checked as any definition. It may be called more than once, also within the transaction that stores the run, so it should
+    /// compute and do nothing else.
+    ///
+    /// ```no_run
+    /// # use ai_engine::{AiEngine, Answer, AssistantThread, prelude::*};
+    /// # async fn ask(teller: impl Assistable, engine: &AiEngine, thread: &AssistantThread) -> ai_engine::Result<Answer> {
+    /// let request = teller.ai_engine_run(engine, thread, "Think hard");
+    /// request.definition(|usual| usual.model("gpt-6-sol").temperature(0.2)).await
+    /// # }
+    /// ```
+    pub fn definition(
+        mut self,
+        change: impl Fn(AssistantDefinition) -> AssistantDefinition + Send + Sync + 'static,
+    ) -> Self {
+        self.asked.changes.add(change);
+        self
+    }
+
     /// Stores the user's message and the run, and returns once both are committed; the engine drives the run.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves either nothing, or a run that the engine drives to its end.
     ///
     /// # Errors
     ///
     /// As listed at [`RunRequest`].
     pub async fn submit(self) -> Result<Run> {
+        self.store(Then::Drive).await
+    }
+
+    /// Stores the user's message and the run, and returns once both are committed. Nothing is driven for it here, so the engine needs
+    /// no provider.
+    ///
+    /// The run is taken up by any engine that was started ([`AiEngine::start`]) with a provider, this one included; by whoever
+    /// submits to the same thread or chat; or by a queue of your own, through [`AiEngine::drive`].
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves either nothing, or a queued run.
+    ///
+    /// # Errors
+    ///
+    /// As listed at [`RunRequest`], except for a provider that is missing.
+    pub async fn enqueue(self) -> Result<Run> {
+        self.store(Then::Leave).await
+    }
+
+    async fn store(self, then: Then) -> Result<Run> {
         refuse_within()?;
         let core = self.engine.core.clone();
-        let prepared = enqueue::prepare(&core, self.asked)?;
+        let prepared = enqueue::prepare(&core, self.asked, then)?;
         // A task of its own: once it runs, a caller that goes away cannot come between the commit and the driving.
-        let submitting =
-            tokio::spawn(async move { enqueue::submit_and_drive(&core, prepared).await });
-        submitting.await.map_err(|error| Error::Panicked(error.to_string()))?
+        let storing = tokio::spawn(async move { enqueue::submit_in_ours(&core, prepared).await });
+        storing.await.map_err(|error| Error::Panicked(error.to_string()))?
     }
 
     /// Stores the user's message and the run in your transaction. The engine drives the run once it is committed;
@@ -93,16 +161,34 @@ impl RunRequest {
     ///
     /// As listed at [`RunRequest`]. An error leaves your transaction usable.
     pub fn submit_in(self, conn: &mut dyn Session) -> Result<Run> {
+        self.store_in(conn, Then::Drive)
+    }
+
+    /// [`enqueue`](Self::enqueue) in your transaction: after your commit the run is there for whoever takes it up, after a rollback
+    /// nothing is.
+    ///
+    /// # Errors
+    ///
+    /// As there. An error leaves your transaction usable.
+    pub fn enqueue_in(self, conn: &mut dyn Session) -> Result<Run> {
+        self.store_in(conn, Then::Leave)
+    }
+
+    fn store_in(self, conn: &mut dyn Session, then: Then) -> Result<Run> {
         let core = self.engine.core.clone();
-        let prepared = enqueue::prepare(&core, self.asked)?;
+        let prepared = enqueue::prepare(&core, self.asked, then)?;
         let submitted = crate::store::session::transaction(conn, |session| {
             enqueue::submit(session, &core, &prepared)
         })?;
-        enqueue::drive_after_commit(&core, submitted.run.clone(), submitted.interrupted);
+        enqueue::after_commit(&core, submitted.run.clone(), submitted.interrupted, then);
         Ok(submitted.run)
     }
 
     /// Submits, and returns what happens to the run as a stream. Dropping the stream leaves the run going.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves either nothing, or a run that the engine drives to its end.
     ///
     /// # Errors
     ///

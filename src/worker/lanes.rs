@@ -7,6 +7,8 @@
 //!   Both happen under one lock.
 //! * Two processes cannot both miss a run: the one that ends a run looks for the next one after its commit, the one that
 //!   submits looks after its own, and whichever commit is the later one, its look sees both.
+//! * A run is claimed with a place ([`places`](super::places)), and waits for one as a row of the database and nothing else: others may
+//!   take or cancel it meanwhile, and a shutdown does not wait for it.
 //!
 //! What dies with its process or its runtime, or cannot be had from the database for longer than a lease, is found by the
 //! upkeep of every started engine ([`keep`](super::keep)).
@@ -16,15 +18,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::places::{Owner, Place, Ticket};
 use super::take_up::Taken;
 use crate::drive::persist::persistently;
 use crate::drive::steps::{self, Driving};
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::model::{Messageable, Run, RunRow, RunStatus};
-use crate::store::queue;
 use crate::store::runs::{self, Locking};
 use crate::store::session::Session;
+use crate::store::{queue, threads};
 
 /// The conversations that have a task.
 #[derive(Debug, Default)]
@@ -39,11 +42,21 @@ struct Lane {
     number: u64,
     /// Somebody wants one more look.
     woken: bool,
+    /// The last turn that it drives.
+    up_to: i64,
 }
+
+/// All turns of a conversation.
+const ALL: i64 = i64::MAX;
 
 impl Lanes {
     fn lock(&self) -> MutexGuard<'_, HashMap<Messageable, Lane>> {
         self.awake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last turn that the task of a conversation drives.
+    fn up_to(&self, of: Messageable) -> i64 {
+        self.lock().get(&of).map_or(ALL, |lane| lane.up_to)
     }
 
     /// Whether the task is to end: nobody woke it since its last look.
@@ -57,40 +70,53 @@ impl Lanes {
     }
 }
 
-/// Has the runs of a conversation driven, unless this process is about to end or has no provider.
+/// Has the runs of a conversation driven, unless this process is about to end, has no provider, or drives only what it is told to.
 pub(crate) fn wake(core: &Core, of: Messageable) {
+    if core.options().take_queued {
+        wake_up_to(core, of, ALL);
+    }
+}
+
+/// Has a turn of a conversation driven, and what stands before it; also what stands behind it, where this process takes that.
+pub(crate) fn wake_up_to(core: &Core, of: Messageable, seq: i64) {
     if !core.is_closing() && core.remote().is_some() {
-        start(core, of, None);
+        start(core, of, seq, None);
     }
 }
 
-/// Has a run driven that was submitted here: shutdown waits for it.
-pub(crate) fn wake_for(core: &Core, run: &Run) {
+/// Has a run driven that was submitted here: shutdown waits for it, unless it waits for a place.
+pub(crate) fn wake_for(core: &Core, run: &Run, owner: Owner) {
     if run.status == RunStatus::Queued {
-        start(core, run.messageable, Some(run));
+        start(core, run.messageable, run.seq, Some((run, owner)));
     }
 }
 
-fn start(core: &Core, of: Messageable, submitted: Option<&Run>) {
+fn start(core: &Core, of: Messageable, seq: i64, submitted: Option<(&Run, Owner)>) {
     let Some(runtime) = core.runtime() else {
         return;
     };
+    let up_to = if core.options().take_queued { ALL } else { seq };
     let lanes = core.lanes();
     let mut awake = lanes.lock();
     if let Some(lane) = awake.get_mut(&of) {
         lane.woken = true;
+        lane.up_to = lane.up_to.max(up_to);
         return;
     }
     let number = lanes.tasks.fetch_add(1, Ordering::Relaxed);
-    awake.insert(of, Lane { number, woken: false });
-    // Readers find the run in this process from now on, and need not ask the database.
-    let first = submitted.and_then(|run| Driving::enter(core, run.clone()));
+    awake.insert(of, Lane { number, woken: false, up_to });
+    let first = submitted.and_then(|(run, owner)| match core.places().ask(owner, run.id) {
+        // Readers find the run in this process from now on, and need not ask the database.
+        Ok(place) => Driving::enter(core, run.clone())
+            .map(|driving| Next::Drive(Turn { driving, place, submitted: true })),
+        Err(ticket) => Some(Next::Wait(ticket)),
+    });
     drop(awake);
     core.hubs().nudge();
     let lane = Task { core: core.clone(), of, number };
     runtime.spawn(async move {
         let lane = lane;
-        drive_all(&lane.core, of, first).await;
+        drive_all(&lane.core, of, first.unwrap_or(Next::Look)).await;
     });
 }
 
@@ -110,38 +136,47 @@ impl Drop for Task {
     }
 }
 
-/// What became of one look.
-enum Step {
-    /// A run ended, or there is something else to look at.
-    Again,
-    /// A transaction of the host has the run locked.
-    Locked(Driving),
+/// What a lane does next.
+enum Next {
+    /// Looks for a run.
+    Look,
+    /// Waits for a place, and looks then.
+    Wait(Ticket),
+    /// Drives this run.
+    Drive(Turn),
     /// There is nothing to drive now.
     Nothing,
+}
+
+/// A run and its place.
+struct Turn {
+    driving: Driving,
+    place: Place,
+    submitted: bool,
 }
 
 /// How long to leave a run alone that somebody has locked: at first, and at most.
 const LOCKED: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 
-async fn drive_all(core: &Core, of: Messageable, first: Option<Driving>) {
+async fn drive_all(core: &Core, of: Messageable, first: Next) {
     let mut next = first;
     let mut locked = LOCKED.0;
     loop {
-        let stepped = step(core, of, next.take()).await;
-        if stepped.is_ok() {
-            core.troubles().passed(of);
-        }
-        match stepped {
-            Ok(Step::Again) => locked = LOCKED.0,
-            Ok(Step::Locked(driving)) => {
-                next = Some(driving);
-                tokio::time::sleep(locked).await;
-                locked = (locked * 2).min(LOCKED.1);
-            }
-            Ok(Step::Nothing) => {
-                if core.lanes().fall_asleep(of) {
-                    return;
-                }
+        let stepped = match next {
+            Next::Look => look_for(core, of, None).await,
+            Next::Wait(ticket) => match place(core, ticket).await {
+                Some(place) => look_for(core, of, Some(place)).await,
+                None => return,
+            },
+            // Apart, since it is large, and most lanes may be waiting.
+            Next::Drive(turn) => Box::pin(drive(core, turn, &mut locked)).await,
+            Next::Nothing if core.lanes().fall_asleep(of) => return,
+            Next::Nothing => Ok(Next::Look),
+        };
+        next = match stepped {
+            Ok(stepped) => {
+                core.troubles().passed(of);
+                stepped
             }
             Err(error) => {
                 let error = with_causes(&error);
@@ -150,56 +185,77 @@ async fn drive_all(core: &Core, of: Messageable, first: Option<Driving>) {
                 core.look_again_later();
                 return;
             }
-        }
-        if core.is_closing() {
+        };
+        if core.is_closing() && !matches!(next, Next::Drive(_)) {
             // What waits is for other processes.
             return;
         }
     }
 }
 
-async fn step(core: &Core, of: Messageable, first: Option<Driving>) -> Result<Step> {
-    let submitted = first.is_some();
-    let driving = match first {
-        Some(driving) => driving,
-        None => match look(core, of).await? {
-            Look::Waiting(row) => match Driving::enter(core, (*row).into()) {
-                Some(driving) => driving,
-                None => return Ok(Step::Nothing),
-            },
-            Look::Abandoned(run) => {
-                return Ok(match core.take_up(run).await? {
-                    Taken::Nothing => Step::Nothing,
-                    Taken::Queued => Step::Again,
-                    Taken::Settled => {
-                        core.announce_later(run);
-                        Step::Again
-                    }
-                });
+/// The place that a run waits for; `None` when this process is about to end.
+async fn place(core: &Core, ticket: Ticket) -> Option<Place> {
+    let mut closing = core.closing().subscribe();
+    tokio::select! {
+        biased;
+        _ = closing.wait_for(|closing| *closing) => None,
+        place = ticket.given() => Some(place),
+    }
+}
+
+async fn look_for(core: &Core, of: Messageable, place: Option<Place>) -> Result<Next> {
+    Ok(match look(core, of).await? {
+        Look::Waiting(row, owner) => {
+            let place = match place.map_or_else(|| core.places().ask(owner, row.id), Ok) {
+                Ok(place) => place,
+                Err(ticket) => return Ok(Next::Wait(ticket)),
+            };
+            Driving::enter(core, (*row).into()).map_or(Next::Nothing, |driving| {
+                Next::Drive(Turn { driving, place, submitted: false })
+            })
+        }
+        Look::Abandoned(run) => match core.take_up(run).await? {
+            Taken::Nothing => Next::Nothing,
+            Taken::Queued => Next::Look,
+            Taken::Settled => {
+                core.announce_later(run);
+                Next::Look
             }
-            Look::Nothing => return Ok(Step::Nothing),
         },
-    };
+        Look::Nothing => Next::Nothing,
+    })
+}
+
+async fn drive(core: &Core, turn: Turn, locked: &mut Duration) -> Result<Next> {
+    let Turn { driving, place, submitted } = turn;
     match steps::claim(core, driving.flight()).await? {
         Locking::Got(row) => {
+            *locked = LOCKED.0;
             // The lease was extended with the claim.
             core.lease().keep(core);
             if !steps::drive(driving, row).await {
                 core.look_again_later();
             }
-            Ok(Step::Again)
+            Ok(Next::Look)
         }
-        Locking::Locked => Ok(Step::Locked(driving)),
+        // A transaction of the host has the run locked, which holds up no other.
+        Locking::Locked => {
+            let turn = Turn { driving, place, submitted };
+            let kept = (!core.places().are_limited()).then_some(turn);
+            tokio::time::sleep(*locked).await;
+            *locked = (*locked * 2).min(LOCKED.1);
+            Ok(kept.filter(|_| !core.is_closing()).map_or(Next::Look, Next::Drive))
+        }
         // It is not its turn, perhaps that of one before it; or somebody else took it.
-        Locking::Nothing if submitted => Ok(Step::Again),
-        Locking::Nothing => Ok(Step::Nothing),
+        Locking::Nothing if submitted => Ok(Next::Look),
+        Locking::Nothing => Ok(Next::Nothing),
     }
 }
 
 /// What stands first of what has not ended in a conversation.
 enum Look {
-    /// It waits to be driven.
-    Waiting(Box<RunRow>),
+    /// It waits to be driven, and belongs to this owner.
+    Waiting(Box<RunRow>, Owner),
     /// Whoever drove it has died.
     Abandoned(i64),
     /// Nothing, or what somebody drives.
@@ -225,7 +281,12 @@ fn first_of(session: &mut dyn Session, core: &Core, of: Messageable) -> Result<L
         return Ok(Look::Nothing);
     };
     Ok(match row.status {
-        RunStatus::Queued => Look::Waiting(Box::new(row)),
+        RunStatus::Queued if row.seq > core.lanes().up_to(of) => Look::Nothing,
+        RunStatus::Queued => {
+            let owner =
+                if core.places().are_limited() { threads::owner(session, of)? } else { None };
+            Look::Waiting(Box::new(row), owner.unwrap_or_default())
+        }
         status if status.is_terminal() => Look::Nothing,
         _ if queue::is_abandoned(session, &row, core.worker())? => Look::Abandoned(id),
         _ => Look::Nothing,
@@ -239,7 +300,7 @@ mod tests {
     #[test]
     fn a_lane_that_was_woken_looks_once_more_before_it_ends() {
         let (lanes, of) = (Lanes::default(), Messageable::AssistantThread(1));
-        lanes.lock().insert(of, Lane { number: 0, woken: true });
+        lanes.lock().insert(of, Lane { number: 0, woken: true, up_to: ALL });
         assert!(!lanes.fall_asleep(of), "the wake-up is lost");
         assert!(lanes.lock().contains_key(&of));
         assert!(lanes.fall_asleep(of));

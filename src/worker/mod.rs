@@ -6,6 +6,7 @@ pub(crate) mod keep;
 pub(crate) mod lanes;
 pub(crate) mod lease;
 pub(crate) mod outbox;
+pub(crate) mod places;
 pub(crate) mod recover;
 pub(crate) mod shutdown;
 pub(crate) mod take_up;

@@ -23,8 +23,9 @@ pub struct Recovered {
     pub settled: u64,
     /// Runs whose process died before anything of the answer was stored, and that are asked again ([`Recovery::Retry`](crate::Recovery::Retry)).
     pub retried: u64,
-    /// Threads and chats with a queued run that no process drove and this engine now drives. At most eight are counted; more follow in
-    /// the background.
+    /// Threads and chats with a queued run that no process drove and this engine now drives, or will once there is a place
+    /// ([`EngineBuilder::max_concurrent_runs`](crate::EngineBuilder::max_concurrent_runs)). At most eight are counted, or a hundred where
+    /// runs wait for places; more follow in the background.
     pub driven: u64,
     /// Ended runs whose last hooks were not delivered; this engine delivers them in the background.
     pub announced: u64,
