@@ -88,9 +88,10 @@ async fn what_a_request_makes_of_a_definition_is_checked_as_any<D: TestDatabase>
         ]
     };
     for request in requests() {
-        let hot = request.definition(|usual| usual.temperature(3.0)).submit().await.unwrap_err();
-        assert!(hot.to_string().contains("temperature"), "{hot}");
-        assert!(matches!(hot, Error::Invalid { .. }), "{hot}");
+        let refused =
+            request.definition(|usual| usual.temperature(3.0)).submit().await.unwrap_err();
+        assert!(refused.to_string().contains("temperature"), "{refused}");
+        assert!(matches!(refused, Error::Invalid { .. }), "{refused}");
     }
     for request in requests() {
         let request = request.instructions("a\0b");
