@@ -15,7 +15,7 @@ impl Run {
     ///
     /// [`Error::OwnerId`] with the stored text when it is no id of a `T`.
     pub fn assistable_id<T: Record>(&self) -> Result<Option<T::Id>> {
-        match &self.submission.assistable {
+        match self.submission.as_ref().and_then(|known| known.assistable.as_ref()) {
             Some((kind, id)) => id_of::<T>(kind, id),
             None => Ok(None),
         }

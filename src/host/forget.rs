@@ -14,13 +14,13 @@ use crate::store::{assistants, refuse_within};
 #[non_exhaustive]
 pub struct Forgotten {
     /// Its threads, with their messages.
-    pub threads: usize,
+    pub threads: u64,
     /// Its chats, with their messages.
-    pub chats: usize,
+    pub chats: u64,
     /// The runs on them.
-    pub runs: usize,
+    pub runs: u64,
     /// Whether it was an assistant: 1 or 0.
-    pub assistants: usize,
+    pub assistants: u64,
 }
 
 impl AiEngine {
@@ -110,8 +110,8 @@ fn forget(session: &mut dyn Session, owner: &Owner) -> Result<Deleted> {
     let mut runs = Vec::new();
     let threads = destroy_all::<AssistantThread>(session, owner, &mut runs)?;
     let chats = destroy_all::<Chat>(session, owner, &mut runs)?;
-    let assistants = assistants::delete(session, &owner.kind, &owner.id)?;
-    let counts = Forgotten { threads, chats, runs: runs.len(), assistants };
+    let assistants = assistants::delete(session, &owner.kind, &owner.id)?.into();
+    let counts = Forgotten { threads, chats, runs: runs.len() as u64, assistants };
     Ok(Deleted { counts, runs })
 }
 
@@ -120,7 +120,7 @@ fn destroy_all<C: ConversationRow>(
     session: &mut dyn Session,
     owner: &Owner,
     runs: &mut Vec<i64>,
-) -> Result<usize> {
+) -> Result<u64> {
     let mut ids = C::ids(session, &owner.kind, &owner.id)?;
     // Two that delete the same ones wait for each other, and not in a circle.
     ids.sort_unstable();

@@ -20,11 +20,11 @@ pub struct Orphan {
     /// The record's id as text.
     pub id: String,
     /// How many threads it has.
-    pub threads: i64,
+    pub threads: u64,
     /// How many chats.
-    pub chats: i64,
+    pub chats: u64,
     /// Whether it has an assistant: 1 or 0.
-    pub assistants: i64,
+    pub assistants: u64,
 }
 
 /// A type of records that the engine cannot look for, since its builder was given no loader of it.
@@ -34,11 +34,11 @@ pub struct UnregisteredType {
     /// [`Record::TYPE`](crate::Record::TYPE).
     pub kind: String,
     /// How many threads belong to records of this type.
-    pub threads: i64,
+    pub threads: u64,
     /// How many chats.
-    pub chats: i64,
+    pub chats: u64,
     /// How many assistants.
-    pub assistants: i64,
+    pub assistants: u64,
 }
 
 /// The rows whose record is gone, one record after the other: [`AiEngine::orphans`].
@@ -203,7 +203,7 @@ fn some_of(
     let chats = Belongings::Chats.count_of(session, &kind, &gone)?;
     let assistants = Belongings::Assistants.count_of(session, &kind, &gone)?;
     found.extend(gone.into_iter().map(|id| {
-        let count = |counts: &std::collections::HashMap<String, i64>| {
+        let count = |counts: &std::collections::HashMap<String, u64>| {
             counts.get(&id).copied().unwrap_or_default()
         };
         Ok(Orphan {

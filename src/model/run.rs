@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -124,7 +126,7 @@ pub struct Run {
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
     #[serde(skip)]
-    pub(crate) submission: Submission,
+    pub(crate) submission: Option<Arc<Submission>>,
 }
 
 impl Run {
@@ -172,7 +174,7 @@ impl Run {
             created_at: now,
             started_at: Some(now),
             finished_at: None,
-            submission: Submission::default(),
+            submission: None,
         }
     }
 }
@@ -215,13 +217,13 @@ queryable_as!(Run, RunRow);
 
 impl From<RunRow> for Run {
     fn from(row: RunRow) -> Self {
-        let submission = row.submission.unwrap_or_default();
+        let submission = row.submission.map(Arc::new);
         Self {
             id: row.id,
             messageable: Messageable::of(row.assistant_thread_id, row.chat_id),
             assistant_id: row.assistant_id,
             assistant_name: row.assistant_name,
-            assistant_version: submission.assistant_version,
+            assistant_version: submission.as_ref().and_then(|known| known.assistant_version),
             model: row.model,
             seq: row.seq,
             status: row.status,

@@ -138,12 +138,12 @@ pub(crate) fn last_of(session: &mut dyn Session, thread: i64) -> Result<Option<A
     }
 }
 
-/// Deletes the assistant of a record; says how many that were. Its runs stay, without it.
-pub(crate) fn delete(session: &mut dyn Session, kind: &str, id: &str) -> Result<usize> {
+/// Deletes the assistant of a record; says whether there was one. Its runs stay, without it.
+pub(crate) fn delete(session: &mut dyn Session, kind: &str, id: &str) -> Result<bool> {
     use crate::schema::ai_engine_runs::dsl as runs;
 
     let Some(found) = find(session, kind, id)? else {
-        return Ok(0);
+        return Ok(false);
     };
     // The host's connection may not enforce foreign keys.
     on!(session, |conn| update(runs::ai_engine_runs.filter(runs::assistant_id.eq(found.id)))
@@ -153,5 +153,5 @@ pub(crate) fn delete(session: &mut dyn Session, kind: &str, id: &str) -> Result<
     let deleted =
         on!(session, |conn| diesel::delete(assistants::ai_engine_assistants.find(found.id))
             .execute(conn))?;
-    Ok(deleted)
+    Ok(deleted > 0)
 }

@@ -56,7 +56,7 @@ impl Belongings {
         session: &mut dyn Session,
         kind: &str,
         ids: &[String],
-    ) -> Result<HashMap<String, i64>> {
+    ) -> Result<HashMap<String, u64>> {
         match self {
             Self::Threads => threads::count_of(session, kind, ids),
             Self::Chats => chats::count_of(session, kind, ids),
@@ -65,13 +65,18 @@ impl Belongings {
     }
 
     /// How many rows owners of this type have.
-    pub(crate) fn count_of_type(self, session: &mut dyn Session, kind: &str) -> Result<i64> {
+    pub(crate) fn count_of_type(self, session: &mut dyn Session, kind: &str) -> Result<u64> {
         match self {
             Self::Threads => threads::count_of_type(session, kind),
             Self::Chats => chats::count_of_type(session, kind),
             Self::Assistants => assistants::count_of_type(session, kind),
         }
     }
+}
+
+/// A count of rows is never below zero.
+fn count(rows: i64) -> u64 {
+    u64::try_from(rows).unwrap_or_default()
 }
 
 /// The statements that the three tables share.
@@ -118,21 +123,22 @@ macro_rules! belongings {
                 session: &mut dyn Session,
                 kind: &str,
                 ids: &[String],
-            ) -> Result<HashMap<String, i64>> {
+            ) -> Result<HashMap<String, u64>> {
                 let counted: Vec<(String, i64)> = on!(session, |conn| t::$table
                     .filter(t::$kind.eq(kind))
                     .filter(t::$id.eq_any(ids))
                     .group_by(t::$id)
                     .select((t::$id, count_star()))
                     .load(conn))?;
-                Ok(counted.into_iter().collect())
+                Ok(counted.into_iter().map(|(id, rows)| (id, count(rows))).collect())
             }
 
-            pub(super) fn count_of_type(session: &mut dyn Session, kind: &str) -> Result<i64> {
-                Ok(on!(session, |conn| t::$table
+            pub(super) fn count_of_type(session: &mut dyn Session, kind: &str) -> Result<u64> {
+                let rows = on!(session, |conn| t::$table
                     .filter(t::$kind.eq(kind))
                     .select(count_star())
-                    .first(conn))?)
+                    .first(conn))?;
+                Ok(count(rows))
             }
         }
     };

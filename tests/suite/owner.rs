@@ -130,8 +130,8 @@ async fn orphans_are_found_page_by_page_and_can_be_deleted<D: TestDatabase>(db: 
     assert_eq!(ids, expected);
     for orphan in &found {
         let id: i32 = orphan.id.parse().unwrap();
-        let threads = i64::from(id != 2 && id % 2 == 0);
-        let chats = i64::from(id == 2 || id % 3 != 1 || id % 2 == 1);
+        let threads = u64::from(id != 2 && id % 2 == 0);
+        let chats = u64::from(id == 2 || id % 3 != 1 || id % 2 == 1);
         assert_eq!(
             (orphan.kind.as_str(), orphan.threads, orphan.chats, orphan.assistants),
             ("User", threads, chats, 0),
@@ -149,7 +149,7 @@ async fn orphans_are_found_page_by_page_and_can_be_deleted<D: TestDatabase>(db: 
             .unwrap();
         let counts = (counts.threads, counts.chats, counts.assistants);
         let left = (orphan.threads, orphan.chats, orphan.assistants);
-        assert_eq!((counts.0 as i64, counts.1 as i64, counts.2 as i64), left);
+        assert_eq!(counts, left);
     }
     assert_eq!(orphans(engine).await.0, []);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_assistant_threads"), 1);
