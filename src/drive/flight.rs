@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::follow::transcript::{Seen, Transcript};
-use crate::model::Run;
+use crate::model::{Run, Usage};
 use crate::provider::{Ended, News, Progress};
 use crate::store::runs::{Claim, Fence};
 
@@ -110,6 +110,12 @@ pub(crate) struct CallRow {
     pub(crate) protocol: &'static str,
     /// Nothing but the newest turn was sent.
     pub(crate) newest_only: bool,
+    /// An estimate of what was sent, in tokens.
+    pub(crate) input_tokens: i64,
+    /// The request went out, as far as is known here.
+    pub(crate) sent: bool,
+    /// What it cost, if that is known of a call without an end: nothing, or what a failed response reported.
+    pub(crate) cost: Option<Usage>,
     pub(crate) sent_messages: Vec<i64>,
     pub(crate) sent_items: Vec<i64>,
 }
@@ -182,6 +188,11 @@ impl Flight {
     /// The provider's conversation that the call goes on with.
     pub(crate) fn conversation(&self) -> Option<String> {
         self.log(|log| log.call.as_ref().and_then(|call| call.conversation.clone()))
+    }
+
+    /// Changes what is known of the call that is being made.
+    pub(crate) fn note_of_call(&self, change: impl FnOnce(&mut CallRow)) {
+        self.log(|log| log.call.as_mut().map(change));
     }
 
     /// Forgets what a broken call left that said nothing, so that the next one begins clean.

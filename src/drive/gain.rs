@@ -71,6 +71,7 @@ fn gained(log: &Log, seen: &Seen, all: bool, most: usize) -> Option<Gain> {
             id: call.id,
             remote_id: call.remote_id.clone(),
             position: seen.position,
+            cost: None,
         }),
         messages,
     })

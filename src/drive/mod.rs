@@ -6,6 +6,7 @@ pub(crate) mod call;
 pub(crate) mod conversation;
 pub(crate) mod deliver;
 pub(crate) mod entries;
+pub(crate) mod estimate;
 pub(crate) mod flight;
 mod gain;
 pub(crate) mod input;

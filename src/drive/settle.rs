@@ -91,7 +91,7 @@ async fn written(
             Verdict::OfTheRow => REFUSALS,
         };
         if refusals >= REFUSALS
-            && let Some(written) = with_less(core, settlement.claim, &error).await?
+            && let Some(written) = with_less(core, &settlement, &error).await?
         {
             tracing::error!(
                 run = settlement.claim.run_id,
@@ -111,17 +111,19 @@ async fn written(
 /// Ends a run as failed, with what is stored of it. `None`: the database refuses that, too, so it is not the run's fault.
 async fn with_less(
     core: &Core,
-    claim: Claim,
+    settlement: &Arc<Settlement>,
     refusal: &Error,
 ) -> Result<Option<std::result::Result<(Run, Vec<Message>), Fence>>> {
     for keep in [Keep::InPlace, Keep::RunOnly] {
         let end = End::failed_in_the_database(with_causes(refusal));
+        let (plan, claim) = (Arc::clone(settlement), settlement.claim);
         let ended = core.store().write(Write::SettleWithLess, move |session| {
             match runs::fence(session, &[claim])?.first() {
                 Some(Fence::Held { .. }) => {}
                 Some(fence) => return Ok(Err(*fence)),
                 None => return Ok(Err(Fence::Gone)),
             }
+            plan.step.write_cost(session)?;
             let Some(run) = stored::end(session, claim.run_id, &end, keep)? else {
                 return Ok(Err(Fence::Lost));
             };

@@ -1,5 +1,6 @@
 //! What one call of a run came to, and how that is stored: its texts, its items, its cost, what the provider holds of it.
 
+use super::estimate;
 use super::flight::{CallRow, Flight};
 use super::output::{Final, close_calls, final_messages, other_items};
 use crate::error::Result;
@@ -45,6 +46,8 @@ impl StepEnd {
         let (messages, position) =
             transcript.look(|seen| (final_messages(&seen.messages, output, first), seen.position));
         let mut items = other_items(output, first, output_state);
+        let reported = ended.and_then(|ended| ended.usage);
+        let usage = reported.unwrap_or_else(|| not_reported(call.as_ref(), &messages, &items));
         let closes_calls = close_calls(&mut items, output, first);
         Ok(Self {
             run: flight.claim()?.run_id,
@@ -55,7 +58,7 @@ impl StepEnd {
             remote_id: ended
                 .and_then(|ended| ended.response_id.clone())
                 .or_else(|| call.as_ref().and_then(|call| call.remote_id.clone())),
-            usage: ended.map_or_else(Usage::default, |ended| ended.usage),
+            usage,
             position,
             call,
             sent,
@@ -63,6 +66,22 @@ impl StepEnd {
             items,
             closes_calls,
         })
+    }
+
+    /// The end of the call alone, for when nothing else of it can be stored.
+    pub(super) fn write_cost(&self, session: &mut dyn Session) -> Result<()> {
+        let Some(call) = &self.call else { return Ok(()) };
+        responses::end(
+            session,
+            &EndedCall {
+                id: call.id,
+                remote_id: self.remote_id.clone(),
+                sequence_number: self.position,
+                model: self.model.clone(),
+                status: self.status,
+                usage: self.usage,
+            },
+        )
     }
 
     /// Writes it; returns the messages.
@@ -73,15 +92,7 @@ impl StepEnd {
             let sent = self.sent;
             messages::set_remote_state(session, &call.sent_messages, sent, endpoint, protocol)?;
             items::set_remote_state(session, &call.sent_items, sent, endpoint, protocol)?;
-            let ended = EndedCall {
-                id: call.id,
-                remote_id: self.remote_id.clone(),
-                sequence_number: self.position,
-                model: self.model.clone(),
-                status: self.status,
-                usage: self.usage,
-            };
-            responses::end(session, &ended)?;
+            self.write_cost(session)?;
         }
         responses::end_open(session, self.run)?;
         let last = self.messages.len().saturating_sub(1);
@@ -127,5 +138,16 @@ impl StepEnd {
             String::new(),
         );
         messages::insert(session, &NewMessage { body: settled, ..new })
+    }
+}
+
+/// What a call cost of which the provider did not say it.
+fn not_reported(call: Option<&CallRow>, messages: &[Final], items: &[NewItem]) -> Usage {
+    match call {
+        Some(CallRow { cost: Some(known), .. }) => *known,
+        Some(call) if call.sent => {
+            Usage::estimate(call.input_tokens, estimate::answered(messages, items))
+        }
+        Some(_) | None => Usage::default(),
     }
 }

@@ -66,7 +66,8 @@ pub(crate) struct Ended {
     pub(crate) failure: Option<CallError>,
     pub(crate) response_id: Option<String>,
     pub(crate) model: Option<String>,
-    pub(crate) usage: Usage,
+    /// `None`: it reported none. Zero for all is none, too: no call is without input.
+    pub(crate) usage: Option<Usage>,
     /// All output in order: the authoritative text.
     pub(crate) output: Vec<Item>,
 }

@@ -45,5 +45,6 @@ mod recovery;
 mod retold;
 mod tolerance;
 mod upkeep;
+mod usage;
 mod wire;
 mod work;
