@@ -190,9 +190,11 @@ pub use host::messages::Messages;
 pub use host::owned_runs::OwnedRuns;
 pub use host::record::Record;
 pub use host::threadable::Threadable;
+pub use host::trace_context::TraceContext;
 pub use model::{
-    Answer, Assistant, AssistantDefinition, AssistantThread, Chat, Content, Message, MessageStatus,
-    Messageable, Page, Reason, Recovery, RemoteState, Role, Run, RunStatus, Usage,
+    Answer, Assistant, AssistantDefinition, AssistantThread, Backlog, Chat, Content, DatabaseStats,
+    Message, MessageStatus, Messageable, Page, ProcessStats, Reason, Recovery, RemoteState, Role,
+    Run, RunStatus, Stats, Usage,
 };
 pub use openai::OpenAi;
 pub use store::database::Database;

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
+use tokio::time::Instant;
+use tracing::Span;
 
 use super::begin::{Manner, begin, look_before_sending};
+use super::content;
 use super::conversation;
 use super::flight::{Applied, Flight};
 use super::outcome::Broken;
@@ -38,7 +41,11 @@ pub(crate) async fn once(
     let tries = Arc::default();
     let call = Call { definition, input, conversation, tries: Arc::clone(&tries) };
     let careful = call.conversation.is_some();
-    flight.note_of_call(|call| call.sent = true);
+    let most = core.options().trace_content;
+    if most > 0 {
+        Span::current().record("gen_ai.input.messages", content::input(&call.input, most));
+    }
+    flight.note_of_call(|call| call.sent_at = Some(Instant::now()));
     let called = remote.provider.call(&call).await;
     // The first was counted before it was sent.
     let further = i64::from(tries.load(Ordering::Relaxed)).saturating_sub(1).max(0);
@@ -62,6 +69,7 @@ pub(crate) async fn once(
             Applied::Text { first, bytes, messages } => {
                 failpoint::point!("output.arrived");
                 if first {
+                    flight.spoke();
                     core.writer().hurry();
                 }
                 respect_limits(core, flight, bytes, messages).await?;

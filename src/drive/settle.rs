@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use tracing::Span;
 
+use super::content;
 use super::flight::{Flight, Halt};
 use super::outcome::Outcome;
 use super::persist::{STORE_RETRY, persistently};
@@ -37,6 +39,12 @@ pub(crate) async fn settle(
 ) -> std::result::Result<(), Halt> {
     persistently(core, || core.writer().release(core, flight)).await?;
     let settlement = Arc::new(plan(flight, outcome)?);
+    let most = core.options().trace_content;
+    if most > 0 {
+        let Settlement { step, end, .. } = &*settlement;
+        let said = content::output(&step.messages, &step.items, end, most);
+        Span::current().record("gen_ai.output.messages", said);
+    }
     let (written, replaced) = written(core, settlement).await?;
     flight.transcript.update(|seen| show(seen, written, &replaced));
     Ok(())

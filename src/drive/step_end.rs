@@ -29,7 +29,7 @@ pub(super) struct StepEnd {
     position: Option<i64>,
     sent: RemoteState,
     pub(super) messages: Vec<Final>,
-    items: Vec<NewItem>,
+    pub(super) items: Vec<NewItem>,
     /// The model called what nobody carries out.
     pub(super) closes_calls: bool,
 }
@@ -49,15 +49,21 @@ impl StepEnd {
         let reported = ended.and_then(|ended| ended.usage);
         let usage = reported.unwrap_or_else(|| not_reported(call.as_ref(), &messages, &items));
         let closes_calls = close_calls(&mut items, output, first);
+        let model = ended.and_then(|ended| ended.model.clone());
+        let remote_id = ended
+            .and_then(|ended| ended.response_id.clone())
+            .or_else(|| call.as_ref().and_then(|call| call.remote_id.clone()));
+        flight.note_of_call(|call| {
+            call.model.clone_from(&model);
+            call.remote_id.clone_from(&remote_id);
+        });
         Ok(Self {
             run: flight.claim()?.run_id,
             parent: transcript.of,
             seq: transcript.seq,
             status: RunStatus::Completed,
-            model: ended.and_then(|ended| ended.model.clone()),
-            remote_id: ended
-                .and_then(|ended| ended.response_id.clone())
-                .or_else(|| call.as_ref().and_then(|call| call.remote_id.clone())),
+            model,
+            remote_id,
             usage,
             position,
             call,
@@ -145,7 +151,7 @@ impl StepEnd {
 fn not_reported(call: Option<&CallRow>, messages: &[Final], items: &[NewItem]) -> Usage {
     match call {
         Some(CallRow { cost: Some(known), .. }) => *known,
-        Some(call) if call.sent => {
+        Some(call) if call.sent_at.is_some() => {
             Usage::estimate(call.input_tokens, estimate::answered(messages, items))
         }
         Some(_) | None => Usage::default(),

@@ -7,5 +7,6 @@ pub(crate) mod events;
 pub(crate) mod hub;
 pub(crate) mod hubs;
 pub(crate) mod reader;
+pub(crate) mod readers;
 pub(crate) mod replica;
 pub(crate) mod transcript;

@@ -8,3 +8,4 @@ pub(crate) mod messages;
 pub(crate) mod owned_runs;
 pub(crate) mod record;
 pub(crate) mod threadable;
+pub(crate) mod trace_context;

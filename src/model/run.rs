@@ -2,8 +2,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    Messageable, Reason, StoredDefinition, Usage, UtcTimestamp, queryable_as, text_enum,
-    usage_columns,
+    Messageable, Reason, StoredDefinition, Submission, Usage, UtcTimestamp, queryable_as,
+    text_enum, usage_columns,
 };
 use crate::schema::ai_engine_runs;
 
@@ -201,6 +201,7 @@ pub struct RunRow {
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) started_at: Option<chrono::NaiveDateTime>,
     pub(crate) finished_at: Option<chrono::NaiveDateTime>,
+    pub(crate) submission: Option<Submission>,
 }
 
 queryable_as!(Run, RunRow);

@@ -99,6 +99,8 @@ pub(crate) trait Provider: Send + Sync {
     fn name(&self) -> &'static str;
     /// Base URL and project: where an id means something.
     fn endpoint(&self) -> &str;
+    /// Host and port that requests go to.
+    fn server(&self) -> Option<(&str, Option<u16>)>;
     /// Starts a call and reads its answer. Dropping the stream ends the call.
     async fn call(&self, call: &Call) -> Result<ProgressStream>;
     async fn create_conversation(&self) -> Result<String>;

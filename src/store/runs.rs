@@ -11,8 +11,8 @@ use super::session::{Conn, Session, on};
 use super::{clock, queue};
 use crate::error::{Error, Result};
 use crate::model::{
-    Messageable, Reason, Recovery, Run, RunRow, RunStatus, StoredDefinition, Usage, usage_set,
-    utc_now, without_nul,
+    Messageable, Reason, Recovery, Run, RunRow, RunStatus, StoredDefinition, Submission, Usage,
+    usage_set, utc_now, without_nul,
 };
 use crate::schema::ai_engine_assistant_threads::dsl as threads;
 use crate::schema::ai_engine_chats::dsl as chats;
@@ -29,6 +29,7 @@ pub(crate) struct NewRun {
     pub(crate) seq: i64,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) recovery: Option<Recovery>,
+    pub(crate) submission: Submission,
 }
 
 pub(crate) fn insert(session: &mut dyn Session, new: &NewRun) -> Result<Run> {
@@ -44,6 +45,7 @@ pub(crate) fn insert(session: &mut dyn Session, new: &NewRun) -> Result<Run> {
         runs::status.eq(RunStatus::Queued),
         runs::idempotency_key.eq(&new.idempotency_key),
         runs::recovery.eq(new.recovery),
+        runs::submission.eq(new.submission.stored()),
         runs::created_at.eq(now),
         runs::updated_at.eq(now),
     );

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::asked::{Asked, Busy, Who};
 use super::interrupt::{self, Interrupted};
 use crate::drive::persist::persist;
@@ -11,7 +13,8 @@ use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::model::{
-    AssistantDefinition, Messageable, Recovery, Role, Run, StoredDefinition, without_nul,
+    AssistantDefinition, Messageable, Recovery, Role, Run, StoredDefinition, Submission,
+    is_traceparent, without_nul,
 };
 use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
@@ -31,6 +34,9 @@ pub(crate) struct Prepared {
     key: Option<String>,
     busy: Busy,
     recovery: Option<Recovery>,
+    submission: Submission,
+    /// The span in which it was submitted, if the run is to be a child of it.
+    pub(super) submitter: Option<Span>,
 }
 
 /// A stored run, and what became of others for its sake.
@@ -61,6 +67,9 @@ pub(crate) fn prepare(core: &Core, asked: Asked) -> Result<Prepared> {
         }
         without_nul("idempotency_key", key)?;
     }
+    let trace_context = trace_context(core, asked.trace_context)?;
+    // A span of the host's that is only named is not held open until the run ends.
+    let is_named = trace_context.is_some() && core.options().trace_context.is_some();
     Ok(Prepared {
         who: asked.who,
         parent: asked.parent,
@@ -68,7 +77,22 @@ pub(crate) fn prepare(core: &Core, asked: Asked) -> Result<Prepared> {
         key: asked.key,
         busy: asked.busy,
         recovery: asked.recovery,
+        submission: Submission { trace_context },
+        submitter: Some(Span::current()).filter(|span| !is_named && !span.is_none()),
     })
+}
+
+/// The trace that a run belongs to. What the host gives is checked; what its tracing system says wrongly must not cost a run.
+fn trace_context(core: &Core, given: Option<String>) -> Result<Option<String>> {
+    if let Some(given) = given {
+        if !is_traceparent(&given) {
+            let rule = "must be a W3C traceparent: 00-<32 digits>-<16 digits>-<2 digits>, lower-case hexadecimal";
+            return Err(Error::invalid("trace_context", given, rule));
+        }
+        return Ok(Some(given));
+    }
+    let door = core.options().trace_context.as_ref();
+    Ok(door.and_then(|door| door.current()).filter(|text| is_traceparent(text)))
 }
 
 /// Stores the user's message and the queued run. The lock on the thread or chat orders submits.
@@ -122,6 +146,7 @@ pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<R
         return Err(Error::ShuttingDown);
     }
     let (writing, parent) = (core.clone(), request.parent);
+    let submitter = request.submitter.clone();
     let inserted = Arc::new(AtomicI64::new(NONE));
     let note = Arc::clone(&inserted);
     let submitted = core.store().write_as(Write::Submit, move |session| {
@@ -148,7 +173,7 @@ pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<R
         (Ok(submitted), _) => submitted,
     };
     interrupted.stop(core);
-    lanes::wake_for(core, &run);
+    lanes::wake_for(core, &run, submitter);
     Ok(run)
 }
 
@@ -177,6 +202,7 @@ fn new_run(
         seq,
         idempotency_key: request.key.clone(),
         recovery: request.recovery,
+        submission: request.submission.clone(),
     })
 }
 
@@ -220,7 +246,8 @@ const LOOKS: [Duration; 10] = [
 /// than our looking leaves its run to the started engines.
 ///
 /// After a rollback SQLite gives the id to another run, on which nothing of ours may be done.
-pub(crate) fn drive_after_commit(core: &Core, run: Run, interrupted: Interrupted) {
+pub(crate) fn drive_after_commit(core: &Core, submitted: Submitted, submitter: Option<Span>) {
+    let Submitted { run, interrupted } = submitted;
     let Some(runtime) = core.runtime() else {
         return;
     };
@@ -232,7 +259,7 @@ pub(crate) fn drive_after_commit(core: &Core, run: Run, interrupted: Interrupted
             match found.map(|row| row.map(Run::from)) {
                 Ok(Some(found)) if is_same(&found, &run) => {
                     interrupted.stop(&core);
-                    lanes::wake(&core, found.messageable);
+                    lanes::wake_submitted(&core, &found, submitter);
                     return;
                 }
                 Ok(Some(_)) => return,

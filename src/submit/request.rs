@@ -28,7 +28,7 @@ use crate::store::session::Session;
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] (content, idempotency key or definition), [`Error::NotFound`] (thread or assistant),
+/// [`Error::Invalid`] (content, idempotency key, definition or trace context), [`Error::NotFound`] (thread or assistant),
 /// [`Error::NoLoader`], [`Error::Busy`], [`Error::Configuration`] (no provider), [`Error::ShuttingDown`]: nothing was
 /// stored or sent.
 /// Awaiting adds [`Error::RunFailed`]: the run ended without an answer. A run that ended with part of one is `Ok`,
@@ -42,7 +42,15 @@ pub struct RunRequest {
 
 impl RunRequest {
     pub(crate) fn new(engine: &AiEngine, who: Who, parent: Messageable, content: Content) -> Self {
-        let asked = Asked { who, parent, content, key: None, busy: Busy::Reject, recovery: None };
+        let asked = Asked {
+            who,
+            parent,
+            content,
+            key: None,
+            busy: Busy::Reject,
+            recovery: None,
+            trace_context: None,
+        };
         Self { engine: engine.clone(), asked }
     }
 
@@ -64,6 +72,14 @@ impl RunRequest {
     /// [`recovery`](crate::EngineBuilder::recovery) says.
     pub const fn recovery(mut self, recovery: Recovery) -> Self {
         self.asked.recovery = Some(recovery);
+        self
+    }
+
+    /// The W3C `traceparent` (`00-<trace id>-<span id>-<flags>`) of whoever asks. It is stored with the run, so that the span of the
+    /// run belongs to that trace in whichever process drives it. Unless set, what the engine's
+    /// [`trace_context`](crate::EngineBuilder::trace_context) says, if it has one.
+    pub fn trace_context(mut self, traceparent: impl Into<String>) -> Self {
+        self.asked.trace_context = Some(traceparent.into());
         self
     }
 
@@ -98,8 +114,9 @@ impl RunRequest {
         let submitted = crate::store::session::transaction(conn, |session| {
             enqueue::submit(session, &core, &prepared)
         })?;
-        enqueue::drive_after_commit(&core, submitted.run.clone(), submitted.interrupted);
-        Ok(submitted.run)
+        let run = submitted.run.clone();
+        enqueue::drive_after_commit(&core, submitted, prepared.submitter);
+        Ok(run)
     }
 
     /// Submits, and returns what happens to the run as a stream. Dropping the stream leaves the run going.

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::take_up::Taken;
 use crate::drive::persist::persistently;
 use crate::drive::steps::{self, Driving};
@@ -39,11 +41,17 @@ struct Lane {
     number: u64,
     /// Somebody wants one more look.
     woken: bool,
+    /// The spans in which its runs were submitted here, by the run's id.
+    submitters: HashMap<i64, Span>,
 }
 
 impl Lanes {
     fn lock(&self) -> MutexGuard<'_, HashMap<Messageable, Lane>> {
         self.awake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn submitter(&self, of: Messageable, run: i64) -> Option<Span> {
+        self.lock().get_mut(&of)?.submitters.remove(&run)
     }
 
     /// Whether the task is to end: nobody woke it since its last look.
@@ -60,18 +68,25 @@ impl Lanes {
 /// Has the runs of a conversation driven, unless this process is about to end or has no provider.
 pub(crate) fn wake(core: &Core, of: Messageable) {
     if !core.is_closing() && core.remote().is_some() {
-        start(core, of, None);
+        start(core, of, None, None);
+    }
+}
+
+/// The same for a run whose submission has just been found to be committed.
+pub(crate) fn wake_submitted(core: &Core, run: &Run, submitter: Option<Span>) {
+    if !core.is_closing() && core.remote().is_some() {
+        start(core, run.messageable, None, submitter.map(|span| (run.id, span)));
     }
 }
 
 /// Has a run driven that was submitted here: shutdown waits for it.
-pub(crate) fn wake_for(core: &Core, run: &Run) {
+pub(crate) fn wake_for(core: &Core, run: &Run, submitter: Option<Span>) {
     if run.status == RunStatus::Queued {
-        start(core, run.messageable, Some(run));
+        start(core, run.messageable, Some(run), submitter.map(|span| (run.id, span)));
     }
 }
 
-fn start(core: &Core, of: Messageable, submitted: Option<&Run>) {
+fn start(core: &Core, of: Messageable, submitted: Option<&Run>, submitter: Option<(i64, Span)>) {
     let Some(runtime) = core.runtime() else {
         return;
     };
@@ -79,10 +94,12 @@ fn start(core: &Core, of: Messageable, submitted: Option<&Run>) {
     let mut awake = lanes.lock();
     if let Some(lane) = awake.get_mut(&of) {
         lane.woken = true;
+        lane.submitters.extend(submitter);
         return;
     }
     let number = lanes.tasks.fetch_add(1, Ordering::Relaxed);
-    awake.insert(of, Lane { number, woken: false });
+    let submitters = submitter.into_iter().collect();
+    awake.insert(of, Lane { number, woken: false, submitters });
     // Readers find the run in this process from now on, and need not ask the database.
     let first = submitted.and_then(|run| Driving::enter(core, run.clone()));
     drop(awake);
@@ -184,7 +201,8 @@ async fn step(core: &Core, of: Messageable, first: Option<Driving>) -> Result<St
         Locking::Got(row) => {
             // The lease was extended with the claim.
             core.lease().keep(core);
-            if !steps::drive(driving, row).await {
+            let submitter = core.lanes().submitter(of, row.id);
+            if !steps::drive(driving, row, submitter).await {
                 core.look_again_later();
             }
             Ok(Step::Again)
@@ -239,7 +257,7 @@ mod tests {
     #[test]
     fn a_lane_that_was_woken_looks_once_more_before_it_ends() {
         let (lanes, of) = (Lanes::default(), Messageable::AssistantThread(1));
-        lanes.lock().insert(of, Lane { number: 0, woken: true });
+        lanes.lock().insert(of, Lane { number: 0, woken: true, submitters: HashMap::new() });
         assert!(!lanes.fall_asleep(of), "the wake-up is lost");
         assert!(lanes.lock().contains_key(&of));
         assert!(lanes.fall_asleep(of));

@@ -43,6 +43,8 @@ mod processes;
 mod readers;
 mod recovery;
 mod retold;
+mod spans;
+mod stats;
 mod tolerance;
 mod upkeep;
 mod usage;
