@@ -97,11 +97,11 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
 /// Drives a claimed run until its end is stored, or it is not ours to end any more. `false`: it could not be driven to its
 /// end, so somebody has to take it up.
 ///
-/// `submitter`: the span in which it was submitted here.
+/// `caller`: the span in which it was submitted here.
 #[must_use]
-pub(crate) async fn drive(driving: Driving, row: RunRow, submitter: Option<Span>) -> bool {
+pub(crate) async fn drive(driving: Driving, row: RunRow, caller: Option<Span>) -> bool {
     let (core, flight) = (driving.core.clone(), Arc::clone(&driving.flight));
-    let span = trace::begin(&core, &row, submitter);
+    let span = trace::begin(&core, &row, caller.as_ref());
     let driven = to_its_end(&core, &flight, row).instrument(span.clone()).await;
     if let Ok(Some(_)) = driven {
         trace::end(&flight, &span);

@@ -15,8 +15,8 @@ use crate::model::{Messageable, RunRow, RunStatus};
 /// Whoever filters by target finds runs by this one.
 const TARGET: &str = "ai_engine::run";
 
-/// `submitter`: the span to be a child of, unless the host's tracing system knows a better one.
-pub(super) fn begin(core: &Core, row: &RunRow, submitter: Option<Span>) -> Span {
+/// `caller`: the span to be a child of, unless the host's tracing system knows a better one.
+pub(super) fn begin(core: &Core, row: &RunRow, caller: Option<&Span>) -> Span {
     let of = Messageable::of(row.assistant_thread_id, row.chat_id);
     let conversation = match of {
         Messageable::AssistantThread(id) => format!("assistant_thread:{id}"),
@@ -33,7 +33,7 @@ pub(super) fn begin(core: &Core, row: &RunRow, submitter: Option<Span>) -> Span 
     let context = row.submission.as_ref().and_then(|known| known.trace_context.as_deref());
     let span = tracing::info_span!(
         target: TARGET,
-        parent: submitter.as_ref().and_then(Span::id),
+        parent: caller.and_then(Span::id),
         "run",
         otel.name = name,
         otel.kind = kind,

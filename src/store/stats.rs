@@ -15,7 +15,7 @@ macro_rules! counted {
         concat!(
             "SELECT '",
             $what,
-            "' AS what, count(*) AS counted, min(since) AS oldest \
+            "' AS what, count(*) AS count, min(since) AS oldest \
              FROM (SELECT ",
             $since,
             " AS since FROM ",
@@ -60,7 +60,7 @@ struct Counted {
     #[diesel(sql_type = Text)]
     what: String,
     #[diesel(sql_type = BigInt)]
-    counted: i64,
+    count: i64,
     #[diesel(sql_type = Nullable<Timestamp>)]
     oldest: Option<NaiveDateTime>,
 }
@@ -74,7 +74,7 @@ pub(crate) fn look(session: &mut dyn Session) -> Result<DatabaseStats> {
             // Another process's clock may be ahead.
             let age = row.oldest.map(|oldest| (now - oldest).num_milliseconds().max(0));
             let whole = |number: i64| u64::try_from(number).unwrap_or_default();
-            Backlog::new(whole(row.counted), age.map(whole))
+            Backlog::new(whole(row.count), age.map(whole))
         })
     };
     Ok(DatabaseStats {

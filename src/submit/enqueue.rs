@@ -36,7 +36,7 @@ pub(crate) struct Prepared {
     recovery: Option<Recovery>,
     submission: Submission,
     /// The span in which it was submitted, if the run is to be a child of it.
-    pub(super) submitter: Option<Span>,
+    pub(super) caller: Option<Span>,
 }
 
 /// A stored run, and what became of others for its sake.
@@ -78,7 +78,7 @@ pub(crate) fn prepare(core: &Core, asked: Asked) -> Result<Prepared> {
         busy: asked.busy,
         recovery: asked.recovery,
         submission: Submission { trace_context },
-        submitter: Some(Span::current()).filter(|span| !is_named && !span.is_none()),
+        caller: Some(Span::current()).filter(|span| !is_named && !span.is_none()),
     })
 }
 
@@ -146,7 +146,7 @@ pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<R
         return Err(Error::ShuttingDown);
     }
     let (writing, parent) = (core.clone(), request.parent);
-    let submitter = request.submitter.clone();
+    let caller = request.caller.clone();
     let inserted = Arc::new(AtomicI64::new(NONE));
     let note = Arc::clone(&inserted);
     let submitted = core.store().write_as(Write::Submit, move |session| {
@@ -173,7 +173,7 @@ pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<R
         (Ok(submitted), _) => submitted,
     };
     interrupted.stop(core);
-    lanes::wake_for(core, &run, submitter);
+    lanes::wake_for(core, &run, caller);
     Ok(run)
 }
 
@@ -246,7 +246,7 @@ const LOOKS: [Duration; 10] = [
 /// than our looking leaves its run to the started engines.
 ///
 /// After a rollback SQLite gives the id to another run, on which nothing of ours may be done.
-pub(crate) fn drive_after_commit(core: &Core, submitted: Submitted, submitter: Option<Span>) {
+pub(crate) fn drive_after_commit(core: &Core, submitted: Submitted, caller: Option<Span>) {
     let Submitted { run, interrupted } = submitted;
     let Some(runtime) = core.runtime() else {
         return;
@@ -259,7 +259,7 @@ pub(crate) fn drive_after_commit(core: &Core, submitted: Submitted, submitter: O
             match found.map(|row| row.map(Run::from)) {
                 Ok(Some(found)) if is_same(&found, &run) => {
                     interrupted.stop(&core);
-                    lanes::wake_submitted(&core, &found, submitter);
+                    lanes::wake_submitted(&core, &found, caller);
                     return;
                 }
                 Ok(Some(_)) => return,

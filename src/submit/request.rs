@@ -115,7 +115,7 @@ impl RunRequest {
             enqueue::submit(session, &core, &prepared)
         })?;
         let run = submitted.run.clone();
-        enqueue::drive_after_commit(&core, submitted, prepared.submitter);
+        enqueue::drive_after_commit(&core, submitted, prepared.caller);
         Ok(run)
     }
 

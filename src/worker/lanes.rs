@@ -42,7 +42,7 @@ struct Lane {
     /// Somebody wants one more look.
     woken: bool,
     /// The spans in which its runs were submitted here, by the run's id.
-    submitters: HashMap<i64, Span>,
+    callers: HashMap<i64, Span>,
 }
 
 impl Lanes {
@@ -50,8 +50,8 @@ impl Lanes {
         self.awake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn submitter(&self, of: Messageable, run: i64) -> Option<Span> {
-        self.lock().get_mut(&of)?.submitters.remove(&run)
+    fn caller(&self, of: Messageable, run: i64) -> Option<Span> {
+        self.lock().get_mut(&of)?.callers.remove(&run)
     }
 
     /// Whether the task is to end: nobody woke it since its last look.
@@ -73,20 +73,20 @@ pub(crate) fn wake(core: &Core, of: Messageable) {
 }
 
 /// The same for a run whose submission has just been found to be committed.
-pub(crate) fn wake_submitted(core: &Core, run: &Run, submitter: Option<Span>) {
+pub(crate) fn wake_submitted(core: &Core, run: &Run, caller: Option<Span>) {
     if !core.is_closing() && core.remote().is_some() {
-        start(core, run.messageable, None, submitter.map(|span| (run.id, span)));
+        start(core, run.messageable, None, caller.map(|span| (run.id, span)));
     }
 }
 
 /// Has a run driven that was submitted here: shutdown waits for it.
-pub(crate) fn wake_for(core: &Core, run: &Run, submitter: Option<Span>) {
+pub(crate) fn wake_for(core: &Core, run: &Run, caller: Option<Span>) {
     if run.status == RunStatus::Queued {
-        start(core, run.messageable, Some(run), submitter.map(|span| (run.id, span)));
+        start(core, run.messageable, Some(run), caller.map(|span| (run.id, span)));
     }
 }
 
-fn start(core: &Core, of: Messageable, submitted: Option<&Run>, submitter: Option<(i64, Span)>) {
+fn start(core: &Core, of: Messageable, submitted: Option<&Run>, caller: Option<(i64, Span)>) {
     let Some(runtime) = core.runtime() else {
         return;
     };
@@ -94,12 +94,12 @@ fn start(core: &Core, of: Messageable, submitted: Option<&Run>, submitter: Optio
     let mut awake = lanes.lock();
     if let Some(lane) = awake.get_mut(&of) {
         lane.woken = true;
-        lane.submitters.extend(submitter);
+        lane.callers.extend(caller);
         return;
     }
     let number = lanes.tasks.fetch_add(1, Ordering::Relaxed);
-    let submitters = submitter.into_iter().collect();
-    awake.insert(of, Lane { number, woken: false, submitters });
+    let callers = caller.into_iter().collect();
+    awake.insert(of, Lane { number, woken: false, callers });
     // Readers find the run in this process from now on, and need not ask the database.
     let first = submitted.and_then(|run| Driving::enter(core, run.clone()));
     drop(awake);
@@ -201,8 +201,8 @@ async fn step(core: &Core, of: Messageable, first: Option<Driving>) -> Result<St
         Locking::Got(row) => {
             // The lease was extended with the claim.
             core.lease().keep(core);
-            let submitter = core.lanes().submitter(of, row.id);
-            if !steps::drive(driving, row, submitter).await {
+            let caller = core.lanes().caller(of, row.id);
+            if !steps::drive(driving, row, caller).await {
                 core.look_again_later();
             }
             Ok(Step::Again)
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn a_lane_that_was_woken_looks_once_more_before_it_ends() {
         let (lanes, of) = (Lanes::default(), Messageable::AssistantThread(1));
-        lanes.lock().insert(of, Lane { number: 0, woken: true, submitters: HashMap::new() });
+        lanes.lock().insert(of, Lane { number: 0, woken: true, callers: HashMap::new() });
         assert!(!lanes.fall_asleep(of), "the wake-up is lost");
         assert!(lanes.lock().contains_key(&of));
         assert!(lanes.fall_asleep(of));
