@@ -85,7 +85,7 @@ pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<(), BoxE
         items: items.into_iter().map(|item| (item.position, item.item)).collect(),
         words: words.into_iter().flatten().collect(),
         ended: ended.as_ref().map(|ended| ended.status),
-        usage: ended.map_or_else(Usage::default, |ended| ended.usage),
+        usage: ended.and_then(|ended| ended.usage).unwrap_or_default(),
     };
     (accumulated, result.map_err(BoxError::from))
 }

@@ -49,13 +49,14 @@
 //! * The [guide] goes through everything a host does: transactions, hooks, events for web pages, errors, several processes,
 //!   databases, settings.
 //! * The examples: [`quickstart`] is a whole program with a database of its own, [`web`] a web app, [`worker`] a process that only
-//!   works.
+//!   works, [`metrics`] its gauges.
 //! * [How it works, and why][design]; [what each place to crash at leaves][crashes]; [what changed][changelog].
 //!
 //! [guide]: https://docs.rs/crate/ai-engine/latest
 //! [`quickstart`]: https://docs.rs/crate/ai-engine/latest/source/examples/quickstart.rs
 //! [`web`]: https://docs.rs/crate/ai-engine/latest/source/examples/web.rs
 //! [`worker`]: https://docs.rs/crate/ai-engine/latest/source/examples/worker.rs
+//! [`metrics`]: https://docs.rs/crate/ai-engine/latest/source/examples/metrics.rs
 //! [design]: https://docs.rs/crate/ai-engine/latest/source/docs/DESIGN.md
 //! [crashes]: https://docs.rs/crate/ai-engine/latest/source/docs/CRASHES.md
 //! [changelog]: https://docs.rs/crate/ai-engine/latest/source/CHANGELOG.md
@@ -147,11 +148,18 @@
 //! |---|---|
 //! | error | to be looked into: a hook panicked or hung, the database refuses the end of a run, this process lost its lease |
 //! | warn | something failed and is tried again, or was done another way: a call, a hook, a remote deletion, a lost conversation |
-//! | info | the provider's conversation was compared with what is stored here, after an answer that broke off |
+//! | info | each run that was driven to its end: `status`, `reason`, tokens, `attempts`, `duration_ms`, `first_word_ms`. The provider's conversation was compared with what is stored here, after an answer that broke off |
 //! | debug | each HTTP request, and each failed write. Requests have a span `openai` with `method` and `path`, and events with `attempt`, `status` and `request_id` |
 //!
+//! Each run has a span `run` (target `ai_engine::run`, level info) while it is driven, with the names of
+//! [OpenTelemetry's conventions for generative AI](https://github.com/open-telemetry/semantic-conventions-genai), such as
+//! `gen_ai.request.model`, `gen_ai.usage.input_tokens`, `error.type`, and `ai_engine.run.id`, `ai_engine.run.status` and the like beside
+//! them. It is a child of the span in which the run was submitted here; with a [`TraceContext`] it belongs to that trace in any process.
+//! [`AiEngine::stats`] says what goes on, for gauges.
+//!
 //! Events carry the id of the run or thread as a field. At no level do they hold text of a conversation, instructions, an API key,
-//! the values of headers that you set, or bodies of requests and answers. An error of your own hook is logged as it is, and so is
+//! the values of headers that you set, or bodies of requests and answers; nor do spans, unless
+//! [`EngineBuilder::trace_content`] has them show what was said. An error of your own hook is logged as it is, and so is
 //! an error of the database, which may quote a value.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -196,10 +204,11 @@ pub use host::orphans::{Orphan, Orphans, UnregisteredType};
 pub use host::owned_runs::OwnedRuns;
 pub use host::record::Record;
 pub use host::threadable::Threadable;
+pub use host::trace_context::TraceContext;
 pub use model::{
-    Answer, Assistant, AssistantDefinition, AssistantThread, AssistantVersion, Chat, Content,
-    DefinitionChange, Message, MessageStatus, Messageable, Page, Reason, Recovery, RemoteState,
-    Role, Run, RunStatus, Usage,
+    Answer, Assistant, AssistantDefinition, AssistantThread, AssistantVersion, Backlog, Chat,
+    Content, DatabaseStats, DefinitionChange, Message, MessageStatus, Messageable, Page,
+    ProcessStats, Reason, Recovery, RemoteState, Role, Run, RunStatus, Stats, Usage,
 };
 pub use openai::OpenAi;
 pub use store::database::Database;

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
+use tokio::time::Instant;
+use tracing::Span;
 
 use super::begin::{Manner, begin, look_before_sending};
+use super::content;
 use super::conversation;
 use super::flight::{Applied, Flight};
 use super::outcome::Broken;
 use crate::engine::core::{Core, Remote};
 use crate::failpoint;
-use crate::model::AssistantDefinition;
+use crate::model::{AssistantDefinition, Usage};
 use crate::provider::{Call, CallError, Ended, Progress, ProgressStream};
 
 /// Calls the model once.
@@ -38,11 +41,19 @@ pub(crate) async fn once(
     let tries = Arc::default();
     let call = Call { definition, input, conversation, tries: Arc::clone(&tries) };
     let careful = call.conversation.is_some();
+    let most = core.options().trace_content;
+    if most > 0 {
+        Span::current().record("gen_ai.input.messages", content::input(&call.input, most));
+    }
+    flight.note_of_call(|call| call.sent_at = Some(Instant::now()));
     let called = remote.provider.call(&call).await;
     // The first was counted before it was sent.
     let further = i64::from(tries.load(Ordering::Relaxed)).saturating_sub(1).max(0);
     flight.log(|log| log.further_attempts += further);
     let mut stream = called.map_err(|error| {
+        if error.did_nothing() {
+            flight.note_of_call(|call| call.cost = Some(Usage::default()));
+        }
         // With a conversation the client has not repeated what may have been done; we can look.
         if careful && !error.may_be_repeated_as_it_is() {
             Broken::Stream(error)
@@ -58,6 +69,7 @@ pub(crate) async fn once(
             Applied::Text { first, bytes, messages } => {
                 failpoint::point!("output.arrived");
                 if first {
+                    flight.spoke();
                     core.writer().hurry();
                 }
                 respect_limits(core, flight, bytes, messages).await?;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::entries::{self, Entry, Source};
+use super::estimate;
 use super::flight::{CallRow, Flight, Halt};
 use super::input::{self, Whole};
 use super::persist::{STORE_RETRY, persist};
 use crate::engine::core::{Core, Remote};
 use crate::error::Result;
 use crate::failpoint::Write;
-use crate::model::{AssistantDefinition, Item, Messageable, RemoteState};
+use crate::model::{AssistantDefinition, Item, Messageable, RemoteState, Usage};
 use crate::store::responses::{self, Reached};
 use crate::store::runs::{self, Claim, Fence};
 use crate::store::session::Session;
@@ -43,6 +44,7 @@ pub(crate) async fn begin(
             id: call.id,
             remote_id: call.remote_id.clone(),
             position: None,
+            cost: call.cost,
         })
     });
     let beginning = Arc::new(Beginning {
@@ -55,6 +57,7 @@ pub(crate) async fn begin(
         apart: !remote.provider.surely_keeps_conversations(),
         conversation,
         budget: definition.max_prompt_tokens,
+        beside: estimate::beside(definition),
         halved: manner.halved,
         again: previous.is_some() || flight.transcript.look(|seen| seen.run.attempts > 0),
         previous,
@@ -119,6 +122,8 @@ struct Beginning {
     apart: bool,
     conversation: Option<String>,
     budget: Option<i64>,
+    /// Tokens that are sent whatever the history is.
+    beside: i64,
     halved: u32,
     /// The call before, so that its response can be deleted.
     previous: Option<Reached>,
@@ -163,7 +168,10 @@ fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> 
     if let Some(previous) = &beginning.previous {
         responses::reached(session, previous)?;
     }
-    call.id = responses::begin(session, claim.run_id, endpoint, protocol, stored)?;
+    call.input_tokens =
+        beginning.beside.saturating_add(estimate::sent(&whole.items, &whole.system));
+    let sent = Usage::estimate(call.input_tokens, 0);
+    call.id = responses::begin(session, claim.run_id, endpoint, protocol, stored, sent)?;
     let last = if beginning.again { items::last_position(session, claim.run_id)? } else { None };
     Ok(Ok((call, whole, last)))
 }
@@ -197,7 +205,7 @@ fn local(session: &mut dyn Session, beginning: &Beginning) -> Result<Whole> {
     let budget = match beginning.halved {
         0 => beginning.budget,
         halved => {
-            let left = input::tokens_of(&entries) >> halved;
+            let left = estimate::tokens_of(&entries) >> halved;
             Some(beginning.budget.map_or(left, |budget| budget.min(left)))
         }
     };

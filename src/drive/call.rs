@@ -32,6 +32,7 @@ pub(crate) async fn call(
                 if let Some(failure) = ended.failure.clone()
                     && !flight.has_output() =>
             {
+                flight.note_of_call(|call| call.cost = ended.usage);
                 failed = Some(ended);
                 Broken::Stream(failure)
             }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::follow::transcript::{Seen, Transcript};
-use crate::model::Run;
+use crate::model::{Run, Usage};
 use crate::provider::{Ended, News, Progress};
 use crate::store::runs::{Claim, Fence};
 
@@ -81,6 +81,9 @@ pub(crate) struct Flight {
 pub(crate) struct Log {
     /// Set once the run is claimed.
     pub(crate) claim: Option<Claim>,
+    pub(crate) claimed_at: Option<Instant>,
+    /// When the first text of the run arrived, and how long after its request went out.
+    pub(crate) first_word: Option<(Instant, Duration)>,
     /// The call that is being made.
     pub(crate) call: Option<CallRow>,
     /// The writer must leave the run alone: its end is being written.
@@ -92,6 +95,8 @@ pub(crate) struct Log {
     /// Why the database refused the run's own text last, and how often in a row it did.
     pub(crate) refusal: Option<String>,
     pub(crate) refusals: u32,
+    /// All text that had arrived by then is stored.
+    pub(crate) stored_up_to: Option<Instant>,
     /// Until when the writer leaves the run alone: somebody has it locked.
     left_alone: Option<Instant>,
     /// Bytes of each message's text that are committed, by its slot.
@@ -110,6 +115,14 @@ pub(crate) struct CallRow {
     pub(crate) protocol: &'static str,
     /// Nothing but the newest turn was sent.
     pub(crate) newest_only: bool,
+    /// An estimate of what was sent, in tokens.
+    pub(crate) input_tokens: i64,
+    /// When the request went out, as far as is known here.
+    pub(crate) sent_at: Option<Instant>,
+    /// Who answered, by the provider's word.
+    pub(crate) model: Option<String>,
+    /// What it cost, if that is known of a call without an end: nothing, or what a failed response reported.
+    pub(crate) cost: Option<Usage>,
     pub(crate) sent_messages: Vec<i64>,
     pub(crate) sent_items: Vec<i64>,
 }
@@ -182,6 +195,22 @@ impl Flight {
     /// The provider's conversation that the call goes on with.
     pub(crate) fn conversation(&self) -> Option<String> {
         self.log(|log| log.call.as_ref().and_then(|call| call.conversation.clone()))
+    }
+
+    /// Notes when the first word came; it may be told of more than one.
+    pub(crate) fn spoke(&self) {
+        self.log(|log| {
+            let sent_at = log.call.as_ref().and_then(|call| call.sent_at);
+            log.first_word.get_or_insert_with(|| {
+                let now = Instant::now();
+                (now, sent_at.map_or(Duration::ZERO, |sent| now - sent))
+            });
+        });
+    }
+
+    /// Changes what is known of the call that is being made.
+    pub(crate) fn note_of_call(&self, change: impl FnOnce(&mut CallRow)) {
+        self.log(|log| log.call.as_mut().map(change));
     }
 
     /// Forgets what a broken call left that said nothing, so that the next one begins clean.

@@ -1,5 +1,7 @@
 //! What a run gained since the last flush, and how that is stored: the first words of a message are its row, later ones deltas.
 
+use tokio::time::Instant;
+
 use super::flight::{Flight, Log};
 use crate::error::Result;
 use crate::failpoint::Write;
@@ -20,6 +22,8 @@ pub(super) struct Gain {
     /// What the row of the call is to hold from now on, if anything.
     pub(super) call: Option<Reached>,
     pub(super) messages: Vec<MessageGain>,
+    /// When it was gathered, if it is all that had arrived by then.
+    pub(super) up_to: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -39,10 +43,19 @@ pub(super) enum Row {
 
 /// What a run gained, if it is worth a write.
 pub(super) fn gain(run: &Flight, all: bool, most: usize) -> Option<Gain> {
-    run.log(|log| run.transcript.look(|seen| gained(log, seen, all, most)))
+    let now = Instant::now();
+    run.log(|log| {
+        let (gain, lacks) = run
+            .transcript
+            .look(|seen| (gained(log, seen, all, most, now), log.unflushed(seen) > 0));
+        if !lacks {
+            log.stored_up_to = Some(now);
+        }
+        gain
+    })
 }
 
-fn gained(log: &Log, seen: &Seen, all: bool, most: usize) -> Option<Gain> {
+fn gained(log: &Log, seen: &Seen, all: bool, most: usize, now: Instant) -> Option<Gain> {
     let claim = log.claim.filter(|_| !log.settling && !log.is_left_alone())?;
     let everything = all || log.unflushed(seen) > most;
     let mut messages = Vec::new();
@@ -71,8 +84,10 @@ fn gained(log: &Log, seen: &Seen, all: bool, most: usize) -> Option<Gain> {
             id: call.id,
             remote_id: call.remote_id.clone(),
             position: seen.position,
+            cost: None,
         }),
         messages,
+        up_to: everything.then_some(now),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::entries::Entry;
+use super::estimate::tokens;
 use crate::model::{Item, ItemKind, RemoteState};
 
 /// The whole history as a provider that keeps nothing takes it.
@@ -110,19 +111,6 @@ fn within_budget(entries: Vec<Entry>, budget: Option<i64>) -> Vec<Entry> {
         from = start;
     }
     entries.into_iter().skip(from).collect()
-}
-
-/// An estimate of all of them.
-pub(crate) fn tokens_of(entries: &[Entry]) -> i64 {
-    entries.iter().map(|entry| tokens(&entry.item)).sum()
-}
-
-/// An estimate: a quarter of the bytes, and some for the frame of each item.
-fn tokens(item: &Item) -> i64 {
-    const FRAME: usize = 4;
-    let bytes =
-        if item.is_message() { item.text().len() } else { item.as_value().to_string().len() };
-    i64::try_from(bytes.div_ceil(4) + FRAME).unwrap_or(i64::MAX)
 }
 
 /// An id would make the provider look for an item it did not keep, and unlinks earlier answers where it did; but reasoning,

@@ -3,9 +3,11 @@
 pub(crate) mod attempt;
 pub(crate) mod begin;
 pub(crate) mod call;
+mod content;
 pub(crate) mod conversation;
 pub(crate) mod deliver;
 pub(crate) mod entries;
+pub(crate) mod estimate;
 pub(crate) mod flight;
 mod gain;
 pub(crate) mod input;
@@ -19,4 +21,5 @@ pub(crate) mod settle;
 mod step_end;
 pub(crate) mod steps;
 pub(crate) mod stored;
+mod trace;
 pub(crate) mod writer;

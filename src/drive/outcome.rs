@@ -28,7 +28,9 @@ impl Outcome {
             RemoteState::Unknown
         };
         let cut = ended.status == RunStatus::Completed
-            && most_tokens.is_some_and(|most| ended.usage.output_tokens >= most);
+            && most_tokens
+                .zip(ended.usage)
+                .is_some_and(|(most, usage)| usage.output_tokens >= most);
         let status = if cut { RunStatus::Incomplete } else { ended.status };
         let reason = ended.word(status);
         Self {

@@ -2,11 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::flight::{Flight, Stop};
 use crate::model::Run;
+
+/// What is going on in the runs that this process drives.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Measured {
+    pub(crate) driving: usize,
+    pub(crate) oldest: Option<Duration>,
+    pub(crate) unstored: usize,
+    pub(crate) lag: Option<Duration>,
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
@@ -57,6 +67,28 @@ impl Registry {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()
+    }
+
+    /// How many there are, and for how long the oldest; bytes of text that are not stored, and how old they may be.
+    pub(crate) fn measure(&self) -> Measured {
+        let mut measured = Measured::default();
+        for flight in self.all() {
+            let (since, bytes, lag) = flight.log(|log| {
+                let (ended, bytes) =
+                    flight.transcript.look(|seen| (seen.ended, log.unflushed(seen)));
+                let since = log.claimed_at.filter(|_| !ended);
+                (since, bytes, log.stored_up_to.or(since))
+            });
+            // The others wait for their turn, for who has them locked, or for their last hooks.
+            let Some(since) = since else { continue };
+            measured.driving += 1;
+            measured.oldest = measured.oldest.max(Some(since.elapsed()));
+            if bytes > 0 {
+                measured.unstored += bytes;
+                measured.lag = measured.lag.max(lag.map(|lag| lag.elapsed()));
+            }
+        }
+        measured
     }
 
     pub(crate) fn stop(&self, runs: &[i64], reason: Stop) {

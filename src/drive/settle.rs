@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use tracing::Span;
 
+use super::content;
 use super::flight::{Flight, Halt};
 use super::outcome::Outcome;
 use super::persist::{STORE_RETRY, persistently};
@@ -37,6 +39,12 @@ pub(crate) async fn settle(
 ) -> std::result::Result<(), Halt> {
     persistently(core, || core.writer().release(core, flight)).await?;
     let settlement = Arc::new(plan(flight, outcome)?);
+    let most = core.options().trace_content;
+    if most > 0 {
+        let Settlement { step, end, .. } = &*settlement;
+        let said = content::output(&step.messages, &step.items, end, most);
+        Span::current().record("gen_ai.output.messages", said);
+    }
     let (written, replaced) = written(core, settlement).await?;
     flight.transcript.update(|seen| show(seen, written, &replaced));
     Ok(())
@@ -91,7 +99,7 @@ async fn written(
             Verdict::OfTheRow => REFUSALS,
         };
         if refusals >= REFUSALS
-            && let Some(written) = with_less(core, settlement.claim, &error).await?
+            && let Some(written) = with_less(core, &settlement, &error).await?
         {
             tracing::error!(
                 run = settlement.claim.run_id,
@@ -111,17 +119,19 @@ async fn written(
 /// Ends a run as failed, with what is stored of it. `None`: the database refuses that, too, so it is not the run's fault.
 async fn with_less(
     core: &Core,
-    claim: Claim,
+    settlement: &Arc<Settlement>,
     refusal: &Error,
 ) -> Result<Option<std::result::Result<(Run, Vec<Message>), Fence>>> {
     for keep in [Keep::InPlace, Keep::RunOnly] {
         let end = End::failed_in_the_database(with_causes(refusal));
+        let (plan, claim) = (Arc::clone(settlement), settlement.claim);
         let ended = core.store().write(Write::SettleWithLess, move |session| {
             match runs::fence(session, &[claim])?.first() {
                 Some(Fence::Held { .. }) => {}
                 Some(fence) => return Ok(Err(*fence)),
                 None => return Ok(Err(Fence::Gone)),
             }
+            plan.step.write_cost(session)?;
             let Some(run) = stored::end(session, claim.run_id, &end, keep)? else {
                 return Ok(Err(Fence::Lost));
             };

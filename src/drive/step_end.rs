@@ -1,5 +1,6 @@
 //! What one call of a run came to, and how that is stored: its texts, its items, its cost, what the provider holds of it.
 
+use super::estimate;
 use super::flight::{CallRow, Flight};
 use super::output::{Final, close_calls, final_messages, other_items};
 use crate::error::Result;
@@ -28,7 +29,7 @@ pub(super) struct StepEnd {
     position: Option<i64>,
     sent: RemoteState,
     pub(super) messages: Vec<Final>,
-    items: Vec<NewItem>,
+    pub(super) items: Vec<NewItem>,
     /// The model called what nobody carries out.
     pub(super) closes_calls: bool,
 }
@@ -45,17 +46,25 @@ impl StepEnd {
         let (messages, position) =
             transcript.look(|seen| (final_messages(&seen.messages, output, first), seen.position));
         let mut items = other_items(output, first, output_state);
+        let reported = ended.and_then(|ended| ended.usage);
+        let usage = reported.unwrap_or_else(|| not_reported(call.as_ref(), &messages, &items));
         let closes_calls = close_calls(&mut items, output, first);
+        let model = ended.and_then(|ended| ended.model.clone());
+        let remote_id = ended
+            .and_then(|ended| ended.response_id.clone())
+            .or_else(|| call.as_ref().and_then(|call| call.remote_id.clone()));
+        flight.note_of_call(|call| {
+            call.model.clone_from(&model);
+            call.remote_id.clone_from(&remote_id);
+        });
         Ok(Self {
             run: flight.claim()?.run_id,
             parent: transcript.of,
             seq: transcript.seq,
             status: RunStatus::Completed,
-            model: ended.and_then(|ended| ended.model.clone()),
-            remote_id: ended
-                .and_then(|ended| ended.response_id.clone())
-                .or_else(|| call.as_ref().and_then(|call| call.remote_id.clone())),
-            usage: ended.map_or_else(Usage::default, |ended| ended.usage),
+            model,
+            remote_id,
+            usage,
             position,
             call,
             sent,
@@ -63,6 +72,22 @@ impl StepEnd {
             items,
             closes_calls,
         })
+    }
+
+    /// The end of the call alone, for when nothing else of it can be stored.
+    pub(super) fn write_cost(&self, session: &mut dyn Session) -> Result<()> {
+        let Some(call) = &self.call else { return Ok(()) };
+        responses::end(
+            session,
+            &EndedCall {
+                id: call.id,
+                remote_id: self.remote_id.clone(),
+                sequence_number: self.position,
+                model: self.model.clone(),
+                status: self.status,
+                usage: self.usage,
+            },
+        )
     }
 
     /// Writes it; returns the messages.
@@ -73,15 +98,7 @@ impl StepEnd {
             let sent = self.sent;
             messages::set_remote_state(session, &call.sent_messages, sent, endpoint, protocol)?;
             items::set_remote_state(session, &call.sent_items, sent, endpoint, protocol)?;
-            let ended = EndedCall {
-                id: call.id,
-                remote_id: self.remote_id.clone(),
-                sequence_number: self.position,
-                model: self.model.clone(),
-                status: self.status,
-                usage: self.usage,
-            };
-            responses::end(session, &ended)?;
+            self.write_cost(session)?;
         }
         responses::end_open(session, self.run)?;
         let last = self.messages.len().saturating_sub(1);
@@ -127,5 +144,16 @@ impl StepEnd {
             String::new(),
         );
         messages::insert(session, &NewMessage { body: settled, ..new })
+    }
+}
+
+/// What a call cost of which the provider did not say it.
+fn not_reported(call: Option<&CallRow>, messages: &[Final], items: &[NewItem]) -> Usage {
+    match call {
+        Some(CallRow { cost: Some(known), .. }) => *known,
+        Some(call) if call.sent_at.is_some() => {
+            Usage::estimate(call.input_tokens, estimate::answered(messages, items))
+        }
+        Some(_) | None => Usage::default(),
     }
 }

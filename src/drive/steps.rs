@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use super::call;
 use super::flight::{Flight, Halt, Stop};
 use super::outcome::Outcome;
-use super::{deliver, settle};
+use super::{deliver, settle, trace};
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
@@ -79,7 +80,10 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
         Locking::Nothing => return Ok(Locking::Nothing),
     };
     core.lease().extended(asked);
-    flight.log(|log| log.claim = Some(Claim { run_id: row.id, token: row.fencing_token }));
+    flight.log(|log| {
+        log.claim = Some(Claim { run_id: row.id, token: row.fencing_token });
+        log.claimed_at = Some(Instant::now());
+    });
     // A place is one more than a slot.
     flight.begin_step(last);
     flight.transcript.update(|seen| {
@@ -92,10 +96,19 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
 
 /// Drives a claimed run until its end is stored, or it is not ours to end any more. `false`: it could not be driven to its
 /// end, so somebody has to take it up.
+///
+/// `caller`: the span in which it was submitted here.
 #[must_use]
-pub(crate) async fn drive(driving: Driving, row: RunRow) -> bool {
+pub(crate) async fn drive(driving: Driving, row: RunRow, caller: Option<Span>) -> bool {
     let (core, flight) = (driving.core.clone(), Arc::clone(&driving.flight));
-    match to_its_end(&core, &flight, row).await {
+    let span = trace::begin(&core, &row, caller.as_ref());
+    let driven = to_its_end(&core, &flight, row).instrument(span.clone()).await;
+    if let Ok(Some(_)) = driven {
+        trace::end(&flight, &span);
+    }
+    // Its hooks are not part of it.
+    drop(span);
+    match driven {
         Ok(Some(hooks)) => finish(driving, hooks),
         Ok(None) => {}
         Err(error) => {

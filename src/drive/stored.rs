@@ -1,7 +1,8 @@
 //! Ending a run with what is stored of it: after its process died, or when the database refuses the rest.
 
+use super::estimate;
 use crate::error::Result;
-use crate::model::{Message, MessageBody, MessageStatus, Role, Run};
+use crate::model::{Message, MessageBody, MessageStatus, Role, Run, Usage};
 use crate::store::messages;
 use crate::store::runs::{self, End};
 use crate::store::session::Session;
@@ -30,30 +31,33 @@ pub(crate) fn end(
     end: &End,
     keep: Keep,
 ) -> Result<Option<Run>> {
-    match keep {
-        Keep::Folded => fold(session, run)?,
-        Keep::InPlace => messages::break_off(session, run)?,
-        Keep::RunOnly => {}
-    }
-    responses::end_open(session, run)?;
-    let usage = responses::usage_of_run(session, run)?;
-    runs::end(session, run, end, usage)
-}
-
-fn fold(session: &mut dyn Session, run: i64) -> Result<()> {
     let said = messages::of_run(session, run)?;
-    let streaming: Vec<&Message> = said
+    let growing: Vec<&Message> = said
         .iter()
         .filter(|message| {
             message.role == Role::Assistant && message.status == MessageStatus::Streaming
         })
         .collect();
-    for message in &streaming {
+    let answered = estimate::stored(&growing);
+    let cost = responses::end_last(session, run, answered)?;
+    match keep {
+        Keep::Folded => fold(session, &growing, cost)?,
+        Keep::InPlace => messages::break_off(session, &growing, cost)?,
+        Keep::RunOnly => {}
+    }
+    let usage = responses::usage_of_run(session, run)?;
+    runs::end(session, run, end, usage)
+}
+
+/// `cost` is that of the last one, as the end of a call counts it.
+fn fold(session: &mut dyn Session, growing: &[&Message], cost: Usage) -> Result<()> {
+    let last = growing.last().map(|message| message.id);
+    for message in growing {
         let settled = MessageBody {
             status: MessageStatus::Incomplete,
             content: message.content.clone(),
             model: message.model.clone(),
-            usage: message.usage,
+            usage: if Some(message.id) == last { cost } else { message.usage },
             remote_id: message.remote_id.clone(),
             remote_state: message.remote_state,
             endpoint: None,
@@ -61,5 +65,5 @@ fn fold(session: &mut dyn Session, run: i64) -> Result<()> {
         };
         messages::settle(session, message.id, &settled)?;
     }
-    deltas::fold(session, &streaming.iter().map(|message| message.id).collect::<Vec<_>>())
+    deltas::fold(session, &growing.iter().map(|message| message.id).collect::<Vec<_>>())
 }

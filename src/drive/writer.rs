@@ -186,6 +186,7 @@ async fn takes_writes(core: &Core) -> bool {
 fn note(run: &Flight, gain: &Gain, rows: Vec<Option<Message>>) {
     run.log(|log| {
         log.refusals = 0;
+        log.stored_up_to = gain.up_to.or(log.stored_up_to);
         if let (Some(call), Some(reached)) = (&mut log.call, &gain.call) {
             call.identified |= reached.remote_id.is_some();
         }

@@ -11,6 +11,7 @@ use super::core::{Core, Loader, Remote};
 use super::options::{History, Options};
 use crate::error::{Error, Result};
 use crate::host::hooks::{LoadedOwner, MessageHooks};
+use crate::host::trace_context::TraceContext;
 use crate::model::Recovery;
 use crate::provider::{OpenAi, Responses};
 use crate::store::database::{Database, Store};
@@ -164,6 +165,23 @@ impl<D: Database> EngineBuilder<D> {
     #[must_use]
     pub const fn max_unflushed_bytes(mut self, bytes: usize) -> Self {
         self.options.max_unflushed_bytes = bytes;
+        self
+    }
+
+    /// How the span of a run gets into the trace of whoever submitted it, also when another process drives it. Without one a run
+    /// that this process drives is a child of the `tracing` span in which it was submitted here.
+    #[must_use]
+    pub fn trace_context(mut self, door: impl TraceContext) -> Self {
+        self.options.trace_context = Some(Arc::new(door));
+        self
+    }
+
+    /// Has the span of each run show what was said: what was sent as `gen_ai.input.messages`, and the answer as
+    /// `gen_ai.output.messages`, each at most so many bytes, the newest first to stay. Unless this is set, no span and no event has
+    /// any text of a conversation.
+    #[must_use]
+    pub const fn trace_content(mut self, most_bytes: usize) -> Self {
+        self.options.trace_content = most_bytes;
         self
     }
 

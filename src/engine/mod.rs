@@ -3,6 +3,7 @@
 mod builder;
 pub(crate) mod core;
 mod options;
+mod stats;
 mod upkeep;
 
 pub use self::core::AiEngine;

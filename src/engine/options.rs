@@ -1,7 +1,9 @@
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::host::trace_context::TraceContext;
 use crate::model::Recovery;
 
 /// Who keeps the history that the model sees. Your database always has all of it. This is for threads: chats are always
@@ -41,7 +43,7 @@ impl FromStr for History {
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
 /// Limits of an engine.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) recovery: Recovery,
     pub(crate) lease: Duration,
@@ -54,6 +56,25 @@ pub(crate) struct Options {
     pub(crate) max_concurrent_runs: Option<usize>,
     /// Whether queued runs are driven that this engine was not told to drive.
     pub(crate) take_queued: bool,
+    /// The host's door to its tracing system.
+    pub(crate) trace_context: Option<Arc<dyn TraceContext>>,
+    /// Most bytes of what was said that the span of a run may show, for each direction; 0: none.
+    pub(crate) trace_content: usize,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("recovery", &self.recovery)
+            .field("lease", &self.lease)
+            .field("hook_timeout", &self.hook_timeout)
+            .field("max_message_bytes", &self.max_message_bytes)
+            .field("max_unflushed_bytes", &self.max_unflushed_bytes)
+            .field("trace_content", &self.trace_content)
+            .field("max_concurrent_runs", &self.max_concurrent_runs)
+            .field("take_queued", &self.take_queued)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Options {
@@ -74,6 +95,8 @@ impl Default for Options {
             stream_retries: 2,
             max_concurrent_runs: None,
             take_queued: true,
+            trace_context: None,
+            trace_content: 0,
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use super::hub::Hub;
+use super::readers::Readers;
 use crate::engine::TICK;
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
@@ -22,6 +23,7 @@ use crate::task::Running;
 pub(crate) struct Hubs {
     all: Mutex<HashMap<Messageable, Weak<Hub>>>,
     running: AtomicBool,
+    pub(crate) readers: Readers,
     /// Something began that readers may be waiting for.
     news: Notify,
     /// Held by the one look at a time: a later one must not be overtaken by an earlier.

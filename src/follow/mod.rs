@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod hub;
 pub(crate) mod hubs;
 pub(crate) mod reader;
+pub(crate) mod readers;
 pub(crate) mod replica;
 pub(crate) mod transcript;
 mod until_text;

@@ -7,6 +7,7 @@ use super::cursor::Cursor;
 use super::delivered::{Change, Delivered};
 use super::hub::{Hub, Place, Turn, gone};
 use super::hubs::{Hubs, look, look_first};
+use super::readers::Reading;
 use super::transcript::Transcript;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub(crate) struct Reader {
     /// Joined when first needed: a run of this process is read without.
     hub: Option<Arc<Hub>>,
     refused: Option<Error>,
+    _reading: Reading,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,7 @@ impl Reader {
             stored: VecDeque::new(),
             hub: None,
             refused: None,
+            _reading: Reading::new(core),
         }
     }
 

@@ -12,3 +12,4 @@ pub(crate) mod orphans;
 pub(crate) mod owned_runs;
 pub(crate) mod record;
 pub(crate) mod threadable;
+pub(crate) mod trace_context;

@@ -108,7 +108,7 @@ pub struct Message {
     pub content: String,
     /// Model that wrote it, as the provider reported it.
     pub model: Option<String>,
-    /// Tokens it cost; zero for messages the model did not write.
+    /// Tokens of the call that wrote it, at the last of that call's messages; zero for messages the model did not write.
     pub usage: Usage,
     /// Id at the provider, when it keeps the message.
     pub remote_id: Option<String>,

@@ -117,7 +117,7 @@ pub struct Run {
     pub attempts: i64,
     /// The key the host submitted it under ([`RunRequest::idempotency_key`](crate::RunRequest::idempotency_key)).
     pub idempotency_key: Option<String>,
-    /// Tokens of all its calls, as far as the provider reported them; zero until the run has ended.
+    /// Tokens of all its calls, those of answers that were lost included; zero until the run has ended.
     pub usage: Usage,
     /// When it was submitted.
     pub created_at: DateTime<Utc>,

@@ -20,6 +20,9 @@ pub struct Submission {
     /// The version of its definition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) assistant_version: Option<i64>,
+    /// The W3C `traceparent` of whoever submitted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trace_context: Option<String>,
 }
 
 impl<DB: Backend> FromSql<Json, DB> for Submission
@@ -27,8 +30,8 @@ where
     Value: FromSql<Json, DB>,
 {
     fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        let value = Value::from_sql(bytes)?;
-        Ok(Self::deserialize(&value).unwrap_or_default())
+        let stored = Value::from_sql(bytes).ok();
+        Ok(stored.and_then(|stored| Self::deserialize(&stored).ok()).unwrap_or_default())
     }
 }
 
@@ -57,5 +60,13 @@ mod tests {
             read
         );
         assert_eq!(Submission::default().stored().unwrap(), None);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_as_good_as_nothing() {
+        for odd in ["7", r#"{"trace_context": 7}"#, "[]", "null"] {
+            let stored: Value = serde_json::from_str(odd).unwrap();
+            assert_eq!(Submission::deserialize(&stored).unwrap_or_default(), Submission::default());
+        }
     }
 }

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-/// Tokens of a message or of a whole run, as the provider counted them; zero where it reported none.
+/// Tokens of a message or of a whole run, as the provider counted them, or as far as we can tell: see
+/// [`estimated`](Self::estimated). All zero and not estimated: nothing was sent, or the provider refused it.
 ///
 /// Cached and cache-write tokens are part of the input, reasoning tokens part of the output
 /// (`OpenAI`'s API description, schema `ResponseUsage`).
@@ -31,6 +32,14 @@ pub struct Usage {
     pub output_tokens: i64,
     /// Of those, spent on reasoning.
     pub reasoning_tokens: i64,
+    /// Some of it the provider did not report, because the answer was cancelled or broke off, its process died, or the server
+    /// reports none. That part is estimated: the input at a quarter of the bytes that were sent (of a conversation that the
+    /// provider keeps: those that this call added), the output at a quarter of the bytes that arrived; cached and reasoning tokens
+    /// are unknown, and zero. A sum is estimated if a part of it is. What ended before
+    /// there was this field is not marked.
+    #[serde(default)]
+    #[diesel(column_name = usage_estimated)]
+    pub estimated: bool,
 }
 
 /// The columns of a table that hold a [`Usage`], as an expression and as its type.
@@ -42,6 +51,7 @@ macro_rules! usage_columns {
             $table::cache_write_tokens,
             $table::output_tokens,
             $table::reasoning_tokens,
+            $table::usage_estimated,
         )
     };
 }
@@ -57,12 +67,25 @@ macro_rules! usage_set {
             $table::cache_write_tokens.eq(usage.cache_write_tokens),
             $table::output_tokens.eq(usage.output_tokens),
             $table::reasoning_tokens.eq(usage.reasoning_tokens),
+            $table::usage_estimated.eq(usage.estimated),
         )
     }};
 }
 pub(crate) use usage_set;
 
 impl Usage {
+    /// What the provider did not report.
+    pub(crate) const fn estimate(input_tokens: i64, output_tokens: i64) -> Self {
+        Self {
+            input_tokens,
+            cached_input_tokens: 0,
+            cache_write_tokens: 0,
+            output_tokens,
+            reasoning_tokens: 0,
+            estimated: true,
+        }
+    }
+
     /// Input and output together.
     #[must_use]
     pub const fn total_tokens(&self) -> i64 {
@@ -70,7 +93,7 @@ impl Usage {
     }
 }
 
-/// Saturates: what a provider counts must not end a program.
+/// Saturates: what a provider counts must not end a program. Estimated if one of the two is.
 impl std::ops::Add for Usage {
     type Output = Self;
 
@@ -81,6 +104,7 @@ impl std::ops::Add for Usage {
             cache_write_tokens: self.cache_write_tokens.saturating_add(other.cache_write_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
             reasoning_tokens: self.reasoning_tokens.saturating_add(other.reasoning_tokens),
+            estimated: self.estimated || other.estimated,
         }
     }
 }

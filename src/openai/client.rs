@@ -89,6 +89,12 @@ impl OpenAi {
         host == "api.openai.com" || host.ends_with(".api.openai.com")
     }
 
+    /// Host and port that requests go to.
+    pub(crate) fn server(&self) -> Option<(&str, Option<u16>)> {
+        let url = &self.inner.url;
+        url.host_str().map(|host| (host, url.port_or_known_default()))
+    }
+
     /// The identity under which ids of remote objects are to be stored: the base URL, followed by
     /// `#` and the project when one is set. An id means nothing at another endpoint.
     #[must_use]

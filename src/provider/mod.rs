@@ -67,7 +67,8 @@ pub(crate) struct Ended {
     pub(crate) failure: Option<CallError>,
     pub(crate) response_id: Option<String>,
     pub(crate) model: Option<String>,
-    pub(crate) usage: Usage,
+    /// `None`: it reported none. Zero for all is none, too: no call is without input.
+    pub(crate) usage: Option<Usage>,
     /// All output in order: the authoritative text.
     pub(crate) output: Vec<Item>,
 }
@@ -101,6 +102,9 @@ pub(crate) trait Provider: Send + Sync {
     fn endpoint(&self) -> &str;
     /// The wait before a call is made again for the first time.
     fn retry_delay(&self) -> Duration;
+
+    /// Host and port that requests go to.
+    fn server(&self) -> Option<(&str, Option<u16>)>;
     /// Starts a call and reads its answer. Dropping the stream ends the call.
     async fn call(&self, call: &Call) -> Result<ProgressStream>;
     async fn create_conversation(&self) -> Result<String>;

@@ -182,13 +182,15 @@ fn ended(status: RunStatus, response: Response) -> News {
         "message" => !item.text().trim().is_empty(),
         _ => true,
     });
-    let usage = response.usage.map_or_else(Usage::default, |usage| Usage {
+    let usage = response.usage.map(|usage| Usage {
         input_tokens: usage.input_tokens,
         cached_input_tokens: usage.cached_input_tokens,
         cache_write_tokens: usage.cache_write_tokens,
         output_tokens: usage.output_tokens,
         reasoning_tokens: usage.reasoning_tokens,
+        estimated: false,
     });
+    let usage = usage.filter(|usage| usage.total_tokens() > 0);
     News::Ended(Box::new(Ended {
         status,
         reason: response.incomplete_reason.or(word),

@@ -77,6 +77,10 @@ impl Provider for Responses {
         self.client.retry_delay()
     }
 
+    fn server(&self) -> Option<(&str, Option<u16>)> {
+        self.client.server()
+    }
+
     async fn call(&self, call: &Call) -> Result<ProgressStream> {
         // A call whose answer was lost may be in the conversation already; to repeat it blindly would add it twice.
         let careful = call.conversation.is_some();

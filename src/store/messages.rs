@@ -13,7 +13,7 @@ use super::update::update;
 use crate::error::{Error, Result};
 use crate::model::{
     Message, MessageBody, MessagePlace, MessageRow, MessageStatus, Messageable, Page, RemoteState,
-    Role, Usage, utc_now,
+    Role, Usage, usage_set, utc_now,
 };
 use crate::schema::ai_engine_messages::{self, dsl as messages};
 
@@ -82,14 +82,24 @@ pub(crate) fn settle(session: &mut dyn Session, id: i64, settled: &MessageBody) 
     Ok(row.into())
 }
 
-/// Ends the growing messages of a run without touching their texts, which stay where they are.
-pub(crate) fn break_off(session: &mut dyn Session, run: i64) -> Result<()> {
-    let growing = messages::ai_engine_messages
-        .filter(messages::run_id.eq(run))
-        .filter(messages::status.eq(MessageStatus::Streaming));
-    on!(session, |conn| update(growing)
-        .set((messages::status.eq(MessageStatus::Incomplete), messages::updated_at.eq(utc_now()),))
-        .execute(conn))?;
+/// Ends these growing messages without touching their texts, which stay where they are. `cost` is that of the last one.
+pub(crate) fn break_off(
+    session: &mut dyn Session,
+    growing: &[&Message],
+    cost: Usage,
+) -> Result<()> {
+    let last = growing.last().map(|message| message.id);
+    for message in growing {
+        let usage = if Some(message.id) == last { cost } else { message.usage };
+        let broken = (
+            messages::status.eq(MessageStatus::Incomplete),
+            messages::updated_at.eq(utc_now()),
+            usage_set!(messages, usage),
+        );
+        on!(session, |conn| update(messages::ai_engine_messages.find(message.id))
+            .set(broken)
+            .execute(conn))?;
+    }
     Ok(())
 }
 

@@ -30,6 +30,7 @@ pub(crate) mod session;
 pub(crate) mod sqlite;
 #[cfg(feature = "sqlite")]
 mod sqlite_url;
+pub(crate) mod stats;
 pub(crate) mod threads;
 pub(crate) mod timeline;
 mod update;

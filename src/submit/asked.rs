@@ -15,6 +15,8 @@ pub(crate) struct Asked {
     pub(crate) key: Option<String>,
     pub(crate) busy: Busy,
     pub(crate) recovery: Option<Recovery>,
+    /// A `traceparent` that the host gave.
+    pub(crate) trace_context: Option<String>,
 }
 
 /// Whom a run asks.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::asked::{Asked, Busy, Who};
 use super::changes::Changes;
 use super::interrupt::{self, Interrupted};
@@ -13,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::model::{
     Assistant, AssistantDefinition, Messageable, Recovery, Role, Run, StoredDefinition, Submission,
-    without_nul,
+    is_traceparent, without_nul,
 };
 use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
@@ -36,6 +38,9 @@ pub(crate) struct Prepared {
     busy: Busy,
     recovery: Option<Recovery>,
     then: Then,
+    submission: Submission,
+    /// The span in which it was submitted, if the run is to be a child of it.
+    caller: Option<Span>,
 }
 
 /// What becomes of a run once it is stored.
@@ -82,6 +87,9 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
         }
         without_nul("idempotency_key", key)?;
     }
+    let trace_context = trace_context(core, asked.trace_context)?;
+    // A span of the host's that is only named is not held open until the run ends.
+    let is_named = trace_context.is_some() && core.options().trace_context.is_some();
     Ok(Prepared {
         who: asked.who,
         parent: asked.parent,
@@ -91,7 +99,22 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
         busy: asked.busy,
         recovery: asked.recovery,
         then,
+        submission: Submission { trace_context, ..Submission::default() },
+        caller: Some(Span::current()).filter(|span| !is_named && !span.is_none()),
     })
+}
+
+/// The trace that a run belongs to. What the host gives is checked; what its tracing system says wrongly must not cost a run.
+fn trace_context(core: &Core, given: Option<String>) -> Result<Option<String>> {
+    if let Some(given) = given {
+        if !is_traceparent(&given) {
+            let rule = "must be a W3C traceparent: 00-<32 digits>-<16 digits>-<2 digits>, lower-case hexadecimal";
+            return Err(Error::invalid("trace_context", given, rule));
+        }
+        return Ok(Some(given));
+    }
+    let door = core.options().trace_context.as_ref();
+    Ok(door.and_then(|door| door.current()).filter(|text| is_traceparent(text)))
 }
 
 /// Stores the user's message and the queued run. The lock on the thread or chat orders submits.
@@ -147,6 +170,7 @@ pub(crate) async fn submit_in_ours(core: &Core, request: Prepared) -> Result<Run
         return Err(Error::ShuttingDown);
     }
     let (writing, parent, then) = (core.clone(), request.parent, request.then);
+    let caller = request.caller.clone();
     let inserted = Arc::new(AtomicI64::new(NONE));
     let note = Arc::clone(&inserted);
     let submitted = core.store().write_as(Write::Submit, move |session| {
@@ -174,7 +198,7 @@ pub(crate) async fn submit_in_ours(core: &Core, request: Prepared) -> Result<Run
     };
     interrupted.stop(core);
     match then {
-        Then::Drive => lanes::wake_for(core, &run, owner),
+        Then::Drive => lanes::wake_for(core, &run, owner, caller),
         Then::Leave => core.hubs().nudge(),
     }
     Ok(run)
@@ -198,6 +222,12 @@ fn new_run(
     definition: &AssistantDefinition,
     seq: i64,
 ) -> Result<NewRun> {
+    let mut submission = request.submission.clone();
+    if let Some(assistant) = &assistant {
+        submission.assistant_version = Some(assistant.version);
+        let record = (assistant.assistable_type.clone(), assistant.assistable_id.clone());
+        submission.assistable = Some(record);
+    }
     Ok(NewRun {
         parent: request.parent,
         assistant_id: assistant.as_ref().map(|assistant| assistant.id),
@@ -207,10 +237,7 @@ fn new_run(
         seq,
         idempotency_key: request.key.clone(),
         recovery: request.recovery,
-        submission: assistant.map_or_else(Submission::default, |assistant| Submission {
-            assistant_version: Some(assistant.version),
-            assistable: Some((assistant.assistable_type, assistant.assistable_id)),
-        }),
+        submission,
     })
 }
 
@@ -254,7 +281,9 @@ const LOOKS: [Duration; 10] = [
 /// than our looking leaves its run to the started engines.
 ///
 /// After a rollback SQLite gives the id to another run, on which nothing of ours may be done.
-pub(crate) fn after_commit(core: &Core, run: Run, interrupted: Interrupted, then: Then) {
+pub(crate) fn after_commit(core: &Core, submitted: Submitted, request: Prepared) {
+    let Submitted { run, interrupted, .. } = submitted;
+    let Prepared { then, caller, .. } = request;
     if then == Then::Leave && !interrupted.is_any() {
         return;
     }
@@ -270,7 +299,7 @@ pub(crate) fn after_commit(core: &Core, run: Run, interrupted: Interrupted, then
                 Ok(Some(found)) if is_same(&found, &run) => {
                     interrupted.stop(&core);
                     if then == Then::Drive {
-                        lanes::wake_up_to(&core, found.messageable, found.seq);
+                        lanes::wake_submitted(&core, &found, caller);
                     }
                     return;
                 }

@@ -30,7 +30,7 @@ use crate::store::session::Session;
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] (content, idempotency key or definition), [`Error::NotFound`] (thread or assistant),
+/// [`Error::Invalid`] (content, idempotency key, definition or trace context), [`Error::NotFound`] (thread or assistant),
 /// [`Error::NoLoader`], [`Error::Busy`], [`Error::Configuration`] (no provider), [`Error::ShuttingDown`]: nothing was
 /// stored or sent.
 /// Awaiting adds [`Error::RunFailed`]: the run ended without an answer. A run that ended with part of one is `Ok`,
@@ -52,6 +52,7 @@ impl RunRequest {
             key: None,
             busy: Busy::Reject,
             recovery: None,
+            trace_context: None,
         };
         Self { engine: engine.clone(), asked }
     }
@@ -108,6 +109,14 @@ impl RunRequest {
         change: impl Fn(AssistantDefinition) -> AssistantDefinition + Send + Sync + 'static,
     ) -> Self {
         self.asked.changes.add(change);
+        self
+    }
+
+    /// The W3C `traceparent` (`00-<trace id>-<span id>-<flags>`) of whoever asks. It is stored with the run, so that the span of the
+    /// run belongs to that trace in whichever process drives it. Unless set, what the engine's
+    /// [`trace_context`](crate::EngineBuilder::trace_context) says, if it has one.
+    pub fn trace_context(mut self, traceparent: impl Into<String>) -> Self {
+        self.asked.trace_context = Some(traceparent.into());
         self
     }
 
@@ -180,8 +189,9 @@ impl RunRequest {
         let submitted = crate::store::session::transaction(conn, |session| {
             enqueue::submit(session, &core, &prepared)
         })?;
-        enqueue::after_commit(&core, submitted.run.clone(), submitted.interrupted, then);
-        Ok(submitted.run)
+        let run = submitted.run.clone();
+        enqueue::after_commit(&core, submitted, prepared);
+        Ok(run)
     }
 
     /// Submits, and returns what happens to the run as a stream. Dropping the stream leaves the run going.

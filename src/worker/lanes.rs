@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::places::{Owner, Place, Ticket};
 use super::take_up::Taken;
 use crate::drive::persist::persistently;
@@ -44,6 +46,8 @@ struct Lane {
     woken: bool,
     /// The last turn that it drives.
     up_to: i64,
+    /// The spans in which its runs were submitted here, by the run's id.
+    callers: HashMap<i64, Span>,
 }
 
 /// All turns of a conversation.
@@ -57,6 +61,10 @@ impl Lanes {
     /// The last turn that the task of a conversation drives.
     fn up_to(&self, of: Messageable) -> i64 {
         self.lock().get(&of).map_or(ALL, |lane| lane.up_to)
+    }
+
+    fn caller(&self, of: Messageable, run: i64) -> Option<Span> {
+        self.lock().get_mut(&of)?.callers.remove(&run)
     }
 
     /// Whether the task is to end: nobody woke it since its last look.
@@ -80,18 +88,33 @@ pub(crate) fn wake(core: &Core, of: Messageable) {
 /// Has a turn of a conversation driven, and what stands before it; also what stands behind it, where this process takes that.
 pub(crate) fn wake_up_to(core: &Core, of: Messageable, seq: i64) {
     if !core.is_closing() && core.remote().is_some() {
-        start(core, of, seq, None);
+        start(core, of, seq, None, None);
+    }
+}
+
+/// The same for a run whose submission has just been found to be committed.
+pub(crate) fn wake_submitted(core: &Core, run: &Run, caller: Option<Span>) {
+    if !core.is_closing() && core.remote().is_some() {
+        let caller = caller.map(|span| (run.id, span));
+        start(core, run.messageable, run.seq, None, caller);
     }
 }
 
 /// Has a run driven that was submitted here: shutdown waits for it, unless it waits for a place.
-pub(crate) fn wake_for(core: &Core, run: &Run, owner: Owner) {
+pub(crate) fn wake_for(core: &Core, run: &Run, owner: Owner, caller: Option<Span>) {
     if run.status == RunStatus::Queued {
-        start(core, run.messageable, run.seq, Some((run, owner)));
+        let caller = caller.map(|span| (run.id, span));
+        start(core, run.messageable, run.seq, Some((run, owner)), caller);
     }
 }
 
-fn start(core: &Core, of: Messageable, seq: i64, submitted: Option<(&Run, Owner)>) {
+fn start(
+    core: &Core,
+    of: Messageable,
+    seq: i64,
+    submitted: Option<(&Run, Owner)>,
+    caller: Option<(i64, Span)>,
+) {
     let Some(runtime) = core.runtime() else {
         return;
     };
@@ -101,10 +124,12 @@ fn start(core: &Core, of: Messageable, seq: i64, submitted: Option<(&Run, Owner)
     if let Some(lane) = awake.get_mut(&of) {
         lane.woken = true;
         lane.up_to = lane.up_to.max(up_to);
+        lane.callers.extend(caller);
         return;
     }
     let number = lanes.tasks.fetch_add(1, Ordering::Relaxed);
-    awake.insert(of, Lane { number, woken: false, up_to });
+    let callers = caller.into_iter().collect();
+    awake.insert(of, Lane { number, woken: false, up_to, callers });
     let first = submitted.and_then(|(run, owner)| match core.places().ask(owner, run.id) {
         // Readers find the run in this process from now on, and need not ask the database.
         Ok(place) => Driving::enter(core, run.clone())
@@ -233,7 +258,8 @@ async fn drive(core: &Core, turn: Turn, locked: &mut Duration) -> Result<Next> {
             *locked = LOCKED.0;
             // The lease was extended with the claim.
             core.lease().keep(core);
-            if !steps::drive(driving, row).await {
+            let caller = core.lanes().caller(driving.flight().transcript.of, row.id);
+            if !steps::drive(driving, row, caller).await {
                 core.look_again_later();
             }
             Ok(Next::Look)
@@ -300,7 +326,9 @@ mod tests {
     #[test]
     fn a_lane_that_was_woken_looks_once_more_before_it_ends() {
         let (lanes, of) = (Lanes::default(), Messageable::AssistantThread(1));
-        lanes.lock().insert(of, Lane { number: 0, woken: true, up_to: ALL });
+        lanes
+            .lock()
+            .insert(of, Lane { number: 0, woken: true, up_to: ALL, callers: HashMap::new() });
         assert!(!lanes.fall_asleep(of), "the wake-up is lost");
         assert!(lanes.lock().contains_key(&of));
         assert!(lanes.fall_asleep(of));

@@ -135,6 +135,10 @@ async fn a_killed_run_is_settled_with_the_text_it_stored<D: TestDatabase>(db: D)
     let answer = host.engine.answer(run.id).await.unwrap();
     assert_eq!(answer.text(), "Once upon ");
     assert_eq!(answer.message().unwrap().status, MessageStatus::Incomplete);
+    // G18: nobody reported it, so it is estimated by what was noted before the call, and by the text.
+    let usage = answer.run.usage;
+    assert_eq!((usage.input_tokens, usage.output_tokens, usage.estimated), (11, 3, true));
+    assert_eq!(answer.message().unwrap().usage, usage);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_message_deltas"), 0);
     until_announced(&host.db).await;
     assert_eq!(host.hub.settled(), answer.messages, "the owner hears of it");

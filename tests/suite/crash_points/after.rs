@@ -113,8 +113,13 @@ fn sound<D: TestDatabase>(host: &Host<D>, point: &str) {
         // Usage is what the calls cost, once.
         "SELECT count(*) FROM ai_engine_runs AS run WHERE input_tokens + output_tokens <> \
          (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM ai_engine_responses WHERE run_id = run.id)",
-        "SELECT count(*) FROM ai_engine_runs AS run WHERE input_tokens + output_tokens <> \
+        "SELECT count(*) FROM ai_engine_runs AS run WHERE NOT usage_estimated AND input_tokens + output_tokens <> \
          (SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM ai_engine_messages WHERE run_id = run.id)",
+        // G18: a call costs something, and what nobody reported is marked, of a call whose answer was lost as well.
+        "SELECT count(*) FROM ai_engine_runs AS run WHERE input_tokens = 0 AND EXISTS \
+         (SELECT 1 FROM ai_engine_responses WHERE run_id = run.id)",
+        "SELECT count(*) FROM ai_engine_runs AS run WHERE NOT usage_estimated AND EXISTS \
+         (SELECT 1 FROM ai_engine_responses WHERE run_id = run.id AND usage_estimated)",
     ];
     for sql in never {
         assert_eq!(host.db.number(sql), 0, "{point}: {sql}");

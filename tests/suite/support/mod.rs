@@ -10,6 +10,7 @@ mod process;
 #[cfg(feature = "postgres")]
 mod proxy;
 mod raw;
+mod recorder;
 
 pub use database::*;
 pub use faults::*;
@@ -21,6 +22,7 @@ pub use process::*;
 #[cfg(feature = "postgres")]
 pub use proxy::*;
 pub use raw::*;
+pub use recorder::*;
 
 /// A test that hangs fails instead of holding up all others.
 pub async fn in_time(test: impl Future<Output = ()>) {

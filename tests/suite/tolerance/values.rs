@@ -80,23 +80,27 @@ async fn nul_is_replaced_wherever_it_comes<D: TestDatabase>(db: D) {
 }
 
 async fn usage_is_read_as_far_as_it_is_told<D: TestDatabase>(db: D) {
+    /// What is told is nothing, so it is estimated.
+    const NONE: (i64, i64, i64) = (11, 3, 0);
     let host = Host::new(db).await;
     let cases = [
-        (json!(null), (0, 0, 0)),
-        (json!({}), (0, 0, 0)),
-        (json!({"total_tokens": 5}), (0, 0, 0)),
+        (json!(null), NONE),
+        (json!({}), NONE),
+        (json!({"total_tokens": 5}), NONE),
+        (json!({"input_tokens": 0, "output_tokens": 0}), NONE),
         (json!({"input_tokens": 3, "output_tokens": 2}), (3, 2, 0)),
         (json!({"input_tokens": 3, "input_tokens_details": null, "output_tokens": 2}), (3, 2, 0)),
         (json!({"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}}), (3, 0, 1)),
         (json!({"prompt_tokens": 3, "completion_tokens": 2}), (3, 2, 0)),
-        (json!({"input_tokens": -3, "output_tokens": 2.5}), (0, 0, 0)),
-        (json!("3"), (0, 0, 0)),
+        (json!({"input_tokens": -3, "output_tokens": 2.5}), NONE),
+        (json!("3"), NONE),
     ];
     for (usage, expected) in cases {
         let mut end: Value = serde_json::from_str(COMPLETED).unwrap();
         end["response"]["usage"] = usage.clone();
         let body = data_only(&[ONCE, UPON, &end.to_string()]);
         let run = ask(&host, raw(&body)).await.unwrap_or_else(|e| panic!("{usage}: {e}")).run;
+        assert_eq!(run.usage.estimated, expected == NONE, "{usage}");
         let told = (run.usage.input_tokens, run.usage.output_tokens, run.usage.cached_input_tokens);
         assert_eq!((run.status, told), (RunStatus::Completed, expected), "{usage}");
     }

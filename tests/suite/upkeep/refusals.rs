@@ -77,7 +77,8 @@ async fn an_end_that_is_refused_ends_as_failed_with_what_is_stored<D: TestDataba
     refuse(&host.db, "messages", "UPDATE", "NEW.content LIKE '%poison%'");
     let thread = host.thread().await;
     let gate = Gate::new();
-    host.fake.reply(Reply::deltas(["Once ", "poison"]).hold_at(5, gate.clone()));
+    let reply = Reply::deltas(["Once ", "poison"]).usage(20, 2);
+    host.fake.reply(reply.hold_at(5, gate.clone()));
     let run = host.teller.ai_engine_run(&host.engine, &thread, "bad").submit().await.unwrap();
     until(|| stored(&host.db, run.id) == "Once ").await;
     gate.open();
@@ -87,6 +88,9 @@ async fn an_end_that_is_refused_ends_as_failed_with_what_is_stored<D: TestDataba
     until_announced(&host.db).await;
     let heard = host.hub.settled().pop().unwrap();
     assert!(heard.content.starts_with("Once "), "{heard:?}");
+    // G18: what was reported is stored all the same.
+    let usage = host.engine.find_run(run.id).await.unwrap().usage;
+    assert_eq!((usage.input_tokens, usage.output_tokens, usage.estimated), (20, 2, false));
     let answer = host.teller.ai_engine_run(&host.engine, &thread, "good").await.unwrap();
     assert_eq!(answer.run.status, RunStatus::Completed);
 }

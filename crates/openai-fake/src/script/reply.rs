@@ -30,6 +30,7 @@ pub struct Reply {
     pub(crate) items: Vec<Value>,
     pub(crate) model: Option<String>,
     pub(crate) usage: Option<(u64, u64)>,
+    pub(crate) reports_usage: bool,
     pub(crate) pace: Duration,
     pub(crate) first_token_after: Duration,
     pub(crate) ending: Ending,
@@ -95,6 +96,7 @@ impl Reply {
             items: Vec::new(),
             model: None,
             usage: None,
+            reports_usage: true,
             pace: Duration::ZERO,
             first_token_after: Duration::ZERO,
             ending: Ending::Completed,
@@ -154,6 +156,13 @@ impl Reply {
     #[must_use]
     pub fn usage(mut self, input: u64, output: u64) -> Self {
         self.usage = Some((input, output));
+        self
+    }
+
+    /// Reports no token counts, as some servers do.
+    #[must_use]
+    pub fn without_usage(mut self) -> Self {
+        self.reports_usage = false;
         self
     }
 

@@ -41,10 +41,14 @@ pub(crate) fn of(
         events = events::closing(output.len(), &message, &text);
         output.push(message);
     }
-    let usage = scripted.unwrap_or_else(|| {
-        let said: String = output.iter().map(items::text_of).collect();
-        snapshot::usage(input_tokens, snapshot::tokens(&said))
-    });
+    let usage = match scripted {
+        _ if !reply.reports_usage => Value::Null,
+        Some(scripted) => scripted,
+        None => {
+            let said: String = output.iter().map(items::text_of).collect();
+            snapshot::usage(input_tokens, snapshot::tokens(&said))
+        }
+    };
     let response = match reason {
         Some(reason) => snapshot::incomplete(begun, reason, &output, usage),
         None => snapshot::completed(begun, &output, usage),

@@ -1,0 +1,56 @@
+//! Tokens that nobody counted for us, estimated: for a budget, and where a provider reports no usage.
+
+use super::entries::Entry;
+use super::output::Final;
+use crate::model::{AssistantDefinition, Item, ItemKind, Message};
+use crate::store::items::NewItem;
+
+/// The frame of each item: its role, and where it ends.
+const FRAME: usize = 4;
+
+/// So many bytes are a token, rounded up.
+const BYTES: usize = 4;
+
+fn of_bytes(bytes: usize) -> i64 {
+    i64::try_from(bytes.div_ceil(BYTES)).unwrap_or(i64::MAX)
+}
+
+/// One item as it is sent.
+pub(crate) fn tokens(item: &Item) -> i64 {
+    let bytes =
+        if item.is_message() { item.text().len() } else { item.as_value().to_string().len() };
+    of_bytes(bytes.saturating_add(FRAME * BYTES))
+}
+
+/// All of them.
+pub(crate) fn tokens_of(entries: &[Entry]) -> i64 {
+    entries.iter().map(|entry| tokens(&entry.item)).sum()
+}
+
+/// All that a call sends beside what is the same for each: see [`beside`].
+pub(super) fn sent(items: &[Item], system: &[String]) -> i64 {
+    let items: i64 = items.iter().map(tokens).sum();
+    system.iter().fold(items, |sum, text| sum.saturating_add(of_bytes(text.len())))
+}
+
+/// What each call of a definition sends: its instructions and tools.
+pub(super) fn beside(definition: &AssistantDefinition) -> i64 {
+    let instructions = definition.instructions.as_ref().map_or(0, String::len);
+    let tools: usize = definition.tools.iter().map(|tool| tool.to_string().len()).sum();
+    of_bytes(instructions.saturating_add(tools))
+}
+
+/// What a call answered: its texts and its calls. How much of reasoning it was, its sealed form does not tell.
+pub(super) fn answered(messages: &[Final], items: &[NewItem]) -> i64 {
+    let texts: i64 = messages.iter().map(|message| of_bytes(message.content.len())).sum();
+    let calls = items
+        .iter()
+        .map(|item| Item::from(item.item.clone()))
+        .filter(|item| !matches!(item.kind(), ItemKind::Reasoning));
+    calls.fold(texts, |sum, item| sum.saturating_add(tokens(&item)))
+}
+
+/// What is stored of an answer.
+pub(crate) fn stored(messages: &[&Message]) -> i64 {
+    messages.iter().map(|message| of_bytes(message.content.len())).sum()
+}
