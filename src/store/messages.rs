@@ -9,7 +9,7 @@ use super::constant::constant;
 use super::session::{Session, of, on};
 use crate::error::{Error, Result};
 use crate::model::{
-    Message, MessageBody, MessagePlace, MessageRow, MessageStatus, Messageable, Page, RemoteState,
+    Message, MessageBody, MessageNote, MessagePlace, MessageRow, MessageStatus, Messageable, Page, RemoteState,
     Role, Usage, utc_now,
 };
 use crate::schema::ai_engine_messages::{self, dsl as messages};
@@ -22,6 +22,8 @@ pub(crate) struct NewMessage {
     pub(crate) place: MessagePlace,
     #[diesel(embed)]
     pub(crate) body: MessageBody,
+    #[diesel(embed)]
+    pub(crate) note: MessageNote,
     pub(crate) created_at: chrono::NaiveDateTime,
     pub(crate) updated_at: chrono::NaiveDateTime,
 }
@@ -56,9 +58,15 @@ impl NewMessage {
                 endpoint: None,
                 protocol: None,
             },
+            note: MessageNote::default(),
             created_at: now,
             updated_at: now,
         }
+    }
+
+    /// The same, with what the host says of it.
+    pub(crate) fn noted(self, note: MessageNote) -> Self {
+        Self { note, ..self }
     }
 }
 
@@ -93,10 +101,10 @@ pub(crate) fn break_off(session: &mut dyn Session, run: i64) -> Result<()> {
 
 /// Text after `content` that is still in deltas. In the order of writing, which is that of the text.
 #[cfg(feature = "sqlite")]
-const TAIL_SQLITE: &str = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \
+pub(super) const TAIL_SQLITE: &str = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \
      WHERE message_id = ai_engine_messages.id ORDER BY id)), '')";
 #[cfg(feature = "postgres")]
-const TAIL_PG: &str = "coalesce((SELECT string_agg(text, '' ORDER BY id) FROM ai_engine_message_deltas \
+pub(super) const TAIL_PG: &str = "coalesce((SELECT string_agg(text, '' ORDER BY id) FROM ai_engine_message_deltas \
      WHERE message_id = ai_engine_messages.id), '')";
 
 /// Loads messages whole, each read being one statement: `content` and deltas of the same moment.
@@ -121,7 +129,7 @@ macro_rules! load_whole {
     }};
 }
 
-fn whole((mut row, tail): (MessageRow, String)) -> MessageRow {
+pub(super) fn whole((mut row, tail): (MessageRow, String)) -> MessageRow {
     row.body.content.push_str(&tail);
     row
 }
@@ -132,7 +140,7 @@ pub(crate) fn page(
     parent: Messageable,
     page: Page,
 ) -> Result<Vec<Message>> {
-    let (seq, position) = match page.before {
+    let (seq, position) = match page.row()? {
         None => (i64::MAX, i64::MAX),
         Some(id) => on!(session, |conn| messages::ai_engine_messages
             .find(id)

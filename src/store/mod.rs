@@ -3,6 +3,7 @@
 mod access;
 mod again;
 pub(crate) mod assistants;
+mod belongs;
 pub(crate) mod clock;
 mod constant;
 pub(crate) mod database;

@@ -4,6 +4,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
+use super::constant::{Constant, constant};
 use super::session::{Session, of, on};
 use super::workers;
 use crate::error::Result;
@@ -19,6 +20,12 @@ pub(super) const FIRST_IN_LINE: &str = "NOT EXISTS (SELECT 1 FROM ai_engine_runs
      WHERE earlier.seq < ai_engine_runs.seq AND earlier.status IN ('queued', 'in_progress', 'requires_action') \
      AND (earlier.assistant_thread_id = ai_engine_runs.assistant_thread_id OR earlier.chat_id = ai_engine_runs.chat_id))";
 
+/// The run has not ended. In the words of the partial indexes that hold these runs alone: for values that are bound, no
+/// database may use those.
+pub(super) const fn active() -> Constant<Bool> {
+    constant("ai_engine_runs.status IN ('queued', 'in_progress', 'requires_action')")
+}
+
 /// The run of a conversation that stands first of those that have not ended.
 pub(crate) fn first_unended(
     session: &mut dyn Session,
@@ -26,7 +33,7 @@ pub(crate) fn first_unended(
 ) -> Result<Option<(i64, RunStatus)>> {
     Ok(on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, of))
-        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .filter(active())
         .order(runs::seq)
         .select((runs::id, runs::status))
         .first(conn)
@@ -106,7 +113,7 @@ pub(crate) fn unended(
 ) -> Result<Vec<(i64, RunStatus)>> {
     Ok(on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, parent))
-        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .filter(active())
         .order(runs::seq)
         .select((runs::id, runs::status))
         .load(conn))?)

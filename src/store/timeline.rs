@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use diesel::prelude::*;
 
 use super::session::{Session, of, on};
-use super::{deltas, messages, threads};
+use super::{deltas, messages, queue, threads};
 use crate::error::Result;
-use crate::model::{Message, MessageStatus, Messageable, Run, RunRow, RunStatus};
+use crate::model::{Message, MessageStatus, Messageable, Run, RunRow};
 use crate::schema::ai_engine_runs::dsl as runs;
 
 /// One turn of a conversation.
@@ -88,7 +88,7 @@ pub(crate) fn look(
 fn first_unended(session: &mut dyn Session, parent: Messageable) -> Result<Option<i64>> {
     Ok(on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, parent))
-        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .filter(queue::active())
         .order(runs::seq)
         .select(runs::seq)
         .first(conn)
