@@ -185,14 +185,16 @@ pub use follow::events::{Event, EventKind, Events, RunEvents};
 pub use host::assistable::Assistable;
 pub use host::chattable::Chattable;
 pub use host::conversations::{AssistantThreads, Chats, Conversation, Conversations};
+pub use host::create::ConversationRequest;
 pub use host::hooks::{HookContext, MessageHooks};
-pub use host::messages::Messages;
+pub use host::messages::{MessageRequest, Messages};
 pub use host::owned_runs::OwnedRuns;
 pub use host::record::Record;
 pub use host::threadable::Threadable;
 pub use model::{
-    Answer, Assistant, AssistantDefinition, AssistantThread, Chat, Content, Message, MessageStatus,
-    Messageable, Page, Reason, Recovery, RemoteState, Role, Run, RunStatus, Usage,
+    Answer, Assistant, AssistantDefinition, AssistantThread, Chat, ChatSummary, Content, Message,
+    MessageStatus, Messageable, Page, PageToken, Paged, Reason, Recovery, RemoteState, Role, Run,
+    RunStatus, ThreadSummary, TitleAuthor, Turn, Usage,
 };
 pub use openai::OpenAi;
 pub use store::database::Database;

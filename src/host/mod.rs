@@ -3,8 +3,10 @@
 pub(crate) mod assistable;
 pub(crate) mod chattable;
 pub(crate) mod conversations;
+pub(crate) mod create;
 pub(crate) mod hooks;
 pub(crate) mod messages;
+mod naming;
 pub(crate) mod owned_runs;
 pub(crate) mod record;
 pub(crate) mod threadable;

@@ -81,8 +81,7 @@ mod tests {
 
     #[test]
     fn metadata_out_of_its_limits_is_refused_by_its_reason() {
-        let refused =
-            |metadata: Value| StoredMetadata::checked(metadata).unwrap_err().to_string();
+        let refused = |metadata: Value| StoredMetadata::checked(metadata).unwrap_err().to_string();
         for (metadata, reason) in [
             (json!(["a"]), "must be a JSON object"),
             (Value::Null, "must be a JSON object"),

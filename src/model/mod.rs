@@ -46,5 +46,5 @@ pub(crate) use stored_definition::StoredDefinition;
 pub(crate) use text_enum::text_enum;
 pub(crate) use thread::last_activity;
 pub(crate) use time::{UtcTimestamp, utc_now};
-pub(crate) use title::{checked_title, title_of};
+pub(crate) use title::{Named, Naming, checked_title, title_of};
 pub(crate) use usage::{usage_columns, usage_set};

@@ -17,9 +17,7 @@ pub(crate) struct Note {
 }
 
 /// As it is stored.
-#[derive(
-    Debug, Clone, Default, diesel::Queryable, diesel::Selectable, diesel::Insertable,
-)]
+#[derive(Debug, Clone, Default, diesel::Queryable, diesel::Selectable, diesel::Insertable)]
 #[diesel(table_name = ai_engine_messages)]
 #[allow(unnameable_types, reason = "public only as part of the stored form")]
 pub struct MessageNote {

@@ -124,7 +124,11 @@ impl PageToken {
     }
 
     fn is_strange(self) -> Error {
-        Error::invalid("page token", self.to_string(), "is of another list; send one of this list, or none")
+        Error::invalid(
+            "page token",
+            self.to_string(),
+            "is of another list; send one of this list, or none",
+        )
     }
 }
 
@@ -188,15 +192,30 @@ mod tests {
 
     #[test]
     fn a_token_reads_back_as_it_was_and_what_is_none_is_refused() {
-        for text in ["turn-1", "turn-9223372036854775807", "recent-0-1", "recent-253402300799999999-7"] {
+        for text in
+            ["turn-1", "turn-9223372036854775807", "recent-0-1", "recent-253402300799999999-7"]
+        {
             let token: PageToken = text.parse().unwrap();
             assert_eq!(token.to_string(), text);
             let json = serde_json::to_string(&token).unwrap();
             assert_eq!(serde_json::from_str::<PageToken>(&json).unwrap(), token);
         }
         for text in [
-            "", "1", "turn", "turn-", "turn--1", "turn-+1", "turn-1-2", "turn-9223372036854775808", "recent-1",
-            "recent-1-", "recent--1-2", "recent-253402300800000000-1", "recent-1-2-3", "other-1", "turn-1 ",
+            "",
+            "1",
+            "turn",
+            "turn-",
+            "turn--1",
+            "turn-+1",
+            "turn-1-2",
+            "turn-9223372036854775808",
+            "recent-1",
+            "recent-1-",
+            "recent--1-2",
+            "recent-253402300800000000-1",
+            "recent-1-2-3",
+            "other-1",
+            "turn-1 ",
         ] {
             let error = text.parse::<PageToken>().unwrap_err();
             assert!(matches!(error, Error::Invalid { field: "page token", .. }), "{text:?}");
@@ -209,7 +228,9 @@ mod tests {
         let recent = Page::after("recent-5-6".parse().unwrap(), 1);
         assert_eq!(turn.turn().unwrap(), Some(4));
         assert!(recent.recent().unwrap().is_some());
-        for refused in [turn.recent().err(), recent.turn().err(), turn.row().err(), recent.row().err()] {
+        for refused in
+            [turn.recent().err(), recent.turn().err(), turn.row().err(), recent.row().err()]
+        {
             assert!(refused.unwrap().to_string().contains("of another list"));
         }
     }

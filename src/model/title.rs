@@ -1,6 +1,8 @@
 //! The name of a thread or chat.
 
-use super::{text_enum, without_nul};
+use serde_json::Value;
+
+use super::{StoredMetadata, text_enum, without_nul};
 use crate::error::{Error, Result};
 
 text_enum! {
@@ -16,6 +18,30 @@ text_enum! {
 /// Longest title, in characters.
 const MOST_CHARS: usize = 255;
 
+/// How a host names a new thread or chat, before it is checked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Naming {
+    pub(crate) title: Option<String>,
+    pub(crate) metadata: Option<Value>,
+}
+
+/// The same as it is stored.
+#[derive(Debug, Clone, Default)]
+#[allow(unnameable_types, reason = "public only in a sealed trait")]
+pub struct Named {
+    pub(crate) title: Option<String>,
+    pub(crate) metadata: StoredMetadata,
+}
+
+impl Naming {
+    pub(crate) fn checked(self) -> Result<Named> {
+        Ok(Named {
+            title: self.title.as_deref().map(checked_title).transpose()?.flatten(),
+            metadata: self.metadata.map(StoredMetadata::checked).transpose()?.unwrap_or_default(),
+        })
+    }
+}
+
 /// A person's title as it is stored: without white space around it. `None`: a blank one is none.
 pub(crate) fn checked_title(title: &str) -> Result<Option<String>> {
     let title = title.trim();
@@ -30,8 +56,11 @@ pub(crate) fn checked_title(title: &str) -> Result<Option<String>> {
 /// A model's title as it is stored: its first line that says something, without quotes around it, cut at the limit.
 pub(crate) fn title_of(text: &str) -> Option<String> {
     let line = text.lines().map(bare).find(|line| !line.is_empty())?;
-    let title: String =
-        line.chars().map(|char| if char.is_control() { ' ' } else { char }).take(MOST_CHARS).collect();
+    let title: String = line
+        .chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .take(MOST_CHARS)
+        .collect();
     Some(title.trim().to_owned()).filter(|title| !title.is_empty())
 }
 

@@ -9,8 +9,8 @@ use super::constant::constant;
 use super::session::{Session, of, on};
 use crate::error::{Error, Result};
 use crate::model::{
-    Message, MessageBody, MessageNote, MessagePlace, MessageRow, MessageStatus, Messageable, Page, RemoteState,
-    Role, Usage, utc_now,
+    Message, MessageBody, MessageNote, MessagePlace, MessageRow, MessageStatus, Messageable, Page,
+    RemoteState, Role, Usage, utc_now,
 };
 use crate::schema::ai_engine_messages::{self, dsl as messages};
 

@@ -13,10 +13,12 @@ pub(crate) mod items;
 mod job;
 pub(crate) mod messages;
 pub(crate) mod migrate;
+pub(crate) mod naming;
 pub(crate) mod outbox;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod queue;
+pub(crate) mod recent;
 pub(crate) mod responses;
 pub(crate) mod runs;
 pub(crate) mod runs_of;
@@ -27,6 +29,7 @@ pub(crate) mod sqlite;
 mod sqlite_url;
 pub(crate) mod threads;
 pub(crate) mod timeline;
+pub(crate) mod turns;
 pub(crate) mod verdict;
 pub(crate) mod workers;
 

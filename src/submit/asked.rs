@@ -1,7 +1,7 @@
 //! What is asked of whom, and what if the thread or chat is busy.
 
 use crate::host::record::Owner;
-use crate::model::{AssistantDefinition, Content, Messageable, Recovery};
+use crate::model::{AssistantDefinition, Content, Messageable, Note, Recovery};
 
 /// A question as the host put it, before anything is checked.
 #[derive(Debug)]
@@ -9,6 +9,7 @@ pub(crate) struct Asked {
     pub(crate) who: Who,
     pub(crate) parent: Messageable,
     pub(crate) content: Content,
+    pub(crate) note: Note,
     pub(crate) key: Option<String>,
     pub(crate) busy: Busy,
     pub(crate) recovery: Option<Recovery>,

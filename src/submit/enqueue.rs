@@ -11,7 +11,8 @@ use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::model::{
-    AssistantDefinition, Messageable, Recovery, Role, Run, StoredDefinition, without_nul,
+    AssistantDefinition, MessageNote, Messageable, Recovery, Role, Run, StoredDefinition,
+    without_nul,
 };
 use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
@@ -28,6 +29,7 @@ pub(crate) struct Prepared {
     who: Who,
     parent: Messageable,
     content: String,
+    note: MessageNote,
     key: Option<String>,
     busy: Busy,
     recovery: Option<Recovery>,
@@ -65,6 +67,7 @@ pub(crate) fn prepare(core: &Core, asked: Asked) -> Result<Prepared> {
         who: asked.who,
         parent: asked.parent,
         content: asked.content.checked()?,
+        note: asked.note.checked()?,
         key: asked.key,
         busy: asked.busy,
         recovery: asked.recovery,
@@ -104,10 +107,8 @@ pub(crate) fn submit(
     };
     let run = runs::insert(session, &new_run(request, assistant_id, &definition, locked.seq)?)?;
     let content = request.content.clone();
-    messages::insert(
-        session,
-        &NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content),
-    )?;
+    let said = NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content);
+    messages::insert(session, &said.noted(request.note.clone()))?;
     Ok(Submitted { run, interrupted })
 }
 

@@ -6,7 +6,7 @@ use super::enqueue;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::follow::events::RunEvents;
-use crate::model::{Answer, Content, Messageable, Recovery, Run};
+use crate::model::{Answer, Content, Messageable, Note, Recovery, Run};
 use crate::store::refuse_within;
 use crate::store::session::Session;
 
@@ -28,7 +28,7 @@ use crate::store::session::Session;
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] (content, idempotency key or definition), [`Error::NotFound`] (thread or assistant),
+/// [`Error::Invalid`] (content, author, metadata, idempotency key or definition), [`Error::NotFound`] (thread or assistant),
 /// [`Error::NoLoader`], [`Error::Busy`], [`Error::Configuration`] (no provider), [`Error::ShuttingDown`]: nothing was
 /// stored or sent.
 /// Awaiting adds [`Error::RunFailed`]: the run ended without an answer. A run that ended with part of one is `Ok`,
@@ -42,7 +42,8 @@ pub struct RunRequest {
 
 impl RunRequest {
     pub(crate) fn new(engine: &AiEngine, who: Who, parent: Messageable, content: Content) -> Self {
-        let asked = Asked { who, parent, content, key: None, busy: Busy::Reject, recovery: None };
+        let (note, busy) = (Note::default(), Busy::Reject);
+        let asked = Asked { who, parent, content, note, key: None, busy, recovery: None };
         Self { engine: engine.clone(), asked }
     }
 
@@ -64,6 +65,18 @@ impl RunRequest {
     /// [`recovery`](crate::EngineBuilder::recovery) says.
     pub const fn recovery(mut self, recovery: Recovery) -> Self {
         self.asked.recovery = Some(recovery);
+        self
+    }
+
+    /// Which of several people asks: 1 to 255 characters, without NUL. It is kept with the user's message; the model is not told.
+    pub fn author(mut self, author: impl Into<String>) -> Self {
+        self.asked.note.author = Some(author.into());
+        self
+    }
+
+    /// What you note of the user's message: a JSON object of at most 16 KiB, without NUL. The model is not told.
+    pub fn message_metadata(mut self, metadata: serde_json::Value) -> Self {
+        self.asked.note.metadata = Some(metadata);
         self
     }
 
