@@ -19,4 +19,5 @@ pub(crate) mod settle;
 mod step_end;
 pub(crate) mod steps;
 pub(crate) mod stored;
+pub(crate) mod titles;
 pub(crate) mod writer;

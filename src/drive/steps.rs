@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::call;
 use super::flight::{Flight, Halt, Stop};
 use super::outcome::Outcome;
-use super::{deliver, settle};
+use super::{deliver, settle, titles};
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
@@ -96,7 +96,10 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
 pub(crate) async fn drive(driving: Driving, row: RunRow) -> bool {
     let (core, flight) = (driving.core.clone(), Arc::clone(&driving.flight));
     match to_its_end(&core, &flight, row).await {
-        Ok(Some(hooks)) => finish(driving, hooks),
+        Ok(Some(hooks)) => {
+            titles::after(&core, &flight.transcript);
+            finish(driving, hooks);
+        }
         Ok(None) => {}
         Err(error) => {
             let error = with_causes(&error);

@@ -2,7 +2,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::model::Recovery;
+use crate::model::{AssistantDefinition, Recovery};
 
 /// Who keeps the history that the model sees. Your database always has all of it. This is for threads: chats are always
 /// [`Local`](Self::Local).
@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) max_unflushed_bytes: usize,
     /// Further tries when a stream breaks before any output.
     pub(crate) stream_retries: u32,
+    /// Who is asked for titles.
+    pub(crate) titles: Option<AssistantDefinition>,
 }
 
 impl Options {
@@ -68,6 +70,7 @@ impl Default for Options {
             max_message_bytes: 16 * 1024 * 1024,
             max_unflushed_bytes: 1024 * 1024,
             stream_retries: 2,
+            titles: None,
         }
     }
 }
