@@ -107,8 +107,9 @@ async fn give(core: &Core, of: Messageable, exchange: String) -> Result<(), Stri
     let said = tokio::time::timeout(LONGEST, ask(core, exchange)).await;
     let said = said.map_err(|_| format!("the model took longer than {LONGEST:?}"))??;
     let title = title_of(&said).ok_or("the model said nothing")?;
-    let stored =
-        core.store().write(Write::Title, move |session| naming::title_by_model(session, of, &title));
+    let stored = core
+        .store()
+        .write(Write::Title, move |session| naming::title_by_model(session, of, &title));
     stored.await.map(drop).map_err(|error| with_causes(&error))
 }
 
@@ -140,7 +141,9 @@ async fn ask(core: &Core, exchange: String) -> Result<String, String> {
                 return Ok(said.map(Item::text).collect());
             }
             // Not in the provider's words, which may quote what was said.
-            News::Ended(ended) => return Err(format!("the answer is {}, or declines", ended.status)),
+            News::Ended(ended) => {
+                return Err(format!("the answer is {}, or declines", ended.status));
+            }
             News::Started { .. } | News::Alive => {}
         }
     }

@@ -15,6 +15,8 @@ pub(crate) mod messages;
 pub(crate) mod migrate;
 pub(crate) mod naming;
 pub(crate) mod outbox;
+#[cfg(test)]
+mod plans_tests;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod queue;

@@ -21,7 +21,7 @@ pub enum Left {
     Cancelled(&'static str),
     /// The thread is gone, here and at the provider.
     Destroyed,
-    /// So many rows of one of our tables.
+    /// So many rows of one of our tables, or of those of it for which something holds.
     Rows(&'static str, i64),
 }
 
@@ -114,7 +114,7 @@ fn asked_once<D: TestDatabase>(host: &Host<D>, point: &str) {
 fn heard(hub: &Hub, stage: &Stage, point: &str, answers: &[Answer]) {
     let told_by_the_child = ["announce.committed", "late_announce.committed"].contains(&point);
     // It delivers hooks beside that.
-    let perhaps_told = point.starts_with("forget_workers.");
+    let perhaps_told = point.starts_with("forget_workers.") || point.starts_with("title.");
     let told_before = matches!(
         stage.scene,
         Scene::CancelDriven | Scene::DestroyThread | Scene::DestroyThreadRefused

@@ -15,6 +15,8 @@ use crate::support::*;
 pub enum Scene {
     CreateThread,
     CreateChat,
+    Rename,
+    NoteMetadata,
     DestroyChat,
     CreateAssistant,
     DeleteAssistant,
@@ -29,6 +31,8 @@ pub enum Scene {
     /// The same, and the provider refuses.
     DestroyThreadRefused,
     Ask,
+    /// Ask, and a model for the thread's title.
+    AskTitled,
     /// Ask on a thread that has no conversation yet.
     AskFirst,
     /// Ask on a thread whose conversation is gone.
@@ -131,18 +135,21 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
 }
 
 fn start<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &str) -> Process {
-    Process::start(
-        host,
-        "crash_points::scene::the_process_that_dies",
-        &[
-            ("AI_ENGINE_CRASH_AT", point),
-            ("CHILD_SCENE", &format!("{scene:?}")),
-            ("CHILD_THREAD", &stage.thread.id.to_string()),
-            ("CHILD_RUN", &stage.earlier.as_ref().map_or(0, |run| run.id).to_string()),
-            // Its beat is a sixth of that.
-            ("CHILD_LEASE", if point.starts_with("beat.") { "1000" } else { "30000" }),
-        ],
-    )
+    let mut settings = Vec::new();
+    if scene == Scene::AskTitled {
+        settings.push(("CHILD_TITLES", "yes"));
+    }
+    let (named, thread) = (format!("{scene:?}"), stage.thread.id.to_string());
+    let run = stage.earlier.as_ref().map_or(0, |run| run.id).to_string();
+    settings.extend([
+        ("AI_ENGINE_CRASH_AT", point),
+        ("CHILD_SCENE", &*named),
+        ("CHILD_THREAD", &*thread),
+        ("CHILD_RUN", &*run),
+        // Its beat is a sixth of that.
+        ("CHILD_LEASE", if point.starts_with("beat.") { "1000" } else { "30000" }),
+    ]);
+    Process::start(host, "crash_points::scene::the_process_that_dies", &settings)
 }
 
 fn dies<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &str) {
@@ -171,6 +178,10 @@ async fn the_process_that_dies() {
         match scene.as_str() {
             "CreateThread" => drop(threads.create().await.unwrap()),
             "CreateChat" => drop(user.chats(&engine).create().await.unwrap()),
+            "Rename" => drop(found.rename(&engine, "Named").await.unwrap()),
+            "NoteMetadata" => {
+                found.set_metadata(&engine, json!({"noted": true})).await.unwrap();
+            }
             "DestroyChat" => user.chats(&engine).destroy(1).await.unwrap(),
             "CreateAssistant" => drop(teller.create_openai_assistant(&engine).await.unwrap()),
             "DeleteAssistant" => teller.delete_openai_assistant(&engine).await.unwrap(),
