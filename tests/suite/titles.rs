@@ -97,7 +97,9 @@ impl<C: diesel::Connection> CustomizeConnection<C, diesel::r2d2::Error> for Trie
         conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
             if let InstrumentationEvent::FinishQuery { query, .. } = event {
                 let statement = query.to_string();
-                if statement.starts_with("UPDATE") && statement.contains("\"title\" =") {
+                // The databases quote names differently.
+                let title = ["SET \"title\"", "SET `title`"];
+                if title.iter().any(|change| statement.contains(change)) {
                     tries.send_modify(|tries| *tries += 1);
                 }
             }
