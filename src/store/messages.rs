@@ -154,6 +154,8 @@ pub(crate) fn page(
         || messages::seq.lt(seq).or(messages::seq.eq(seq).and(messages::position.lt(position)));
     let newest_first = load_whole!(session, |query| query
         .filter(of!(messages, parent))
+        // What an index can begin at.
+        .filter(messages::seq.le(seq))
         .filter(earlier())
         .order((messages::seq.desc(), messages::position.desc()))
         .limit(i64::from(page.limit)));

@@ -20,7 +20,8 @@ use crate::schema::ai_engine_runs::dsl as runs;
 
 diesel::alias!(crate::schema::ai_engine_messages as first: First);
 
-/// The runs whose questions follow the same turn as this one's, where that is said: their ids, with commas between.
+/// The runs whose questions follow the same turn as this one's, where that is said: their ids, with commas between. The `+` keeps
+/// SQLite from reading all messages of the conversation in their order instead of sorting a few.
 macro_rules! siblings {
     ($column:literal, $aggregate:literal) => {
         concat!(
@@ -32,7 +33,7 @@ macro_rules! siblings {
             " = ai_engine_messages.",
             $column,
             " AND sibling.parent_seq = ai_engine_messages.parent_seq AND sibling.position = 0 \
-             AND sibling.run_id IS NOT NULL ORDER BY sibling.seq) AS siblings), '')"
+             AND sibling.run_id IS NOT NULL ORDER BY +sibling.seq) AS siblings), '')"
         )
     };
 }
