@@ -89,6 +89,10 @@ writes! {
         CancelRequest "cancel_request",
         /// Of a run that nobody drives: it ends.
         CancelWaiting "cancel_waiting",
+        Rename "rename",
+        Metadata "metadata",
+        /// A title by a model.
+        Title "title",
         ThreadDestroy "destroy",
         ChatDestroy "chat_destroy",
         Claim "claim",

@@ -197,9 +197,10 @@ pub use host::assistable::Assistable;
 pub use host::chattable::Chattable;
 pub use host::composite_id::CompositeId;
 pub use host::conversations::{AssistantThreads, Chats, Conversation, Conversations};
+pub use host::create::ConversationRequest;
 pub use host::forget::Forgotten;
 pub use host::hooks::{HookContext, MessageHooks};
-pub use host::messages::Messages;
+pub use host::messages::{MessageRequest, Messages};
 pub use host::orphans::{Orphan, Orphans, UnregisteredType};
 pub use host::owned_runs::OwnedRuns;
 pub use host::record::Record;
@@ -207,8 +208,9 @@ pub use host::threadable::Threadable;
 pub use host::trace_context::TraceContext;
 pub use model::{
     Answer, Assistant, AssistantDefinition, AssistantThread, AssistantVersion, Backlog, Chat,
-    Content, DatabaseStats, DefinitionChange, Message, MessageStatus, Messageable, Page,
-    ProcessStats, Reason, Recovery, RemoteState, Role, Run, RunStatus, Stats, Usage,
+    ChatSummary, Content, DatabaseStats, DefinitionChange, Message, MessageStatus, Messageable,
+    Page, PageToken, Paged, ProcessStats, Reason, Recovery, RemoteState, Role, Run, RunStatus,
+    Stats, ThreadSummary, TitleAuthor, Turn, Usage,
 };
 pub use openai::OpenAi;
 pub use store::database::Database;

@@ -31,6 +31,7 @@ impl Assistable for Storyteller {
 
 impl MessageHooks for User {}
 impl Threadable for User {}
+impl Chattable for User {}
 
 #[derive(Debug)]
 pub struct Host {

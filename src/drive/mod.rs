@@ -21,5 +21,6 @@ pub(crate) mod settle;
 mod step_end;
 pub(crate) mod steps;
 pub(crate) mod stored;
+pub(crate) mod titles;
 mod trace;
 pub(crate) mod writer;

@@ -10,7 +10,7 @@ use tracing::{Instrument, Span};
 use super::call;
 use super::flight::{Flight, Halt, Stop};
 use super::outcome::Outcome;
-use super::{deliver, settle, trace};
+use super::{deliver, settle, titles, trace};
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
@@ -109,7 +109,10 @@ pub(crate) async fn drive(driving: Driving, row: RunRow, caller: Option<Span>) -
     // Its hooks are not part of it.
     drop(span);
     match driven {
-        Ok(Some(hooks)) => finish(driving, hooks),
+        Ok(Some(hooks)) => {
+            titles::after(&core, &flight.transcript);
+            finish(driving, hooks)
+        }
         Ok(None) => {}
         Err(error) => {
             let error = with_causes(&error);

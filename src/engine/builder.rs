@@ -12,7 +12,7 @@ use super::options::{History, Options};
 use crate::error::{Error, Result};
 use crate::host::hooks::{LoadedOwner, MessageHooks};
 use crate::host::trace_context::TraceContext;
-use crate::model::Recovery;
+use crate::model::{AssistantDefinition, Recovery};
 use crate::provider::{OpenAi, Responses};
 use crate::store::database::{Database, Store};
 use crate::store::session::{Conn, Session};
@@ -168,6 +168,21 @@ impl<D: Database> EngineBuilder<D> {
         self
     }
 
+    /// Has a model name the threads and chats that have no title, after an answer; without this nobody does.
+    ///
+    /// When a run that this process drives has ended with an answer, and its conversation has no title, the provider is called once
+    /// with this definition and the beginnings of that question and answer; it keeps nothing of the call. The first line of what the
+    /// model says becomes the title ([`TitleAuthor::Model`](crate::TitleAuthor::Model)), unless one was given meanwhile. Unless the
+    /// definition has instructions, the engine has some that ask for at most six words in the language of the conversation.
+    ///
+    /// It goes on beside everything else: neither the run nor its answer waits for it. It is no run: no hook is called, and its tokens
+    /// are counted nowhere. What fails is logged, and tried again after the next answer; [`shutdown`](AiEngine::shutdown) drops it.
+    #[must_use]
+    pub fn titles(mut self, definition: AssistantDefinition) -> Self {
+        self.options.titles = Some(definition);
+        self
+    }
+
     /// How the span of a run gets into the trace of whoever submitted it, also when another process drives it. Without one a run
     /// that this process drives is a child of the `tracing` span in which it was submitted here.
     #[must_use]
@@ -189,8 +204,12 @@ impl<D: Database> EngineBuilder<D> {
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] for a lease under one second or over one day, or for a limit of no runs at once.
+    /// [`Error::Configuration`] for a lease under one second or over one day, or for a limit of no runs at once; [`Error::Invalid`] for a definition of
+    /// [`titles`](Self::titles) out of its limits.
     pub fn build(self) -> Result<AiEngine> {
+        if let Some(titles) = &self.options.titles {
+            titles.validate()?;
+        }
         if self.options.lease < Duration::from_secs(1) {
             return Err(Error::Configuration(format!(
                 "lease {:?} is too short; it must be at least one second",

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::options::{History, LOOKS_FOR_DELETIONS, Options};
 use crate::drive::flight::Stop;
 use crate::drive::registry::Registry;
+use crate::drive::titles::Titles;
 use crate::drive::writer::Writer;
 use crate::error::{Error, Result};
 use crate::follow::hubs::Hubs;
@@ -81,6 +82,7 @@ struct Inner {
     announcements: Announcements,
     hubs: Hubs,
     writer: Writer,
+    titles: Titles,
     lease: Lease,
     runtime: Option<Handle>,
     outbox: Outbox,
@@ -151,6 +153,7 @@ impl Core {
             announcements: Announcements::default(),
             hubs: Hubs::default(),
             writer: Writer::default(),
+            titles: Titles::default(),
             lease: Lease::default(),
             outbox: Outbox::default(),
             upkeep: Upkeep::default(),
@@ -205,6 +208,10 @@ impl Core {
 
     pub(crate) fn writer(&self) -> &Writer {
         &self.inner.writer
+    }
+
+    pub(crate) fn titles(&self) -> &Titles {
+        &self.inner.titles
     }
 
     pub(crate) fn lanes(&self) -> &Lanes {

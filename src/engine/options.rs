@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::host::trace_context::TraceContext;
-use crate::model::Recovery;
+use crate::model::{AssistantDefinition, Recovery};
 
 /// Who keeps the history that the model sees. Your database always has all of it. This is for threads: chats are always
 /// [`Local`](Self::Local).
@@ -60,6 +60,8 @@ pub(crate) struct Options {
     pub(crate) trace_context: Option<Arc<dyn TraceContext>>,
     /// Most bytes of what was said that the span of a run may show, for each direction; 0: none.
     pub(crate) trace_content: usize,
+    /// Who is asked for titles.
+    pub(crate) titles: Option<AssistantDefinition>,
 }
 
 impl std::fmt::Debug for Options {
@@ -72,6 +74,7 @@ impl std::fmt::Debug for Options {
             .field("max_unflushed_bytes", &self.max_unflushed_bytes)
             .field("trace_content", &self.trace_content)
             .field("max_concurrent_runs", &self.max_concurrent_runs)
+            .field("titles", &self.titles)
             .field("take_queued", &self.take_queued)
             .finish_non_exhaustive()
     }
@@ -97,6 +100,7 @@ impl Default for Options {
             take_queued: true,
             trace_context: None,
             trace_content: 0,
+            titles: None,
         }
     }
 }

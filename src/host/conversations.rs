@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use super::create::ConversationRequest;
 use super::messages::Messages;
 use super::record::Owner;
 use crate::drive::conversation::create_conversation;
@@ -9,10 +10,11 @@ use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::follow::events::Events;
-use crate::model::{AssistantThread, Chat, Page, Run};
-use crate::store::refuse_within;
+use crate::model::{AssistantThread, Chat, Page, Paged, Run, Turn};
+use crate::store::recent::Recent;
 use crate::store::session::{Session, transaction};
 use crate::store::threads::ConversationRow;
+use crate::store::{refuse_within, turns};
 
 /// A thread or a chat: what [`Conversations`] are of. No other type implements it.
 pub trait Conversation: Kind {}
@@ -48,6 +50,24 @@ macro_rules! conversation {
                 Events::of(&engine.core, self.messageable())
             }
 
+            /// A page of its turns in the order of the conversation, the newest page first: what a page shows after a reload, with
+            /// how each run ended and why. A message that is still streaming comes with the text stored so far. Turns that are not on
+            /// the current path are left out. One statement, whatever the depth.
+            ///
+            /// The next page, which is the one above, is [`Page::after`] with what this one gives as [`next`](Paged::next).
+            ///
+            /// # Cancellation
+            ///
+            /// It only reads: dropping the future changes nothing.
+            ///
+            /// # Errors
+            ///
+            /// [`Error::Invalid`](crate::Error::Invalid) for the token of another list, or the database's.
+            pub async fn turns(&self, engine: &AiEngine, page: Page) -> Result<Paged<Turn>> {
+                let of = self.messageable();
+                engine.core.store().read(move |session| turns::page(session, of, page)).await
+            }
+
             /// A page of its runs, newest first.
             ///
             /// # Cancellation
@@ -56,7 +76,8 @@ macro_rules! conversation {
             ///
             /// # Errors
             ///
-            /// The database's.
+            /// [`Error::NotFound`](crate::Error::NotFound) when `page.before` is no run of it,
+            /// [`Error::Invalid`](crate::Error::Invalid) for the token of another list, or the database's.
             pub async fn runs(&self, engine: &AiEngine, page: Page) -> Result<Vec<Run>> {
                 engine.core.runs_of(self.messageable(), page).await
             }
@@ -84,7 +105,7 @@ conversation!(Chat);
 /// How threads and chats differ.
 #[doc(hidden)]
 #[allow(unnameable_types, reason = "sealed: the conversations are ours")]
-pub trait Kind: ConversationRow {
+pub trait Kind: Recent {
     /// The provider may keep something of it, as of a thread.
     const IS_KEPT_REMOTELY: bool;
 
@@ -93,7 +114,7 @@ pub trait Kind: ConversationRow {
 }
 
 /// The transactions that make and delete one.
-const fn writes<C: Kind>() -> (Write, Write) {
+pub(super) const fn writes<C: Kind>() -> (Write, Write) {
     if C::IS_KEPT_REMOTELY {
         (Write::Thread, Write::ThreadDestroy)
     } else {
@@ -154,37 +175,18 @@ impl<C: Conversation> Conversations<C> {
         Self { engine: engine.clone(), owner, of: PhantomData }
     }
 
-    /// Creates a thread or chat and, for a thread with [`History::Conversation`](crate::History::Conversation), a conversation at
-    /// the provider. If the provider cannot be reached the thread is created all the same, and its first run creates the
-    /// conversation. A provider that does not answer is waited for as long as the client's timeouts allow;
-    /// [`create_in`](Self::create_in) does not call it.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropping the future leaves the thread or chat there, or not. A conversation that was being created at that moment may stay
-    /// at the provider; it is empty, and nothing here knows its id.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoLoader`](crate::Error::NoLoader) when the engine cannot load this type of owner, or the database's.
-    pub async fn create(&self) -> Result<C> {
-        let core = &self.engine.core;
-        core.check_loader(&self.owner.kind)?;
-        let owner = self.owner.clone();
-        let created = core
-            .store()
-            .write(writes::<C>().0, move |session| C::insert(session, &owner.kind, &owner.id));
-        Ok(created.await?.completed(&self.engine).await)
+    /// Creates a thread or chat when it is awaited. See [`ConversationRequest`].
+    pub fn create(&self) -> ConversationRequest<C> {
+        ConversationRequest::new(&self.engine, &self.owner)
     }
 
     /// Creates a thread or chat in your transaction. The first run of a thread creates the provider's conversation.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
+    /// As listed at [`ConversationRequest`].
     pub fn create_in(&self, conn: &mut dyn Session) -> Result<C> {
-        self.engine.core.check_loader(&self.owner.kind)?;
-        C::insert(conn, &self.owner.kind, &self.owner.id)
+        self.create().create_in(conn)
     }
 
     /// The one with this id.
@@ -202,7 +204,7 @@ impl<C: Conversation> Conversations<C> {
         self.engine.core.store().read(find).await
     }
 
-    /// A page of them, newest first.
+    /// A page of them, newest first, in the order in which they were created.
     ///
     /// # Cancellation
     ///
@@ -210,11 +212,34 @@ impl<C: Conversation> Conversations<C> {
     ///
     /// # Errors
     ///
-    /// The database's.
+    /// [`Error::NotFound`](crate::Error::NotFound) when `page.before` is none of this owner's,
+    /// [`Error::Invalid`](crate::Error::Invalid) for the token of another list, or the database's.
     pub async fn list(&self, page: Page) -> Result<Vec<C>> {
         let owner = self.owner.clone();
         let list = move |session: &mut dyn Session| C::list(session, &owner.kind, &owner.id, page);
         self.engine.core.store().read(list).await
+    }
+
+    /// A page of them by their last activity, newest first, each with its last message and the run that has not ended: what a side
+    /// bar shows. An activity is a turn that begins; a new one counts from its creation. One statement, however many there are.
+    ///
+    /// The next page is [`Page::after`] with what this one gives as [`next`](Paged::next), which stays good when what it was taken
+    /// from is deleted meanwhile. What has an activity meanwhile moves to the front, and is not seen again behind.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) when `page.before` is none of this owner's,
+    /// [`Error::Invalid`](crate::Error::Invalid) for the token of another list, or the database's.
+    pub async fn recent(&self, page: Page) -> Result<Paged<C::Summary>> {
+        let owner = self.owner.clone();
+        let recent = move |session: &mut dyn Session| {
+            <C as Recent>::recent(session, &owner.kind, &owner.id, page)
+        };
+        self.engine.core.store().read(recent).await
     }
 
     /// Deletes one with its runs and messages. An active run stops. In the database this is done when the call returns. What the

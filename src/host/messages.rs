@@ -1,10 +1,15 @@
 //! The messages of one thread or chat.
 
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use serde_json::Value;
+
 use crate::drive::deliver::deliver_created;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::failpoint::Write;
-use crate::model::{Content, Message, Messageable, Page, Role};
+use crate::model::{Content, Message, MessageNote, Messageable, Note, Page, Role};
 use crate::store::messages::{self, NewMessage};
 use crate::store::session::{Session, transaction};
 use crate::store::threads;
@@ -34,63 +39,125 @@ impl Messages {
         self.engine.core.store().read(move |session| messages::page(session, of, page)).await
     }
 
-    /// Adds a message without asking the model: a system message, or history from another system. The model sees it with the next
-    /// run. Returns when the owner's create hook has returned, or its timeout (10 s unless set) has passed.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropping the future leaves the message stored, or not; its hook may then not be called.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`](crate::Error::Invalid) when the content is empty or too long,
-    /// [`Error::Busy`](crate::Error::Busy) while a run is active, since it would not be known whether the message comes before or
-    /// after the answer, [`Error::NotFound`](crate::Error::NotFound) when the thread or chat was deleted.
-    pub async fn create(&self, role: Role, content: impl Into<Content>) -> Result<Message> {
-        let (of, text) = (self.of, content.into().checked()?);
-        let engine = self.engine.clone();
-        let created = self
-            .engine
-            .core
-            .store()
-            .write(Write::Message, move |session| create_in(session, &engine, of, role, &text))
-            .await?;
-        let (message, found_dead) = created;
-        found_dead.stop(&self.engine.core);
-        self.engine.core.hubs().nudge();
-        deliver_created(&self.engine.core, self.of, &message).await;
-        Ok(message)
+    /// Adds a message without asking the model, when it is awaited: a system message, or history from another system. The model sees
+    /// it with the next run. See [`MessageRequest`].
+    pub fn create(&self, role: Role, content: impl Into<Content>) -> MessageRequest {
+        let (engine, note) = (self.engine.clone(), Note::default());
+        MessageRequest { engine, of: self.of, role, content: content.into(), note }
     }
 
     /// [`create`](Self::create) in your transaction; no hook is called.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
+    /// As listed at [`MessageRequest`].
     pub fn create_in(
         &self,
         conn: &mut dyn Session,
         role: Role,
         content: impl Into<Content>,
     ) -> Result<Message> {
-        // Of a run that it ended, because its process had died, the owner hears by a sweep.
-        Ok(create_in(conn, &self.engine, self.of, role, &content.into().checked()?)?.0)
+        self.create(role, content).create_in(conn)
     }
+}
+
+/// A message that is to be added to a thread or chat without asking the model: `.await` adds it,
+/// [`create_in`](Self::create_in) does so in your transaction.
+///
+/// Awaited, it returns when the owner's create hook has returned, or its timeout (10 s unless set) has passed.
+///
+/// # Cancellation
+///
+/// Dropping the future leaves the message stored, or not; its hook may then not be called.
+///
+/// # Errors
+///
+/// [`Error::Invalid`](crate::Error::Invalid) when the content is empty or too long, or author or metadata out of its limits,
+/// [`Error::Busy`](crate::Error::Busy) while a run is active, since it would not be known whether the message comes before or
+/// after the answer, [`Error::NotFound`](crate::Error::NotFound) when the thread or chat was deleted.
+#[must_use = "nothing is stored until this is awaited, or created in a transaction"]
+#[derive(Debug)]
+pub struct MessageRequest {
+    engine: AiEngine,
+    of: Messageable,
+    role: Role,
+    content: Content,
+    note: Note,
+}
+
+impl MessageRequest {
+    /// Which of several people said it: 1 to 255 characters, without NUL. The model is not told.
+    pub fn author(mut self, author: impl Into<String>) -> Self {
+        self.note.author = Some(author.into());
+        self
+    }
+
+    /// What you note of it: a JSON object of at most 16 KiB, without NUL. The model is not told.
+    pub fn message_metadata(mut self, metadata: Value) -> Self {
+        self.note.metadata = Some(metadata);
+        self
+    }
+
+    /// Adds it in your transaction; no hook is called.
+    ///
+    /// # Errors
+    ///
+    /// As listed at [`MessageRequest`].
+    pub fn create_in(self, conn: &mut dyn Session) -> Result<Message> {
+        let (engine, said) = self.checked()?;
+        // Of a run that it ended, because its process had died, the owner hears by a sweep.
+        Ok(create_in(conn, &engine, &said)?.0)
+    }
+
+    fn checked(self) -> Result<(AiEngine, Said)> {
+        let (of, role) = (self.of, self.role);
+        let (text, note) = (self.content.checked()?, self.note.checked()?);
+        Ok((self.engine, Said { of, role, text, note }))
+    }
+
+    async fn create(self) -> Result<Message> {
+        let (engine, said) = self.checked()?;
+        let (core, of, writing) = (engine.core.clone(), said.of, engine.clone());
+        let created =
+            core.store().write(Write::Message, move |session| create_in(session, &writing, &said));
+        let (message, found_dead) = created.await?;
+        found_dead.stop(&core);
+        core.hubs().nudge();
+        deliver_created(&core, of, &message).await;
+        Ok(message)
+    }
+}
+
+impl IntoFuture for MessageRequest {
+    type Output = Result<Message>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<Message>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.create())
+    }
+}
+
+/// A message whose values have been checked.
+#[derive(Debug)]
+struct Said {
+    of: Messageable,
+    role: Role,
+    text: String,
+    note: MessageNote,
 }
 
 fn create_in(
     session: &mut dyn Session,
     engine: &AiEngine,
-    of: Messageable,
-    role: Role,
-    text: &str,
+    said: &Said,
 ) -> Result<(Message, Interrupted)> {
     // In a host's transaction a savepoint: a refusal takes no turn's number.
     transaction(session, |session| {
-        let parent = threads::lock(session, of)?;
-        let found_dead = make_room(session, &engine.core, of)?;
-        let new = NewMessage::local(of, None, parent.seq, 0, role, text.to_owned());
-        let said = messages::insert(session, &new)?;
-        Ok((said, found_dead))
+        let parent = threads::lock(session, said.of)?;
+        let found_dead = make_room(session, &engine.core, said.of)?;
+        let text = said.text.clone();
+        let new = NewMessage::local(said.of, None, parent.seq, 0, said.role, text);
+        let message = messages::insert(session, &new.noted(said.note.clone()))?;
+        Ok((message, found_dead))
     })
 }

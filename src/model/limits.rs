@@ -116,11 +116,7 @@ impl AssistantDefinition {
             ("reasoning", self.reasoning.iter().any(|value| is_deep(value, DEEPEST))),
         ];
         match nested.into_iter().find(|(_, deep)| *deep) {
-            Some((field, _)) => {
-                let reason =
-                    format!("may be nested {DEEPEST} levels deep at most; make it flatter");
-                Err(Error::invalid(field, "deeper JSON", reason))
-            }
+            Some((field, _)) => Err(too_deep(field)),
             None => Ok(()),
         }
     }
@@ -162,6 +158,19 @@ pub(crate) fn without_nul(field: &'static str, text: &str) -> Result<()> {
         return Err(Error::invalid(field, text, "must not contain a NUL character; remove it"));
     }
     Ok(())
+}
+
+/// JSON that may be stored and can be read back.
+pub(crate) fn checked_json(field: &'static str, value: &Value) -> Result<()> {
+    if is_deep(value, DEEPEST) {
+        return Err(too_deep(field));
+    }
+    json_without_nul(field, value)
+}
+
+fn too_deep(field: &'static str) -> Error {
+    let reason = format!("may be nested {DEEPEST} levels deep at most; make it flatter");
+    Error::invalid(field, "deeper JSON", reason)
 }
 
 fn json_without_nul(field: &'static str, value: &Value) -> Result<()> {

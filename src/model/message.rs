@@ -1,7 +1,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{Usage, UtcTimestamp, queryable_as, text_enum};
+use super::{MessageNote, Usage, UtcTimestamp, queryable_as, text_enum};
 use crate::schema::ai_engine_messages;
 
 text_enum! {
@@ -114,6 +115,10 @@ pub struct Message {
     pub remote_id: Option<String>,
     /// Whether the provider's conversation holds it.
     pub remote_state: RemoteState,
+    /// Which of several people said it ([`RunRequest::author`](crate::RunRequest::author)). The model is not told.
+    pub author: Option<String>,
+    /// What the host noted of it ([`RunRequest::message_metadata`](crate::RunRequest::message_metadata)). The model is not told.
+    pub metadata: Map<String, Value>,
     /// When it was stored.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -138,6 +143,8 @@ impl Message {
             usage: Usage::default(),
             remote_id: None,
             remote_state: RemoteState::Absent,
+            author: None,
+            metadata: Map::new(),
             created_at: now,
             updated_at: now,
         }
@@ -173,6 +180,8 @@ impl Message {
             usage: self.usage,
             remote_id: self.remote_id.clone(),
             remote_state: self.remote_state,
+            author: self.author.clone(),
+            metadata: self.metadata.clone(),
             created_at: self.created_at,
             updated_at: self.updated_at,
         }
@@ -226,6 +235,8 @@ pub struct MessageRow {
     pub(crate) place: MessagePlace,
     #[diesel(embed)]
     pub(crate) body: MessageBody,
+    #[diesel(embed)]
+    pub(crate) note: MessageNote,
     #[diesel(deserialize_as = UtcTimestamp)]
     pub(crate) created_at: DateTime<Utc>,
     #[diesel(deserialize_as = UtcTimestamp)]
@@ -235,7 +246,7 @@ pub struct MessageRow {
 queryable_as!(Message, MessageRow);
 
 impl From<MessageRow> for Message {
-    fn from(MessageRow { id, place, body, created_at, updated_at }: MessageRow) -> Self {
+    fn from(MessageRow { id, place, body, note, created_at, updated_at }: MessageRow) -> Self {
         Self {
             id,
             messageable: Messageable::of(place.assistant_thread_id, place.chat_id),
@@ -249,6 +260,8 @@ impl From<MessageRow> for Message {
             usage: body.usage,
             remote_id: body.remote_id,
             remote_state: body.remote_state,
+            author: note.author,
+            metadata: note.metadata.into(),
             created_at,
             updated_at,
         }

@@ -179,18 +179,17 @@ impl Run {
     }
 }
 
-/// A run as stored.
+/// What is shown of a run, without what it was asked with, which may be long.
 #[derive(Debug, Clone, diesel::Queryable, diesel::Selectable)]
 #[diesel(table_name = ai_engine_runs)]
 #[allow(unnameable_types, reason = "public only as what the public form is selected through")]
-pub struct RunRow {
+pub struct ShownRun {
     pub(crate) id: i64,
     pub(crate) assistant_thread_id: Option<i64>,
     pub(crate) chat_id: Option<i64>,
     pub(crate) assistant_id: Option<i64>,
     pub(crate) assistant_name: Option<String>,
     pub(crate) model: String,
-    pub(crate) definition: StoredDefinition,
     pub(crate) seq: i64,
     pub(crate) status: RunStatus,
     pub(crate) reason: Option<String>,
@@ -198,10 +197,6 @@ pub struct RunRow {
     pub(crate) error: Option<String>,
     pub(crate) notes: Option<String>,
     pub(crate) attempts: i64,
-    pub(crate) lease_owner: Option<String>,
-    pub(crate) fencing_token: i64,
-    pub(crate) cancel_requested_at: Option<i64>,
-    pub(crate) recovery: Option<Recovery>,
     pub(crate) idempotency_key: Option<String>,
     #[diesel(select_expression = usage_columns!(ai_engine_runs))]
     #[diesel(select_expression_type = usage_columns!(ai_engine_runs))]
@@ -213,10 +208,38 @@ pub struct RunRow {
     pub(crate) submission: Option<Submission>,
 }
 
-queryable_as!(Run, RunRow);
+queryable_as!(Run, ShownRun);
+
+/// A run as stored.
+#[derive(Debug, Clone, diesel::Queryable, diesel::Selectable)]
+#[diesel(table_name = ai_engine_runs)]
+pub(crate) struct RunRow {
+    #[diesel(embed)]
+    pub(crate) shown: ShownRun,
+    pub(crate) definition: StoredDefinition,
+    pub(crate) lease_owner: Option<String>,
+    pub(crate) fencing_token: i64,
+    pub(crate) cancel_requested_at: Option<i64>,
+    pub(crate) recovery: Option<Recovery>,
+}
+
+/// What is shown of it is its own.
+impl std::ops::Deref for RunRow {
+    type Target = ShownRun;
+
+    fn deref(&self) -> &ShownRun {
+        &self.shown
+    }
+}
 
 impl From<RunRow> for Run {
     fn from(row: RunRow) -> Self {
+        row.shown.into()
+    }
+}
+
+impl From<ShownRun> for Run {
+    fn from(row: ShownRun) -> Self {
         let submission = row.submission.map(Arc::new);
         Self {
             id: row.id,

@@ -1,7 +1,16 @@
 use chrono::{DateTime, Utc};
+use diesel::sql_types::{Nullable, Timestamp};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::UtcTimestamp;
+use super::{StoredMetadata, TitleAuthor, UtcTimestamp};
+use crate::schema::{ai_engine_assistant_threads as threads, ai_engine_chats as chats};
+
+diesel::define_sql_function! {
+    /// When a conversation's last turn began; a process of an earlier version says that with `updated_at` alone.
+    #[sql_name = "coalesce"]
+    fn last_activity(last_activity_at: Nullable<Timestamp>, updated_at: Timestamp) -> Timestamp;
+}
 
 /// A conversation between an owner (a [`Threadable`](crate::Threadable)) and assistants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, diesel::Queryable, diesel::Selectable)]
@@ -20,6 +29,18 @@ pub struct AssistantThread {
     pub endpoint: Option<String>,
     /// Protocol by which `remote_id` was made.
     pub protocol: Option<String>,
+    /// Its name, if it has one.
+    pub title: Option<String>,
+    /// Who gave it that name.
+    pub title_by: Option<TitleAuthor>,
+    /// What the host noted of it. The model is not told.
+    #[diesel(deserialize_as = StoredMetadata)]
+    pub metadata: Map<String, Value>,
+    /// When its last turn began, or it was created: what [`recent`](crate::Conversations::recent) goes by.
+    #[diesel(select_expression = last_activity(threads::last_activity_at, threads::updated_at))]
+    #[diesel(select_expression_type = last_activity<threads::last_activity_at, threads::updated_at>)]
+    #[diesel(deserialize_as = UtcTimestamp)]
+    pub last_activity_at: DateTime<Utc>,
     /// When it was created.
     #[diesel(deserialize_as = UtcTimestamp)]
     pub created_at: DateTime<Utc>,
@@ -39,6 +60,18 @@ pub struct Chat {
     pub chattable_type: String,
     /// The owner's id as text.
     pub chattable_id: String,
+    /// Its name, if it has one.
+    pub title: Option<String>,
+    /// Who gave it that name.
+    pub title_by: Option<TitleAuthor>,
+    /// What the host noted of it. The model is not told.
+    #[diesel(deserialize_as = StoredMetadata)]
+    pub metadata: Map<String, Value>,
+    /// When its last turn began, or it was created: what [`recent`](crate::Conversations::recent) goes by.
+    #[diesel(select_expression = last_activity(chats::last_activity_at, chats::updated_at))]
+    #[diesel(select_expression_type = last_activity<chats::last_activity_at, chats::updated_at>)]
+    #[diesel(deserialize_as = UtcTimestamp)]
+    pub last_activity_at: DateTime<Utc>,
     /// When it was created.
     #[diesel(deserialize_as = UtcTimestamp)]
     pub created_at: DateTime<Utc>,

@@ -12,8 +12,8 @@ use super::session::{Session, of, on};
 use super::update::update;
 use crate::error::{Error, Result};
 use crate::model::{
-    Message, MessageBody, MessagePlace, MessageRow, MessageStatus, Messageable, Page, RemoteState,
-    Role, Usage, usage_set, utc_now,
+    Message, MessageBody, MessageNote, MessagePlace, MessageRow, MessageStatus, Messageable, Page,
+    RemoteState, Role, Usage, usage_set, utc_now,
 };
 use crate::schema::ai_engine_messages::{self, dsl as messages};
 
@@ -25,6 +25,8 @@ pub(crate) struct NewMessage {
     pub(crate) place: MessagePlace,
     #[diesel(embed)]
     pub(crate) body: MessageBody,
+    #[diesel(embed)]
+    pub(crate) note: MessageNote,
     pub(crate) created_at: chrono::NaiveDateTime,
     pub(crate) updated_at: chrono::NaiveDateTime,
 }
@@ -59,9 +61,15 @@ impl NewMessage {
                 endpoint: None,
                 protocol: None,
             },
+            note: MessageNote::default(),
             created_at: now,
             updated_at: now,
         }
+    }
+
+    /// The same, with what the host says of it.
+    pub(crate) fn noted(self, note: MessageNote) -> Self {
+        Self { note, ..self }
     }
 }
 
@@ -106,13 +114,13 @@ pub(crate) fn break_off(
 #[cfg(feature = "sqlite")]
 constant! {
     /// Text after `content` that is still in deltas. In the order of writing, which is that of the text.
-    TailSqlite: Text = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \
+    pub(super) TailSqlite: Text = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \
         WHERE message_id = ai_engine_messages.id ORDER BY id)), '')"
 }
 #[cfg(feature = "postgres")]
 constant! {
     /// The same.
-    TailPg: Text = "coalesce((SELECT string_agg(text, '' ORDER BY id) FROM ai_engine_message_deltas \
+    pub(super) TailPg: Text = "coalesce((SELECT string_agg(text, '' ORDER BY id) FROM ai_engine_message_deltas \
         WHERE message_id = ai_engine_messages.id), '')"
 }
 
@@ -137,7 +145,7 @@ macro_rules! load_whole {
     }};
 }
 
-fn whole((mut row, tail): (MessageRow, String)) -> MessageRow {
+pub(super) fn whole((mut row, tail): (MessageRow, String)) -> MessageRow {
     row.body.content.push_str(&tail);
     row
 }
@@ -148,7 +156,7 @@ pub(crate) fn page(
     parent: Messageable,
     page: Page,
 ) -> Result<Vec<Message>> {
-    let (seq, position) = match page.before {
+    let (seq, position) = match page.row()? {
         None => (i64::MAX, i64::MAX),
         Some(id) => on!(session, |conn| messages::ai_engine_messages
             .find(id)
@@ -163,6 +171,8 @@ pub(crate) fn page(
         || messages::seq.lt(seq).or(messages::seq.eq(seq).and(messages::position.lt(position)));
     let newest_first = load_whole!(session, |query| query
         .filter(of!(messages, parent))
+        // What an index can begin at.
+        .filter(messages::seq.le(seq))
         .filter(earlier())
         .order((messages::seq.desc(), messages::position.desc()))
         .limit(i64::from(page.limit)));

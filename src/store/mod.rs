@@ -4,6 +4,7 @@ mod access;
 mod again;
 mod any_of;
 pub(crate) mod assistants;
+mod belongs;
 pub(crate) mod clock;
 mod constant;
 pub(crate) mod database;
@@ -14,14 +15,18 @@ pub(crate) mod items;
 mod job;
 pub(crate) mod messages;
 pub(crate) mod migrate;
+pub(crate) mod naming;
 pub(crate) mod outbox;
 pub(crate) mod owners;
+#[cfg(test)]
+mod plans_tests;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 #[cfg(test)]
 mod prepared_tests;
 pub(crate) mod queue;
+pub(crate) mod recent;
 pub(crate) mod responses;
 pub(crate) mod runs;
 pub(crate) mod runs_of;
@@ -33,6 +38,7 @@ mod sqlite_url;
 pub(crate) mod stats;
 pub(crate) mod threads;
 pub(crate) mod timeline;
+pub(crate) mod turns;
 mod update;
 pub(crate) mod verdict;
 pub(crate) mod versions;

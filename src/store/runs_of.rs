@@ -8,8 +8,8 @@ use super::first_row::First;
 use super::messages;
 use super::session::{Session, of, on};
 use super::update::update;
-use crate::error::Result;
-use crate::model::{Messageable, Page, Run, RunRow, RunStatus};
+use crate::error::{Error, Result};
+use crate::model::{Messageable, Page, Run, RunRow, RunStatus, ShownRun};
 use crate::schema::ai_engine_runs::dsl as runs;
 
 /// The run already submitted under this key.
@@ -56,15 +56,24 @@ pub(crate) fn last_up_to(
         .optional())?)
 }
 
-/// The runs of a conversation, newest first.
+/// The runs of a conversation, newest first: they were stored in the order of their numbers, which the index has.
 pub(crate) fn page(session: &mut dyn Session, parent: Messageable, page: Page) -> Result<Vec<Run>> {
-    let before = page.before.unwrap_or(i64::MAX);
-    let found: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
+    let before = match page.row()? {
+        None => i64::MAX,
+        Some(id) => on!(session, |conn| runs::ai_engine_runs
+            .find(id)
+            .filter(of!(runs, parent))
+            .select(runs::seq)
+            .first(conn)
+            .optional())?
+        .ok_or_else(|| Error::not_found("run", id))?,
+    };
+    let found: Vec<ShownRun> = on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, parent))
-        .filter(runs::id.lt(before))
-        .order(runs::id.desc())
+        .filter(runs::seq.lt(before))
+        .order(runs::seq.desc())
         .limit(i64::from(page.limit))
-        .select(RunRow::as_select())
+        .select(ShownRun::as_select())
         .load(conn))?;
     Ok(found.into_iter().map(Run::from).collect())
 }

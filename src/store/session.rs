@@ -74,13 +74,11 @@ macro_rules! on {
 }
 pub(crate) use on;
 
-/// The rows of a table that belong to a thread or chat. The column of the other kind is compared with NULL,
-/// which matches nothing and lets both indexes serve.
+/// The rows of a table that belong to a thread or chat.
 macro_rules! of {
-    ($table:ident, $parent:expr) => {{
-        let parent: $crate::model::Messageable = $parent;
-        $table::assistant_thread_id.eq(parent.thread_id()).or($table::chat_id.eq(parent.chat_id()))
-    }};
+    ($table:ident, $parent:expr) => {
+        $crate::store::belongs::Of::new($table::assistant_thread_id, $table::chat_id, $parent)
+    };
 }
 pub(crate) use of;
 

@@ -10,7 +10,9 @@ use super::session::{Session, on};
 use super::update::update;
 use super::{outbox, runs_of};
 use crate::error::{Error, Result};
-use crate::model::{AssistantThread, Chat, Messageable, Page, utc_now, without_nul};
+use crate::model::{
+    AssistantThread, Chat, Messageable, Named, Page, TitleAuthor, utc_now, without_nul,
+};
 use crate::schema::{ai_engine_assistant_threads, ai_engine_chats};
 
 /// A locked thread or chat.
@@ -35,11 +37,16 @@ impl Parent {
 pub trait ConversationRow: Send + Sized + 'static {
     fn messageable(&self) -> Messageable;
 
-    fn insert(session: &mut dyn Session, owner_type: &str, owner_id: &str) -> Result<Self>;
+    fn insert(
+        session: &mut dyn Session,
+        owner_type: &str,
+        owner_id: &str,
+        named: &Named,
+    ) -> Result<Self>;
 
     fn find(session: &mut dyn Session, owner_type: &str, owner_id: &str, id: i64) -> Result<Self>;
 
-    /// Newest first.
+    /// Newest first, as they were created.
     fn list(
         session: &mut dyn Session,
         owner_type: &str,
@@ -77,9 +84,14 @@ macro_rules! conversations {
             /// An UPDATE, so that it locks on PostgreSQL, and so that a host's SQLite transaction begins
             /// with a write instead of failing at its first one.
             pub(crate) fn lock(session: &mut dyn Session, id: i64) -> Result<Parent> {
+                let now = utc_now();
                 let locked: Option<(String, String, i64)> =
                     on!(session, |conn| update(t::$table.find(id))
-                        .set((t::next_seq.eq(t::next_seq + 1), t::updated_at.eq(utc_now())))
+                        .set((
+                            t::next_seq.eq(t::next_seq + 1),
+                            t::updated_at.eq(now),
+                            t::last_activity_at.eq(now),
+                        ))
                         .returning((t::$owner_type, t::$owner_id, t::next_seq))
                         .get_result(conn)
                         .optional())?;
@@ -97,14 +109,19 @@ macro_rules! conversations {
                     session: &mut dyn Session,
                     owner_type: &str,
                     owner_id: &str,
+                    named: &Named,
                 ) -> Result<Self> {
                     without_nul(stringify!($owner_id), owner_id)?;
                     let now = utc_now();
                     let row = (
                         t::$owner_type.eq(owner_type),
                         t::$owner_id.eq(owner_id),
+                        t::title.eq(&named.title),
+                        t::title_by.eq(named.title.as_ref().map(|_| TitleAuthor::Person)),
+                        t::metadata.eq(&named.metadata),
                         t::created_at.eq(now),
                         t::updated_at.eq(now),
+                        t::last_activity_at.eq(now),
                     );
                     Ok(on!(session, |conn| diesel::insert_into(t::$table)
                         .values(row)
@@ -137,7 +154,10 @@ macro_rules! conversations {
                     page: Page,
                 ) -> Result<Vec<Self>> {
                     without_nul(stringify!($owner_id), owner_id)?;
-                    let before = page.before.unwrap_or(i64::MAX);
+                    let before = page.row()?.unwrap_or(i64::MAX);
+                    if page.before.is_some() {
+                        Self::find(session, owner_type, owner_id, before)?;
+                    }
                     Ok(on!(session, |conn| t::$table
                         .filter(t::$owner_type.eq(owner_type))
                         .filter(t::$owner_id.eq(owner_id))

@@ -2,7 +2,7 @@
 
 use super::changes::Changes;
 use crate::host::record::Owner;
-use crate::model::{AssistantDefinition, Content, Messageable, Recovery};
+use crate::model::{AssistantDefinition, Content, Messageable, Note, Recovery};
 
 /// A question as the host put it, before anything is checked.
 #[derive(Debug)]
@@ -12,6 +12,7 @@ pub(crate) struct Asked {
     pub(crate) content: Content,
     /// What of the definition is another one for this run.
     pub(crate) changes: Changes,
+    pub(crate) note: Note,
     pub(crate) key: Option<String>,
     pub(crate) busy: Busy,
     pub(crate) recovery: Option<Recovery>,

@@ -14,8 +14,8 @@ use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::model::{
-    Assistant, AssistantDefinition, Messageable, Recovery, Role, Run, StoredDefinition, Submission,
-    is_traceparent, without_nul,
+    Assistant, AssistantDefinition, MessageNote, Messageable, Recovery, Role, Run,
+    StoredDefinition, Submission, is_traceparent, without_nul,
 };
 use crate::store::messages::{self, NewMessage};
 use crate::store::runs::{self, NewRun};
@@ -34,6 +34,7 @@ pub(crate) struct Prepared {
     parent: Messageable,
     content: String,
     changes: Changes,
+    note: MessageNote,
     key: Option<String>,
     busy: Busy,
     recovery: Option<Recovery>,
@@ -95,6 +96,7 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
         parent: asked.parent,
         content: asked.content.checked()?,
         changes: asked.changes,
+        note: asked.note.checked()?,
         key: asked.key,
         busy: asked.busy,
         recovery: asked.recovery,
@@ -152,10 +154,8 @@ pub(crate) fn submit(
     let definition = request.changes.make(definition)?;
     let run = runs::insert(session, &new_run(request, assistant, &definition, locked.seq)?)?;
     let content = request.content.clone();
-    messages::insert(
-        session,
-        &NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content),
-    )?;
+    let said = NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content);
+    messages::insert(session, &said.noted(request.note.clone()))?;
     Ok(Submitted { run, owner: locked.owner(), interrupted })
 }
 

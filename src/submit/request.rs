@@ -7,7 +7,7 @@ use super::enqueue::{self, Then};
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::follow::events::RunEvents;
-use crate::model::{Answer, AssistantDefinition, Content, Messageable, Recovery, Run};
+use crate::model::{Answer, AssistantDefinition, Content, Messageable, Note, Recovery, Run};
 use crate::store::refuse_within;
 use crate::store::session::Session;
 
@@ -30,7 +30,7 @@ use crate::store::session::Session;
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] (content, idempotency key, definition or trace context), [`Error::NotFound`] (thread or assistant),
+/// [`Error::Invalid`] (content, author, metadata, idempotency key, definition or trace context), [`Error::NotFound`] (thread or assistant),
 /// [`Error::NoLoader`], [`Error::Busy`], [`Error::Configuration`] (no provider), [`Error::ShuttingDown`]: nothing was
 /// stored or sent.
 /// Awaiting adds [`Error::RunFailed`]: the run ended without an answer. A run that ended with part of one is `Ok`,
@@ -48,6 +48,7 @@ impl RunRequest {
             who,
             parent,
             content,
+            note: Note::default(),
             changes: Changes::default(),
             key: None,
             busy: Busy::Reject,
@@ -117,6 +118,18 @@ impl RunRequest {
     /// [`trace_context`](crate::EngineBuilder::trace_context) says, if it has one.
     pub fn trace_context(mut self, traceparent: impl Into<String>) -> Self {
         self.asked.trace_context = Some(traceparent.into());
+        self
+    }
+
+    /// Which of several people asks: 1 to 255 characters, without NUL. It is kept with the user's message; the model is not told.
+    pub fn author(mut self, author: impl Into<String>) -> Self {
+        self.asked.note.author = Some(author.into());
+        self
+    }
+
+    /// What you note of the user's message: a JSON object of at most 16 KiB, without NUL. The model is not told.
+    pub fn message_metadata(mut self, metadata: serde_json::Value) -> Self {
+        self.asked.note.metadata = Some(metadata);
         self
     }
 

@@ -24,12 +24,21 @@ on_each_database!(
 
 type Case = (&'static str, Scene, Left);
 
+/// Threads with what was noted.
+const NOTED: &str = "assistant_threads WHERE CAST(metadata AS TEXT) LIKE '%noted%'";
+
 /// What a host asks for: one transaction each.
 const SERVED: &[Case] = &[
     ("thread.committing", CreateThread, Rows("assistant_threads", 1)),
     ("thread.committed", CreateThread, Rows("assistant_threads", 2)),
     ("chat.committing", CreateChat, Rows("chats", 0)),
     ("chat.committed", CreateChat, Rows("chats", 1)),
+    ("rename.committing", Rename, Rows("assistant_threads WHERE title = 'Named'", 0)),
+    ("rename.committed", Rename, Rows("assistant_threads WHERE title = 'Named'", 1)),
+    ("metadata.committing", NoteMetadata, Rows(NOTED, 0)),
+    ("metadata.committed", NoteMetadata, Rows(NOTED, 1)),
+    ("title.committing", AskTitled, Rows("assistant_threads WHERE title_by = 'model'", 0)),
+    ("title.committed", AskTitled, Rows("assistant_threads WHERE title_by = 'model'", 1)),
     ("chat_destroy.committing", DestroyChat, Rows("chats", 1)),
     ("chat_destroy.committed", DestroyChat, Rows("chats", 0)),
     ("assistant.committing", CreateAssistant, Rows("assistants", 0)),

@@ -15,6 +15,8 @@ use crate::support::*;
 pub enum Scene {
     CreateThread,
     CreateChat,
+    Rename,
+    NoteMetadata,
     DestroyChat,
     CreateAssistant,
     DeleteAssistant,
@@ -31,6 +33,8 @@ pub enum Scene {
     /// The same, and the provider refuses.
     DestroyThreadRefused,
     Ask,
+    /// Ask, and a model for the thread's title.
+    AskTitled,
     /// Ask on a thread that has no conversation yet.
     AskFirst,
     /// Ask on a thread whose conversation is gone.
@@ -167,6 +171,7 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
 
 fn start<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &str) -> Process {
     let sleeps = scene == Scene::AskAsleep;
+    let titled = scene == Scene::AskTitled;
     // Its beat is a sixth of that; it sleeps for longer.
     let is_short = sleeps || point.starts_with("beat.");
     let (scene, thread) = (format!("{scene:?}"), stage.thread.id.to_string());
@@ -178,6 +183,9 @@ fn start<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &s
         ("CHILD_RUN", &run),
         ("CHILD_LEASE", if is_short { "1000" } else { "30000" }),
     ];
+    if titled {
+        settings.push(("CHILD_TITLES", "yes"));
+    }
     let mut test = "crash_points::scene::the_process_that_dies";
     if sleeps {
         settings.push(("AI_ENGINE_SLEEP_AT", "call.committed"));
@@ -223,6 +231,10 @@ async fn act() {
         match scene.as_str() {
             "CreateThread" => drop(threads.create().await.unwrap()),
             "CreateChat" => drop(user.chats(&engine).create().await.unwrap()),
+            "Rename" => drop(found.rename(&engine, "Named").await.unwrap()),
+            "NoteMetadata" => {
+                found.set_metadata(&engine, json!({"noted": true})).await.unwrap();
+            }
             "DestroyChat" => user.chats(&engine).destroy(1).await.unwrap(),
             "CreateAssistant" => drop(teller.create_openai_assistant(&engine).await.unwrap()),
             "DeleteAssistant" => teller.delete_openai_assistant(&engine).await.unwrap(),

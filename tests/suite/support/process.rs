@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use ai_engine::{AiEngine, OpenAi};
+use ai_engine::{AiEngine, AssistantDefinition, OpenAi};
 
 use super::{Host, Hub, Sqlite, Storyteller, TestDatabase, User};
 
@@ -136,6 +136,9 @@ fn build<D: TestDatabase>(database: D::Database, hub: &Hub) -> AiEngine {
         .state(hub.clone());
     if let Ok(lease) = std::env::var("CHILD_LEASE") {
         builder = builder.lease(Duration::from_millis(lease.parse().unwrap()));
+    }
+    if std::env::var("CHILD_TITLES").is_ok() {
+        builder = builder.titles(AssistantDefinition::new("title-model"));
     }
     builder.build().unwrap()
 }

@@ -1,0 +1,151 @@
+//! A title by a model for a thread or chat that has none, after an answer: beside whatever comes next, and in nobody's way.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::Semaphore;
+
+use crate::engine::core::Core;
+use crate::error::with_causes;
+use crate::failpoint::Write;
+use crate::follow::transcript::{Seen, Transcript};
+use crate::model::{AssistantDefinition, Item, Messageable, RunStatus, title_of};
+use crate::provider::{Call, CallError, News};
+use crate::store::naming;
+
+/// Titles asked for at once: after an outage many runs may end together.
+const AT_ONCE: usize = 8;
+/// Longest time that one may take.
+const LONGEST: Duration = Duration::from_mins(1);
+/// How much of the question, and of the answer, the model is shown, in characters each.
+const SHOWN: usize = 2000;
+/// Longest text that is read for a title, in bytes: whoever writes more was asked in vain.
+const MOST_BYTES: usize = 16 * 1024;
+/// What the model is told, unless the definition says it.
+const INSTRUCTIONS: &str = "You are shown the beginning of a conversation. Write a title for it, in its language: one line of at \
+     most six words, without quotes. Answer with the title alone.";
+
+/// The conversations for which a title is being asked.
+#[derive(Debug)]
+pub(crate) struct Titles {
+    under_way: Mutex<HashSet<Messageable>>,
+    turns: Semaphore,
+}
+
+impl Default for Titles {
+    fn default() -> Self {
+        Self { under_way: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
+    }
+}
+
+/// A conversation in that set, until this is dropped.
+struct Asking {
+    core: Core,
+    of: Messageable,
+}
+
+impl Asking {
+    /// `None`: a title is being asked for already.
+    fn begin(core: &Core, of: Messageable) -> Option<Self> {
+        let mut under_way = core.titles().under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.insert(of).then(|| Self { core: core.clone(), of })
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let under_way = &self.core.titles().under_way;
+        under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.of);
+    }
+}
+
+/// Has a title asked for after a run that was driven here, if the engine asks for titles and the run has an answer. What fails is
+/// tried again after the next one; shutdown drops it.
+pub(super) fn after(core: &Core, transcript: &Transcript) {
+    if core.options().titles.is_none() || core.is_closing() {
+        return;
+    }
+    let Some(exchange) = transcript.look(exchange) else { return };
+    let Some(asking) = Asking::begin(core, transcript.of) else { return };
+    let mut closing = core.closing().subscribe();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = closing.wait_for(|closing| *closing) => {}
+            given = give(&asking.core, asking.of, exchange) => if let Err(why) = given {
+                tracing::warn!(of = %asking.of, why, "no title was given; one is asked for after the next answer");
+            },
+        }
+    });
+}
+
+/// The beginnings of question and answer; `None` without an answer.
+fn exchange(seen: &Seen) -> Option<String> {
+    if !matches!(seen.run.status, RunStatus::Completed | RunStatus::Incomplete) {
+        return None;
+    }
+    let start = |text: &str| text.chars().take(SHOWN).collect::<String>();
+    let answer: String = seen.messages.iter().map(|message| &*message.text).collect();
+    let question = &seen.user_message.as_ref()?.content;
+    (!answer.trim().is_empty()).then(|| {
+        format!(
+            "Question:\n{}\n\nAnswer:\n{}\n\nThe title of this conversation:",
+            start(question),
+            start(&answer)
+        )
+    })
+}
+
+/// Asks and stores, unless there is a title, also one that was given while the model was asked.
+async fn give(core: &Core, of: Messageable, exchange: String) -> Result<(), String> {
+    let Ok(_turn) = core.titles().turns.acquire().await else { return Ok(()) };
+    let untitled = core.store().read(move |session| naming::is_untitled(session, of)).await;
+    if !untitled.map_err(|error| with_causes(&error))? {
+        return Ok(());
+    }
+    let said = tokio::time::timeout(LONGEST, ask(core, exchange)).await;
+    let said = said.map_err(|_| format!("the model took longer than {LONGEST:?}"))??;
+    let title = title_of(&said).ok_or("the model said nothing")?;
+    let stored = core
+        .store()
+        .write(Write::Title, move |session| naming::title_by_model(session, of, &title));
+    stored.await.map(drop).map_err(|error| with_causes(&error))
+}
+
+/// What the model says, in a call that the provider keeps nothing of.
+async fn ask(core: &Core, exchange: String) -> Result<String, String> {
+    let (Some(remote), Some(titles)) = (core.remote(), core.options().titles.as_ref()) else {
+        return Err("there is nobody to ask".to_owned());
+    };
+    let own = titles.instructions.clone().unwrap_or_else(|| INSTRUCTIONS.to_owned());
+    let call = Call {
+        definition: AssistantDefinition { instructions: Some(own), ..titles.clone() },
+        input: vec![Item::message("user", exchange)],
+        conversation: None,
+        tries: std::sync::Arc::default(),
+    };
+    let brief = |error: CallError| error.brief().to_string();
+    let mut stream = remote.provider.call(&call).await.map_err(brief)?;
+    let mut bytes = 0;
+    while let Some(progress) = stream.next().await {
+        match progress.map_err(brief)?.news {
+            News::Text { delta, .. } => {
+                bytes += delta.len();
+                if bytes > MOST_BYTES {
+                    return Err(format!("the model said more than {MOST_BYTES} bytes"));
+                }
+            }
+            News::Ended(ended) if ended.status == RunStatus::Completed && !ended.refusal => {
+                let said = ended.output.iter().filter(|item| item.is_message());
+                return Ok(said.map(Item::text).collect());
+            }
+            // Not in the provider's words, which may quote what was said.
+            News::Ended(ended) => {
+                return Err(format!("the answer is {}, or declines", ended.status));
+            }
+            News::Started { .. } | News::Alive => {}
+        }
+    }
+    Err("the stream ended before its end event".to_owned())
+}
