@@ -32,7 +32,7 @@ const TIMES: usize = 100;
 /// Rows of a page.
 const ROWS: u32 = 50;
 
-/// Answers of 500 characters, definitions of 2,000: what a page must not read is there to be read.
+/// Texts and instructions of some 500 characters: what a page must not read is there to be read.
 const FILL: &str = "
     INSERT INTO ai_engine_assistant_threads
         (id, threadable_type, threadable_id, next_seq, created_at, updated_at, last_activity_at)
@@ -49,7 +49,8 @@ const FILL: &str = "
             SELECT i, CASE WHEN i <= 100000 THEN 1 ELSE (i - 100000) / 2 + 1 END,
                 CASE WHEN i <= 100000 THEN (i + 1) / 2 ELSE 50001 END FROM n)
         SELECT i, CASE WHEN i % 2 = 0 THEN conversation END, CASE WHEN i % 2 = 1 THEN conversation END, 'm',
-            '{\"model\": \"m\", \"instructions\": \"' || replace(CAST(1e10 AS TEXT), '0', 'instructions of some length ') || '\"}',
+            CAST('{\"model\": \"m\", \"instructions\": \"' || replace('xxxxxxxxxxxxxxxxxxxx', 'x',
+                'some words of an instruction. ') || '\"}' AS JSON_TYPE),
             seq, CASE WHEN i > 100000 AND i % 10 < 2 THEN 'queued' ELSE 'completed' END,
             '2026-01-01 00:00:00', '2026-01-01 00:00:00', '2026-01-01 00:00:00' FROM place WHERE conversation <= 10000;
     INSERT INTO ai_engine_messages
@@ -86,7 +87,8 @@ async fn on_sqlite() -> bool {
     let (_folder, path) = sqlite();
     let host = Host::new(SqliteDatabase::open(&path).unwrap()).await;
     let mut conn = SqliteConnection::establish(&path).unwrap();
-    conn.batch_execute(&format!("BEGIN; {FILL} COMMIT; {SIBLINGS}")).unwrap();
+    let fill = FILL.replace("JSON_TYPE", "TEXT");
+    conn.batch_execute(&format!("BEGIN; {fill} COMMIT; {SIBLINGS}")).unwrap();
     measure("SQLite", &host).await
 }
 
@@ -98,7 +100,8 @@ async fn on_postgres() -> bool {
     };
     let host = Host::new(ai_engine::PgDatabase::connect(&*postgres.url).unwrap()).await;
     let mut conn = diesel::PgConnection::establish(&postgres.url).unwrap();
-    conn.batch_execute(&format!("{FILL} {SIBLINGS}")).unwrap();
+    let fill = FILL.replace("JSON_TYPE", "JSON");
+    conn.batch_execute(&format!("{fill} {SIBLINGS}")).unwrap();
     measure("PostgreSQL", &host).await
 }
 
