@@ -117,4 +117,4 @@ fn rooms_in(line: &str) -> Vec<String> {
 }
 
 /// Macros and names at the top of the crate that each room may use.
-const AT_THE_TOP: &[&str] = &["on", "of", "Record"];
+const AT_THE_TOP: &[&str] = &["on", "of", "Record", "CompositeId", "record"];
