@@ -90,7 +90,10 @@ fn create_in(
         let parent = threads::lock(session, of)?;
         let found_dead = make_room(session, &engine.core, of)?;
         let new = NewMessage::local(of, None, parent.seq, 0, role, text.to_owned());
-        let said = messages::insert(session, &new)?;
+        let said = messages::insert(session, &new.following(parent.head))?;
+        if parent.head.is_some() {
+            threads::set_head(session, of, None)?;
+        }
         Ok((said, found_dead))
     })
 }

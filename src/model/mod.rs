@@ -9,6 +9,7 @@ mod item;
 mod limits;
 mod message;
 mod page;
+pub(crate) mod path;
 mod queryable;
 mod reason;
 mod run;

@@ -22,6 +22,8 @@ pub(crate) struct NewMessage {
     pub(crate) place: MessagePlace,
     #[diesel(embed)]
     pub(crate) body: MessageBody,
+    /// Of the first message of a turn: the turn that it follows, where that is not the one below it.
+    pub(crate) parent_seq: Option<i64>,
     pub(crate) created_at: chrono::NaiveDateTime,
     pub(crate) updated_at: chrono::NaiveDateTime,
 }
@@ -56,9 +58,15 @@ impl NewMessage {
                 endpoint: None,
                 protocol: None,
             },
+            parent_seq: None,
             created_at: now,
             updated_at: now,
         }
+    }
+
+    /// The first message of a turn that follows this one; `None`: the turn below it.
+    pub(crate) fn following(self, parent_seq: Option<i64>) -> Self {
+        Self { parent_seq, ..self }
     }
 }
 
@@ -93,10 +101,10 @@ pub(crate) fn break_off(session: &mut dyn Session, run: i64) -> Result<()> {
 
 /// Text after `content` that is still in deltas. In the order of writing, which is that of the text.
 #[cfg(feature = "sqlite")]
-const TAIL_SQLITE: &str = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \
+pub(super) const TAIL_SQLITE: &str = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \
      WHERE message_id = ai_engine_messages.id ORDER BY id)), '')";
 #[cfg(feature = "postgres")]
-const TAIL_PG: &str = "coalesce((SELECT string_agg(text, '' ORDER BY id) FROM ai_engine_message_deltas \
+pub(super) const TAIL_PG: &str = "coalesce((SELECT string_agg(text, '' ORDER BY id) FROM ai_engine_message_deltas \
      WHERE message_id = ai_engine_messages.id), '')";
 
 /// Loads messages whole, each read being one statement: `content` and deltas of the same moment.
@@ -134,18 +142,13 @@ pub(crate) fn page(
 ) -> Result<Vec<Message>> {
     let (seq, position) = match page.before {
         None => (i64::MAX, i64::MAX),
-        Some(id) => on!(session, |conn| messages::ai_engine_messages
-            .find(id)
-            .filter(of!(messages, parent))
-            .select((messages::seq, messages::position))
-            .first(conn)
-            .optional())?
-        .ok_or_else(|| Error::not_found("message", id))?,
+        Some(id) => place(session, parent, id)?,
     };
     let earlier =
         || messages::seq.lt(seq).or(messages::seq.eq(seq).and(messages::position.lt(position)));
     let newest_first = load_whole!(session, |query| query
         .filter(of!(messages, parent))
+        .filter(messages::superseded_at_seq.is_null())
         .filter(earlier())
         .order((messages::seq.desc(), messages::position.desc()))
         .limit(i64::from(page.limit)));
@@ -154,7 +157,7 @@ pub(crate) fn page(
     Ok(found)
 }
 
-/// All messages of a conversation up to a turn, in order.
+/// All messages on the path of a conversation up to a turn, in order.
 pub(crate) fn up_to(
     session: &mut dyn Session,
     parent: Messageable,
@@ -163,6 +166,7 @@ pub(crate) fn up_to(
     Ok(load_whole!(session, |query| query
         .filter(of!(messages, parent))
         .filter(messages::seq.le(seq))
+        .filter(messages::superseded_at_seq.is_null())
         .order((messages::seq, messages::position)))
     .collect())
 }
@@ -178,6 +182,7 @@ pub(crate) fn not_held_up_to(
     Ok(load_whole!(session, |query| query
         .filter(of!(messages, parent))
         .filter(messages::seq.le(seq))
+        .filter(messages::superseded_at_seq.is_null())
         .filter(messages::remote_state.ne(RemoteState::Held).or(elsewhere()))
         .order((messages::seq, messages::position)))
     .collect())
@@ -194,6 +199,7 @@ pub(crate) fn answered(
             .filter(of!(messages, parent))
             .filter(messages::seq.eq_any(some))
             .filter(messages::role.eq(Role::Assistant))
+            .filter(messages::superseded_at_seq.is_null())
             .select(messages::seq)
             .load(conn))?)
     })
@@ -211,6 +217,38 @@ pub(super) fn turns_found(
     Ok(found)
 }
 
+/// What a run was asked.
+pub(crate) fn question(session: &mut dyn Session, run: i64) -> Result<Option<Message>> {
+    let mut found = load_whole!(session, |query| query
+        .filter(messages::run_id.eq(run))
+        .filter(messages::position.eq(0)));
+    Ok(found.next().map(Message::from))
+}
+
+/// The turn of a message of this conversation, and its place there.
+pub(crate) fn place(session: &mut dyn Session, of: Messageable, id: i64) -> Result<(i64, i64)> {
+    on!(session, |conn| messages::ai_engine_messages
+        .find(id)
+        .filter(of!(messages, of))
+        .select((messages::seq, messages::position))
+        .first(conn)
+        .optional())?
+    .ok_or_else(|| Error::not_found("message", id))
+}
+
+/// Gives a message the metadata and the author of another.
+pub(crate) fn copy_notes(session: &mut dyn Session, from: i64, to: i64) -> Result<()> {
+    let notes: (serde_json::Value, Option<String>) =
+        on!(session, |conn| messages::ai_engine_messages
+            .find(from)
+            .select((messages::metadata, messages::author))
+            .first(conn))?;
+    on!(session, |conn| diesel::update(messages::ai_engine_messages.find(to))
+        .set((messages::metadata.eq(&notes.0), messages::author.eq(&notes.1)))
+        .execute(conn))?;
+    Ok(())
+}
+
 /// The messages of a run, in order.
 pub(crate) fn of_run(session: &mut dyn Session, run: i64) -> Result<Vec<Message>> {
     Ok(load_whole!(session, |query| query
@@ -220,7 +258,7 @@ pub(crate) fn of_run(session: &mut dyn Session, run: i64) -> Result<Vec<Message>
     .collect())
 }
 
-/// The messages of the turns numbered `from` up to, not including, `to`, in order.
+/// The messages of the turns numbered `from` up to, not including, `to`, in order: of those that are on the path and always were.
 pub(crate) fn between(
     session: &mut dyn Session,
     parent: Messageable,
@@ -231,12 +269,14 @@ pub(crate) fn between(
         .filter(of!(messages, parent))
         .filter(messages::seq.ge(from))
         .filter(messages::seq.lt(to))
+        .filter(messages::superseded_at_seq.is_null())
+        .filter(messages::chosen_at_seq.is_null())
         .order((messages::seq, messages::position)))
     .map(Message::from)
     .collect())
 }
 
-/// The number of the first turn from `from` up to, not including, `to`, that has a message.
+/// The number of the first of these turns that has a message.
 pub(crate) fn first_between(
     session: &mut dyn Session,
     parent: Messageable,
@@ -247,10 +287,27 @@ pub(crate) fn first_between(
         .filter(of!(messages, parent))
         .filter(messages::seq.ge(from))
         .filter(messages::seq.lt(to))
+        .filter(messages::superseded_at_seq.is_null())
+        .filter(messages::chosen_at_seq.is_null())
         .order(messages::seq)
         .select(messages::seq)
         .first(conn)
         .optional())?)
+}
+
+/// The messages of turns that came back to the path under this number, and are on it, in order.
+pub(crate) fn chosen_at(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+) -> Result<Vec<Message>> {
+    Ok(load_whole!(session, |query| query
+        .filter(of!(messages, parent))
+        .filter(messages::chosen_at_seq.eq(seq))
+        .filter(messages::superseded_at_seq.is_null())
+        .order((messages::seq, messages::position)))
+    .map(Message::from)
+    .collect())
 }
 
 /// Messages by their ids, in order.

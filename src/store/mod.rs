@@ -7,12 +7,14 @@ pub(crate) mod clock;
 mod constant;
 pub(crate) mod database;
 pub(crate) mod deltas;
+pub(crate) mod forks;
 mod hosts_work;
 pub(crate) mod items;
 mod job;
 pub(crate) mod messages;
 pub(crate) mod migrate;
 pub(crate) mod outbox;
+pub(crate) mod paths;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod queue;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use super::again::{self, Again, How};
 use super::asked::{Asked, Busy, Who};
 use super::interrupt::{self, Interrupted};
 use crate::drive::persist::persist;
@@ -38,6 +39,8 @@ pub(crate) struct Prepared {
 pub(crate) struct Submitted {
     pub(crate) run: Run,
     pub(crate) interrupted: Interrupted,
+    /// The thread gave its conversation at the provider up.
+    pub(crate) forgotten: bool,
 }
 
 /// Checks what can be checked without the database.
@@ -50,7 +53,10 @@ pub(crate) fn prepare(core: &Core, asked: Asked) -> Result<Prepared> {
     match &asked.who {
         Who::Assistable(_, definition) | Who::Model(definition) => definition.validate()?,
         Who::Assistant(_) => {}
+        Who::Again(again) => drop(again::edited(*again)?),
     }
+    let asks_the_same =
+        matches!(asked.who, Who::Again(Some(Again { how, .. })) if how != How::Edit);
     if let Some(key) = &asked.key {
         if key.is_empty() || key.chars().count() > KEY_CHARS {
             return Err(Error::invalid(
@@ -64,7 +70,7 @@ pub(crate) fn prepare(core: &Core, asked: Asked) -> Result<Prepared> {
     Ok(Prepared {
         who: asked.who,
         parent: asked.parent,
-        content: asked.content.checked()?,
+        content: if asks_the_same { String::new() } else { asked.content.checked()? },
         key: asked.key,
         busy: asked.busy,
         recovery: asked.recovery,
@@ -82,15 +88,25 @@ pub(crate) fn submit(
     if let Some(key) = &request.key
         && let Some(run) = runs_of::find_by_key(session, request.parent, key)?
     {
-        return Ok(Submitted { run, interrupted: Interrupted::default() });
+        return Ok(Submitted { run, interrupted: Interrupted::default(), forgotten: false });
     }
     let interrupted = match request.busy {
+        // Turns that leave the path have ended, so that nobody writes to them afterwards.
+        _ if matches!(request.who, Who::Again(_)) => make_room(session, core, request.parent)?,
         // What stands before it is looked at when it is to be driven.
         Busy::Queue => Interrupted::default(),
         Busy::Interrupt => interrupt::interrupt(session, core, request.parent)?,
         Busy::Reject => make_room(session, core, request.parent)?,
     };
+    let mut taken = None;
     let (assistant_id, definition) = match &request.who {
+        Who::Again(again) => {
+            let again = again::edited(*again)?;
+            let old = again::take(session, request.parent, again, locked.seq)?;
+            let asked = (old.assistant_id, old.definition.clone());
+            taken = Some((again, old));
+            asked
+        }
         Who::Assistable(owner, definition) => {
             let assistant = assistants::save(session, &owner.kind, &owner.id, definition)?;
             (Some(assistant.id), definition.clone())
@@ -103,12 +119,21 @@ pub(crate) fn submit(
         Who::Model(definition) => (None, definition.clone()),
     };
     let run = runs::insert(session, &new_run(request, assistant_id, &definition, locked.seq)?)?;
-    let content = request.content.clone();
-    messages::insert(
-        session,
-        &NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content),
-    )?;
-    Ok(Submitted { run, interrupted })
+    let content = match &taken {
+        Some((again, old)) if again.how != How::Edit => old.question.content.clone(),
+        _ => request.content.clone(),
+    };
+    let follows = taken.as_ref().map_or(locked.head, |(_, old)| Some(old.parent_seq));
+    let question = NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content);
+    let question = messages::insert(session, &question.following(follows))?;
+    if locked.head.is_some() {
+        threads::set_head(session, request.parent, None)?;
+    }
+    if let Some((_, old)) = &taken {
+        messages::copy_notes(session, old.question.id, question.id)?;
+    }
+    let forgotten = taken.is_some_and(|(_, old)| old.forgotten);
+    Ok(Submitted { run, interrupted, forgotten })
 }
 
 /// No run's id.
@@ -116,6 +141,10 @@ const NONE: i64 = 0;
 
 /// Submits in a transaction of ours, and drives the run.
 pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<Run> {
+    let again = matches!(request.who, Who::Again(_));
+    if again && request.busy == Busy::Interrupt {
+        again::cancel_active(core, request.parent, request.key.as_deref()).await?;
+    }
     // Shutdown waits for whoever came before it, and whoever comes after sees it.
     let _submitting = core.submitting().read().await;
     if core.is_closing() {
@@ -124,30 +153,36 @@ pub(crate) async fn submit_and_drive(core: &Core, request: Prepared) -> Result<R
     let (writing, parent) = (core.clone(), request.parent);
     let inserted = Arc::new(AtomicI64::new(NONE));
     let note = Arc::clone(&inserted);
-    let submitted = core.store().write_as(Write::Submit, move |session| {
+    let like = if again { Write::Again } else { Write::Submit };
+    let submitted = core.store().write_as(like, move |session| {
         note.store(NONE, Ordering::SeqCst);
         let submitted = submit(session, &writing, &request)?;
         note.store(submitted.run.id, Ordering::SeqCst);
-        let write = if submitted.interrupted.is_any() { Write::Interrupt } else { Write::Submit };
+        let interrupts = submitted.interrupted.is_any() && !again;
+        let write = if interrupts { Write::Interrupt } else { like };
         Ok((Some(write), submitted))
     });
     let submitted = submitted.await;
-    let Submitted { run, interrupted } = match (submitted, inserted.load(Ordering::SeqCst)) {
-        (Err(error), id) if id != NONE && error.lost_connection() => {
-            let run = committed(core, parent, id).await.ok_or(error)?;
-            // What was interrupted hears of it from the database.
-            Submitted { run, interrupted: Interrupted::default() }
-        }
-        (Err(error), _) => {
-            if let Error::Busy { on, .. } = error {
-                // It may be a dead process's that is to be asked again.
-                lanes::wake(core, on);
+    let Submitted { run, interrupted, forgotten } =
+        match (submitted, inserted.load(Ordering::SeqCst)) {
+            (Err(error), id) if id != NONE && error.lost_connection() => {
+                let run = committed(core, parent, id).await.ok_or(error)?;
+                // What was interrupted hears of it from the database.
+                Submitted { run, interrupted: Interrupted::default(), forgotten: true }
             }
-            return Err(error);
-        }
-        (Ok(submitted), _) => submitted,
-    };
+            (Err(error), _) => {
+                if let Error::Busy { on, .. } = error {
+                    // It may be a dead process's that is to be asked again.
+                    lanes::wake(core, on);
+                }
+                return Err(error);
+            }
+            (Ok(submitted), _) => submitted,
+        };
     interrupted.stop(core);
+    if forgotten {
+        core.work_outbox();
+    }
     lanes::wake_for(core, &run);
     Ok(run)
 }

@@ -98,6 +98,9 @@ impl RunRequest {
         let submitted = crate::store::session::transaction(conn, |session| {
             enqueue::submit(session, &core, &prepared)
         })?;
+        if submitted.forgotten {
+            core.remote_deletions_noted();
+        }
         enqueue::drive_after_commit(&core, submitted.run.clone(), submitted.interrupted);
         Ok(submitted.run)
     }
