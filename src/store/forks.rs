@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_query;
 
-use super::session::{Conn, Session, of, on};
+use super::session::{Session, of, on};
 use super::threads::{self, ConversationRow};
 use super::{clock, messages, paths};
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ pub(crate) fn fork<C: ConversationRow>(
     let fork = C::fork(session, origin, seq + 1, message)?;
     let copy = Copy { from: origin, to: fork.messageable(), now: clock::now_ms(session)? };
     for some in turns.chunks(AT_ONCE) {
-        for statement in copy.statements(session, some) {
+        for statement in copy.statements(some) {
             on!(session, |conn| sql_query(&statement).execute(conn))?;
         }
     }
@@ -62,13 +62,7 @@ const COST: &str =
     "input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens";
 
 impl Copy {
-    fn statements(&self, session: &mut dyn Session, turns: &[i64]) -> [String; 3] {
-        let tail = match session.conn() {
-            #[cfg(feature = "sqlite")]
-            Conn::Sqlite(_) => messages::TAIL_SQLITE,
-            #[cfg(feature = "postgres")]
-            Conn::Pg(_) => messages::TAIL_PG,
-        };
+    fn statements(&self, turns: &[i64]) -> [String; 4] {
         let (column, from) = owner(self.from);
         let (_, to) = owner(self.to);
         let thread = self.to.thread_id().map_or("NULL".to_owned(), |id| id.to_string());
@@ -81,8 +75,8 @@ impl Copy {
         // What left a turn before all of it did is no part of it.
         let whole = |of: &str| {
             format!(
-                "({of}.superseded_at_seq IS NULL OR {of}.superseded_at_seq = (SELECT p.superseded_at_seq \
-                 FROM ai_engine_messages p WHERE p.{column} = {from} AND p.seq = {of}.seq AND p.position = 0))"
+                "(coalesce({of}.superseded_at_seq, 0) = coalesce((SELECT p.superseded_at_seq FROM ai_engine_messages p \
+                 WHERE p.{column} = {from} AND p.seq = {of}.seq AND p.position = 0), 0))"
             )
         };
         let run_of_message = copied("ai_engine_messages.seq");
@@ -101,10 +95,18 @@ impl Copy {
             format!(
                 "INSERT INTO ai_engine_messages (assistant_thread_id, chat_id, run_id, seq, position, role, status, content, \
                  model, {COST}, remote_state, endpoint, protocol, created_at, updated_at, metadata, author) \
-                 SELECT {thread}, {chat}, {run_of_message}, seq, position, role, status, content || {tail}, \
+                 SELECT {thread}, {chat}, {run_of_message}, seq, position, role, status, content, \
                  model, {NO_COST}, 'absent', endpoint, protocol, created_at, updated_at, metadata, author \
                  FROM ai_engine_messages WHERE {column} = {from} AND seq IN ({numbers}) AND {whole_message} \
                  ORDER BY seq, position"
+            ),
+            // As they are: a host's database may have refused the text in one row.
+            format!(
+                "INSERT INTO ai_engine_message_deltas (message_id, byte_offset, sequence_number, text) \
+                 SELECT (SELECT n.id FROM ai_engine_messages n WHERE n.{column} = {to} AND n.seq = m.seq \
+                 AND n.position = m.position), d.byte_offset, d.sequence_number, d.text \
+                 FROM ai_engine_message_deltas d JOIN ai_engine_messages m ON m.id = d.message_id \
+                 WHERE m.{column} = {from} AND m.seq IN ({numbers}) AND {whole_other} ORDER BY d.id"
             ),
             format!(
                 "INSERT INTO ai_engine_run_items (run_id, position, kind, call_id, phase, item, remote_state, endpoint, \

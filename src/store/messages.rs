@@ -101,10 +101,10 @@ pub(crate) fn break_off(session: &mut dyn Session, run: i64) -> Result<()> {
 
 /// Text after `content` that is still in deltas. In the order of writing, which is that of the text.
 #[cfg(feature = "sqlite")]
-pub(super) const TAIL_SQLITE: &str = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \
+const TAIL_SQLITE: &str = "coalesce((SELECT group_concat(text, '') FROM (SELECT text FROM ai_engine_message_deltas \
      WHERE message_id = ai_engine_messages.id ORDER BY id)), '')";
 #[cfg(feature = "postgres")]
-pub(super) const TAIL_PG: &str = "coalesce((SELECT string_agg(text, '' ORDER BY id) FROM ai_engine_message_deltas \
+const TAIL_PG: &str = "coalesce((SELECT string_agg(text, '' ORDER BY id) FROM ai_engine_message_deltas \
      WHERE message_id = ai_engine_messages.id), '')";
 
 /// Loads messages whole, each read being one statement: `content` and deltas of the same moment.

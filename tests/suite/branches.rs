@@ -316,6 +316,10 @@ async fn the_end_of_a_turn_can_be_cut_and_chosen_again<D: TestDatabase>(db: D) {
         let whole = read_by_the_model(&host, &thread).await;
         let first = "first\n\n[This answer breaks off here.]";
         assert_eq!(whole, ["q1", first, "q2"], "the call went with what came after it");
+        let fork = thread.fork_at(&host.engine, &said[0]).await.unwrap();
+        ask(&host, &fork, "f2", "g2").await;
+        assert_eq!(read_by_the_model(&host, &fork).await, ["q1", first, "f2"]);
+        host.user.assistant_threads(&host.engine).destroy(fork.id).await.unwrap();
         thread.choose(&host.engine, &run).await.unwrap();
         assert_eq!(
             listed(&host, &thread).await,
