@@ -187,13 +187,13 @@ impl Reader {
                 self.cursor.delivered = Arc::default();
             }
             let change = match &next.1 {
-                None => None,
+                // It has left again; and a change holds none of its kind.
+                None | Some(Turn::Moves(_)) => None,
                 Some(Turn::Said(message)) => {
                     self.cursor.delivered = Arc::new(Delivered::all());
                     Some(Change::Said(Message::clone(message)))
                 }
                 Some(Turn::Run(stored)) => self.step(stored).await.ok(),
-                Some(Turn::Moves(_)) => None,
             };
             let begun = change.is_some() || self.cursor.delivered.opening > Opening::Nothing;
             self.has.came(next.0, begun);

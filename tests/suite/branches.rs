@@ -244,7 +244,7 @@ async fn a_retry_asks_the_assistant_as_it_was_mended<D: TestDatabase>(db: D) {
     let thread = host.thread().await;
     let run = ask(&host, &thread, "q1", "a1").await;
     let mut mended = host.teller.clone();
-    mended.model = "better-model".to_owned();
+    "better-model".clone_into(&mut mended.model);
     mended.update_openai_assistant(&host.engine).await.unwrap();
     let again = run.regenerate(&host.engine).await.unwrap().run;
     assert_eq!((again.model.as_str(), again.assistant_id), ("better-model", run.assistant_id));

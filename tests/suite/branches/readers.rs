@@ -192,7 +192,9 @@ async fn every_reader_puts_the_same_page_together_whenever_it_comes<D: TestDatab
     let page = listed(&host, &thread).await;
     let put = |told: &[Event]| {
         let mut shown = Shown::default();
-        told.iter().for_each(|event| shown.take(event));
+        for event in told {
+            shown.take(event);
+        }
         shown
     };
     let later = engine(&host.db, &host.fake, &Hub::default(), |builder| builder);
@@ -203,7 +205,9 @@ async fn every_reader_puts_the_same_page_together_whenever_it_comes<D: TestDatab
         for (at, event) in told.iter().enumerate().take(told.len() - 1) {
             let more = rest(&later, &thread, Some(event.cursor.clone()), "end").await;
             let mut shown = put(&told[..=at]);
-            more.iter().for_each(|event| shown.take(event));
+            for event in &more {
+                shown.take(event);
+            }
             assert_eq!(shown.texts(), page, "after {}: {more:#?}", event.cursor);
         }
     }
