@@ -81,6 +81,14 @@ pub enum Error {
         /// The thread or chat.
         on: Messageable,
     },
+    /// The run has its whole answer, so there is nothing to retry. Nothing was stored. For another answer to the same question use
+    /// [`Run::regenerate`](crate::Run::regenerate).
+    #[error("run {run_id} has its whole answer; use `regenerate` for another one")]
+    #[non_exhaustive]
+    Answered {
+        /// The run.
+        run_id: i64,
+    },
     /// The engine cannot load owners of this type: give its builder a loader
     /// ([`EngineBuilder::owner`](crate::EngineBuilder::owner)).
     #[error(

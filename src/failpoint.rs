@@ -85,6 +85,14 @@ writes! {
         Submit "submit",
         /// A submit that cancels the runs in its way.
         Interrupt "interrupt",
+        /// A submit that takes a turn again.
+        Again "again",
+        /// What came after a message leaves the path.
+        Truncate "truncate",
+        /// A path that was left before.
+        Choose "choose",
+        /// A thread or chat with the beginning of another.
+        Fork "fork",
         /// Of a run that somebody drives: whoever that is, is asked to stop it.
         CancelRequest "cancel_request",
         /// Of a run that nobody drives: it ends.

@@ -166,6 +166,18 @@ diesel::table! {
         metadata -> Json,
         author -> Nullable<Text>,
         usage_estimated -> Bool,
+        chosen_at_seq -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    ai_engine_path_changes (id) {
+        id -> BigInt,
+        assistant_thread_id -> Nullable<BigInt>,
+        chat_id -> Nullable<BigInt>,
+        seq -> BigInt,
+        change -> Json,
+        created_at -> Timestamp,
     }
 }
 
@@ -224,6 +236,8 @@ diesel::joinable!(ai_engine_runs -> ai_engine_assistant_threads (assistant_threa
 diesel::joinable!(ai_engine_runs -> ai_engine_chats (chat_id));
 diesel::joinable!(ai_engine_runs -> ai_engine_assistants (assistant_id));
 diesel::joinable!(ai_engine_responses -> ai_engine_runs (run_id));
+diesel::joinable!(ai_engine_path_changes -> ai_engine_assistant_threads (assistant_thread_id));
+diesel::joinable!(ai_engine_path_changes -> ai_engine_chats (chat_id));
 diesel::joinable!(ai_engine_messages -> ai_engine_assistant_threads (assistant_thread_id));
 diesel::joinable!(ai_engine_messages -> ai_engine_chats (chat_id));
 diesel::joinable!(ai_engine_messages -> ai_engine_runs (run_id));
@@ -237,6 +251,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     ai_engine_runs,
     ai_engine_responses,
     ai_engine_messages,
+    ai_engine_path_changes,
     ai_engine_run_items,
     ai_engine_message_deltas,
     ai_engine_workers,

@@ -34,8 +34,8 @@ pub(crate) async fn deliver(core: Core, transcript: Arc<Transcript>) -> bool {
         });
         let Some(news) = next.await else { return false };
         match news {
-            // The hooks of a run begin with its messages.
-            News::Queued(_) => {}
+            // The hooks of a run begin with its messages, and paths are no run's own.
+            News::Queued(_) | News::Superseded { .. } => {}
             News::UserMessage(message) | News::Said(message) => {
                 caller.call(Hook::Created(Arc::new(message))).await
             }

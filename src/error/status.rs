@@ -12,7 +12,7 @@ impl Error {
     /// | status | |
     /// |---|---|
     /// | 404 | [`NotFound`](Self::NotFound), and [`Database`](Self::Database) with Diesel's `NotFound` |
-    /// | 409 | [`Busy`](Self::Busy) |
+    /// | 409 | [`Busy`](Self::Busy), [`Answered`](Self::Answered) |
     /// | 410 | [`RunGone`](Self::RunGone) |
     /// | 422 | [`Invalid`](Self::Invalid); a run that failed since the conversation is too long for the model or was stopped by a filter |
     /// | 429 | a run or call that failed since the provider takes no more requests for a while |
@@ -24,7 +24,7 @@ impl Error {
     pub fn http_status(&self) -> u16 {
         match self {
             Self::NotFound { .. } | Self::Database(DieselError::NotFound) => 404,
-            Self::Busy { .. } => 409,
+            Self::Busy { .. } | Self::Answered { .. } => 409,
             Self::RunGone(_) => 410,
             Self::Invalid { .. } => 422,
             Self::Database(_) if self.may_pass() => 503,
@@ -96,7 +96,8 @@ mod tests {
             Error::Panicked(_) => Error::invalid("field", 1, "is wrong"),
             Error::Invalid { .. } => Error::not_found("run", 1),
             Error::NotFound { .. } => Error::Busy { run_id: 1, on: Messageable::Chat(1) },
-            Error::Busy { .. } => Error::NoLoader(text()),
+            Error::Busy { .. } => Error::Answered { run_id: 1 },
+            Error::Answered { .. } => Error::NoLoader(text()),
             Error::NoLoader(_) => Error::OwnerId { kind: text(), id: text() },
             Error::OwnerId { .. } => Error::Configuration(text()),
             Error::Configuration(_) => Error::NoState("x"),
@@ -148,6 +149,7 @@ mod tests {
             ("Invalid", 422),
             ("NotFound", 404),
             ("Busy", 409),
+            ("Answered", 409),
             ("NoLoader", 500),
             ("OwnerId", 500),
             ("Configuration", 500),

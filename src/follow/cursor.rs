@@ -29,10 +29,23 @@ use crate::model::{Message, MessageStatus, Messageable};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
     pub(crate) of: Messageable,
-    /// The turn that was delivered last.
+    /// The number that was delivered last.
     pub(crate) seq: i64,
+    /// Which part of it.
+    pub(crate) part: Part,
     /// Shared with the events that were delivered, which are rarely kept.
     pub(crate) delivered: Arc<Delivered>,
+}
+
+/// What a number stands for, in the order of the telling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Turns that left the path under it: they were told up to this one.
+    Left(i64),
+    /// All of those, and turns that came back up to this one, of which so much was delivered.
+    Back(i64),
+    /// The turn of this number itself.
+    Own,
 }
 
 /// Longest text form, in bytes: it travels in a header.
@@ -46,12 +59,12 @@ const LARGEST: i64 = 1 << 53;
 impl Cursor {
     /// The beginning of a conversation.
     pub(crate) fn start(of: Messageable) -> Self {
-        Self { of, seq: 0, delivered: Arc::new(Delivered::all()) }
+        Self { of, seq: 0, part: Part::Own, delivered: Arc::new(Delivered::all()) }
     }
 
-    /// The beginning of a turn.
-    pub(crate) fn at(of: Messageable, seq: i64) -> Self {
-        Self { of, seq, delivered: Arc::default() }
+    /// The beginning of a part of a number.
+    pub(crate) fn at(of: Messageable, seq: i64, part: Part) -> Self {
+        Self { of, seq, part, delivered: Arc::default() }
     }
 
     /// The place behind this message and the text that it has here. With it a page that shows messages from
@@ -70,7 +83,11 @@ impl Cursor {
             delivered.passed = slot;
             delivered.messages.push(DeliveredText::of(slot, &message.content, settled));
         }
-        Self { of: message.messageable, seq: message.seq, delivered: Arc::new(delivered) }
+        let (seq, part) = match message.chosen_at {
+            Some(number) => (number, Part::Back(message.seq)),
+            None => (message.seq, Part::Own),
+        };
+        Self { of: message.messageable, seq, part, delivered: Arc::new(delivered) }
     }
 
     /// Fails for the cursor of another conversation.
@@ -91,19 +108,47 @@ impl Cursor {
         Error::invalid("cursor", self.to_string(), reason)
     }
 
-    /// The first turn of which something is left to tell.
-    pub(crate) fn wanted(&self) -> i64 {
-        self.seq.saturating_add(i64::from(self.delivered.ended))
+    /// The first number of which something is left to tell, as far as this one is known.
+    pub(crate) fn wanted(&self) -> Wanted {
+        match self.part {
+            Part::Own if self.delivered.ended => {
+                Wanted { seq: self.seq.saturating_add(1), own: false }
+            }
+            Part::Own => Wanted { seq: self.seq, own: true },
+            Part::Left(_) | Part::Back(_) => Wanted { seq: self.seq, own: false },
+        }
+    }
+
+    /// The same place among the events of this run alone, where it stands by its own number.
+    pub(crate) fn within(mut self, run_seq: i64) -> Self {
+        if self.part == Part::Back(run_seq) {
+            (self.seq, self.part) = (run_seq, Part::Own);
+        }
+        self
     }
 }
 
+/// Where the next thing to tell is: what changed of the path under a number comes before the turn of that number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wanted {
+    pub(crate) seq: i64,
+    /// The turn itself.
+    pub(crate) own: bool,
+}
+
 /// `t12.5`: all of turn 5 of thread 12. `c3.7b.0:120:9f…`: of turn 7 of chat 3 the beginning, and 120 bytes of its first
-/// message.
+/// message. `t12.8s5`: turns up to 5 that left the path under number 8; `t12.8r3b`: all of those, and the beginning of turn 3, which
+/// came back.
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.of {
             Messageable::AssistantThread(id) => write!(f, "t{id}.{}", self.seq)?,
             Messageable::Chat(id) => write!(f, "c{id}.{}", self.seq)?,
+        }
+        match self.part {
+            Part::Left(turn) => return write!(f, "s{turn}"),
+            Part::Back(turn) => write!(f, "r{turn}")?,
+            Part::Own => {}
         }
         if self.delivered.ended {
             return Ok(());
@@ -156,16 +201,23 @@ fn parse(text: &str) -> Option<Cursor> {
         _ => return None,
     };
     let turn = parts.next()?;
-    let digits = turn.find(|c: char| !c.is_ascii_digit()).unwrap_or(turn.len());
-    let (seq, rest) = turn.split_at_checked(digits)?;
-    let (seq, mut delivered) = (number(seq)?, Delivered::default());
+    let (seq, rest) = leading_number(turn)?;
+    let (part, rest) = match rest.split_at_checked(1) {
+        Some(("s", turn)) => (Part::Left(number(turn)?), ""),
+        Some(("r", rest)) => {
+            let (turn, rest) = leading_number(rest)?;
+            (Part::Back(turn), rest)
+        }
+        _ => (Part::Own, rest),
+    };
+    let mut delivered = Delivered::default();
     let (stage, passed) = rest.split_at_checked(1).unwrap_or_default();
     // A character of several bytes is no stage of ours.
     if stage.is_empty() && !rest.is_empty() {
         return None;
     }
     match stage {
-        "" => delivered.ended = true,
+        "" => delivered.ended = !matches!(part, Part::Left(_)),
         "n" => delivered.opening = Opening::Nothing,
         "q" => delivered.opening = Opening::Queued,
         "a" => delivered.opening = Opening::Asked,
@@ -193,9 +245,15 @@ fn parse(text: &str) -> Option<Cursor> {
             _ => return None,
         });
     }
-    let cursor = Cursor { of, seq, delivered: Arc::new(delivered) };
+    let cursor = Cursor { of, seq, part, delivered: Arc::new(delivered) };
     // Whatever reads otherwise was not written by us.
     (cursor.to_string() == text).then_some(cursor)
+}
+
+fn leading_number(text: &str) -> Option<(i64, &str)> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, rest) = text.split_at_checked(digits)?;
+    Some((number(digits)?, rest))
 }
 
 fn number(digits: &str) -> Option<i64> {
@@ -230,6 +288,11 @@ mod tests {
             "t1.2b",
             "t1.2b3.3:12:cbf29ce484222325",
             "t1.2b.0.1:0:1",
+            "t1.8s5",
+            "t1.8s0",
+            "c1.8r3",
+            "c1.8r3q",
+            "t1.8r3b.0:12:cbf29ce484222325",
         ];
         for text in texts {
             let cursor: Cursor = text.parse().unwrap();
@@ -256,6 +319,13 @@ mod tests {
             "t-1.2",
             "t1.2b.0:99999999999999999999:1",
             "t1.2 ",
+            "t1.8s",
+            "t1.8s5b",
+            "t1.8s05",
+            "t1.8s5.0",
+            "t1.8r",
+            "t1.8r3s5",
+            "t1.8r3.0",
             "ü1.2",
             "t1.2.0",
             "t1.99999999999999999999",

@@ -119,6 +119,8 @@ impl DeliveredText {
 /// One thing a reader has not been delivered.
 #[derive(Debug)]
 pub(crate) enum Change {
+    /// A turn left the path.
+    Superseded { seq: i64, run_id: Option<i64> },
     /// The run is submitted.
     Queued(Run),
     /// The user's message is stored.

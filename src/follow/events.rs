@@ -37,6 +37,10 @@ pub struct Event {
 /// [`MessageAppended`](Self::MessageAppended), then [`MessageSettled`](Self::MessageSettled) or
 /// [`MessageReplaced`](Self::MessageReplaced); at last [`RunSettled`](Self::RunSettled). A run that ended while it waited for its
 /// turn was never started, so its `RunStarted` is left out.
+///
+/// When another branch is taken, [`TurnSuperseded`](Self::TurnSuperseded) comes for each turn that leaves the path, before the
+/// first event of what takes its place. A turn that comes back to the path is told anew, whole. A reader that begins later is told
+/// what is on the path, and nothing of what had left it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -58,6 +62,15 @@ pub enum EventKind {
     RunSettled {
         /// The run. It does not change any more.
         run: Run,
+    },
+    /// A turn left the current path, with all its messages: take it off the page. A reader that was cut off while it caught up may
+    /// be told of a turn that it does not know; there is nothing to do then.
+    #[non_exhaustive]
+    TurnSuperseded {
+        /// The turn: the [`seq`](Message::seq) of its messages.
+        seq: i64,
+        /// Its run, if it has one.
+        run_id: Option<i64>,
     },
     /// A message was stored. A message of the user or of the host comes whole, and no other event follows for it. A message of the
     /// model comes empty; its text follows with the next events.
@@ -98,6 +111,7 @@ impl Event {
             EventKind::RunQueued { .. } => "run_queued",
             EventKind::RunStarted { .. } => "run_started",
             EventKind::RunSettled { .. } => "run_settled",
+            EventKind::TurnSuperseded { .. } => "turn_superseded",
             EventKind::MessageStarted { .. } => "message_started",
             EventKind::MessageAppended { .. } => "message_appended",
             EventKind::MessageReplaced { .. } => "message_replaced",
@@ -112,6 +126,7 @@ impl From<Change> for EventKind {
             Change::Queued(run) => Self::RunQueued { run },
             Change::Begun(run) => Self::RunStarted { run },
             Change::Ended(run) => Self::RunSettled { run },
+            Change::Superseded { seq, run_id } => Self::TurnSuperseded { seq, run_id },
             Change::UserMessage(message) | Change::Said(message) | Change::Created(message) => {
                 Self::MessageStarted { message }
             }
@@ -219,7 +234,7 @@ async fn checked(
     let heads = core.store().read(move |session| threads::heads(session, &[of])).await?;
     let next = heads.get(&of).copied().ok_or_else(|| gone(of))?;
     match cursor {
-        Some(cursor) if cursor.wanted() > next => Err(cursor.is_ahead()),
+        Some(cursor) if cursor.wanted().seq > next => Err(cursor.is_ahead()),
         cursor => Ok(cursor),
     }
 }

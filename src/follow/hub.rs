@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::cursor::Wanted;
 use super::transcript::{Seen, Transcript};
 use crate::engine::core::Core;
 use crate::error::Error;
 use crate::model::{Message, Messageable};
-use crate::store::timeline::{self, Answer, Progress, Question, StoredTurn};
+use crate::store::timeline::{self, Answer, Moved, Progress, Question, StoredTurn};
 
 /// Turns that are over and still kept: a reader that is little behind need not read the database.
 const KEPT: usize = 2;
@@ -34,12 +35,24 @@ struct State {
     gone: bool,
 }
 
-/// One turn of a conversation.
+/// What a number of a conversation stands for.
 #[derive(Debug, Clone)]
 pub(crate) enum Turn {
     Run(Arc<Transcript>),
     /// A message without a run.
     Said(Box<Message>),
+    /// What left the path and came back to it, before the turn of the same number.
+    Moves(Arc<Moves>),
+}
+
+/// What changed of a path under one number.
+#[derive(Debug, Clone)]
+pub(crate) struct Moves {
+    seq: i64,
+    /// Each turn that left, and its run.
+    pub(crate) left: Vec<(i64, Option<i64>)>,
+    /// Each turn that came back; `None`: it has left since.
+    pub(crate) back: Vec<(i64, Option<Turn>)>,
 }
 
 /// Where a reader finds the turn it wants.
@@ -66,6 +79,10 @@ impl Turn {
                 Self::Run(Arc::new(Transcript::stored(run, messages)))
             }
             StoredTurn::Said(message) => Self::Said(Box::new(message)),
+            StoredTurn::Moved(Moved { seq, left, back }) => {
+                let back = back.into_iter().map(|(turn, stored)| (turn, stored.map(Self::of)));
+                Self::Moves(Arc::new(Moves { seq, left, back: back.collect() }))
+            }
         }
     }
 
@@ -73,13 +90,19 @@ impl Turn {
         match self {
             Self::Run(live) => live.seq,
             Self::Said(message) => message.seq,
+            Self::Moves(moves) => moves.seq,
         }
+    }
+
+    /// Its place.
+    pub(crate) fn place(&self) -> Wanted {
+        Wanted { seq: self.seq(), own: !matches!(self, Self::Moves(_)) }
     }
 
     fn is_over(&self) -> bool {
         match self {
             Self::Run(run) => run.look(|seen| seen.ended),
-            Self::Said(_) => true,
+            Self::Said(_) | Self::Moves(_) => true,
         }
     }
 
@@ -87,7 +110,7 @@ impl Turn {
     fn is_left(&self) -> bool {
         match self {
             Self::Run(run) => run.look(Seen::is_left),
-            Self::Said(_) => false,
+            Self::Said(_) | Self::Moves(_) => false,
         }
     }
 }
@@ -102,20 +125,20 @@ impl Hub {
     }
 
     /// The first turn from `wanted` on, or where it is.
-    pub(crate) fn find(&self, wanted: i64) -> Place {
+    pub(crate) fn find(&self, wanted: Wanted) -> Place {
         let state = self.state();
         if state.gone {
             return Place::Gone;
         }
         let Some(next) = state.next else { return Place::Unknown };
         let first = state.turns.front().map_or(next, Turn::seq);
-        if wanted < first {
+        if wanted.seq < first {
             return Place::Stored(first);
         }
-        match state.turns.iter().find(|turn| turn.seq() >= wanted) {
+        match state.turns.iter().find(|turn| turn.place() >= wanted) {
             Some(turn) if turn.is_left() => Place::Later,
             Some(turn) => Place::Turn(turn.clone()),
-            None if wanted > next => Place::Beyond,
+            None if wanted.seq > next => Place::Beyond,
             None => Place::Later,
         }
     }
@@ -139,7 +162,7 @@ impl Hub {
                 Some(timeline::Followed { run: live.id, texts: Vec::new() })
             }
             Turn::Run(live) => live.is_replica.then(|| live.followed()),
-            Turn::Said(_) => None,
+            Turn::Said(_) | Turn::Moves(_) => None,
         });
         Question { of: self.of, next: state.next, followed: followed.collect() }
     }
@@ -179,6 +202,10 @@ impl State {
         for turn in answer.turns {
             let turn = match Turn::of(turn) {
                 Turn::Run(stored) => Turn::Run(core.transcript(stored.id).unwrap_or(stored)),
+                Turn::Moves(moves) => {
+                    self.supersede(&moves.left);
+                    Turn::Moves(moves)
+                }
                 said @ Turn::Said(_) => said,
             };
             if turn.seq() >= known {
@@ -188,9 +215,35 @@ impl State {
         }
         self.next = Some(known.max(answer.next));
         while self.turns.len() > KEPT && self.turns.front().is_some_and(Turn::is_over) {
-            self.turns.pop_front();
+            // What changed before a turn goes with it: nobody looks for the one here and for the other in the database.
+            let number = self.turns.front().map(Turn::seq);
+            let second = self.turns.get(1).filter(|second| Some(second.seq()) == number);
+            if second.is_some_and(|second| !second.is_over()) {
+                break;
+            }
+            let together = 1 + usize::from(second.is_some());
+            self.turns.drain(..together);
         }
         news
+    }
+
+    /// Readers that come later are not told of these turns here.
+    fn supersede(&mut self, left: &[(i64, Option<i64>)]) {
+        let has_left = |turn: i64| left.iter().any(|(other, _)| *other == turn);
+        self.turns.retain(|turn| matches!(turn, Turn::Moves(_)) || !has_left(turn.seq()));
+        for turn in &mut self.turns {
+            if let Turn::Moves(moves) = turn
+                && moves.back.iter().any(|(turn, there)| there.is_some() && has_left(*turn))
+            {
+                let mut fewer = Moves::clone(moves);
+                for (turn, there) in &mut fewer.back {
+                    if has_left(*turn) {
+                        *there = None;
+                    }
+                }
+                *moves = Arc::new(fewer);
+            }
+        }
     }
 
     /// Whether the turn has another transcript now.

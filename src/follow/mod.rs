@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod cursor;
 pub(crate) mod delivered;
 pub(crate) mod events;
+pub(crate) mod has;
 pub(crate) mod hub;
 pub(crate) mod hubs;
 pub(crate) mod reader;

@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::cursor::Cursor;
-use super::delivered::{Change, Delivered};
-use super::hub::{Hub, Place, Turn, gone};
+use super::cursor::{Cursor, Part, Wanted};
+use super::delivered::{Change, Delivered, Opening};
+use super::has::Has;
+use super::hub::{Hub, Moves, Place, Turn, gone};
 use super::hubs::{Hubs, look, look_first};
 use super::readers::Reading;
 use super::transcript::Transcript;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
-use crate::model::{Messageable, Run};
+use crate::model::{Message, Messageable, Run};
 use crate::store::timeline;
 
 /// Turns read from the database at once.
@@ -29,6 +30,8 @@ pub(crate) struct Reader {
     stored: VecDeque<Turn>,
     /// Joined when first needed: a run of this process is read without.
     hub: Option<Arc<Hub>>,
+    /// Which turns it was told of.
+    has: Has,
     refused: Option<Error>,
     _reading: Reading,
 }
@@ -37,6 +40,12 @@ pub(crate) struct Reader {
 struct Only {
     id: i64,
     seq: i64,
+}
+
+impl Only {
+    const fn place(self) -> Wanted {
+        Wanted { seq: self.seq, own: true }
+    }
 }
 
 impl Reader {
@@ -48,6 +57,7 @@ impl Reader {
             turn: None,
             stored: VecDeque::new(),
             hub: None,
+            has: Has::default(),
             refused: None,
             _reading: Reading::new(core),
         }
@@ -55,7 +65,7 @@ impl Reader {
 
     pub(crate) fn of_run(core: &Core, run: &Run) -> Self {
         let mut reader = Self::of_conversation(core, run.messageable);
-        reader.cursor = Cursor::at(run.messageable, run.seq);
+        reader.cursor = Cursor::at(run.messageable, run.seq, Part::Own);
         reader.only = Some(Only { id: run.id, seq: run.seq });
         reader.turn = core.transcript(run.id).map(Turn::Run);
         reader
@@ -69,7 +79,13 @@ impl Reader {
     pub(crate) fn after(mut self, cursor: Cursor) -> Self {
         if let Err(refused) = cursor.check(self.cursor.of) {
             self.refused = Some(refused);
-        } else if self.only.is_none_or(|only| cursor.wanted() >= only.seq) {
+            return self;
+        }
+        let cursor = match self.only {
+            Some(only) => cursor.within(only.seq),
+            None => cursor,
+        };
+        if self.only.is_none_or(|only| cursor.wanted() >= only.place()) {
             self.cursor = cursor;
         }
         self
@@ -81,18 +97,30 @@ impl Reader {
             return Err(error);
         }
         loop {
-            if self.only.is_some_and(|only| self.cursor.wanted() > only.seq) {
+            if self.only.is_some_and(|only| self.cursor.wanted() > only.place()) {
                 return Ok(None);
             }
             if let Some(turn) = &self.turn {
                 match turn.clone() {
+                    Turn::Moves(moves) => {
+                        if let Some(change) = self.of_moves(&moves).await {
+                            return Ok(Some(change));
+                        }
+                        self.turn = None;
+                        self.cursor = Cursor::at(self.cursor.of, self.cursor.seq, Part::Own);
+                    }
                     Turn::Said(message) => {
                         self.turn = None;
                         self.cursor.delivered = Arc::new(Delivered::all());
                         return Ok(Some(Change::Said(*message)));
                     }
                     Turn::Run(live) => match self.step(&live).await {
-                        Ok(change) => return Ok(Some(change)),
+                        Ok(change) => {
+                            if self.cursor.delivered.ended {
+                                self.turn = None;
+                            }
+                            return Ok(Some(change));
+                        }
                         Err(failure) => {
                             self.turn = None;
                             if let (Some(message), Some(only)) = (failure, self.only) {
@@ -103,15 +131,13 @@ impl Reader {
                     },
                 }
             } else {
-                let turn = self.find().await?;
+                let mut turn = self.find().await?;
                 if let Some(only) = self.only
                     && !matches!(&turn, Turn::Run(live) if live.id == only.id)
                 {
-                    return Err(Error::RunGone(only.id));
+                    turn = self.off_the_path(only).await?;
                 }
-                if turn.seq() != self.cursor.seq {
-                    self.cursor = Cursor::at(self.cursor.of, turn.seq());
-                }
+                self.go_to(&turn);
                 self.turn = Some(turn);
             }
         }
@@ -127,10 +153,65 @@ impl Reader {
         });
         let step = step.await;
         if self.cursor.delivered.ended {
-            self.turn = None;
             self.cursor.delivered = Arc::new(Delivered::all());
         }
         step
+    }
+
+    /// Goes on to this turn, and notes what is passed over.
+    fn go_to(&mut self, turn: &Turn) {
+        let (wanted, place) = (self.cursor.wanted(), turn.place());
+        // Of a turn that left the path in the middle of its telling the reader has a part.
+        let begun = wanted.own && self.cursor.delivered.opening > Opening::Nothing;
+        self.has.pass(wanted.seq + i64::from(begun), place.seq);
+        if place != wanted || self.cursor.seq != place.seq {
+            let part = if place.own { Part::Own } else { Part::Left(0) };
+            self.cursor = Cursor::at(self.cursor.of, place.seq, part);
+        }
+    }
+
+    /// What changed of the path, as far as it was not told; `None`: all of it was.
+    async fn of_moves(&mut self, moves: &Moves) -> Option<Change> {
+        if let Part::Left(told) = self.cursor.part {
+            for (seq, run_id) in moves.left.iter().filter(|(seq, _)| *seq > told) {
+                self.cursor.part = Part::Left(*seq);
+                if self.has.leaves(*seq) {
+                    return Some(Change::Superseded { seq: *seq, run_id: *run_id });
+                }
+            }
+            self.cursor.part = Part::Back(0);
+            self.cursor.delivered = Arc::new(Delivered::all());
+        }
+        while let Part::Back(told) = self.cursor.part {
+            let in_mid_turn = |seq: i64| seq == told && !self.cursor.delivered.ended;
+            let next = moves.back.iter().find(|(seq, _)| *seq > told || in_mid_turn(*seq))?;
+            if next.0 > told {
+                self.cursor.part = Part::Back(next.0);
+                self.cursor.delivered = Arc::default();
+            }
+            let change = match &next.1 {
+                // It has left again; and a change holds none of its kind.
+                None | Some(Turn::Moves(_)) => None,
+                Some(Turn::Said(message)) => {
+                    self.cursor.delivered = Arc::new(Delivered::all());
+                    Some(Change::Said(Message::clone(message)))
+                }
+                Some(Turn::Run(stored)) => self.step(stored).await.ok(),
+            };
+            let begun = change.is_some() || self.cursor.delivered.opening > Opening::Nothing;
+            self.has.came(next.0, begun);
+            if change.is_some() {
+                return change;
+            }
+            self.cursor.delivered = Arc::new(Delivered::all());
+        }
+        None
+    }
+
+    /// The only run that is read, which another branch took the place of.
+    async fn off_the_path(&self, only: Only) -> Result<Turn> {
+        let stored = self.core.store().read(move |session| timeline::run(session, only.id)).await?;
+        stored.map(Turn::of).ok_or(Error::RunGone(only.id))
     }
 
     /// The turn to tell next, once there is one.
@@ -142,26 +223,27 @@ impl Reader {
         let mut looked = false;
         loop {
             while let Some(turn) = self.stored.pop_front() {
-                if turn.seq() >= wanted {
+                if turn.place() >= wanted {
                     return Ok(turn);
                 }
             }
             match hub.find(wanted) {
                 Place::Turn(turn) => return Ok(turn),
                 Place::Stored(end) => {
-                    let (from, to) = (wanted, end.min(wanted.saturating_add(PAGE)));
+                    let (from, to) = (wanted.seq, end.min(wanted.seq.saturating_add(PAGE)));
                     let stored = self
                         .core
                         .store()
                         .read(move |session| timeline::between(session, of, from, to));
-                    self.stored = stored.await?.into_iter().map(Turn::of).collect();
+                    let stored = stored.await?.into_iter().map(Turn::of);
+                    self.stored = stored.filter(|turn| turn.place() >= wanted).collect();
                     // Refused requests with a known key leave numbers without a turn, however many.
                     if self.stored.is_empty() {
                         let next = self
                             .core
                             .store()
                             .read(move |session| timeline::next_after(session, of, to, end));
-                        wanted = next.await?.unwrap_or(end);
+                        wanted = Wanted { seq: next.await?.unwrap_or(end), own: false };
                     }
                 }
                 Place::Later if changes.changed().await.is_ok() => {}

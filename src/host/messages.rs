@@ -157,7 +157,11 @@ fn create_in(
         let found_dead = make_room(session, &engine.core, said.of)?;
         let text = said.text.clone();
         let new = NewMessage::local(said.of, None, parent.seq, 0, said.role, text);
-        let message = messages::insert(session, &new.noted(said.note.clone()))?;
+        let new = new.noted(said.note.clone()).following(parent.head);
+        let message = messages::insert(session, &new)?;
+        if parent.head.is_some() {
+            threads::set_head(session, said.of, None)?;
+        }
         Ok((message, found_dead))
     })
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod assistable;
 mod assistants;
+pub(crate) mod branches;
 pub(crate) mod chattable;
 pub(crate) mod composite_id;
 pub(crate) mod conversations;

@@ -123,6 +123,12 @@ pub struct Message {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+    /// Whether it is off the current path of its thread or chat: another branch took its place, or what came before it is the end
+    /// now. The model is not sent it, and lists leave it out.
+    pub superseded: bool,
+    /// The number under which it came back to the path, if it did.
+    #[serde(skip)]
+    pub(crate) chosen_at: Option<i64>,
 }
 
 #[cfg(any(test, feature = "_internal"))]
@@ -147,6 +153,8 @@ impl Message {
             metadata: Map::new(),
             created_at: now,
             updated_at: now,
+            superseded: false,
+            chosen_at: None,
         }
     }
 }
@@ -184,6 +192,8 @@ impl Message {
             metadata: self.metadata.clone(),
             created_at: self.created_at,
             updated_at: self.updated_at,
+            superseded: self.superseded,
+            chosen_at: self.chosen_at,
         }
     }
 
@@ -241,12 +251,15 @@ pub struct MessageRow {
     pub(crate) created_at: DateTime<Utc>,
     #[diesel(deserialize_as = UtcTimestamp)]
     pub(crate) updated_at: DateTime<Utc>,
+    pub(crate) superseded_at_seq: Option<i64>,
+    pub(crate) chosen_at_seq: Option<i64>,
 }
 
 queryable_as!(Message, MessageRow);
 
 impl From<MessageRow> for Message {
-    fn from(MessageRow { id, place, body, note, created_at, updated_at }: MessageRow) -> Self {
+    fn from(row: MessageRow) -> Self {
+        let MessageRow { id, place, body, note, created_at, updated_at, .. } = row;
         Self {
             id,
             messageable: Messageable::of(place.assistant_thread_id, place.chat_id),
@@ -264,6 +277,8 @@ impl From<MessageRow> for Message {
             metadata: note.metadata.into(),
             created_at,
             updated_at,
+            superseded: row.superseded_at_seq.is_some(),
+            chosen_at: row.chosen_at_seq,
         }
     }
 }

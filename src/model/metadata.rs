@@ -44,6 +44,12 @@ impl Default for StoredMetadata {
     }
 }
 
+impl From<Map<String, Value>> for StoredMetadata {
+    fn from(fields: Map<String, Value>) -> Self {
+        Self(Value::Object(fields))
+    }
+}
+
 impl From<StoredMetadata> for Map<String, Value> {
     fn from(StoredMetadata(stored): StoredMetadata) -> Self {
         match stored {

@@ -11,6 +11,7 @@ mod message;
 mod metadata;
 mod note;
 mod page;
+pub(crate) mod path;
 mod queryable;
 mod reason;
 mod run;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{StoredMetadata, without_nul};
+use super::{Message, StoredMetadata, without_nul};
 use crate::error::{Error, Result};
 use crate::schema::ai_engine_messages;
 
@@ -36,6 +36,21 @@ impl Note {
         }
         let metadata = self.metadata.map(StoredMetadata::checked).transpose()?;
         Ok(MessageNote { author: self.author, metadata: metadata.unwrap_or_default() })
+    }
+}
+
+impl MessageNote {
+    pub(crate) fn of(message: &Message) -> Self {
+        Self { author: message.author.clone(), metadata: message.metadata.clone().into() }
+    }
+
+    /// Each of the two, or the other's where there is none.
+    pub(crate) fn or(self, other: Self) -> Self {
+        let nothing = self.metadata == StoredMetadata::default();
+        Self {
+            author: self.author.or(other.author),
+            metadata: if nothing { other.metadata } else { self.metadata },
+        }
     }
 }
 

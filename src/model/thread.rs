@@ -47,6 +47,10 @@ pub struct AssistantThread {
     /// When it last changed.
     #[diesel(deserialize_as = UtcTimestamp)]
     pub updated_at: DateTime<Utc>,
+    /// Of a fork ([`fork_at`](Self::fork_at)): the id of what it was made from, which may be deleted since.
+    pub forked_from_id: Option<i64>,
+    /// Of a fork: the message there that it was made at.
+    pub forked_at_message_id: Option<i64>,
 }
 
 /// A conversation between an owner (a [`Chattable`](crate::Chattable)) and a bare model.
@@ -78,4 +82,8 @@ pub struct Chat {
     /// When it last changed.
     #[diesel(deserialize_as = UtcTimestamp)]
     pub updated_at: DateTime<Utc>,
+    /// Of a fork ([`fork_at`](Self::fork_at)): the id of what it was made from, which may be deleted since.
+    pub forked_from_id: Option<i64>,
+    /// Of a fork: the message there that it was made at.
+    pub forked_at_message_id: Option<i64>,
 }

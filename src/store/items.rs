@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use diesel::dsl::exists;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use super::session::{Session, of, on};
 use super::update::update;
 use crate::error::Result;
 use crate::model::{Messageable, RemoteState, utc_now};
+use crate::schema::ai_engine_messages::dsl as said;
 use crate::schema::ai_engine_run_items;
 use crate::schema::ai_engine_run_items::dsl as items;
 use crate::schema::ai_engine_runs::dsl as runs;
@@ -72,6 +73,20 @@ pub(crate) fn last_position(session: &mut dyn Session, run: i64) -> Result<Optio
         .get_result(conn))?)
 }
 
+/// Whether an item is on the path: none of its run's messages has left it, or one that stayed comes after the item.
+macro_rules! on_path {
+    () => {{
+        let later = said::ai_engine_messages
+            .filter(said::run_id.eq(items::run_id.nullable()))
+            .filter(said::superseded_at_seq.is_null())
+            .filter(said::position.gt(items::position));
+        let left = said::ai_engine_messages
+            .filter(said::run_id.eq(items::run_id.nullable()))
+            .filter(said::superseded_at_seq.is_not_null());
+        not(exists(left)).or(exists(later))
+    }};
+}
+
 type Row = (i64, i64, i64, Value, Option<String>, RemoteState, Option<String>);
 
 /// The items of a conversation up to a turn, in order, as a query narrows them.
@@ -82,6 +97,7 @@ macro_rules! load_up_to {
                 .inner_join(runs::ai_engine_runs)
                 .filter(of!(runs, $parent))
                 .filter(runs::seq.le($seq))
+                .filter(on_path!())
                 .order((runs::seq, items::position))
                 .select((
                     items::id,
@@ -98,7 +114,7 @@ macro_rules! load_up_to {
     }};
 }
 
-/// All items of a conversation up to a turn, in order.
+/// All items on the path of a conversation up to a turn, in order.
 pub(crate) fn up_to(
     session: &mut dyn Session,
     parent: Messageable,

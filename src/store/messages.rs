@@ -27,6 +27,8 @@ pub(crate) struct NewMessage {
     pub(crate) body: MessageBody,
     #[diesel(embed)]
     pub(crate) note: MessageNote,
+    /// Of the first message of a turn: the turn that it follows, where that is not the one below it.
+    pub(crate) parent_seq: Option<i64>,
     pub(crate) created_at: chrono::NaiveDateTime,
     pub(crate) updated_at: chrono::NaiveDateTime,
 }
@@ -62,6 +64,7 @@ impl NewMessage {
                 protocol: None,
             },
             note: MessageNote::default(),
+            parent_seq: None,
             created_at: now,
             updated_at: now,
         }
@@ -70,6 +73,11 @@ impl NewMessage {
     /// The same, with what the host says of it.
     pub(crate) fn noted(self, note: MessageNote) -> Self {
         Self { note, ..self }
+    }
+
+    /// The first message of a turn that follows this one; `None`: the turn below it.
+    pub(crate) fn following(self, parent_seq: Option<i64>) -> Self {
+        Self { parent_seq, ..self }
     }
 }
 
@@ -158,14 +166,7 @@ pub(crate) fn page(
 ) -> Result<Vec<Message>> {
     let (seq, position) = match page.row()? {
         None => (i64::MAX, i64::MAX),
-        Some(id) => on!(session, |conn| messages::ai_engine_messages
-            .find(id)
-            .filter(of!(messages, parent))
-            .select((messages::seq, messages::position))
-            .first_row()
-            .get_result(conn)
-            .optional())?
-        .ok_or_else(|| Error::not_found("message", id))?,
+        Some(id) => place(session, parent, id)?,
     };
     let earlier =
         || messages::seq.lt(seq).or(messages::seq.eq(seq).and(messages::position.lt(position)));
@@ -173,6 +174,7 @@ pub(crate) fn page(
         .filter(of!(messages, parent))
         // What an index can begin at.
         .filter(messages::seq.le(seq))
+        .filter(messages::superseded_at_seq.is_null())
         .filter(earlier())
         .order((messages::seq.desc(), messages::position.desc()))
         .limit(i64::from(page.limit)));
@@ -181,7 +183,7 @@ pub(crate) fn page(
     Ok(found)
 }
 
-/// All messages of a conversation up to a turn, in order.
+/// All messages on the path of a conversation up to a turn, in order.
 pub(crate) fn up_to(
     session: &mut dyn Session,
     parent: Messageable,
@@ -190,6 +192,7 @@ pub(crate) fn up_to(
     Ok(load_whole!(session, |query| query
         .filter(of!(messages, parent))
         .filter(messages::seq.le(seq))
+        .filter(messages::superseded_at_seq.is_null())
         .order((messages::seq, messages::position)))
     .collect())
 }
@@ -205,6 +208,7 @@ pub(crate) fn not_held_up_to(
     Ok(load_whole!(session, |query| query
         .filter(of!(messages, parent))
         .filter(messages::seq.le(seq))
+        .filter(messages::superseded_at_seq.is_null())
         .filter(messages::remote_state.ne(RemoteState::Held).or(elsewhere()))
         .order((messages::seq, messages::position)))
     .collect())
@@ -221,6 +225,7 @@ pub(crate) fn answered(
             .filter(of!(messages, parent))
             .filter(any_of(messages::seq, some))
             .filter(messages::role.eq(Role::Assistant))
+            .filter(messages::superseded_at_seq.is_null())
             .select(messages::seq)
             .load(conn))?)
     })
@@ -238,6 +243,25 @@ pub(super) fn turns_found(
     Ok(found)
 }
 
+/// What a run was asked.
+pub(crate) fn question(session: &mut dyn Session, run: i64) -> Result<Option<Message>> {
+    let mut found = load_whole!(session, |query| query
+        .filter(messages::run_id.eq(run))
+        .filter(messages::position.eq(0)));
+    Ok(found.next().map(Message::from))
+}
+
+/// The turn of a message of this conversation, and its place there.
+pub(crate) fn place(session: &mut dyn Session, of: Messageable, id: i64) -> Result<(i64, i64)> {
+    on!(session, |conn| messages::ai_engine_messages
+        .find(id)
+        .filter(of!(messages, of))
+        .select((messages::seq, messages::position))
+        .first(conn)
+        .optional())?
+    .ok_or_else(|| Error::not_found("message", id))
+}
+
 /// The messages of a run, in order.
 pub(crate) fn of_run(session: &mut dyn Session, run: i64) -> Result<Vec<Message>> {
     Ok(load_whole!(session, |query| query
@@ -247,7 +271,7 @@ pub(crate) fn of_run(session: &mut dyn Session, run: i64) -> Result<Vec<Message>
     .collect())
 }
 
-/// The messages of the turns numbered `from` up to, not including, `to`, in order.
+/// The messages of the turns numbered `from` up to, not including, `to`, in order: of those that are on the path and always were.
 pub(crate) fn between(
     session: &mut dyn Session,
     parent: Messageable,
@@ -258,12 +282,14 @@ pub(crate) fn between(
         .filter(of!(messages, parent))
         .filter(messages::seq.ge(from))
         .filter(messages::seq.lt(to))
+        .filter(messages::superseded_at_seq.is_null())
+        .filter(messages::chosen_at_seq.is_null())
         .order((messages::seq, messages::position)))
     .map(Message::from)
     .collect())
 }
 
-/// The number of the first turn from `from` up to, not including, `to`, that has a message.
+/// The number of the first of these turns that has a message.
 pub(crate) fn first_between(
     session: &mut dyn Session,
     parent: Messageable,
@@ -274,11 +300,28 @@ pub(crate) fn first_between(
         .filter(of!(messages, parent))
         .filter(messages::seq.ge(from))
         .filter(messages::seq.lt(to))
+        .filter(messages::superseded_at_seq.is_null())
+        .filter(messages::chosen_at_seq.is_null())
         .order(messages::seq)
         .select(messages::seq)
         .first_row()
         .get_result(conn)
         .optional())?)
+}
+
+/// The messages of turns that came back to the path under this number, and are on it, in order.
+pub(crate) fn chosen_at(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+) -> Result<Vec<Message>> {
+    Ok(load_whole!(session, |query| query
+        .filter(of!(messages, parent))
+        .filter(messages::chosen_at_seq.eq(seq))
+        .filter(messages::superseded_at_seq.is_null())
+        .order((messages::seq, messages::position)))
+    .map(Message::from)
+    .collect())
 }
 
 /// Messages by their ids, in order.

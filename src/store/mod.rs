@@ -10,6 +10,7 @@ mod constant;
 pub(crate) mod database;
 pub(crate) mod deltas;
 mod first_row;
+pub(crate) mod forks;
 mod hosts_work;
 pub(crate) mod items;
 mod job;
@@ -18,6 +19,7 @@ pub(crate) mod migrate;
 pub(crate) mod naming;
 pub(crate) mod outbox;
 pub(crate) mod owners;
+pub(crate) mod paths;
 #[cfg(test)]
 mod plans_tests;
 #[cfg(feature = "postgres")]

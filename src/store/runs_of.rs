@@ -1,6 +1,7 @@
 //! The runs of one conversation: by their key, the one that has not ended, the last one, a page of them; and their end, all
 //! together.
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use super::any_of::status_of;
@@ -10,6 +11,7 @@ use super::session::{Session, of, on};
 use super::update::update;
 use crate::error::{Error, Result};
 use crate::model::{Messageable, Page, Run, RunRow, RunStatus, ShownRun};
+use crate::schema::ai_engine_messages::dsl as said;
 use crate::schema::ai_engine_runs::dsl as runs;
 
 /// The run already submitted under this key.
@@ -40,15 +42,42 @@ pub(crate) fn active(session: &mut dyn Session, parent: Messageable) -> Result<O
         .optional())?)
 }
 
-/// The last run of a conversation up to a turn.
+/// The runs of a conversation that have not ended, in the order of submission.
+pub(crate) fn unended(session: &mut dyn Session, parent: Messageable) -> Result<Vec<Run>> {
+    let found: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, parent))
+        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .order(runs::seq)
+        .select(RunRow::as_select())
+        .load(conn))?;
+    Ok(found.into_iter().map(Run::from).collect())
+}
+
+/// The turn of a run of this conversation.
+pub(crate) fn seq(session: &mut dyn Session, parent: Messageable, id: i64) -> Result<i64> {
+    on!(session, |conn| runs::ai_engine_runs
+        .find(id)
+        .filter(of!(runs, parent))
+        .select(runs::seq)
+        .first(conn)
+        .optional())?
+    .ok_or_else(|| Error::not_found("run", id))
+}
+
+/// The last run on the path of a conversation up to a turn.
 pub(crate) fn last_up_to(
     session: &mut dyn Session,
     parent: Messageable,
     seq: i64,
 ) -> Result<Option<i64>> {
+    let on_path = || {
+        let said = said::ai_engine_messages.filter(said::run_id.eq(runs::id.nullable()));
+        said.filter(said::superseded_at_seq.is_null())
+    };
     Ok(on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, parent))
         .filter(runs::seq.le(seq))
+        .filter(exists(on_path()))
         .order(runs::seq.desc())
         .select(runs::id)
         .first_row()
@@ -84,7 +113,7 @@ pub(crate) fn page(session: &mut dyn Session, parent: Messageable, page: Page) -
 /// that a writer either finishes before or finds them gone.
 pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Result<Vec<i64>> {
     use crate::schema::ai_engine_message_deltas::dsl as deltas;
-    use crate::schema::ai_engine_messages::dsl as said;
+    use crate::schema::ai_engine_path_changes::dsl as changes;
     use crate::schema::ai_engine_responses::dsl as responses;
     use crate::schema::ai_engine_run_items::dsl as items;
 
@@ -93,6 +122,10 @@ pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Res
             .set(runs::fencing_token.eq(runs::fencing_token + 1))
             .returning(runs::id)
             .get_results(conn))?;
+    on!(session, |conn| diesel::delete(
+        changes::ai_engine_path_changes.filter(of!(changes, parent))
+    )
+    .execute(conn))?;
     let of_messages = said::ai_engine_messages.filter(of!(said, parent)).select(said::id);
     on!(session, |conn| diesel::delete(
         deltas::ai_engine_message_deltas.filter(deltas::message_id.eq_any(of_messages))

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
+use serde_json::Value;
 
 use super::any_of::any_of;
 use super::first_row::First;
@@ -22,6 +23,8 @@ pub(crate) struct Parent {
     pub(crate) owner_id: String,
     /// The turn number that came with the lock.
     pub(crate) seq: i64,
+    /// The turn that the next one follows, where that is not the one with the highest number.
+    pub(crate) head: Option<i64>,
 }
 
 impl Parent {
@@ -56,6 +59,14 @@ pub trait ConversationRow: Send + Sized + 'static {
 
     fn ids(session: &mut dyn Session, owner_type: &str, owner_id: &str) -> Result<Vec<i64>>;
 
+    /// A new row of the same owner, with the names of the one that it is made from and `next_seq` as its next turn.
+    fn fork(
+        session: &mut dyn Session,
+        origin: Messageable,
+        next_seq: i64,
+        message: i64,
+    ) -> Result<Self>;
+
     /// Deletes the row and all that hangs on it; notes what the provider must delete. Returns its runs.
     fn destroy(session: &mut dyn Session, id: i64) -> Result<Vec<i64>>;
 }
@@ -85,19 +96,38 @@ macro_rules! conversations {
             /// with a write instead of failing at its first one.
             pub(crate) fn lock(session: &mut dyn Session, id: i64) -> Result<Parent> {
                 let now = utc_now();
-                let locked: Option<(String, String, i64)> =
+                let locked: Option<(String, String, i64, Option<i64>)> =
                     on!(session, |conn| update(t::$table.find(id))
                         .set((
                             t::next_seq.eq(t::next_seq + 1),
                             t::updated_at.eq(now),
                             t::last_activity_at.eq(now),
                         ))
-                        .returning((t::$owner_type, t::$owner_id, t::next_seq))
+                        .returning((t::$owner_type, t::$owner_id, t::next_seq, t::head_seq))
                         .get_result(conn)
                         .optional())?;
-                let (owner_type, owner_id, next_seq) =
+                let (owner_type, owner_id, next_seq, head) =
                     locked.ok_or_else(|| Error::not_found($what, id))?;
-                Ok(Parent { owner_type, owner_id, seq: next_seq - 1 })
+                Ok(Parent { owner_type, owner_id, seq: next_seq - 1, head })
+            }
+
+            /// Locks the row until the transaction ends.
+            pub(super) fn hold(session: &mut dyn Session, id: i64) -> Result<()> {
+                let held = on!(session, |conn| update(t::$table.find(id))
+                    .set(t::next_seq.eq(t::next_seq))
+                    .execute(conn))?;
+                if held == 0 { Err(Error::not_found($what, id)) } else { Ok(()) }
+            }
+
+            pub(super) fn set_head(
+                session: &mut dyn Session,
+                id: i64,
+                head: Option<i64>,
+            ) -> Result<()> {
+                on!(session, |conn| update(t::$table.find(id))
+                    .set(t::head_seq.eq(head))
+                    .execute(conn))?;
+                Ok(())
             }
 
             impl ConversationRow for $row {
@@ -181,6 +211,40 @@ macro_rules! conversations {
                         .load(conn))?)
                 }
 
+                fn fork(
+                    session: &mut dyn Session,
+                    origin: Messageable,
+                    next_seq: i64,
+                    message: i64,
+                ) -> Result<Self> {
+                    type Names = (String, String, Option<String>, Option<String>, Value);
+                    let Messageable::$variant(id) = origin else {
+                        return Err(Error::not_found($what, origin));
+                    };
+                    let names: Names = on!(session, |conn| t::$table
+                        .find(id)
+                        .select((t::$owner_type, t::$owner_id, t::title, t::title_by, t::metadata))
+                        .first(conn))?;
+                    let now = utc_now();
+                    let row = (
+                        t::$owner_type.eq(&names.0),
+                        t::$owner_id.eq(&names.1),
+                        t::title.eq(&names.2),
+                        t::title_by.eq(&names.3),
+                        t::metadata.eq(&names.4),
+                        t::next_seq.eq(next_seq),
+                        t::forked_from_id.eq(id),
+                        t::forked_at_message_id.eq(message),
+                        t::last_activity_at.eq(now),
+                        t::created_at.eq(now),
+                        t::updated_at.eq(now),
+                    );
+                    Ok(on!(session, |conn| diesel::insert_into(t::$table)
+                        .values(row)
+                        .returning(<$row>::as_returning())
+                        .get_result(conn))?)
+                }
+
                 fn destroy(session: &mut dyn Session, id: i64) -> Result<Vec<i64>> {
                     let parent = Messageable::$variant(id);
                     lock(session, id)?;
@@ -226,6 +290,26 @@ pub(crate) fn lock(session: &mut dyn Session, parent: Messageable) -> Result<Par
     match parent {
         Messageable::AssistantThread(id) => threads::lock(session, id),
         Messageable::Chat(id) => chats::lock(session, id),
+    }
+}
+
+/// Locks a conversation without taking a number.
+pub(crate) fn hold(session: &mut dyn Session, parent: Messageable) -> Result<()> {
+    match parent {
+        Messageable::AssistantThread(id) => threads::hold(session, id),
+        Messageable::Chat(id) => chats::hold(session, id),
+    }
+}
+
+/// Says which turn the next one follows; `None`: the one with the highest number.
+pub(crate) fn set_head(
+    session: &mut dyn Session,
+    parent: Messageable,
+    head: Option<i64>,
+) -> Result<()> {
+    match parent {
+        Messageable::AssistantThread(id) => threads::set_head(session, id, head),
+        Messageable::Chat(id) => chats::set_head(session, id, head),
     }
 }
 

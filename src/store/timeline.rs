@@ -7,18 +7,30 @@ use diesel::prelude::*;
 use super::any_of::{any_of, status_of};
 use super::first_row::First;
 use super::session::{Session, of, on};
-use super::{deltas, messages, threads};
+use super::{deltas, messages, paths, threads};
 use crate::error::Result;
 use crate::model::{Message, MessageStatus, Messageable, Run, RunRow, RunStatus};
 use crate::schema::ai_engine_runs::dsl as runs;
 
-/// One turn of a conversation.
+/// What a number of a conversation stands for.
 #[derive(Debug)]
 pub(crate) enum StoredTurn {
+    /// What left the path and came back to it. A turn of the same number comes after it.
+    Moved(Moved),
     /// A run and its messages.
     Run(Run, Vec<Message>),
     /// A message that the host stored without a run.
     Said(Message),
+}
+
+/// What changed of a path under one number.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    pub(crate) seq: i64,
+    /// Each turn that left, and its run.
+    pub(crate) left: Vec<(i64, Option<i64>)>,
+    /// Each turn that came back; `None`: it has left since.
+    pub(crate) back: Vec<(i64, Option<StoredTurn>)>,
 }
 
 /// What a conversation is asked.
@@ -98,7 +110,8 @@ fn first_unended(session: &mut dyn Session, parent: Messageable) -> Result<Optio
         .optional())?)
 }
 
-/// The turns numbered `from` up to, not including, `to`.
+/// What happened under the numbers `from` up to, not including, `to`, as it is now: turns that are off the path are left out, and
+/// one that came back to it stands where it did.
 pub(crate) fn between(
     session: &mut dyn Session,
     parent: Messageable,
@@ -111,29 +124,89 @@ pub(crate) fn between(
         .filter(runs::seq.lt(to))
         .select(RunRow::as_select())
         .load(conn))?;
-    let mut turns: BTreeMap<i64, StoredTurn> =
-        found.into_iter().map(|row| (row.seq, StoredTurn::Run(row.into(), Vec::new()))).collect();
-    for message in messages::between(session, parent, from, to)? {
-        match turns.get_mut(&message.seq) {
-            Some(StoredTurn::Run(_, said)) => said.push(message),
-            // Its run is gone: the conversation was deleted in between.
-            _ if message.run_id.is_some() => {}
-            _ => {
-                turns.insert(message.seq, StoredTurn::Said(message));
+    let said = messages::between(session, parent, from, to)?;
+    let mut turns = Vec::new();
+    for (seq, change) in paths::between(session, parent, from, to)? {
+        let back = came_back(session, parent, seq, change.back)?;
+        turns.push(StoredTurn::Moved(Moved { seq, left: change.left, back }));
+    }
+    turns.extend(turns_of(found, said).into_values());
+    // What changed of the path comes before the turn of the same number, as it stands here: the sort keeps it there.
+    turns.sort_by_key(StoredTurn::seq);
+    Ok(turns)
+}
+
+/// Those of these turns that came back under this number, and did not leave again.
+fn came_back(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+    back: Vec<i64>,
+) -> Result<Vec<(i64, Option<StoredTurn>)>> {
+    if back.is_empty() {
+        return Ok(Vec::new());
+    }
+    let said = messages::chosen_at(session, parent, seq)?;
+    let mut ids: Vec<i64> = said.iter().filter_map(|message| message.run_id).collect();
+    ids.dedup();
+    let mut found: Vec<RunRow> = Vec::new();
+    for ids in ids.chunks(1000) {
+        let some: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
+            .filter(runs::id.eq_any(ids))
+            .select(RunRow::as_select())
+            .load(conn))?;
+        found.extend(some);
+    }
+    let mut turns = turns_of(found, said);
+    Ok(back.into_iter().map(|turn| (turn, turns.remove(&turn))).collect())
+}
+
+/// Turns by their numbers. Each begins with a message, and none is left of one that is off the path.
+fn turns_of(found: Vec<RunRow>, said: Vec<Message>) -> BTreeMap<i64, StoredTurn> {
+    let mut runs: HashMap<i64, RunRow> = found.into_iter().map(|row| (row.id, row)).collect();
+    let mut turns = BTreeMap::new();
+    for message in said {
+        let seq = message.seq;
+        match (turns.get_mut(&seq), message.run_id) {
+            (Some(StoredTurn::Run(_, said)), _) => said.push(message),
+            (_, None) => drop(turns.insert(seq, StoredTurn::Said(message))),
+            (_, Some(run)) => {
+                // If its run is gone, the conversation was deleted in between.
+                if let Some(row) = runs.remove(&run) {
+                    turns.insert(seq, StoredTurn::Run(row.into(), vec![message]));
+                }
             }
         }
     }
-    Ok(turns.into_values().collect())
+    turns
 }
 
-/// The number of the first turn from `from` up to, not including, `to`. Each turn begins with a message.
+impl StoredTurn {
+    pub(crate) const fn seq(&self) -> i64 {
+        match self {
+            Self::Moved(moved) => moved.seq,
+            Self::Run(run, _) => run.seq,
+            Self::Said(message) => message.seq,
+        }
+    }
+}
+
+/// A run and all its messages, wherever it is.
+pub(crate) fn run(session: &mut dyn Session, id: i64) -> Result<Option<StoredTurn>> {
+    let Some(row) = super::runs::find(session, id)? else { return Ok(None) };
+    Ok(Some(StoredTurn::Run(row.into(), messages::of_run(session, id)?)))
+}
+
+/// The first number from `from` up to, not including, `to` under which anything happened. Each turn begins with a message.
 pub(crate) fn next_after(
     session: &mut dyn Session,
     parent: Messageable,
     from: i64,
     to: i64,
 ) -> Result<Option<i64>> {
-    messages::first_between(session, parent, from, to)
+    let turn = messages::first_between(session, parent, from, to)?;
+    let change = paths::first_between(session, parent, from, to)?;
+    Ok(turn.into_iter().chain(change).min())
 }
 
 /// How the followed runs went on. The runs are read before their messages: those of a run that has ended are settled.

@@ -1,5 +1,6 @@
 //! What is asked of whom, and what if the thread or chat is busy.
 
+use super::again::Again;
 use super::changes::Changes;
 use crate::host::record::Owner;
 use crate::model::{AssistantDefinition, Content, Messageable, Note, Recovery};
@@ -26,6 +27,8 @@ pub(crate) enum Who {
     Assistable(Owner, AssistantDefinition),
     Assistant(i64),
     Model(AssistantDefinition),
+    /// Whom the run of another turn asked; `None`: what was to be taken again is no question.
+    Again(Option<Again>),
 }
 
 /// What to do when the thread or chat has a run that has not ended.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::Span;
 
+use super::again::{self, Again, How};
 use super::asked::{Asked, Busy, Who};
 use super::changes::Changes;
 use super::interrupt::{self, Interrupted};
@@ -60,6 +61,8 @@ pub(crate) struct Submitted {
     /// Whose thread or chat it is on.
     owner: Owner,
     pub(crate) interrupted: Interrupted,
+    /// The thread gave its conversation at the provider up.
+    pub(crate) forgotten: bool,
 }
 
 /// Checks what can be checked without the database.
@@ -77,6 +80,7 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
             asked.changes.make(definition.clone())?;
         }
         Who::Assistant(_) => {}
+        Who::Again(again) => drop(again::edited(*again)?),
     }
     if let Some(key) = &asked.key {
         if key.is_empty() || key.chars().count() > KEY_CHARS {
@@ -88,13 +92,15 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
         }
         without_nul("idempotency_key", key)?;
     }
+    let asks_the_same =
+        matches!(asked.who, Who::Again(Some(Again { how, .. })) if how != How::Edit);
     let trace_context = trace_context(core, asked.trace_context)?;
     // A span of the host's that is only named is not held open until the run ends.
     let is_named = trace_context.is_some() && core.options().trace_context.is_some();
     Ok(Prepared {
         who: asked.who,
         parent: asked.parent,
-        content: asked.content.checked()?,
+        content: if asks_the_same { String::new() } else { asked.content.checked()? },
         changes: asked.changes,
         note: asked.note.checked()?,
         key: asked.key,
@@ -130,15 +136,26 @@ pub(crate) fn submit(
     if let Some(key) = &request.key
         && let Some(run) = runs_of::find_by_key(session, request.parent, key)?
     {
-        return Ok(Submitted { run, owner: locked.owner(), interrupted: Interrupted::default() });
+        let owner = locked.owner();
+        return Ok(Submitted { run, owner, interrupted: Interrupted::default(), forgotten: false });
     }
     let interrupted = match request.busy {
+        // Turns that leave the path have ended, so that nobody writes to them afterwards.
+        _ if matches!(request.who, Who::Again(_)) => make_room(session, core, request.parent)?,
         // What stands before it is looked at when it is to be driven.
         Busy::Queue => Interrupted::default(),
         Busy::Interrupt => interrupt::interrupt(session, core, request.parent)?,
         Busy::Reject => make_room(session, core, request.parent)?,
     };
+    let mut taken = None;
     let (assistant, definition) = match &request.who {
+        Who::Again(again) => {
+            let again = again::edited(*again)?;
+            let old = again::take(session, request.parent, again, locked.seq)?;
+            let asked = (old.assistant.clone(), old.definition.clone());
+            taken = Some((again, old));
+            asked
+        }
         Who::Assistable(owner, definition) => {
             let assistant = assistants::save(session, &owner.kind, &owner.id, definition)?;
             (Some(assistant), definition.clone())
@@ -153,10 +170,22 @@ pub(crate) fn submit(
     };
     let definition = request.changes.make(definition)?;
     let run = runs::insert(session, &new_run(request, assistant, &definition, locked.seq)?)?;
-    let content = request.content.clone();
-    let said = NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content);
-    messages::insert(session, &said.noted(request.note.clone()))?;
-    Ok(Submitted { run, owner: locked.owner(), interrupted })
+    let content = match &taken {
+        Some((again, old)) if again.how != How::Edit => old.question.content.clone(),
+        _ => request.content.clone(),
+    };
+    let mut note = request.note.clone();
+    if let Some((_, old)) = &taken {
+        note = note.or(MessageNote::of(&old.question));
+    }
+    let follows = taken.as_ref().map_or(locked.head, |(_, old)| Some(old.parent_seq));
+    let question = NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content);
+    messages::insert(session, &question.noted(note).following(follows))?;
+    if locked.head.is_some() {
+        threads::set_head(session, request.parent, None)?;
+    }
+    let forgotten = taken.is_some_and(|(_, old)| old.forgotten);
+    Ok(Submitted { run, owner: locked.owner(), interrupted, forgotten })
 }
 
 /// No run's id.
@@ -164,6 +193,10 @@ const NONE: i64 = 0;
 
 /// Submits in a transaction of ours, and drives the run unless it is to be left to others.
 pub(crate) async fn submit_in_ours(core: &Core, request: Prepared) -> Result<Run> {
+    let again = matches!(request.who, Who::Again(_));
+    if again && request.busy == Busy::Interrupt {
+        again::cancel_active(core, request.parent, request.key.as_deref()).await?;
+    }
     // Shutdown waits for whoever came before it, and whoever comes after sees it.
     let _submitting = core.submitting().read().await;
     if core.is_closing() {
@@ -173,30 +206,36 @@ pub(crate) async fn submit_in_ours(core: &Core, request: Prepared) -> Result<Run
     let caller = request.caller.clone();
     let inserted = Arc::new(AtomicI64::new(NONE));
     let note = Arc::clone(&inserted);
-    let submitted = core.store().write_as(Write::Submit, move |session| {
+    let like = if again { Write::Again } else { Write::Submit };
+    let submitted = core.store().write_as(like, move |session| {
         note.store(NONE, Ordering::SeqCst);
         let submitted = submit(session, &writing, &request)?;
         note.store(submitted.run.id, Ordering::SeqCst);
-        let write = if submitted.interrupted.is_any() { Write::Interrupt } else { Write::Submit };
+        let interrupts = submitted.interrupted.is_any() && !again;
+        let write = if interrupts { Write::Interrupt } else { like };
         Ok((Some(write), submitted))
     });
     let submitted = submitted.await;
-    let Submitted { run, owner, interrupted } = match (submitted, inserted.load(Ordering::SeqCst)) {
-        (Err(error), id) if id != NONE && error.lost_connection() => {
-            let (run, owner) = committed(core, parent, id).await.ok_or(error)?;
-            // What was interrupted hears of it from the database.
-            Submitted { run, owner, interrupted: Interrupted::default() }
-        }
-        (Err(error), _) => {
-            if let (Error::Busy { on, .. }, Then::Drive) = (&error, then) {
-                // It may be a dead process's that is to be asked again.
-                lanes::wake(core, *on);
+    let Submitted { run, owner, interrupted, forgotten } =
+        match (submitted, inserted.load(Ordering::SeqCst)) {
+            (Err(error), id) if id != NONE && error.lost_connection() => {
+                let (run, owner) = committed(core, parent, id).await.ok_or(error)?;
+                // What was interrupted hears of it from the database.
+                Submitted { run, owner, interrupted: Interrupted::default(), forgotten: true }
             }
-            return Err(error);
-        }
-        (Ok(submitted), _) => submitted,
-    };
+            (Err(error), _) => {
+                if let (Error::Busy { on, .. }, Then::Drive) = (&error, then) {
+                    // It may be a dead process's that is to be asked again.
+                    lanes::wake(core, *on);
+                }
+                return Err(error);
+            }
+            (Ok(submitted), _) => submitted,
+        };
     interrupted.stop(core);
+    if forgotten {
+        core.work_outbox();
+    }
     match then {
         Then::Drive => lanes::wake_for(core, &run, owner, caller),
         Then::Leave => core.hubs().nudge(),

@@ -1,6 +1,8 @@
 //! From a request to a queued run, and to its cancellation: what a caller asks for is stored here, in one transaction.
 
+pub(crate) mod again;
 pub(crate) mod asked;
+pub(crate) mod branch;
 pub(crate) mod cancel;
 pub(crate) mod changes;
 pub(crate) mod drive;

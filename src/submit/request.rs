@@ -202,6 +202,9 @@ impl RunRequest {
         let submitted = crate::store::session::transaction(conn, |session| {
             enqueue::submit(session, &core, &prepared)
         })?;
+        if submitted.forgotten {
+            core.remote_deletions_noted();
+        }
         let run = submitted.run.clone();
         enqueue::after_commit(&core, submitted, prepared);
         Ok(run)

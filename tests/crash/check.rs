@@ -27,6 +27,9 @@ struct Run {
     /// Some of it was not reported, but estimated.
     estimated: bool,
     finished: i64,
+    /// A fork's copy of another run.
+    copied: bool,
+    superseded: bool,
     asked: Vec<String>,
     /// Id, status, text.
     said: Vec<(i64, String, String)>,
@@ -52,16 +55,28 @@ pub fn check(
     }
     broken.extend(conn.lines(ONE_AT_A_TIME));
     let runs = runs(conn);
+    let own: Vec<&Run> = runs.iter().filter(|run| !run.copied).collect();
+    // Who took them says nothing of the others that ask the same.
+    let again: HashSet<String> = runs
+        .iter()
+        .filter(|run| told.again.contains(&run.id))
+        .flat_map(|run| run.asked.clone())
+        .collect();
     for run in &runs {
         answer(run, &mut broken);
-        hooks(run, told, &mut broken);
-        calls(run, provider, ended, &mut broken);
-        stored_in_time(run, provider, ended, &mut broken);
     }
+    for run in &own {
+        hooks(run, told, &mut broken);
+        if !run.asked.iter().any(|question| again.contains(question)) {
+            calls(run, provider, ended, &mut broken);
+            stored_in_time(run, provider, ended, &mut broken);
+        }
+    }
+    taken(&runs, told, &mut broken);
     announced_once(told, ended, &mut broken);
     shown(&runs, told, &mut broken);
-    submits(conn, &runs, told, &mut broken);
-    turns(&runs, provider, &mut broken);
+    submits(conn, &own, told, &again, &mut broken);
+    turns(&own, provider, &again, &mut broken);
     held(conn, &runs, &provider.fake, &mut broken);
     broken
 }
@@ -83,6 +98,11 @@ fn runs(conn: &mut Conn) -> Vec<Run> {
         "r.output_tokens",
         "r.finished_at",
         "CASE WHEN r.usage_estimated THEN 1 ELSE 0 END",
+        // Before there was a fork to ask on.
+        "CASE WHEN coalesce(t.forked_from_id, c.forked_from_id) IS NOT NULL \
+         AND r.created_at < coalesce(t.created_at, c.created_at) THEN 'yes' ELSE 'no' END",
+        "CASE WHEN EXISTS (SELECT 1 FROM ai_engine_messages AS m WHERE m.run_id = r.id AND m.position = 0 \
+         AND m.superseded_at_seq IS NOT NULL) THEN 'yes' ELSE 'no' END",
     ];
     let rest = "FROM ai_engine_runs AS r LEFT JOIN ai_engine_assistant_threads AS t ON t.id = r.assistant_thread_id \
          LEFT JOIN ai_engine_chats AS c ON c.id = r.chat_id ORDER BY r.assistant_thread_id, r.chat_id, r.seq";
@@ -100,6 +120,8 @@ fn runs(conn: &mut Conn) -> Vec<Run> {
             usage: (row[7].parse().unwrap(), row[8].parse().unwrap()),
             finished: micros(&row[9]),
             estimated: number(&row[10]) == 1,
+            copied: row[11] == "yes",
+            superseded: row[12] == "yes",
             asked: Vec::new(),
             said: Vec::new(),
         });
@@ -157,6 +179,8 @@ fn answer(run: &Run, broken: &mut Vec<String>) {
         }
     }
     let ends_so = match run.status.as_str() {
+        // What had left its turn was not copied.
+        _ if run.copied && run.said.is_empty() => true,
         "completed" => {
             script.ending == Ending::Completed && run.said.iter().any(|said| said.2 == whole)
         }
@@ -180,7 +204,9 @@ fn answer(run: &Run, broken: &mut Vec<String>) {
             script.ending, run.said
         ));
     }
-    let counted = if run.estimated {
+    let counted = if run.copied {
+        run.usage == (0, 0)
+    } else if run.estimated {
         // Calls whose answers were lost come beside what was reported.
         let reported = run.usage.0 >= script.usage.0 && run.usage.1 >= script.usage.1;
         run.status != "completed" || reported
@@ -306,17 +332,30 @@ fn shown(runs: &[Run], told: &Told, broken: &mut Vec<String>) {
 }
 
 /// G3: what was acknowledged is there once, what was rolled back or refused is not, and the order is that of submitting.
-fn submits(conn: &mut Conn, runs: &[Run], told: &Told, broken: &mut Vec<String>) {
-    let by_id: HashMap<i64, &Run> = runs.iter().map(|run| (run.id, run)).collect();
+fn submits(
+    conn: &mut Conn,
+    runs: &[&Run],
+    told: &Told,
+    again: &HashSet<String>,
+    broken: &mut Vec<String>,
+) {
+    let by_id: HashMap<i64, &Run> = runs.iter().map(|run| (run.id, *run)).collect();
     let notes: HashSet<String> =
         conn.lines("SELECT question AS line FROM notes").into_iter().collect();
     let mut seen: HashMap<&str, i64> = HashMap::new();
     for run in runs {
         for question in &run.asked {
-            if let Some(other) = seen.insert(question, run.id) {
+            let asked = told.asked.get(question);
+            let elsewhere = asked.is_some_and(|asked| asked.conversation != run.conversation);
+            // A copy may have been taken again, too.
+            if again.contains(question) && (elsewhere || seen.contains_key(question.as_str())) {
+                continue;
+            }
+            if let Some(other) = seen.get(question.as_str()).copied() {
                 broken.push(format!("{question} is asked in run {other} and {}", run.id));
             }
-            match told.asked.get(question) {
+            seen.insert(question, run.id);
+            match asked {
                 Some(asked) if asked.conversation != run.conversation => {
                     broken.push(format!(
                         "{question} is in {}, not {}",
@@ -359,10 +398,11 @@ fn submits(conn: &mut Conn, runs: &[Run], told: &Told, broken: &mut Vec<String>)
 }
 
 /// G4, as the provider saw it: a run is asked after all before it have ended.
-fn turns(runs: &[Run], provider: &Provider, broken: &mut Vec<String>) {
+fn turns(runs: &[&Run], provider: &Provider, again: &HashSet<String>, broken: &mut Vec<String>) {
     let mut ended: HashMap<&str, (i64, i64)> = HashMap::new();
     for run in runs {
-        let asked = run.asked.first().map(|question| provider.calls(question)).unwrap_or_default();
+        let once = run.asked.first().filter(|question| !again.contains(*question));
+        let asked = once.map(|question| provider.calls(question)).unwrap_or_default();
         let before = ended.get(run.conversation.as_str()).copied();
         if let (Some(first), Some((end, id))) = (asked.first(), before)
             && first.at < end
@@ -379,11 +419,23 @@ fn turns(runs: &[Run], provider: &Provider, broken: &mut Vec<String>) {
     }
 }
 
-/// The provider's conversations hold nothing twice, in the order of ours.
+/// The turns that were taken again, as was acknowledged.
+fn taken(runs: &[Run], told: &Told, broken: &mut Vec<String>) {
+    let there: HashSet<i64> = runs.iter().map(|run| run.id).collect();
+    for (run, conversation) in &told.taken {
+        if !there.contains(run) && !told.is_doomed(conversation) {
+            broken.push(format!("run {run} of {conversation}, taken again, is lost"));
+        }
+    }
+}
+
+/// The provider's conversations hold nothing twice, nothing that left the path, and all in the order of ours.
 fn held(conn: &mut Conn, runs: &[Run], fake: &FakeOpenAi, broken: &mut Vec<String>) {
-    let mut turns: HashMap<&str, &Run> = HashMap::new();
-    for run in runs {
-        turns.extend(run.asked.first().map(|question| (question.as_str(), run)));
+    let mut turns: HashMap<(&str, &str), &Run> = HashMap::new();
+    for run in runs.iter().filter(|run| !run.superseded) {
+        if let Some(question) = run.asked.first() {
+            turns.insert((&run.conversation, question), run);
+        }
     }
     let threads = conn
         .rows(&["id", "remote_id"], "FROM ai_engine_assistant_threads WHERE remote_id IS NOT NULL");
@@ -391,6 +443,7 @@ fn held(conn: &mut Conn, runs: &[Run], fake: &FakeOpenAi, broken: &mut Vec<Strin
         let Some(items) = fake.conversation_items(&thread[1]) else { continue };
         let mut wrong =
             |what: String| broken.push(format!("thread {} at the provider: {what}", thread[0]));
+        let conversation = format!("t{}", thread[0]);
         let mut ids = HashSet::new();
         let mut last: Option<&Run> = None;
         let mut answers = 0;
@@ -400,7 +453,7 @@ fn held(conn: &mut Conn, runs: &[Run], fake: &FakeOpenAi, broken: &mut Vec<Strin
             }
             let text = text_of(item);
             match item["role"].as_str() {
-                Some("user") => match turns.get(text.as_str()) {
+                Some("user") => match turns.get(&(conversation.as_str(), text.as_str())) {
                     // A request that is cancelled on its way may be carried out after the next run has asked what the
                     // provider holds; nobody can know.
                     Some(run)
@@ -409,7 +462,7 @@ fn held(conn: &mut Conn, runs: &[Run], fake: &FakeOpenAi, broken: &mut Vec<Strin
                     {
                         (last, answers) = (Some(*run), 0)
                     }
-                    _ => wrong(format!("{text:?} again, out of turn, or of no run")),
+                    _ => wrong(format!("{text:?} again, out of turn, off the path, or of no run")),
                 },
                 Some("assistant") => {
                     let whole = last
@@ -421,7 +474,7 @@ fn held(conn: &mut Conn, runs: &[Run], fake: &FakeOpenAi, broken: &mut Vec<Strin
                     if !whole.is_some_and(|whole| whole.starts_with(said)) {
                         wrong(format!("{text:?} is no answer to what came before"));
                     }
-                    if answers > last.map_or(1, |run| run.attempts) {
+                    if answers > last.map_or(1, |run| run.attempts.max(1)) {
                         wrong(format!("{text:?} is answered again"));
                     }
                 }

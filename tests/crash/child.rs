@@ -209,11 +209,12 @@ impl<D: HostDatabase> App<D> {
             return self.create(random).await;
         };
         match random.below(100) {
-            0..60 => {
+            0..45 => {
                 let question = self.question();
                 let key = random.percent(40).then(|| format!("key-{question}"));
                 self.submit(&place, &question, key, random).await;
             }
+            45..60 => self.branch(&place, random).await,
             60..80 => self.submit_in(&place, random).await,
             80..90 => {
                 self.does(format!("cancel {}", place.name()));
@@ -244,6 +245,47 @@ impl<D: HostDatabase> App<D> {
                     told("destroy", place.destroy(&self.engine).await);
                 }
             }
+        }
+    }
+
+    /// Takes a turn again, another path, or a copy.
+    async fn branch(&self, place: &Place, random: &mut Random) {
+        let engine = &self.engine;
+        let (Ok(runs), Ok(said)) = (place.runs(engine).await, place.messages(engine).await) else {
+            return;
+        };
+        let (run, message) = (random.pick(&runs).cloned(), random.pick(&said).cloned());
+        let (Some(run), Some(message)) = (run, message) else { return };
+        self.does(format!("branch {}", place.name()));
+        match random.below(10) {
+            0..4 => {
+                let retries = random.percent(50);
+                let request = if retries { run.retry(engine) } else { run.regenerate(engine) };
+                tell(&format!("again\t{}", run.id));
+                match varied(request, random).submit().await {
+                    Ok(run) => tell(&format!("taken\t{}\t{}", place.name(), run.id)),
+                    Err(Error::Answered { .. }) => {}
+                    Err(error) => told("again", Err::<(), _>(error)),
+                }
+            }
+            4..7 if message.is_user() => {
+                let question = self.question();
+                tell(&format!("ask\t{}\t{question}\t\t", place.name()));
+                let request = place.edit(engine, &message, &question);
+                match varied(request, random).submit().await {
+                    Ok(run) => tell(&format!("ack\t{question}\t{}", run.id)),
+                    Err(error) => refused(&question, error),
+                }
+            }
+            4..8 => told("choose", place.choose(engine, &run).await),
+            8 => told("truncate", place.truncate_after(engine, &message).await),
+            _ => match place.fork_at(engine, &message).await {
+                Ok(fork) => {
+                    tell(&format!("conversation\t{}\t{}", fork.name(), fork.owner()));
+                    self.places.lock().unwrap().push(fork);
+                }
+                Err(error) => told("fork", Err::<(), _>(error)),
+            },
         }
     }
 

@@ -42,13 +42,14 @@ fn triggers(postgres: bool) -> String {
 pub const FIELD: char = '\u{1f}';
 
 #[cfg(feature = "postgres")]
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "assistants",
     "assistant_threads",
     "chats",
     "runs",
     "responses",
     "messages",
+    "path_changes",
     "run_items",
     "message_deltas",
     "workers",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ai_engine::{
     AiEngine, AssistantDefinition, AssistantThread, Chat, Database, Error, Events, HookContext,
-    HookResult, Message, MessageStatus, Result, Run, RunRequest, Session, SqliteDatabase,
+    HookResult, Message, MessageStatus, Page, Result, Run, RunRequest, Session, SqliteDatabase,
     prelude::*,
 };
 use diesel::prelude::*;
@@ -138,6 +138,55 @@ impl Place {
         match self {
             Self::Thread(thread) => thread.events(engine),
             Self::Chat(chat) => chat.events(engine),
+        }
+    }
+
+    pub async fn runs(&self, engine: &AiEngine) -> Result<Vec<Run>> {
+        match self {
+            Self::Thread(thread) => thread.runs(engine, Page::default()).await,
+            Self::Chat(chat) => chat.runs(engine, Page::default()).await,
+        }
+    }
+
+    pub async fn messages(&self, engine: &AiEngine) -> Result<Vec<Message>> {
+        match self {
+            Self::Thread(thread) => thread.messages(engine).list(Page::default()).await,
+            Self::Chat(chat) => chat.messages(engine).list(Page::default()).await,
+        }
+    }
+
+    pub fn edit(&self, engine: &AiEngine, message: &Message, question: &str) -> RunRequest {
+        match self {
+            Self::Thread(thread) => thread.edit(engine, message, question),
+            Self::Chat(chat) => chat.edit(engine, message, question),
+        }
+    }
+
+    pub async fn truncate_after(&self, engine: &AiEngine, message: &Message) -> Result<()> {
+        match self {
+            Self::Thread(thread) => thread.truncate_after(engine, message).await,
+            Self::Chat(chat) => chat.truncate_after(engine, message).await,
+        }
+    }
+
+    pub async fn choose(&self, engine: &AiEngine, run: &Run) -> Result<()> {
+        match self {
+            Self::Thread(thread) => thread.choose(engine, run).await,
+            Self::Chat(chat) => chat.choose(engine, run).await,
+        }
+    }
+
+    pub async fn fork_at(&self, engine: &AiEngine, message: &Message) -> Result<Self> {
+        Ok(match self {
+            Self::Thread(thread) => Self::Thread(thread.fork_at(engine, message).await?),
+            Self::Chat(chat) => Self::Chat(chat.fork_at(engine, message).await?),
+        })
+    }
+
+    pub fn owner(&self) -> i64 {
+        match self {
+            Self::Thread(thread) => thread.threadable_id.parse().unwrap(),
+            Self::Chat(chat) => chat.chattable_id.parse().unwrap(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What every row is like once all is recovered, as SQL.
 
 /// What no row may be like, and the rows that are.
-pub const RULES: [(&str, &str); 17] = [
+pub const RULES: [(&str, &str); 22] = [
     (
         "a run has not ended",
         "'run ' || id || ' ' || status FROM ai_engine_runs WHERE status NOT IN ('completed', 'incomplete', 'failed', 'cancelled')",
@@ -61,6 +61,26 @@ pub const RULES: [(&str, &str); 17] = [
     (
         "a later run is earlier in its conversation",
         "'run ' || a.id || ' and ' || b.id FROM ai_engine_runs AS a JOIN ai_engine_runs AS b ON (a.assistant_thread_id = b.assistant_thread_id OR a.chat_id = b.chat_id) AND a.seq < b.seq AND a.id > b.id",
+    ),
+    (
+        "a run that has not ended is off the path",
+        "'run ' || r.id FROM ai_engine_runs AS r JOIN ai_engine_messages AS m ON m.run_id = r.id WHERE m.superseded_at_seq IS NOT NULL AND r.finished_at IS NULL",
+    ),
+    (
+        "a part of a turn is on the path without its beginning",
+        "'message ' || m.id FROM ai_engine_messages AS m JOIN ai_engine_messages AS q ON (q.assistant_thread_id = m.assistant_thread_id OR q.chat_id = m.chat_id) AND q.seq = m.seq AND q.position = 0 WHERE m.superseded_at_seq IS NULL AND q.superseded_at_seq IS NOT NULL",
+    ),
+    (
+        "two turns on the path follow the same one",
+        "min('message ' || id) FROM ai_engine_messages WHERE position = 0 AND superseded_at_seq IS NULL AND parent_seq IS NOT NULL GROUP BY assistant_thread_id, chat_id, parent_seq HAVING count(*) > 1",
+    ),
+    (
+        "a turn on the path follows one off it",
+        "'message ' || m.id FROM ai_engine_messages AS m JOIN ai_engine_messages AS q ON (q.assistant_thread_id = m.assistant_thread_id OR q.chat_id = m.chat_id) AND q.position = 0 AND q.superseded_at_seq IS NOT NULL AND q.seq = coalesce(m.parent_seq, (SELECT max(b.seq) FROM ai_engine_messages AS b WHERE (b.assistant_thread_id = m.assistant_thread_id OR b.chat_id = m.chat_id) AND b.position = 0 AND b.seq < m.seq)) WHERE m.position = 0 AND m.superseded_at_seq IS NULL",
+    ),
+    (
+        "the next turn of a thread follows one off the path",
+        "'message ' || m.id FROM ai_engine_assistant_threads AS t JOIN ai_engine_messages AS m ON m.assistant_thread_id = t.id AND m.position = 0 AND m.superseded_at_seq IS NOT NULL AND m.seq = coalesce(t.head_seq, (SELECT max(b.seq) FROM ai_engine_messages AS b WHERE b.assistant_thread_id = t.id AND b.position = 0)) WHERE 1 = 1",
     ),
     (
         "usage is not that of the calls",

@@ -16,6 +16,10 @@ pub struct Told {
     pub messages: HashMap<i64, Vec<String>>,
     /// What readers and hooks were shown of messages since the last check: whether for good, and the text.
     pub shown: HashSet<(i64, bool, String)>,
+    /// Runs whose turns were to be taken again.
+    pub again: HashSet<i64>,
+    /// The runs that came of it, and their conversations.
+    pub taken: Vec<(i64, Conversation)>,
     /// Conversations that were not found: another process had destroyed them, or they are lost.
     pub missing: Vec<Conversation>,
     pub errors: Vec<String>,
@@ -96,6 +100,8 @@ impl Told {
                 let newest = known.newest.entry(process).or_default();
                 *newest = run.max(*newest);
             }
+            ["again", run] => drop(self.again.insert(run.parse().unwrap())),
+            ["taken", id, run] => self.taken.push((run.parse().unwrap(), (*id).to_owned())),
             ["heard", run, status] => {
                 let heard = self.heard.entry(run.parse().unwrap()).or_default();
                 heard.push((process, (*status).to_owned()));

@@ -21,6 +21,7 @@
 mod support;
 
 mod bad_input;
+mod branches;
 mod busy;
 mod conversation;
 mod crash_points;

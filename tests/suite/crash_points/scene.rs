@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ai_engine::openai::unstable::Conversations;
 use ai_engine::testing::{Gate, Reply};
-use ai_engine::{AssistantThread, Busy, Recovery, Role, Run, prelude::*};
+use ai_engine::{AssistantThread, Busy, Page, Recovery, Role, Run, prelude::*};
 use serde_json::json;
 
 use crate::support::*;
@@ -29,6 +29,13 @@ pub enum Scene {
     CancelWaiting,
     /// Cancel a run that another process drives.
     CancelDriven,
+    /// Ask once more what was asked.
+    Regenerate,
+    /// Cut an answer off.
+    Truncate,
+    /// Take the path of the first answer again.
+    Choose,
+    Fork,
     DestroyThread,
     /// The same, and the provider refuses.
     DestroyThreadRefused,
@@ -112,6 +119,16 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
                     json!({"error": {"message": "not now", "type": "invalid_request_error"}});
                 host.fake.intercept("DELETE", "/responses", Reply::status(400, error));
             }
+        }
+        Scene::Regenerate | Scene::Truncate | Scene::Choose | Scene::Fork => {
+            let request = host.teller.ai_engine_run(&host.engine, &stage.thread, QUESTION);
+            let run = request.await.unwrap().run;
+            let again = || Reply::deltas(WORDS).usage(USAGE.0, USAGE.1);
+            host.fake.reply_to(QUESTION, again());
+            if scene == Scene::Choose {
+                run.regenerate(&host.engine).await.unwrap();
+            }
+            stage.earlier = Some(run);
         }
         Scene::AskFirst => {
             host.db.execute(
@@ -246,6 +263,22 @@ async fn act() {
                 ask("Instead").when_busy(Busy::Interrupt).submit().await.unwrap();
             }
             "CancelWaiting" | "CancelDriven" => drop(engine.cancel_run(run).await.unwrap()),
+            "Regenerate" => {
+                let run = engine.find_run(run).await.unwrap();
+                run.regenerate(&engine).submit().await.unwrap();
+            }
+            "Truncate" | "Fork" => {
+                let said = found.messages(&engine).list(Page::default()).await.unwrap();
+                if scene == "Fork" {
+                    found.fork_at(&engine, &said[1]).await.unwrap();
+                } else {
+                    found.truncate_after(&engine, &said[0]).await.unwrap();
+                }
+            }
+            "Choose" => {
+                let run = engine.find_run(run).await.unwrap();
+                found.choose(&engine, &run).await.unwrap();
+            }
             "DestroyThread" | "DestroyThreadRefused" => threads.destroy(thread).await.unwrap(),
             "AskInDoubt" => drop(ask("And then?").await.unwrap()),
             "Leave" => {

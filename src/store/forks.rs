@@ -1,0 +1,132 @@
+//! A fork: a conversation that begins with copies of a part of another one's path.
+
+use diesel::prelude::*;
+use diesel::sql_query;
+
+use super::session::{Session, of, on};
+use super::threads::{self, ConversationRow};
+use super::{clock, messages, paths};
+use crate::error::{Error, Result};
+use crate::model::{Messageable, RunStatus};
+use crate::schema::ai_engine_runs::dsl as runs;
+
+/// Turns that one statement copies.
+const AT_ONCE: usize = 500;
+
+/// Makes a conversation of the same owner with copies of the path up to the turn of this message. The turns keep their numbers.
+pub(crate) fn fork<C: ConversationRow>(
+    session: &mut dyn Session,
+    origin: Messageable,
+    message: i64,
+) -> Result<C> {
+    // What is read together is of one moment.
+    threads::hold(session, origin)?;
+    let (seq, _) = messages::place(session, origin, message)?;
+    let turns = paths::tree(session, origin)?.up_to(seq);
+    for some in turns.chunks(AT_ONCE) {
+        refuse_unended(session, origin, some)?;
+    }
+    let fork = C::fork(session, origin, seq + 1, message)?;
+    let copy = Copy { from: origin, to: fork.messageable(), now: clock::now_ms(session)? };
+    for some in turns.chunks(AT_ONCE) {
+        for statement in copy.statements(some) {
+            on!(session, |conn| sql_query(&statement).execute(conn))?;
+        }
+    }
+    Ok(fork)
+}
+
+/// What is copied does not change any more.
+fn refuse_unended(session: &mut dyn Session, on: Messageable, turns: &[i64]) -> Result<()> {
+    let unended: Option<i64> = on!(session, |conn| runs::ai_engine_runs
+        .filter(of!(runs, on))
+        .filter(runs::seq.eq_any(turns))
+        .filter(runs::status.eq_any(RunStatus::ACTIVE))
+        .order(runs::seq)
+        .select(runs::id)
+        .first(conn)
+        .optional())?;
+    unended.map_or(Ok(()), |run_id| Err(Error::Busy { run_id, on }))
+}
+
+/// Numbers go into the statements as they are: nothing of them is text.
+struct Copy {
+    from: Messageable,
+    to: Messageable,
+    now: i64,
+}
+
+/// What a run and a message cost was paid by the ones they were copied from.
+const NO_COST: &str = "0, 0, 0, 0, 0";
+const COST: &str =
+    "input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens";
+
+impl Copy {
+    fn statements(&self, turns: &[i64]) -> [String; 4] {
+        let (column, from) = owner(self.from);
+        let (_, to) = owner(self.to);
+        let thread = self.to.thread_id().map_or("NULL".to_owned(), |id| id.to_string());
+        let chat = self.to.chat_id().map_or("NULL".to_owned(), |id| id.to_string());
+        let numbers: Vec<String> = turns.iter().map(i64::to_string).collect();
+        let (numbers, now) = (numbers.join(", "), self.now);
+        let copied = |seq: &str| {
+            format!("(SELECT r.id FROM ai_engine_runs r WHERE r.{column} = {to} AND r.seq = {seq})")
+        };
+        // What left a turn before all of it did is no part of it.
+        let whole = |of: &str| {
+            format!(
+                "(coalesce({of}.superseded_at_seq, 0) = coalesce((SELECT p.superseded_at_seq FROM ai_engine_messages p \
+                 WHERE p.{column} = {from} AND p.seq = {of}.seq AND p.position = 0), 0))"
+            )
+        };
+        let run_of_message = copied("ai_engine_messages.seq");
+        let run_of_item = copied("o.seq");
+        let (whole_message, whole_other) = (whole("ai_engine_messages"), whole("m"));
+        [
+            format!(
+                "INSERT INTO ai_engine_runs (assistant_thread_id, chat_id, assistant_id, assistant_name, model, definition, seq, \
+                 status, reason, provider_reason, error, notes, submission, attempts, {COST}, announced_at, created_at, \
+                 started_at, finished_at, updated_at) \
+                 SELECT {thread}, {chat}, assistant_id, assistant_name, model, definition, seq, \
+                 status, reason, provider_reason, error, notes, submission, 0, {NO_COST}, {now}, created_at, \
+                 started_at, finished_at, updated_at \
+                 FROM ai_engine_runs WHERE {column} = {from} AND seq IN ({numbers}) ORDER BY seq"
+            ),
+            format!(
+                "INSERT INTO ai_engine_messages (assistant_thread_id, chat_id, run_id, seq, position, role, status, content, \
+                 model, {COST}, remote_state, endpoint, protocol, created_at, updated_at, metadata, author) \
+                 SELECT {thread}, {chat}, {run_of_message}, seq, position, role, status, content, \
+                 model, {NO_COST}, 'absent', endpoint, protocol, created_at, updated_at, metadata, author \
+                 FROM ai_engine_messages WHERE {column} = {from} AND seq IN ({numbers}) AND {whole_message} \
+                 ORDER BY seq, position"
+            ),
+            // As they are: a host's database may have refused the text in one row.
+            format!(
+                "INSERT INTO ai_engine_message_deltas (message_id, byte_offset, sequence_number, text) \
+                 SELECT (SELECT n.id FROM ai_engine_messages n WHERE n.{column} = {to} AND n.seq = m.seq \
+                 AND n.position = m.position), d.byte_offset, d.sequence_number, d.text \
+                 FROM ai_engine_message_deltas d JOIN ai_engine_messages m ON m.id = d.message_id \
+                 WHERE m.{column} = {from} AND m.seq IN ({numbers}) AND {whole_other} ORDER BY d.id"
+            ),
+            format!(
+                "INSERT INTO ai_engine_run_items (run_id, position, kind, call_id, phase, item, remote_state, endpoint, \
+                 protocol, created_at) \
+                 SELECT {run_of_item}, i.position, i.kind, i.call_id, i.phase, i.item, 'absent', i.endpoint, \
+                 i.protocol, i.created_at \
+                 FROM ai_engine_run_items i JOIN ai_engine_runs o ON o.id = i.run_id \
+                 WHERE o.{column} = {from} AND o.seq IN ({numbers}) AND (\
+                 NOT EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND NOT {whole_other}) \
+                 OR EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND {whole_other} \
+                 AND m.position > i.position)) ORDER BY o.seq, i.position"
+            ),
+        ]
+    }
+}
+
+/// The column that says which conversation a row is of, and its value there.
+const fn owner(of: Messageable) -> (&'static str, i64) {
+    match of {
+        Messageable::AssistantThread(id) => ("assistant_thread_id", id),
+        Messageable::Chat(id) => ("chat_id", id),
+    }
+}
