@@ -70,6 +70,7 @@ async fn committed<D: Raw>(host: &Host<D>, run: Run) {
         ours,
         [
             "ai_engine_assistant_threads: 1",
+            "ai_engine_assistant_versions: 1",
             "ai_engine_assistants: 1",
             "ai_engine_messages: 3",
             "ai_engine_responses: 1",
@@ -112,7 +113,7 @@ async fn the_engines_transaction_rolls_back_both<D: Raw>(db: D) {
     let database = host.db.database();
     let result = D::transaction(&database, move |conn| {
         parts.all_verbs(conn)?;
-        assert_eq!(ours::<D>(conn).len(), 4);
+        assert_eq!(ours::<D>(conn).len(), 5);
         Err::<(), _>(Error::host("the host thinks again"))
     });
     let error = result.await.unwrap_err();
@@ -259,7 +260,8 @@ fn race<D: Raw>(host: &Host<D>, first_ends: Result<()>) {
     let saved = second.join().unwrap().unwrap();
     assert_eq!(saved.model, "other-model");
     assert_eq!(saved.version, if commits { 2 } else { 1 });
-    assert_eq!(host.db.ours(), ["ai_engine_assistants: 1"]);
+    let versions = format!("ai_engine_assistant_versions: {}", saved.version);
+    assert_eq!(host.db.ours(), [versions.as_str(), "ai_engine_assistants: 1"]);
     assert_eq!(host.db.number(TELLERS), 1);
 }
 
@@ -293,7 +295,8 @@ async fn full_conversations<D: Raw>(host: &Host<D>) -> (i64, i64) {
     (thread.id, chat.id)
 }
 
-const CHILDLESS: [&str; 2] = ["ai_engine_assistants: 1", "ai_engine_workers: 1"];
+const CHILDLESS: [&str; 3] =
+    ["ai_engine_assistant_versions: 1", "ai_engine_assistants: 1", "ai_engine_workers: 1"];
 
 async fn destroying_threads_without_foreign_keys_leaves_no_orphan<D: Raw>(db: D) {
     let host = Host::new(db).await;
@@ -367,7 +370,10 @@ async fn dropped<D: Raw>(db: D, end: Result<()>) -> Vec<String> {
 }
 
 async fn a_dropped_future_still_commits<D: Raw>(db: D) {
-    assert_eq!(dropped(db, Ok(())).await, ["Eve!", "ai_engine_assistants: 1"]);
+    assert_eq!(
+        dropped(db, Ok(())).await,
+        ["Eve!", "ai_engine_assistant_versions: 1", "ai_engine_assistants: 1"]
+    );
 }
 
 async fn a_dropped_future_still_rolls_back<D: Raw>(db: D) {

@@ -666,13 +666,15 @@ async fn a_conversation_is_told_anew_after_errors_in_the_stream<D: TestDatabase>
 
 async fn what_a_failed_response_used_is_kept<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
-    for code in ["insufficient_quota", "server_error"] {
+    // Each try is paid.
+    for (code, tries) in [("insufficient_quota", 1), ("server_error", 3)] {
         let failed = json!({"type": "response.failed", "response": {"id": "resp_1", "status": "failed",
             "error": {"code": code, "message": "no"}, "usage": {"input_tokens": 11, "output_tokens": 7}}});
         let server = Server::events(&[CREATED, &event(&failed)].concat()).await;
         ask(&host, &server).await.unwrap_err();
         let run = newest(&host.db);
-        assert_eq!((run.usage.input_tokens, run.usage.output_tokens), (11, 7), "{code}");
+        let used = (run.usage.input_tokens, run.usage.output_tokens);
+        assert_eq!(used, (11 * tries, 7 * tries), "{code}");
         assert_eq!(run.provider_reason.as_deref(), Some(code));
     }
 }

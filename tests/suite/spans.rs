@@ -226,7 +226,7 @@ async fn the_hosts_tracing_system_can_do_a_run_no_harm<D: TestDatabase>(db: D) {
         }
         let stored = host.db.texts(STORED);
         assert!(stored[0].contains(PARENT) && stored[1].contains(PARENT), "{stored:?}");
-        assert_eq!(stored[2..], ["nothing", "nothing"]);
+        assert!(!stored[2..].iter().any(|known| known.contains("trace")), "{stored:?}");
         let submitter = request.id().map(|id| id.into_u64());
         let parents: Vec<_> = recorder.runs().iter().map(|span| span.parent).collect();
         // One that the host's system knows by name need not be held open.

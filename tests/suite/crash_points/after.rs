@@ -25,7 +25,6 @@ pub enum Left {
     Destroyed,
     /// The same, but for a response of which nobody knows.
     DestroyedButForAResponse,
-    /// So many rows of one of our tables.
     /// So many rows of one of our tables, or of those of it for which something holds.
     Rows(&'static str, i64),
 }
@@ -34,16 +33,21 @@ pub enum Left {
 struct End {
     run: Run,
     text: String,
+    /// What its messages cost. The run may have cost more: an answer that was lost is estimated.
+    cost: i64,
 }
 
 async fn end_of<D: TestDatabase>(host: &Host<D>, engine: &AiEngine, id: i64) -> End {
     match engine.answer(id).await {
-        Ok(answer) => End { text: answer.text(), run: answer.run },
+        Ok(answer) => {
+            let cost = answer.messages.iter().map(|said| said.usage.total_tokens()).sum();
+            End { text: answer.text(), run: answer.run, cost }
+        }
         Err(Error::RunFailed { .. }) => {
             let said = host.db.with(|conn| conn.messages()).into_iter();
             let ours = said.filter(|said| said.run_id == Some(id) && said.role == Role::Assistant);
             let text = ours.map(|said| said.content).collect();
-            End { run: engine.find_run(id).await.unwrap(), text }
+            End { run: engine.find_run(id).await.unwrap(), text, cost: 0 }
         }
         Err(error) => panic!("{error}"),
     }
@@ -188,8 +192,7 @@ fn answered<D: TestDatabase>(
     };
     let whole = WORDS.concat();
     let (status, reason) = (answer.run.status, answer.run.reason.as_deref());
-    let (text, cost) =
-        (answer.text.clone(), answer.run.usage.input_tokens + answer.run.usage.output_tokens);
+    let (text, cost) = (answer.text.clone(), answer.cost);
     assert!(whole.starts_with(&text), "{point}: {text:?} is not what the provider said");
     let interrupted = (RunStatus::Incomplete, Some("interrupted"));
     match left {
