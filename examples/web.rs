@@ -7,8 +7,8 @@
 use std::{env, time::Duration};
 
 use ai_engine::{
-    AiEngine, AssistantDefinition, AssistantThread, BoxError, Cursor, Error, OpenAi, Page, Role,
-    Run, SqliteDatabase, prelude::*, testing::FakeOpenAi,
+    AiEngine, AssistantDefinition, AssistantThread, BoxError, Cursor, Error, OpenAi, Page, Run,
+    SqliteDatabase, prelude::*, testing::FakeOpenAi,
 };
 use axum::extract::{FromRequestParts, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header, request::Parts};
@@ -21,21 +21,20 @@ use axum::{
 use futures_util::{Stream, StreamExt};
 use serde_json::{Value, json};
 
-struct User {
-    name: String,
-}
-struct Teller {
-    id: i32,
-}
-ai_engine::record! { User { name: String } as "User", Teller { id: i32 } as "Teller" }
+struct User(String);
+struct Teller(i32);
+ai_engine::record! { User(String) as "User", Teller(i32) as "Teller" }
 
 impl MessageHooks for User {}
 impl Threadable for User {}
 impl Assistable for Teller {
     fn ai_engine_assistant(&self) -> AssistantDefinition {
-        let model = env::var("OPENAI_MODEL").unwrap_or_else(|_| "gpt-6-luna".to_owned());
-        AssistantDefinition::new(model).instructions("You tell short stories.")
+        AssistantDefinition::new(model()).instructions("You tell short stories.")
     }
+}
+
+fn model() -> String {
+    env::var("OPENAI_MODEL").unwrap_or_else(|_| "gpt-6-luna".to_owned())
 }
 
 /// Who asks. Here everybody is whoever he says he is; your app knows better.
@@ -45,7 +44,7 @@ impl FromRequestParts<AiEngine> for User {
         let cookie = parts.headers.get(header::COOKIE).and_then(|cookie| cookie.to_str().ok());
         let name = cookie.and_then(|cookie| cookie.strip_prefix("user="));
         let known = name.filter(|name| ["ada", "bob"].contains(name));
-        known.map(|name| Self { name: name.to_owned() }).ok_or(Problem(401, "Say who you are."))
+        known.map(|name| Self(name.to_owned())).ok_or(Problem(401, "Say who you are."))
     }
 }
 
@@ -63,23 +62,24 @@ impl FromRequestParts<AiEngine> for Thread {
 }
 
 async fn threads(State(engine): State<AiEngine>, user: User) -> Answer<Value> {
-    let threads = user.assistant_threads(&engine).list(Page::default()).await?;
-    Ok(Json(json!({"user": user.name, "threads": threads})))
+    let recent = user.assistant_threads(&engine).recent(Page::default()).await?;
+    Ok(Json(json!({"user": user.0, "threads": recent.items})))
 }
 
 async fn create(State(engine): State<AiEngine>, user: User) -> Answer<AssistantThread> {
     Ok(Json(user.assistant_threads(&engine).create().await?))
 }
 
-/// The newest messages, and the place from which the events go on.
+/// The newest turns, with what became of each, and the place from which the events go on.
 async fn turns(State(engine): State<AiEngine>, thread: Thread) -> Answer<Value> {
-    let messages = thread.0.messages(&engine).list(Page::default()).await?;
-    let after = messages.last().map(|last| Cursor::after(last).to_string());
-    Ok(Json(json!({"messages": messages, "after": after})))
+    let turns = thread.0.turns(&engine, Page::default()).await?.items;
+    let last = turns.last().and_then(|turn| turn.messages.last());
+    let after = last.map(|last| Cursor::after(last).to_string());
+    Ok(Json(json!({"turns": turns, "after": after})))
 }
 
 async fn ask(engine: State<AiEngine>, thread: Thread, question: String) -> Answer<Run> {
-    let request = Teller { id: 1 }.ai_engine_run(&engine, &thread.0, question);
+    let request = Teller(1).ai_engine_run(&engine, &thread.0, question);
     Ok(Json(request.submit().await?))
 }
 
@@ -87,12 +87,11 @@ async fn stop(State(engine): State<AiEngine>, thread: Thread) -> Answer<Option<R
     Ok(Json(thread.0.cancel(&engine).await?))
 }
 
-/// Asks the last question again.
-async fn retry(engine: State<AiEngine>, thread: Thread) -> Answer<Run> {
-    let messages = thread.0.messages(&engine).list(Page::default()).await?;
-    let asked = messages.into_iter().rfind(|message| message.role == Role::User);
-    let question = asked.map(|message| message.content).unwrap_or_default();
-    ask(engine, thread, question).await
+/// Asks the last question again; its turn takes the place of the one before.
+async fn retry(State(engine): State<AiEngine>, thread: Thread) -> Answer<Run> {
+    let last = thread.0.runs(&engine, Page::newest(1)).await?.pop();
+    let last = last.ok_or(Problem(404, "There is nothing to ask again."))?;
+    Ok(Json(last.regenerate(&engine).submit().await?))
 }
 
 /// All that happens on the thread, behind what the browser has: `Last-Event-ID` when it comes back, `after` when it comes.
@@ -118,12 +117,13 @@ struct Problem(u16, &'static str);
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         eprintln!("{error}");
-        match error {
-            Error::Busy { .. } => Self(409, "An answer is being written: wait for it, or stop it."),
-            Error::NotFound { .. } => Self(404, "You have no such thread."),
-            Error::Invalid { .. } => Self(400, "That cannot be asked."),
-            _ => Self(503, "Not now; please try again."),
-        }
+        let words = match &error {
+            Error::Busy { .. } => "An answer is being written: wait for it, or stop it.",
+            Error::NotFound { .. } => "You have no such thread.",
+            Error::Invalid { .. } => "That cannot be asked.",
+            _ => "Not now; please try again.",
+        };
+        Self(error.http_status(), words)
     }
 }
 
@@ -147,7 +147,8 @@ async fn main() -> Result<(), BoxError> {
     let path = setting("DATABASE_URL").unwrap_or_else(|| "web.sqlite3".to_owned());
     let engine = AiEngine::builder(SqliteDatabase::open(&path)?)
         .openai(openai)
-        .owner::<User>(|_conn, name| Ok(Some(User { name })))
+        .owner::<User>(|_conn, name| Ok(Some(User(name))))
+        .titles(AssistantDefinition::new(model()))
         .lease(Duration::from_secs(5)) // after so long another process ends the answers of one that was killed
         .build()?;
     engine.start().await?;
