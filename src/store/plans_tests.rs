@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use super::recent::Recent;
 use super::session::Session;
 use super::threads::ConversationRow;
-use super::{messages, queue, runs_of, timeline, turns};
+use super::{messages, migrate, queue, runs_of, timeline, turns};
 use crate::model::{AssistantThread, Chat, Messageable, Page};
 
 /// A deep thread and a deep chat, and many beside them, some of which are busy.
@@ -136,7 +136,7 @@ mod sqlite {
     #[test]
     fn no_page_scans_a_table_or_sorts_what_it_leaves_out() {
         let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        crate::migrate(&mut conn).unwrap();
+        migrate::migrate(&mut conn).unwrap();
         conn.batch_execute(ROWS).unwrap();
         each(&mut conn, |conn, name, statement| {
             let explained = format!("EXPLAIN QUERY PLAN {statement}");
@@ -178,7 +178,7 @@ mod postgres {
         // Its functions would not be found in `pg_temp`.
         let schema = format!("plans_{}", std::process::id());
         conn.batch_execute(&format!("CREATE SCHEMA {schema}; SET search_path = {schema}")).unwrap();
-        crate::migrate(&mut conn).unwrap();
+        migrate::migrate(&mut conn).unwrap();
         conn.batch_execute(ROWS).unwrap();
         conn.batch_execute("ANALYZE; SET plan_cache_mode = force_generic_plan").unwrap();
         each(&mut conn, |conn, name, statement| {
