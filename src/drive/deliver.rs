@@ -52,8 +52,12 @@ pub(crate) async fn deliver(core: Core, transcript: Arc<Transcript>) -> bool {
                     caller.call(Hook::Appended(Arc::clone(message), text)).await;
                 }
             }
-            News::Replaced(message) => caller.call(Hook::Settled { message, replaced: true }).await,
-            News::Settled(message) => caller.call(Hook::Settled { message, replaced: false }).await,
+            News::Replaced(message) => {
+                caller.call(Hook::Settled { message: Box::new(message), replaced: true }).await
+            }
+            News::Settled(message) => {
+                caller.call(Hook::Settled { message: Box::new(message), replaced: false }).await
+            }
             News::Ended(run) => {
                 failpoint::point!("last_hooks.between");
                 caller.run_updated(run).await;
@@ -73,7 +77,7 @@ pub(crate) async fn deliver_end(core: &Core, run: Run, messages: Vec<Message>) -
     };
     let mut caller = Caller { core: core.clone(), owner, run: Arc::new(run.clone()) };
     for message in messages {
-        caller.call(Hook::Settled { message, replaced: true }).await;
+        caller.call(Hook::Settled { message: Box::new(message), replaced: true }).await;
     }
     failpoint::point!("late_hooks.between");
     caller.run_updated(run).await;
@@ -112,7 +116,7 @@ async fn load(core: &Core, parent: Messageable) -> Result<Option<LoadedOwner>> {
 enum Hook {
     Created(Arc<Message>),
     Appended(Arc<Message>, String),
-    Settled { message: Message, replaced: bool },
+    Settled { message: Box<Message>, replaced: bool },
     Run,
 }
 

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use super::recent::Recent;
 use super::session::Session;
 use super::threads::ConversationRow;
-use super::{messages, queue, runs_of, timeline, turns};
+use super::{messages, migrate, queue, runs_of, timeline, turns};
 use crate::model::{AssistantThread, Chat, Messageable, Page};
 
 /// A deep thread and a deep chat, and many beside them, some of which are busy.
@@ -136,7 +136,7 @@ mod sqlite {
     #[test]
     fn no_page_scans_a_table_or_sorts_what_it_leaves_out() {
         let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        crate::store::migrate::migrate(&mut conn).unwrap();
+        migrate::migrate(&mut conn).unwrap();
         conn.batch_execute(ROWS).unwrap();
         each(&mut conn, |conn, name, statement| {
             let explained = format!("EXPLAIN QUERY PLAN {statement}");
@@ -149,7 +149,7 @@ mod sqlite {
             let uses = |index: &&str| {
                 steps.iter().any(|step| step.detail.replace(' ', "").contains(*index))
             };
-            let bad = steps.iter().any(is_bad) || !index_of(name).iter().all(|index| uses(index));
+            let bad = steps.iter().any(is_bad) || !index_of(name).iter().all(uses);
             bad.then(|| format!("{name}: {statement}\n{steps:#?}")).into_iter().collect()
         });
     }
@@ -178,11 +178,11 @@ mod postgres {
         // Its functions would not be found in `pg_temp`.
         let schema = format!("plans_{}", std::process::id());
         conn.batch_execute(&format!("CREATE SCHEMA {schema}; SET search_path = {schema}")).unwrap();
-        crate::store::migrate::migrate(&mut conn).unwrap();
+        migrate::migrate(&mut conn).unwrap();
         conn.batch_execute(ROWS).unwrap();
         conn.batch_execute("ANALYZE; SET plan_cache_mode = force_generic_plan").unwrap();
         each(&mut conn, |conn, name, statement| {
-            let values = (1..).take_while(|n| statement.contains(&format!("${n}"))).count();
+            let values = (1..=99).take_while(|n| statement.contains(&format!("${n}"))).count();
             let values = vec!["NULL"; values].join(", ");
             let values = if values.is_empty() { values } else { format!("({values})") };
             conn.batch_execute(&format!("PREPARE page AS {statement}")).unwrap();
@@ -193,7 +193,7 @@ mod postgres {
             let uses =
                 |index: &&str| plan.iter().any(|line| line.replace(' ', "").contains(*index));
             let scans = plan.iter().any(|line| line.contains("Seq Scan on ai_engine_"));
-            let bad = scans || !index_of(name).iter().all(|index| uses(index));
+            let bad = scans || !index_of(name).iter().all(uses);
             bad.then(|| format!("{name}: {statement}\n{}", plan.join("\n"))).into_iter().collect()
         });
         conn.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).unwrap();

@@ -63,6 +63,8 @@ macro_rules! recent {
             ) -> Result<Paged<$summary>> {
                 use $table::dsl as t;
 
+                type Found = ($row, Option<MessageRow>, String, Option<ShownRun>);
+
                 constant! { LastMessage: Nullable<BigInt> = concat!(
                     "(SELECT said.id FROM ai_engine_messages AS said WHERE said.", $column, " = ", $table_name,
                     ".id AND said.superseded_at_seq IS NULL ORDER BY said.seq DESC, said.position DESC LIMIT 1)"
@@ -110,7 +112,6 @@ macro_rules! recent {
                 };
                 // One more than asked for tells whether there is more.
                 let limit = i64::from(page.limit) + 1;
-                type Found = ($row, Option<MessageRow>, String, Option<ShownRun>);
                 let found: Vec<Found> = match session.conn() {
                     #[cfg(feature = "sqlite")]
                     Conn::Sqlite(conn) => load!(conn, TailSqlite, before, limit),

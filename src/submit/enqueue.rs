@@ -169,7 +169,8 @@ pub(crate) fn submit(
         Who::Model(definition) => (None, definition.clone()),
     };
     let definition = request.changes.make(definition)?;
-    let run = runs::insert(session, &new_run(request, assistant, &definition, locked.seq)?)?;
+    let run =
+        runs::insert(session, &new_run(request, assistant.as_ref(), &definition, locked.seq)?)?;
     let content = match &taken {
         Some((again, old)) if again.how != How::Edit => old.question.content.clone(),
         _ => request.content.clone(),
@@ -257,19 +258,19 @@ async fn committed(core: &Core, parent: Messageable, id: i64) -> Option<(Run, Ow
 
 fn new_run(
     request: &Prepared,
-    assistant: Option<Assistant>,
+    assistant: Option<&Assistant>,
     definition: &AssistantDefinition,
     seq: i64,
 ) -> Result<NewRun> {
     let mut submission = request.submission.clone();
-    if let Some(assistant) = &assistant {
+    if let Some(assistant) = assistant {
         submission.assistant_version = Some(assistant.version);
         let record = (assistant.assistable_type.clone(), assistant.assistable_id.clone());
         submission.assistable = Some(record);
     }
     Ok(NewRun {
         parent: request.parent,
-        assistant_id: assistant.as_ref().map(|assistant| assistant.id),
+        assistant_id: assistant.map(|assistant| assistant.id),
         assistant_name: definition.name.clone(),
         model: definition.model.clone(),
         definition: StoredDefinition::of(definition)?,

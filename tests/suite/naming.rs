@@ -142,13 +142,13 @@ async fn a_message_keeps_who_said_it_and_what_was_noted_wherever_it_is_read<D: T
     let ask = host.teller.ai_engine_run(engine, &thread, "Ready?");
     let answer = ask.author("Ada").message_metadata(json!({"n": 1})).await.unwrap();
     let listed = messages.list(Page::default()).await.unwrap();
-    let notes: Vec<_> = listed
+    let told: Vec<_> = listed
         .iter()
         .map(|message| (message.author.as_deref(), Value::Object(message.metadata.clone())))
         .collect();
     let expected =
         [(Some("Eve"), json!({"ip": "::1"})), (Some("Ada"), json!({"n": 1})), (None, json!({}))];
-    assert_eq!(notes, expected);
+    assert_eq!(told, expected);
     let turns = thread.turns(engine, Page::default()).await.unwrap();
     let read: Vec<_> = turns.items.into_iter().flat_map(|turn| turn.messages).collect();
     assert_eq!(read, listed);
