@@ -41,9 +41,9 @@ async fn turns_come_in_pages_and_tell_how_each_run_ended<D: TestDatabase>(db: D)
     host.fake.reply(Reply::status(400, refusal));
     host.teller.ai_engine_run(&host.engine, &thread, "Second").await.unwrap_err();
     let gate = Gate::new();
-    host.fake.reply(Reply::deltas(["Thr", "ee"]).hold_at(5, gate.clone()));
+    host.fake.reply(Reply::deltas(["Tea", "spoon"]).hold_at(5, gate.clone()));
     let run = host.teller.ai_engine_run(&host.engine, &thread, "Third").submit().await.unwrap();
-    host.hub.until_text("Thr").await;
+    host.hub.until_text("Tea").await;
     run.cancel(&host.engine).await.unwrap();
     host.fake.reply(Reply::text("Four.").incomplete("max_output_tokens"));
     host.teller.ai_engine_run(&host.engine, &thread, "Fourth").await.unwrap();
@@ -51,7 +51,7 @@ async fn turns_come_in_pages_and_tell_how_each_run_ended<D: TestDatabase>(db: D)
     // As another process, or this one after a restart, reads it.
     let later = engine(&host.db, &host.fake, &Hub::default(), |builder| builder);
     let newest = thread.turns(&later, Page::newest(2)).await.unwrap();
-    assert_eq!(shown(&newest.items), ["4 cancelled: Third / Thr", "5 incomplete: Fourth / Four."]);
+    assert_eq!(shown(&newest.items), ["4 cancelled: Third / Tea", "5 incomplete: Fourth / Four."]);
     let fourth = newest.items[1].run.as_ref().unwrap();
     assert_eq!(fourth.reason, Some(Reason::MaxOutputTokens));
     let token: PageToken = newest.next.unwrap().to_string().parse().unwrap();
