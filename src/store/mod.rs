@@ -4,6 +4,7 @@ mod access;
 mod again;
 mod any_of;
 pub(crate) mod assistants;
+mod before;
 mod belongs;
 pub(crate) mod clock;
 mod constant;

@@ -5,6 +5,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 
+use super::before::before;
 use super::constant::constant;
 #[cfg(feature = "postgres")]
 use super::messages::TailPg;
@@ -77,7 +78,6 @@ macro_rules! recent {
                 ) }
                 macro_rules! load {
                     ($conn:expr, $tail:expr, $before:expr, $limit:expr) => {{
-                        let (at, id) = $before;
                         let activity = || last_activity(t::last_activity_at, t::updated_at);
                         t::$table
                             .left_join(messages::ai_engine_messages.on(
@@ -88,8 +88,7 @@ macro_rules! recent {
                             ))
                             .filter(t::$owner_type.eq(owner_type))
                             .filter(t::$owner_id.eq(owner_id))
-                            // The first of the two is what an index can begin at.
-                            .filter(activity().le(at).and(activity().lt(at).or(t::id.lt(id))))
+                            .filter(before((activity(), t::id), $before))
                             .order((activity().desc(), t::id.desc()))
                             .limit($limit)
                             .select((
@@ -102,8 +101,8 @@ macro_rules! recent {
                     }};
                 }
                 without_nul(stringify!($owner_id), owner_id)?;
-                let before = match (page.recent()?, page.before) {
-                    (Some(before), _) => before,
+                let place = match (page.recent()?, page.before) {
+                    (Some(place), _) => place,
                     (None, None) => (END, i64::MAX),
                     (None, Some(id)) => {
                         let named = <$row>::find(session, owner_type, owner_id, id)?;
@@ -114,9 +113,9 @@ macro_rules! recent {
                 let limit = i64::from(page.limit) + 1;
                 let found: Vec<Found> = match session.conn() {
                     #[cfg(feature = "sqlite")]
-                    Conn::Sqlite(conn) => load!(conn, TailSqlite, before, limit),
+                    Conn::Sqlite(conn) => load!(conn, TailSqlite, place, limit),
                     #[cfg(feature = "postgres")]
-                    Conn::Pg(conn) => load!(conn, TailPg, before, limit),
+                    Conn::Pg(conn) => load!(conn, TailPg, place, limit),
                 };
                 let summaries = found.into_iter().map(|($field, said, tail, run)| $summary {
                     $field,

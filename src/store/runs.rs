@@ -109,7 +109,10 @@ pub(crate) fn try_lock(session: &mut dyn Session, id: i64) -> Result<Locking<Run
 }
 
 /// Locks the row of a run, if there is one. `true`: it could not be had without waiting.
-#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "no row locks on SQLite"))]
+#[cfg_attr(
+    not(feature = "postgres"),
+    expect(unused_variables, clippy::unnecessary_wraps, reason = "no row locks on SQLite")
+)]
 fn is_locked_elsewhere(session: &mut dyn Session, id: i64) -> Result<bool> {
     match session.conn() {
         // Writers are alone on SQLite.

@@ -57,11 +57,7 @@ pub fn check(
     let runs = runs(conn);
     let own: Vec<&Run> = runs.iter().filter(|run| !run.copied).collect();
     // Who took them says nothing of the others that ask the same.
-    let again: HashSet<String> = runs
-        .iter()
-        .filter(|run| told.again.contains(&run.id))
-        .flat_map(|run| run.asked.clone())
-        .collect();
+    let again = &told.again;
     for run in &runs {
         answer(run, &mut broken);
     }
@@ -75,8 +71,8 @@ pub fn check(
     taken(&runs, told, &mut broken);
     announced_once(told, ended, &mut broken);
     shown(&runs, told, &mut broken);
-    submits(conn, &own, told, &again, &mut broken);
-    turns(&own, provider, &again, &mut broken);
+    submits(conn, &own, told, again, &mut broken);
+    turns(&own, provider, again, &mut broken);
     held(conn, &runs, &provider.fake, &mut broken);
     broken
 }

@@ -261,7 +261,9 @@ impl<D: HostDatabase> App<D> {
             0..4 => {
                 let retries = random.percent(50);
                 let request = if retries { run.retry(engine) } else { run.regenerate(engine) };
-                tell(&format!("again\t{}", run.id));
+                let Ok(said) = engine.messages_of(&run).await else { return };
+                let Some(question) = said.first() else { return };
+                tell(&format!("again\t{}", question.content));
                 match varied(request, random).submit().await {
                     Ok(run) => tell(&format!("taken\t{}\t{}", place.name(), run.id)),
                     Err(Error::Answered { .. }) => {}

@@ -16,8 +16,8 @@ pub struct Told {
     pub messages: HashMap<i64, Vec<String>>,
     /// What readers and hooks were shown of messages since the last check: whether for good, and the text.
     pub shown: HashSet<(i64, bool, String)>,
-    /// Runs whose turns were to be taken again.
-    pub again: HashSet<i64>,
+    /// The questions of turns that were to be taken again, which may be gone since.
+    pub again: HashSet<String>,
     /// The runs that came of it, and their conversations.
     pub taken: Vec<(i64, Conversation)>,
     /// Conversations that were not found: another process had destroyed them, or they are lost.
@@ -100,7 +100,7 @@ impl Told {
                 let newest = known.newest.entry(process).or_default();
                 *newest = run.max(*newest);
             }
-            ["again", run] => drop(self.again.insert(run.parse().unwrap())),
+            ["again", question] => drop(self.again.insert((*question).to_owned())),
             ["taken", id, run] => self.taken.push((run.parse().unwrap(), (*id).to_owned())),
             ["heard", run, status] => {
                 let heard = self.heard.entry(run.parse().unwrap()).or_default();
