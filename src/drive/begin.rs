@@ -16,7 +16,7 @@ use crate::model::{AssistantDefinition, Item, Messageable, RemoteState, Usage};
 use crate::store::responses::{self, Reached};
 use crate::store::runs::{self, Claim, Fence};
 use crate::store::session::Session;
-use crate::store::{items, messages, workers};
+use crate::store::{held, items, messages, workers};
 
 /// How the next call is made.
 #[derive(Debug, Clone, Copy, Default)]
@@ -156,8 +156,8 @@ fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> 
             }
         }
         let unknown = RemoteState::Unknown;
-        messages::set_remote_state(session, &call.sent_messages, unknown, endpoint, protocol)?;
-        items::set_remote_state(session, &call.sent_items, unknown, endpoint, protocol)?;
+        let sent = (&*call.sent_messages, &*call.sent_items);
+        held::note(session, sent, unknown, endpoint, protocol)?;
         let items = absent.into_iter().map(|entry| entry.item).collect();
         Whole { items, ..Whole::default() }
     } else {

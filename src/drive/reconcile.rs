@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::{Item, ItemKind, Messageable, RemoteState};
 use crate::store::items::{self, NewItem};
 use crate::store::session::Session;
-use crate::store::{messages, runs_of};
+use crate::store::{held, runs_of};
 
 /// What the conversation's newest items say of what we have.
 #[derive(Debug, Default)]
@@ -86,16 +86,15 @@ pub(crate) fn note(
     protocol: &str,
 ) -> Result<()> {
     for (id, remote_id) in &found.messages {
-        messages::found_remotely(session, *id, remote_id)?;
+        held::found(session, *id, remote_id)?;
     }
-    let (held, absent) = (RemoteState::Held, RemoteState::Absent);
-    items::set_remote_state(session, &found.items, held, endpoint, protocol)?;
-    messages::set_remote_state(session, &found.absent.0, absent, endpoint, protocol)?;
-    items::set_remote_state(session, &found.absent.1, absent, endpoint, protocol)?;
+    let (there, absent) = (RemoteState::Held, RemoteState::Absent);
+    held::note(session, (&[], &found.items), there, endpoint, protocol)?;
+    held::note(session, (&found.absent.0, &found.absent.1), absent, endpoint, protocol)?;
     let (seq, mut position) = found.place;
     let Some(run) = runs_of::last_up_to(session, parent, seq)? else { return Ok(()) };
     for (call, output) in &found.left_behind {
-        for (item, state) in [(call, held), (output, absent)] {
+        for (item, state) in [(call, there), (output, absent)] {
             let item = NewItem { position, ..new_item(item.clone(), state) };
             items::insert(session, run, &item, endpoint, protocol)?;
             position += 1;

@@ -8,11 +8,11 @@ use crate::model::{
     Message, MessageBody, MessageStatus, Messageable, RemoteState, Role, RunStatus, Usage,
 };
 use crate::provider::Ended;
-use crate::store::deltas;
 use crate::store::items::{self, NewItem};
 use crate::store::messages::{self, NewMessage};
 use crate::store::responses::{self, EndedCall};
 use crate::store::session::Session;
+use crate::store::{deltas, held};
 
 /// All that the end of a call writes. A run that makes several writes one for each.
 #[derive(Debug)]
@@ -95,9 +95,8 @@ impl StepEnd {
         let (endpoint, protocol) =
             self.call.as_ref().map_or(("", ""), |call| (call.endpoint.as_str(), call.protocol));
         if let Some(call) = &self.call {
-            let sent = self.sent;
-            messages::set_remote_state(session, &call.sent_messages, sent, endpoint, protocol)?;
-            items::set_remote_state(session, &call.sent_items, sent, endpoint, protocol)?;
+            let sent = (&*call.sent_messages, &*call.sent_items);
+            held::note(session, sent, self.sent, endpoint, protocol)?;
             self.write_cost(session)?;
         }
         responses::end_open(session, self.run)?;

@@ -1,12 +1,11 @@
 //! What a host notes of a thread, a chat or a message: a JSON object that is the host's own.
 
-use diesel::backend::Backend;
-use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
-use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Json;
 use serde_json::{Map, Value};
 
+use super::json_column;
 use super::limits::checked_json;
 use crate::error::{Error, Result};
 
@@ -59,25 +58,12 @@ impl From<StoredMetadata> for Map<String, Value> {
     }
 }
 
-/// What is no object was written by hand; the row can be read all the same.
-impl<DB: Backend> FromSql<Json, DB> for StoredMetadata
-where
-    Value: FromSql<Json, DB>,
-{
-    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        let stored = Value::from_sql(bytes)?;
-        Ok(if stored.is_object() { Self(stored) } else { Self::default() })
-    }
-}
-
-impl<DB: Backend> ToSql<Json, DB> for StoredMetadata
-where
-    Value: ToSql<Json, DB>,
-{
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        self.0.to_sql(out)
-    }
-}
+// What is no object was written by hand.
+json_column!(StoredMetadata, |stored| if stored.is_object() {
+    Self(stored)
+} else {
+    Self::default()
+});
 
 #[cfg(test)]
 mod tests {

@@ -47,7 +47,7 @@ pub(crate) use limits::without_nul;
 pub(crate) use message::{MessageBody, MessagePlace, MessageRow};
 pub(crate) use metadata::StoredMetadata;
 pub(crate) use note::{MessageNote, Note};
-pub(crate) use queryable::queryable_as;
+pub(crate) use queryable::{json_column, queryable_as};
 pub(crate) use run::{RunRow, ShownRun};
 pub(crate) use stored_definition::StoredDefinition;
 pub(crate) use submission::Submission;

@@ -1,4 +1,4 @@
-//! Rows whose public form is not that of their columns.
+//! Rows and columns whose form in the code is not that in the database.
 
 /// Lets a host select the public form with `Public::as_select()`, through the row it is made from.
 macro_rules! queryable_as {
@@ -27,3 +27,34 @@ macro_rules! queryable_as {
     };
 }
 pub(crate) use queryable_as;
+
+/// Stores a type in a JSON column. `$read` makes it of whatever stands there: a row can be read all the same.
+macro_rules! json_column {
+    ($type:ty, $read:expr) => {
+        impl<DB: diesel::backend::Backend> diesel::deserialize::FromSql<diesel::sql_types::Json, DB>
+            for $type
+        where
+            serde_json::Value: diesel::deserialize::FromSql<diesel::sql_types::Json, DB>,
+        {
+            fn from_sql(bytes: DB::RawValue<'_>) -> diesel::deserialize::Result<Self> {
+                let read: fn(serde_json::Value) -> Self = $read;
+                <serde_json::Value as diesel::deserialize::FromSql<_, DB>>::from_sql(bytes)
+                    .map(read)
+            }
+        }
+
+        impl<DB: diesel::backend::Backend> diesel::serialize::ToSql<diesel::sql_types::Json, DB>
+            for $type
+        where
+            serde_json::Value: diesel::serialize::ToSql<diesel::sql_types::Json, DB>,
+        {
+            fn to_sql<'b>(
+                &'b self,
+                out: &mut diesel::serialize::Output<'b, '_, DB>,
+            ) -> diesel::serialize::Result {
+                diesel::serialize::ToSql::<diesel::sql_types::Json, DB>::to_sql(&self.0, out)
+            }
+        }
+    };
+}
+pub(crate) use json_column;

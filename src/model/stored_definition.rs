@@ -1,14 +1,12 @@
 //! A definition in its column.
 
-use diesel::backend::Backend;
-use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
-use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::Json;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::AssistantDefinition;
+use super::{AssistantDefinition, json_column};
 use crate::error::{Error, Result};
 
 /// The JSON of a definition, as an assistant and each of its runs keep it.
@@ -57,23 +55,7 @@ impl std::fmt::Display for StoredDefinition {
     }
 }
 
-impl<DB: Backend> FromSql<Json, DB> for StoredDefinition
-where
-    Value: FromSql<Json, DB>,
-{
-    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
-        Value::from_sql(bytes).map(Self)
-    }
-}
-
-impl<DB: Backend> ToSql<Json, DB> for StoredDefinition
-where
-    Value: ToSql<Json, DB>,
-{
-    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
-        self.0.to_sql(out)
-    }
-}
+json_column!(StoredDefinition, Self);
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::any_of::any_of;
 use super::messages::turns_found;
 use super::session::{Session, of, on};
-use super::update::update;
 use crate::error::Result;
 use crate::model::{Messageable, RemoteState, utc_now};
 use crate::schema::ai_engine_messages::dsl as said;
@@ -173,37 +172,4 @@ fn stored(rows: Vec<Row>) -> Vec<StoredItem> {
             endpoint,
         })
         .collect()
-}
-
-/// Notes what the provider's conversation at `endpoint` is known to hold of these items.
-pub(crate) fn set_remote_state(
-    session: &mut dyn Session,
-    ids: &[i64],
-    state: RemoteState,
-    endpoint: &str,
-    protocol: &str,
-) -> Result<()> {
-    for ids in ids.chunks(1000) {
-        let change = (
-            items::remote_state.eq(state),
-            items::endpoint.eq(endpoint),
-            items::protocol.eq(protocol),
-        );
-        on!(session, |conn| update(items::ai_engine_run_items.filter(any_of(items::id, ids)))
-            .set(change)
-            .execute(conn))?;
-    }
-    Ok(())
-}
-
-/// The provider's conversation of this thread is gone, and with it all it held.
-pub(crate) fn forget_remote(session: &mut dyn Session, thread: i64) -> Result<()> {
-    let of_thread =
-        runs::ai_engine_runs.filter(runs::assistant_thread_id.eq(thread)).select(runs::id);
-    on!(session, |conn| update(
-        items::ai_engine_run_items.filter(items::run_id.eq_any(of_thread))
-    )
-    .set(items::remote_state.eq(RemoteState::Absent))
-    .execute(conn))?;
-    Ok(())
 }

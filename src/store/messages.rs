@@ -352,49 +352,6 @@ pub(crate) fn states_of_runs(session: &mut dyn Session, runs: &[i64]) -> Result<
         .load(conn))?)
 }
 
-/// Notes what the provider's conversation at `endpoint` is known to hold of these messages.
-pub(crate) fn set_remote_state(
-    session: &mut dyn Session,
-    ids: &[i64],
-    state: RemoteState,
-    endpoint: &str,
-    protocol: &str,
-) -> Result<()> {
-    // A new conversation is sent all there is, and SQLite limits the variables of a statement.
-    for ids in ids.chunks(1000) {
-        let change = (
-            messages::remote_state.eq(state),
-            messages::endpoint.eq(endpoint),
-            messages::protocol.eq(protocol),
-        );
-        on!(session, |conn| update(
-            messages::ai_engine_messages.filter(any_of(messages::id, ids))
-        )
-        .set(change)
-        .execute(conn))?;
-    }
-    Ok(())
-}
-
-/// A message was found in the provider's conversation.
-pub(crate) fn found_remotely(session: &mut dyn Session, id: i64, remote_id: &str) -> Result<()> {
-    let change = (messages::remote_state.eq(RemoteState::Held), messages::remote_id.eq(remote_id));
-    on!(session, |conn| update(messages::ai_engine_messages.find(id)).set(change).execute(conn))?;
-    Ok(())
-}
-
-/// The provider's conversation of this thread is gone, and with it all it held.
-pub(crate) fn forget_remote(session: &mut dyn Session, thread: i64) -> Result<()> {
-    let change =
-        (messages::remote_state.eq(RemoteState::Absent), messages::remote_id.eq(None::<String>));
-    on!(session, |conn| update(
-        messages::ai_engine_messages.filter(messages::assistant_thread_id.eq(thread))
-    )
-    .set(change)
-    .execute(conn))?;
-    Ok(())
-}
-
 pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Result<()> {
     on!(session, |conn| diesel::delete(
         messages::ai_engine_messages.filter(of!(messages, parent))

@@ -12,6 +12,7 @@ pub(crate) mod database;
 pub(crate) mod deltas;
 mod first_row;
 pub(crate) mod forks;
+pub(crate) mod held;
 mod hosts_work;
 pub(crate) mod items;
 mod job;

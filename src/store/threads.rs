@@ -405,6 +405,5 @@ pub(crate) fn forget_remote_conversation(session: &mut dyn Session, thread: i64)
             threads::protocol.eq(None::<String>)
         ))
         .execute(conn))?;
-    super::messages::forget_remote(session, thread)?;
-    super::items::forget_remote(session, thread)
+    super::held::forget(session, thread)
 }
