@@ -1,6 +1,6 @@
 //! A question that nobody submits.
 //~ error: unused `RunRequest` that must be used
-//~ a run request does nothing until it is awaited, streamed or submitted
+//~ a run request does nothing until it is awaited, streamed, submitted or enqueued
 
 use ai_engine::{AiEngine, Assistant, AssistantThread};
 
