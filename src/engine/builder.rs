@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::host::hooks::{LoadedOwner, MessageHooks};
 use crate::host::trace_context::TraceContext;
 use crate::model::{AssistantDefinition, Recovery};
-use crate::provider::{OpenAi, Responses};
+use crate::provider::{self, OpenAi};
 use crate::store::database::{Database, Store};
 use crate::store::session::{Conn, Session};
 
@@ -231,7 +231,7 @@ impl<D: Database> EngineBuilder<D> {
         let history = self.history;
         let remote = self.openai.map(|client| {
             let usual = if client.is_openai() { History::Conversation } else { History::Local };
-            Remote::new(Arc::new(Responses::new(client)), history.unwrap_or(usual))
+            Remote::new(provider::of(client), history.unwrap_or(usual))
         });
         Ok(Core::new(self.store, remote, self.loaders, self.state, self.options).into())
     }

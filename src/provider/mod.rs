@@ -17,7 +17,8 @@ pub(crate) use crate::openai::OpenAi;
 pub(crate) use call_error::CallError;
 #[cfg(feature = "_internal")]
 pub(crate) use progress::progress;
-pub(crate) use responses::Responses;
+
+use responses::Responses;
 
 use crate::model::{AssistantDefinition, Item, Reason, RunStatus, Usage};
 
@@ -92,6 +93,11 @@ impl Ended {
 pub(crate) type Result<T, E = CallError> = std::result::Result<T, E>;
 
 pub(crate) type ProgressStream = Pin<Box<dyn Stream<Item = Result<Progress>> + Send>>;
+
+/// The service that a client speaks to, in the protocol that the client is set to.
+pub(crate) fn of(client: OpenAi) -> Arc<dyn Provider> {
+    Arc::new(Responses::new(client))
+}
 
 /// A remote service. Remote ids are kept with [`name`](Self::name) and [`endpoint`](Self::endpoint).
 #[async_trait]
