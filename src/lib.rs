@@ -72,7 +72,7 @@
 //! | [`OpenAi`] | the client of the provider |
 //! | [`AiEngine`] | built once in each process, with [`AiEngine::builder`]; [`start`](AiEngine::start) makes the process take part, until [`shutdown`](AiEngine::shutdown) |
 //! | [`RunRequest`] | a question: awaited it gives an [`Answer`], streamed [`RunEvents`] |
-//! | [`AssistantThread::events`] | what a page follows; after a reconnect it goes on with [`Events::resume`] |
+//! | [`AssistantThread::events`] | what a page follows, as [`Sse`]; after a reconnect it goes on with [`Events::resume`] |
 //!
 //! **Ids that a browser sends.** Ask the owner: [`AssistantThreads::find`], [`Chats::find`] and [`OwnedRuns`] find what belongs to
 //! that owner, and nothing else. The methods of [`AiEngine`], and those of a [`Run`], an [`AssistantThread`] or a [`Chat`] that you
@@ -90,6 +90,7 @@
 //! | `postgres-bundled` | PostgreSQL with libpq compiled in (needs OpenSSL's headers). |
 //! | `rustls` | TLS towards the provider: rustls with the platform's certificates. |
 //! | `native-tls` | TLS towards the provider: the platform's own TLS library. |
+//! | `axum` | For hosts with axum 0.8: `Error` and `Sse` are answers, `LastEventId` is an argument of a handler. |
 //! | `testing` | For your tests: `ai_engine::testing`, an in-process provider with real state and scripted faults. |
 //!
 //! Features that begin with an underscore are for this crate's own tests: what they open may change in any release.
@@ -168,6 +169,8 @@ compile_error!(
     "ai-engine needs a database: enable the feature `sqlite`, `sqlite-bundled`, `postgres` or `postgres-bundled`"
 );
 
+#[cfg(feature = "axum")]
+pub mod axum;
 mod drive;
 mod engine;
 mod error;
@@ -193,6 +196,7 @@ pub use engine::{AiEngine, EngineBuilder, History};
 pub use error::{BoxError, Error, HookResult, ProviderError, Result};
 pub use follow::cursor::Cursor;
 pub use follow::events::{Event, EventKind, Events, RunEvents};
+pub use follow::sse::Sse;
 pub use host::assistable::Assistable;
 pub use host::chattable::Chattable;
 pub use host::composite_id::CompositeId;

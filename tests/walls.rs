@@ -32,6 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     // What the tasks of all rooms are handed, so it holds a state of each.
     ("core", &["drive", "error", "follow", "host", "model", "provider", "store", "worker"]),
     ("fuzzing", &["drive", "error", "follow", "model", "openai", "provider"]),
+    ("axum", &["error", "follow"]),
     ("testing", &["openai"]),
 ];
 

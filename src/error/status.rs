@@ -44,6 +44,32 @@ impl Error {
             Self::Connection(_) | Self::ShuttingDown | Self::NotDriven { .. } => 503,
         }
     }
+
+    /// A sentence for whoever made the request. Where the error is theirs it is its text; otherwise it says no more than its status
+    /// does, since the text may quote the database or the provider.
+    #[must_use]
+    pub fn public_message(&self) -> String {
+        let said = match (self, self.http_status()) {
+            (
+                Self::NotFound { .. }
+                | Self::Busy { .. }
+                | Self::Answered { .. }
+                | Self::RunGone(_)
+                | Self::Invalid { .. }
+                | Self::ShuttingDown,
+                _,
+            ) => return self.to_string(),
+            (_, 404) => "there is no such thing",
+            (_, 422) => {
+                "the model does not answer this; ask something else, or begin a new conversation"
+            }
+            (_, 429) => "there are too many requests; try again in a while",
+            (_, 502 | 504) => "the model did not answer; try again",
+            (_, 503) => "this is not possible for the moment; try again",
+            _ => "something went wrong here; it has been logged",
+        };
+        said.to_owned()
+    }
 }
 
 /// For a run, or a call, that failed for this reason.

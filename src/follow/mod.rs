@@ -10,5 +10,6 @@ pub(crate) mod hubs;
 pub(crate) mod reader;
 pub(crate) mod readers;
 pub(crate) mod replica;
+pub(crate) mod sse;
 pub(crate) mod transcript;
 mod until_text;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::drive::deliver::deliver_created;
 use crate::engine::AiEngine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::model::{Content, Message, MessageNote, Messageable, Note, Page, Role};
 use crate::store::messages::{self, NewMessage};
@@ -37,6 +37,25 @@ impl Messages {
     pub async fn list(&self, page: Page) -> Result<Vec<Message>> {
         let of = self.of;
         self.engine.core.store().read(move |session| messages::page(session, of, page)).await
+    }
+
+    /// The message with this id, also one that has left the current path.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound), also for a message of another thread or chat, or the database's.
+    pub async fn find(&self, id: i64) -> Result<Message> {
+        let of = self.of;
+        let found = move |session: &mut dyn Session| {
+            let found = messages::by_ids(session, &[id])?.pop();
+            let found = found.filter(|message| message.messageable == of);
+            found.ok_or_else(|| Error::not_found("message", id))
+        };
+        self.engine.core.store().read(found).await
     }
 
     /// Adds a message without asking the model, when it is awaited: a system message, or history from another system. The model sees

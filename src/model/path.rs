@@ -27,6 +27,17 @@ pub(crate) struct Moves {
     pub(crate) back: Vec<i64>,
 }
 
+impl Moves {
+    /// A turn of which a part went, or came, is told anew, whole.
+    pub(crate) fn tell_anew(&mut self, turn: i64) {
+        let Err(place) = self.back.binary_search(&turn) else { return };
+        self.back.insert(place, turn);
+        if let Err(place) = self.left.binary_search(&turn) {
+            self.left.insert(place, turn);
+        }
+    }
+}
+
 impl Tree {
     pub(crate) fn of(mut places: Vec<Place>) -> Self {
         places.sort_unstable_by_key(|place| place.seq);

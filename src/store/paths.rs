@@ -7,7 +7,7 @@ use super::session::{Session, of, on};
 use super::update::update;
 use super::{outbox, threads};
 use crate::error::Result;
-use crate::model::path::{Place, Tree};
+use crate::model::path::{Moves, Place, Tree};
 use crate::model::{Messageable, RemoteState, utc_now};
 use crate::schema::ai_engine_assistant_threads::dsl as parents;
 use crate::schema::ai_engine_messages::dsl as messages;
@@ -33,6 +33,8 @@ pub(crate) struct NewPath {
     pub(crate) turns: Vec<i64>,
     /// The last place of this turn that is on the path: later ones leave it, and these come back.
     pub(crate) last: Option<(i64, i64)>,
+    /// The turn in whose place another one comes next.
+    pub(crate) next: Option<i64>,
 }
 
 /// What a change did.
@@ -40,6 +42,29 @@ pub(crate) struct NewPath {
 pub(crate) struct Changed {
     /// The thread gave its conversation at the provider up, which may hold what left.
     pub(crate) forgotten: bool,
+}
+
+/// Whether the provider's conversation of a thread may hold anything of some turns.
+macro_rules! may_hold {
+    ($session:expr, $thread:expr, $endpoint:expr, seq.$which:ident($turns:expr)) => {{
+        let said = on!($session, |conn| diesel::select(diesel::dsl::exists(
+            messages::ai_engine_messages
+                .filter(messages::assistant_thread_id.eq($thread))
+                .filter(messages::seq.$which($turns))
+                .filter(messages::remote_state.ne(RemoteState::Absent))
+                .filter(messages::endpoint.eq(&$endpoint))
+        ))
+        .get_result::<bool>(conn))?;
+        said || on!($session, |conn| diesel::select(diesel::dsl::exists(
+            items::ai_engine_run_items
+                .inner_join(runs::ai_engine_runs)
+                .filter(runs::assistant_thread_id.eq($thread))
+                .filter(runs::seq.$which($turns))
+                .filter(items::remote_state.ne(RemoteState::Absent))
+                .filter(items::endpoint.eq(&$endpoint))
+        ))
+        .get_result::<bool>(conn))?
+    }};
 }
 
 /// All turns of a conversation.
@@ -75,21 +100,20 @@ pub(crate) fn change(
     come_back(session, parent, tree, &moves.back, new.last.map(|(turn, _)| turn), at)?;
     if let Some((turn, position)) = new.last {
         let cut = cut(session, parent, turn, position, at)?;
-        // A turn of which a part went, or came, is told anew.
-        if cut && !moves.back.contains(&turn) {
-            moves.left.push(turn);
-            moves.left.sort_unstable();
-            moves.back.push(turn);
-            moves.back.sort_unstable();
+        if cut {
+            moves.tell_anew(turn);
         }
         if moves.back.contains(&turn) {
             note_back(session, parent, &[turn], at)?;
         }
     }
+    for turn in mend(session, parent, new, at)? {
+        moves.tell_anew(turn);
+    }
     if moves.left.is_empty() && moves.back.is_empty() {
         return Ok(None);
     }
-    let forgotten = forget_what_left(session, parent, &moves.left)?;
+    let forgotten = forget_what_is_otherwise(session, parent, &moves)?;
     let run_of = |turn: i64| tree.find(turn).and_then(|place| place.run_id);
     let change = Change {
         left: moves.left.iter().map(|turn| (*turn, run_of(*turn))).collect(),
@@ -202,6 +226,41 @@ fn cut(
     Ok(kept + gone > 0)
 }
 
+/// Brings back the ends of turns in the middle of the path that were cut off after the next turn had followed on the whole. Returns
+/// those turns.
+fn mend(
+    session: &mut dyn Session,
+    parent: Messageable,
+    new: &NewPath,
+    at: i64,
+) -> Result<Vec<i64>> {
+    let away: Vec<(i64, i64, Option<i64>)> = on!(session, |conn| messages::ai_engine_messages
+        .filter(of!(messages, parent))
+        .filter(messages::superseded_at_seq.is_not_null())
+        .filter(messages::position.gt(0))
+        .select((messages::id, messages::seq, messages::superseded_at_seq))
+        .load(conn))?;
+    let followed_whole = |(_, turn, left): &(i64, i64, Option<i64>)| {
+        let place = new.turns.binary_search(turn).ok();
+        let next = place.and_then(|place| new.turns.get(place + 1).or(new.next.as_ref()));
+        next.is_some_and(|next| left.is_some_and(|left| left > *next))
+    };
+    let (ids, mut turns): (Vec<i64>, Vec<i64>) =
+        away.into_iter().filter(followed_whole).map(|(id, turn, _)| (id, turn)).unzip();
+    for some in ids.chunks(AT_ONCE) {
+        let end = messages::ai_engine_messages.filter(messages::id.eq_any(some));
+        on!(session, |conn| update(end)
+            .set(messages::superseded_at_seq.eq(None::<i64>))
+            .execute(conn))?;
+    }
+    turns.sort_unstable();
+    turns.dedup();
+    for some in turns.chunks(AT_ONCE) {
+        note_back(session, parent, some, at)?;
+    }
+    Ok(turns)
+}
+
 /// The number under which the end of a turn left it that is on the path, or left it before all of it did.
 pub(crate) fn cut_at(
     session: &mut dyn Session,
@@ -217,9 +276,13 @@ pub(crate) fn cut_at(
         .first(conn))?)
 }
 
-/// What the provider's conversation may hold of what left cannot be taken out of it: the thread gives it up, and the next run
-/// tells a new one what the path is then. Whether it did.
-fn forget_what_left(session: &mut dyn Session, parent: Messageable, turns: &[i64]) -> Result<bool> {
+/// What the provider's conversation may hold of what left cannot be taken out of it, and what came back cannot be put in before
+/// what it holds: the thread gives it up, and the next run tells a new one what the path is then. Whether it did.
+fn forget_what_is_otherwise(
+    session: &mut dyn Session,
+    parent: Messageable,
+    moves: &Moves,
+) -> Result<bool> {
     let Messageable::AssistantThread(thread) = parent else { return Ok(false) };
     let found: Option<(Option<String>, Option<String>)> =
         on!(session, |conn| parents::ai_engine_assistant_threads
@@ -228,29 +291,18 @@ fn forget_what_left(session: &mut dyn Session, parent: Messageable, turns: &[i64
             .first(conn)
             .optional())?;
     let Some((Some(_), Some(endpoint))) = found else { return Ok(false) };
-    for some in turns.chunks(AT_ONCE) {
-        let said: i64 = on!(session, |conn| messages::ai_engine_messages
-            .filter(messages::assistant_thread_id.eq(thread))
-            .filter(messages::seq.eq_any(some))
-            .filter(messages::remote_state.ne(RemoteState::Absent))
-            .filter(messages::endpoint.eq(&endpoint))
-            .count()
-            .get_result(conn))?;
-        let done: i64 = on!(session, |conn| items::ai_engine_run_items
-            .inner_join(runs::ai_engine_runs)
-            .filter(runs::assistant_thread_id.eq(thread))
-            .filter(runs::seq.eq_any(some))
-            .filter(items::remote_state.ne(RemoteState::Absent))
-            .filter(items::endpoint.eq(&endpoint))
-            .count()
-            .get_result(conn))?;
-        if said + done > 0 {
-            outbox::note_conversation_of(session, thread)?;
-            threads::forget_remote_conversation(session, thread)?;
-            return Ok(true);
-        }
+    let mut holds = false;
+    for some in moves.left.chunks(AT_ONCE) {
+        holds = holds || may_hold!(session, thread, endpoint, seq.eq_any(some));
     }
-    Ok(false)
+    if let Some(first) = moves.back.first() {
+        holds = holds || may_hold!(session, thread, endpoint, seq.ge(*first));
+    }
+    if holds {
+        outbox::note_conversation_of(session, thread)?;
+        threads::forget_remote_conversation(session, thread)?;
+    }
+    Ok(holds)
 }
 
 /// The changes numbered `from` up to, not including, `to`, in order.

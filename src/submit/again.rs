@@ -63,7 +63,7 @@ pub(crate) fn take(
     let (assistant, definition) = definition(session, &run)?;
     let tree = paths::tree(session, of)?;
     let parent_seq = tree.parent(run.seq);
-    let new = NewPath { turns: tree.up_to(parent_seq), last: None };
+    let new = NewPath { turns: tree.up_to(parent_seq), last: None, next: Some(run.seq) };
     let changed = paths::change(session, of, &tree, &new, at)?;
     let forgotten = changed.is_some_and(|changed| changed.forgotten);
     Ok(Taken { assistant, definition, question, parent_seq, forgotten })
@@ -102,7 +102,7 @@ fn definition(
 
 /// The turn that a message ends, and the path up to there.
 pub(crate) fn up_to(tree: &Tree, seq: i64, position: i64) -> NewPath {
-    NewPath { turns: tree.up_to(seq), last: Some((seq, position)) }
+    NewPath { turns: tree.up_to(seq), last: Some((seq, position)), next: None }
 }
 
 /// How long the runs in the way may take to end.

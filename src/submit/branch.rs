@@ -101,7 +101,7 @@ fn change(
             // What was asked after the turn had lost its end follows on that, and not on the whole turn.
             let cut = paths::cut_at(session, of, seq, left_at)?;
             let turns = tree.through(seq, cut.unwrap_or(i64::MAX));
-            NewPath { turns, last: Some((seq, i64::MAX)) }
+            NewPath { turns, last: Some((seq, i64::MAX)), next: None }
         }
     };
     let changed = paths::change(session, of, &tree, &new, locked.seq)?;

@@ -24,6 +24,7 @@ on_each_database!(
     a_retry_off_the_path_is_a_sibling_there,
     what_comes_after_a_message_leaves_the_path,
     the_end_of_a_turn_can_be_cut_and_chosen_again,
+    an_end_that_was_cut_off_is_back_where_the_next_turn_followed_on_it,
     a_message_without_a_run_follows_the_path,
     no_branch_is_taken_while_a_run_is_active,
     an_interruption_makes_room_for_a_turn_taken_again,
@@ -329,6 +330,32 @@ async fn the_end_of_a_turn_can_be_cut_and_chosen_again<D: TestDatabase>(db: D) {
         thread.choose(&host.engine, &cut).await.unwrap();
         assert_eq!(messages(&host, &thread).await.last().unwrap().content, "a2");
         ask(&host, &thread, "q3", "a3").await;
+        one_conversation(&host).await;
+    }
+}
+
+async fn an_end_that_was_cut_off_is_back_where_the_next_turn_followed_on_it<D: TestDatabase>(
+    db: D,
+) {
+    for host in in_each_mode(db).await {
+        let thread = host.thread().await;
+        let [_, second, third] = three(&host, &thread).await;
+        let said = messages(&host, &thread).await;
+        thread.truncate_after(&host.engine, &said[2]).await.unwrap();
+        assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q2"]);
+        host.fake.reply(Reply::text("b3"));
+        let again = third.regenerate(&host.engine).await.unwrap().run;
+        assert_eq!(read_by_the_model(&host, &thread).await, ["q1", "a1", "q2", "a2", "q3"]);
+        assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q2", "a2", "q3", "b3"]);
+        // Also when the path is chosen, and not where the next turn followed on what was left.
+        thread.truncate_after(&host.engine, &said[2]).await.unwrap();
+        let cut = ask(&host, &thread, "q4", "a4").await;
+        thread.choose(&host.engine, &again).await.unwrap();
+        assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q2", "a2", "q3", "b3"]);
+        thread.choose(&host.engine, &second).await.unwrap();
+        thread.choose(&host.engine, &cut).await.unwrap();
+        ask(&host, &thread, "q5", "a5").await;
+        assert_eq!(messages(&host, &thread).await.last().unwrap().content, "a5");
         one_conversation(&host).await;
     }
 }

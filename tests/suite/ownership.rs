@@ -6,6 +6,7 @@ use crate::support::*;
 
 on_each_database!(
     lists_come_in_pages,
+    a_message_is_found_on_its_own_thread_alone,
     a_definition_is_created_and_updated_with_its_record,
     a_run_keeps_the_definition_it_was_submitted_with,
     a_stored_assistant_can_be_asked_without_its_record,
@@ -96,4 +97,19 @@ async fn an_engine_without_a_provider_reads_and_refuses_to_run<D: TestDatabase>(
     let refused = host.teller.ai_engine_run(&reader, &thread, "Tell me").await.unwrap_err();
     assert!(refused.to_string().contains(".openai("), "{refused}");
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_messages"), 0);
+}
+
+async fn a_message_is_found_on_its_own_thread_alone<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let (thread, other) = (host.thread().await, host.thread().await);
+    let messages = thread.messages(&host.engine);
+    let said = messages.create(Role::User, "Hello").await.unwrap();
+    assert_eq!(messages.find(said.id).await.unwrap(), said);
+    let refused = other.messages(&host.engine).find(said.id).await.unwrap_err();
+    assert!(matches!(&refused, Error::NotFound { .. }), "{refused}");
+    thread.truncate_after(&host.engine, &said).await.unwrap();
+    let next = messages.create(Role::User, "And").await.unwrap();
+    thread.truncate_after(&host.engine, &said).await.unwrap();
+    let left = messages.find(next.id).await.unwrap();
+    assert!(left.superseded, "what has left the path is found as well");
 }

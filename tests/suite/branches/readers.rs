@@ -68,6 +68,22 @@ impl Shown {
         }
     }
 
+    /// What a reader is told that was cut off and may have been catching up then, as all are on a busy machine: it may be told to
+    /// take away what it does not know.
+    fn take_what_is_known(&mut self, events: &[Event]) {
+        for event in events {
+            let known = match &event.kind {
+                EventKind::TurnSuperseded { seq, .. } => {
+                    self.turns.iter().any(|(turn, _)| turn == seq)
+                }
+                _ => true,
+            };
+            if known {
+                self.take(event);
+            }
+        }
+    }
+
     fn begin(&mut self, seq: i64, event: &Event) {
         assert!(self.turns.iter().all(|(turn, _)| *turn != seq), "shown twice: {event:?}");
         self.turns.push((seq, Vec::new()));
@@ -205,9 +221,7 @@ async fn every_reader_puts_the_same_page_together_whenever_it_comes<D: TestDatab
         for (at, event) in told.iter().enumerate().take(told.len() - 1) {
             let more = rest(&later, &thread, Some(event.cursor.clone()), "end").await;
             let mut shown = put(&told[..=at]);
-            for event in &more {
-                shown.take(event);
-            }
+            shown.take_what_is_known(&more);
             assert_eq!(shown.texts(), page, "after {}: {more:#?}", event.cursor);
         }
     }
@@ -218,18 +232,8 @@ async fn every_reader_puts_the_same_page_together_whenever_it_comes<D: TestDatab
         assert_eq!((shown.texts(), shown.left), (page.clone(), Vec::new()));
         for (at, event) in told.iter().enumerate().take(told.len() - 1) {
             let mut shown = put(&told[..=at]);
-            for event in rest(engine, &thread, Some(event.cursor.clone()), "end").await {
-                // It may be told of what it does not know.
-                let known = match &event.kind {
-                    EventKind::TurnSuperseded { seq, .. } => {
-                        shown.turns.iter().any(|(turn, _)| turn == seq)
-                    }
-                    _ => true,
-                };
-                if known {
-                    shown.take(&event);
-                }
-            }
+            let more = rest(engine, &thread, Some(event.cursor.clone()), "end").await;
+            shown.take_what_is_known(&more);
             assert_eq!(shown.texts(), page, "after {}", event.cursor);
         }
     }

@@ -1,0 +1,108 @@
+//! For hosts with axum 0.8: answers and extractors of the engine's own types.
+//!
+//! With the feature `axum`, [`Error`] and [`Sse`] are answers of a handler, and [`LastEventId`] is an argument of one. A handler
+//! may return `Result<Sse, ai_engine::Error>` or `Result<Json<Run>, ai_engine::Error>`.
+
+use std::convert::Infallible;
+use std::ops::Deref;
+
+use axum_core::body::Body;
+use axum_core::extract::FromRequestParts;
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+
+use crate::error::{Error, with_causes};
+use crate::follow::sse::Sse;
+
+/// Where a browser's stream of events is to go on, for [`Events::resume`](crate::Events::resume): the header `Last-Event-ID`, which
+/// it sends when it comes back, or else the query's `after`, which the page's first address has. Empty ones are none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LastEventId(pub Option<String>);
+
+impl Deref for LastEventId {
+    type Target = Option<String>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for LastEventId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let header = parts.headers.get("last-event-id").and_then(|id| id.to_str().ok());
+        let mut query = parts.uri.query().unwrap_or_default().split('&');
+        let query = query.find_map(|pair| pair.strip_prefix("after="));
+        let query = query.map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
+        let found = header.map(str::to_owned).filter(|id| !id.is_empty()).or(query);
+        Ok(Self(found.filter(|id| !id.is_empty())))
+    }
+}
+
+impl IntoResponse for Sse {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from_stream(self));
+        let headers = Self::HEADERS
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        response.headers_mut().extend(headers);
+        response
+    }
+}
+
+/// [`http_status`](Error::http_status), and as JSON what may be shown ([`public_message`](Error::public_message)):
+/// `{"error": {"status": 409, "message": "…"}}`. What is not shown is logged.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.http_status()).unwrap_or_default();
+        if status.is_server_error() {
+            tracing::error!(
+                status = status.as_u16(),
+                error = with_causes(&self),
+                "a request failed"
+            );
+        }
+        let body = json!({"error": {"status": status.as_u16(), "message": self.public_message()}});
+        let json = HeaderValue::from_static("application/json");
+        (status, [(header::CONTENT_TYPE, json)], body.to_string()).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    async fn id(uri: &str, header: Option<&str>) -> Option<String> {
+        let request = Request::builder().uri(uri);
+        let request = match header {
+            Some(id) => request.header("Last-Event-ID", id),
+            None => request,
+        };
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let Ok(id) = LastEventId::from_request_parts(&mut parts, &()).await;
+        id.0
+    }
+
+    #[tokio::test]
+    async fn a_page_begins_by_its_address_and_comes_back_by_its_last_id() {
+        assert_eq!(id("/events", None).await, None);
+        assert_eq!(id("/events?after=", Some("")).await, None);
+        assert_eq!(id("/events?x=1&after=a%2Fb", None).await.as_deref(), Some("a/b"));
+        assert_eq!(id("/events?after=a", Some("b")).await.as_deref(), Some("b"));
+        assert_eq!(id("/events?after=a", Some("")).await.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn an_error_says_what_may_be_shown() {
+        let found = Error::not_found("thread", 7).into_response();
+        assert_eq!(found.status(), StatusCode::NOT_FOUND);
+        assert_eq!(found.headers()[header::CONTENT_TYPE], "application/json");
+        let hidden = Error::Connection("password of the database".to_owned());
+        assert_eq!(hidden.into_response().status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

@@ -1,0 +1,231 @@
+//! Events as the body of a `text/event-stream`, for any web framework.
+
+use std::convert::Infallible;
+use std::fmt::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use serde_json::Value;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::events::{Event, Events, RunEvents};
+use crate::error::{Error, Result, with_causes};
+
+/// Events as server-sent events: bytes that any web framework takes as a body.
+///
+/// Each event is a block of `id` (its cursor), `event` (its name) and `data` (its JSON). A browser's `EventSource` comes back by
+/// itself and sends the last `id` as `Last-Event-ID`: give that to [`Events::resume`]. While nothing happens a comment is sent every
+/// 15 s, so that proxies keep the connection. The stream ends when the events do, and after an error, which is logged: whoever comes
+/// back is answered with that error's status.
+///
+/// Give the answer the [`HEADERS`](Self::HEADERS). With the feature `axum` it is an answer already:
+///
+/// ```
+/// # #[cfg(feature = "axum")] mod with_axum {
+/// use ai_engine::{AiEngine, Error, Sse, axum::LastEventId};
+/// # struct User { id: i64 }
+/// # ai_engine::record! { User { id: i64 } as "User" }
+/// # impl ai_engine::MessageHooks for User {}
+/// # impl ai_engine::Threadable for User {}
+/// use ai_engine::prelude::*;
+///
+/// async fn follow(engine: AiEngine, user: User, thread: i64, last: LastEventId) -> Result<Sse, Error> {
+///     let thread = user.assistant_threads(&engine).find(thread).await?;
+///     Ok(thread.events(&engine).resume(last.as_deref()).await?.sse())
+/// }
+/// # }
+/// ```
+pub struct Sse {
+    events: Pin<Box<dyn Stream<Item = Result<Event>> + Send>>,
+    show: Option<Show>,
+    /// Until the next comment; begun with the first look.
+    quiet: Option<Pin<Box<Sleep>>>,
+    ended: bool,
+}
+
+type Show = Box<dyn Fn(&Event) -> Option<Value> + Send + Sync>;
+
+/// How long nothing is sent at most. Proxies close connections after a minute of silence, as a rule.
+const QUIET: Duration = Duration::from_secs(15);
+/// What is ready is sent together, up to about so many bytes.
+const TOGETHER: usize = 16 * 1024;
+
+impl Sse {
+    /// The headers of the answer: its type, and that neither caches nor proxies may hold it back.
+    pub const HEADERS: [(&'static str, &'static str); 3] = [
+        ("content-type", "text/event-stream"),
+        ("cache-control", "no-cache"),
+        ("x-accel-buffering", "no"),
+    ];
+
+    fn new(events: impl Stream<Item = Result<Event>> + Send + 'static) -> Self {
+        Self { events: Box::pin(events), show: None, quiet: None, ended: false }
+    }
+
+    /// Sends what `show` makes of each event instead of the event's own JSON, which holds the whole conversation: system messages
+    /// as well, a run's error in the provider's words, and its idempotency key. `None` leaves the event out.
+    #[must_use]
+    pub fn showing(
+        mut self,
+        show: impl Fn(&Event) -> Option<Value> + Send + Sync + 'static,
+    ) -> Self {
+        self.show = Some(Box::new(show));
+        self
+    }
+
+    /// Adds an event as a block of text.
+    fn write(&self, event: &Event, text: &mut String) -> Result<(), serde_json::Error> {
+        let data = match &self.show {
+            Some(show) => match show(event) {
+                Some(shown) => shown.to_string(),
+                None => return Ok(()),
+            },
+            None => serde_json::to_string(event)?,
+        };
+        // JSON has no line breaks. Writing to a text cannot fail.
+        let _ = write!(text, "id: {}\nevent: {}\ndata: {data}\n\n", event.cursor, event.name());
+        Ok(())
+    }
+
+    /// Adds what is ready.
+    fn take(&mut self, cx: &mut Context<'_>, text: &mut String) {
+        while !self.ended && text.len() < TOGETHER {
+            match self.events.as_mut().poll_next(cx) {
+                Poll::Ready(Some(Ok(event))) => {
+                    if let Err(error) = self.write(&event, text) {
+                        tracing::error!(%error, "an event cannot be written as JSON; its reader is sent away");
+                        self.ended = true;
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    match &error {
+                        Error::NotFound { .. } | Error::RunGone(_) => {}
+                        error => tracing::warn!(
+                            error = with_causes(error),
+                            "a reader of events is sent away"
+                        ),
+                    }
+                    self.ended = true;
+                }
+                Poll::Ready(None) => self.ended = true,
+                Poll::Pending => return,
+            }
+        }
+    }
+}
+
+impl Stream for Sse {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut text = String::new();
+        if self.quiet.is_none() {
+            // The wait before a browser comes back. It also has the head of the answer sent at once.
+            text.push_str("retry: 1000\n\n");
+        }
+        self.take(cx, &mut text);
+        let next = Instant::now() + QUIET;
+        if !text.is_empty() {
+            match &mut self.quiet {
+                Some(quiet) => quiet.as_mut().reset(next),
+                quiet => *quiet = Some(Box::pin(sleep(QUIET))),
+            }
+            return Poll::Ready(Some(Ok(text.into())));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let Some(quiet) = &mut self.quiet else { return Poll::Pending };
+        if quiet.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        quiet.as_mut().reset(next);
+        Poll::Ready(Some(Ok(Bytes::from_static(b":\n\n"))))
+    }
+}
+
+impl Events {
+    /// As the body of a `text/event-stream`.
+    #[must_use]
+    pub fn sse(self) -> Sse {
+        Sse::new(self)
+    }
+}
+
+impl RunEvents {
+    /// As the body of a `text/event-stream`. It ends with the run; an `EventSource` then comes back, so close it at `run_settled`.
+    #[must_use]
+    pub fn sse(self) -> Sse {
+        Sse::new(self)
+    }
+}
+
+impl fmt::Debug for Sse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sse").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+
+    use super::*;
+    use crate::follow::cursor::Cursor;
+    use crate::follow::events::EventKind;
+    use crate::model::Messageable;
+
+    fn word(text: &str) -> Event {
+        let kind = EventKind::MessageAppended { message_id: 1, offset: 0, text: text.to_owned() };
+        Event { cursor: Cursor::start(Messageable::Chat(7)), kind }
+    }
+
+    async fn next(sse: &mut Sse) -> Option<String> {
+        let bytes = sse.next().await?.unwrap();
+        Some(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_event_is_a_block_and_silence_is_broken_by_comments() {
+        let said = stream::iter([Ok(word("a\nb")), Ok(word("c"))]).chain(stream::pending());
+        let mut sse = Sse::new(said);
+        let first = next(&mut sse).await.unwrap();
+        let blocks: Vec<&str> = first.split_terminator("\n\n").collect();
+        assert_eq!(blocks.len(), 3, "what is ready goes together: {first}");
+        assert_eq!(blocks[0], "retry: 1000");
+        let lines: Vec<&str> = blocks[1].lines().collect();
+        assert_eq!(lines[0], format!("id: {}", word("").cursor));
+        assert_eq!(lines[1], "event: message_appended");
+        let data: Value = serde_json::from_str(lines[2].strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!((&data["text"], lines.len()), (&Value::from("a\nb"), 3));
+        let begun = Instant::now();
+        assert_eq!(next(&mut sse).await.unwrap(), ":\n\n");
+        assert_eq!(begun.elapsed(), QUIET);
+    }
+
+    #[tokio::test]
+    async fn an_error_ends_the_body_behind_what_came_before_it() {
+        let said = stream::iter([Ok(word("a")), Err(Error::ShuttingDown), Ok(word("b"))]);
+        let mut sse = Sse::new(said);
+        let first = next(&mut sse).await.unwrap();
+        assert!(first.contains(r#""text":"a""#) && !first.contains(r#""text":"b""#), "{first}");
+        assert_eq!(next(&mut sse).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_host_may_show_less() {
+        let said = stream::iter([Ok(word("secret")), Ok(word("open"))]);
+        let shown = |event: &Event| match &event.kind {
+            EventKind::MessageAppended { text, .. } if text != "secret" => {
+                Some(Value::from(text.len()))
+            }
+            _ => None,
+        };
+        let first = next(&mut Sse::new(said).showing(shown)).await.unwrap();
+        assert!(first.contains("data: 4\n") && !first.contains("secret"), "{first}");
+        assert_eq!(first.matches("id: ").count(), 1);
+    }
+}
