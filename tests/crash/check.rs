@@ -263,11 +263,9 @@ fn calls(run: &Run, provider: &Provider, ended: &HashMap<String, i64>, broken: &
     let calls = provider.calls(question);
     for two in calls.windows(2) {
         let [first, second] = two else { continue };
-        let reason = if first.key == second.key {
-            may_repeat
-        } else {
-            ended.get(&first.key).is_some_and(|end| *end <= second.at)
-        };
+        // A process that slept beyond its lease may take up again what was taken from it meanwhile.
+        let is_over = ended.get(&first.key).is_some_and(|end| *end <= second.at);
+        let reason = is_over || first.key == second.key && may_repeat;
         if !reason {
             broken.push(format!(
                 "{question} of run {} is asked by {} and, {} µs later, by {}",
