@@ -154,6 +154,12 @@ impl FakeOpenAi {
         self.shared().state().keys = Some(keys);
     }
 
+    /// Refuses a chat (Chat Completions) as llama.cpp does where the template of a model is strict: a system message is
+    /// only taken as the first, and the user and the assistant have to alternate.
+    pub fn strict_template(&self) {
+        self.shared().state().strict_template = true;
+    }
+
     // Recording
 
     /// All requests so far, in order of arrival, refused ones too.

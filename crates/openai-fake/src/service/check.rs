@@ -24,6 +24,10 @@ pub(crate) fn parameters(body: &Value) -> Result<(), ApiError> {
     number(body, "top_p", "decimal", 0.0, 1.0)?;
     conversations::metadata(&body["metadata"])?;
     tools(&body["tools"])?;
+    stream_options(body)
+}
+
+pub(crate) fn stream_options(body: &Value) -> Result<(), ApiError> {
     if !body["stream_options"].is_null() && body["stream"] != json!(true) {
         let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
         return Err(ApiError::bad_request(message).param("stream_options"));
@@ -31,7 +35,13 @@ pub(crate) fn parameters(body: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn number(body: &Value, name: &str, kind: &str, least: f64, most: f64) -> Result<(), ApiError> {
+pub(crate) fn number(
+    body: &Value,
+    name: &str,
+    kind: &str,
+    least: f64,
+    most: f64,
+) -> Result<(), ApiError> {
     let given = &body[name];
     if given.is_null() {
         return Ok(());
@@ -42,6 +52,8 @@ fn number(body: &Value, name: &str, kind: &str, least: f64, most: f64) -> Result
         ("below minimum", "integer_below_min_value", ">=", least)
     } else if number < least {
         ("below minimum", "decimal_below_min_value", ">=", least)
+    } else if number > most && kind == "integer" {
+        ("above maximum", "integer_above_max_value", "<=", most)
     } else if number > most {
         ("above maximum", "decimal_above_max_value", "<=", most)
     } else {

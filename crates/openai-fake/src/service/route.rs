@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Request,
     fake::Shared,
-    service::{conversations, error::ApiError, prompt, responses, server::Answer},
+    service::{chat, conversations, error::ApiError, prompt, responses, server::Answer},
 };
 
 pub(crate) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, ApiError> {
@@ -25,6 +25,8 @@ pub(crate) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
         ("DELETE", ["responses", id]) => responses::delete(&mut state(), id),
         ("POST", ["responses", id, "cancel"]) => state().cancel_response(id),
         ("GET", ["responses", id, "input_items"]) => responses::inputs(&state(), id, request),
+
+        ("POST", ["chat", "completions"]) => return chat::create(shared, request),
 
         ("GET", ["models"]) => Ok(state().models.list()),
         ("GET", ["models", id]) => state().models.get(id),

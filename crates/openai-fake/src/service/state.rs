@@ -19,6 +19,8 @@ pub(crate) struct State {
     responses: BTreeMap<String, StoredResponse>,
     pub(crate) responses_created: usize,
     pub(crate) models: Models,
+    /// Whether a chat has to begin with the user and go on by turns.
+    pub(crate) strict_template: bool,
     /// The keys that are taken; `None` is any.
     pub(crate) keys: Option<Vec<String>>,
 }
@@ -50,6 +52,7 @@ impl State {
             responses: BTreeMap::new(),
             responses_created: 0,
             models: Models::any(),
+            strict_template: false,
             keys: None,
         }
     }

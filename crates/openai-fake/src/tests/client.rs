@@ -70,6 +70,23 @@ impl Client {
         self.stream(body).await.unnamed()
     }
 
+    /// The chunks of a streamed completion, and whether `[DONE]` came behind them.
+    pub(super) async fn chat(&self, mut body: Value) -> (Vec<Value>, bool) {
+        body["stream"] = json!(true);
+        let sent = self.send("POST", "/chat/completions", Some(&body)).await;
+        let mut response = sent.unwrap();
+        assert_eq!(response.status(), 200);
+        let mut text = String::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            text += std::str::from_utf8(&chunk).unwrap();
+        }
+        assert!(!text.contains("event:"), "{text}");
+        let mut data: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        let done = data.pop_if(|last| *last == "[DONE]").is_some();
+        (data.into_iter().map(|chunk| serde_json::from_str(chunk).unwrap()).collect(), done)
+    }
+
     /// Opens the stream of a background response after the event of this number.
     pub(super) async fn resume(&self, id: &str, after: usize) -> EventStream {
         let path = format!("/responses/{id}?stream=true&starting_after={after}");

@@ -1,6 +1,7 @@
 //! Tests of the fake server, through a real HTTP client. None of them sleeps.
 
 mod background;
+mod chat;
 mod checks;
 mod client;
 mod conversations;

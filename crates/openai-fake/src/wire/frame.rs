@@ -5,14 +5,29 @@ use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc};
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::wire::events::{self, TextDelta};
+use crate::wire::{
+    chat,
+    events::{self, TextDelta},
+};
 
-/// An event of a response, before it is written.
+/// An event of an answer, before it is written.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
+    /// Numbered, and named by its type, if it has one.
     Json(Value),
     /// The text delta of this index.
     Delta(usize),
+    /// An object as it is, whatever type it says it has.
+    Untyped(Value),
+    /// What says that nothing follows.
+    Done,
+}
+
+/// In which protocol an answer speaks.
+#[derive(Clone, Debug)]
+pub(crate) enum Voice {
+    Response { message_id: String, output_index: usize },
+    Chat(chat::Voice),
 }
 
 /// The forms of the event stream that differ between servers.
@@ -34,11 +49,10 @@ pub(crate) enum Mangle {
     Truncate,
 }
 
-/// Writes the events of one response.
+/// Writes the events of one answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Framer {
-    pub(crate) message_id: String,
-    pub(crate) output_index: usize,
+    pub(crate) voice: Voice,
     pub(crate) deltas: Arc<[String]>,
     pub(crate) obfuscate: bool,
     pub(crate) shape: Shape,
@@ -55,6 +69,8 @@ impl Framer {
         let lines = match event {
             Event::Json(event) => events::frame(number, self.obfuscate, event.clone()),
             Event::Delta(index) => self.delta(number, *index),
+            Event::Untyped(event) => Bytes::from(format!("data: {event}\n\n")),
+            Event::Done => Bytes::from_static(b"data: [DONE]\n\n"),
         };
         let lines = self.shape.lay(lines);
         match mangle {
@@ -67,14 +83,21 @@ impl Framer {
     }
 
     fn delta(&self, number: usize, index: usize) -> Bytes {
-        let delta = TextDelta {
-            item_id: &self.message_id,
-            output_index: self.output_index,
-            content_index: 0,
-            delta: self.deltas.get(index).map_or("", String::as_str),
-            logprobs: [],
-        };
-        events::delta_frame(number, self.obfuscate, delta)
+        let text = self.deltas.get(index).map_or("", String::as_str);
+        let padding = self.obfuscate.then(|| events::padding(number));
+        match &self.voice {
+            Voice::Response { message_id, output_index } => {
+                let delta = TextDelta {
+                    item_id: message_id,
+                    output_index: *output_index,
+                    content_index: 0,
+                    delta: text,
+                    logprobs: [],
+                };
+                events::delta_frame(number, self.obfuscate, delta)
+            }
+            Voice::Chat(voice) => voice.delta_frame(text, padding),
+        }
     }
 
     /// The bytes in pieces no larger than the script wants.
