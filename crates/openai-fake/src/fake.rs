@@ -233,6 +233,41 @@ impl FakeOpenAi {
         self.shared().state().response_ids()
     }
 
+    /// The assistants that exist, oldest first.
+    #[must_use]
+    pub fn assistant_ids(&self) -> Vec<String> {
+        self.shared().state().assistants.assistant_ids()
+    }
+
+    /// An assistant as it is; `None` if it does not exist.
+    #[must_use]
+    pub fn assistant(&self, id: &str) -> Option<Value> {
+        self.shared().state().assistants.assistant_object(id)
+    }
+
+    /// The threads that exist, oldest first.
+    #[must_use]
+    pub fn thread_ids(&self) -> Vec<String> {
+        self.shared().state().assistants.thread_ids()
+    }
+
+    /// The messages of a thread, oldest first; `None` if it does not exist.
+    #[must_use]
+    pub fn thread_messages(&self, id: &str) -> Option<Vec<Value>> {
+        self.shared().state().assistants.messages_of(id)
+    }
+
+    /// The runs of a thread, oldest first; `None` if it does not exist.
+    #[must_use]
+    pub fn thread_runs(&self, id: &str) -> Option<Vec<Value>> {
+        self.shared().state().assistants.runs_of(id)
+    }
+
+    /// Has all runs expire that are not over, as if their ten minutes had passed.
+    pub fn expire_runs(&self) {
+        self.shared().state().assistants.expire_runs();
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         &self.handle.shared
     }

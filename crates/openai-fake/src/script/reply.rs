@@ -36,7 +36,6 @@ pub struct Reply {
     pub(crate) ending: Ending,
     pub(crate) error_event: ErrorEvent,
     pub(crate) finish_unseen: bool,
-    pub(crate) ignores_stream: bool,
     pub(crate) thoughts_field: &'static str,
     pub(crate) keepalive_every: Option<Duration>,
     pub(crate) comment_every: Option<Duration>,
@@ -104,7 +103,6 @@ impl Reply {
             ending: Ending::Completed,
             error_event: ErrorEvent::Nested,
             finish_unseen: false,
-            ignores_stream: false,
             thoughts_field: "reasoning_content",
             keepalive_every: None,
             comment_every: None,
@@ -234,7 +232,7 @@ impl Reply {
     /// Answers with one JSON object, although the request asks for a stream, as servers do that cannot.
     #[must_use]
     pub fn ignore_stream(mut self) -> Self {
-        self.ignores_stream = true;
+        self.shape.whole = true;
         self
     }
 

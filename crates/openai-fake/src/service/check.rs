@@ -67,6 +67,19 @@ pub(crate) fn number(
 }
 
 pub(crate) fn tools(tools: &Value) -> Result<(), ApiError> {
+    named_tools(tools, |tool| tool, "")
+}
+
+/// The tools of the older protocols, whose functions are objects within them.
+pub(crate) fn wrapped_tools(tools: &Value) -> Result<(), ApiError> {
+    named_tools(tools, |tool| &tool["function"], ".function")
+}
+
+fn named_tools(
+    tools: &Value,
+    function: impl Fn(&Value) -> &Value,
+    path: &str,
+) -> Result<(), ApiError> {
     let tools = match tools {
         Value::Null => return Ok(()),
         Value::Array(tools) => tools,
@@ -76,8 +89,8 @@ pub(crate) fn tools(tools: &Value) -> Result<(), ApiError> {
         if !tool["type"].is_string() {
             return Err(ApiError::missing(&format!("tools[{index}].type")));
         }
-        if tool["type"] == "function" && !tool["name"].is_string() {
-            return Err(ApiError::missing(&format!("tools[{index}].name")));
+        if tool["type"] == "function" && !function(tool)["name"].is_string() {
+            return Err(ApiError::missing(&format!("tools[{index}]{path}.name")));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Request,
-    service::{chat, items},
+    service::{assistants, chat, items},
 };
 
 /// What was sent to the model: the items of one request, and not those that the service held
@@ -73,6 +73,7 @@ impl Request {
             ("POST", path) if path.ends_with("/chat/completions") => {
                 Some(Input::of(&chat::translated(body)))
             }
+            ("POST", path) => assistants::input_of(path, body),
             _ => None,
         }
     }

@@ -28,7 +28,7 @@ pub(crate) trait Job: Send {
     /// What comes before the text.
     fn opening(&mut self, reply: &Reply) -> Vec<Event>;
 
-    /// This event of the opening is about to leave.
+    /// This event, of before or after the text, is about to leave.
     fn tells(&mut self, _event: &Event, _shared: &Shared) {}
 
     /// Brings the object to its terminal form; what comes after the text says so.

@@ -1,5 +1,6 @@
 //! The service: what it remembers, its endpoints, and the connections that lead to them.
 
+pub(crate) mod assistants;
 pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod choice;

@@ -47,7 +47,7 @@ pub(crate) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
     if !matches!(reply.kind, Kind::Model) {
         return Ok(Answer::Scripted(reply));
     }
-    let streamed = streamed && !reply.ignores_stream;
+    let streamed = streamed && !reply.shape.whole;
 
     let id = state.mint("resp");
     if let Some(conversation) = conversation {

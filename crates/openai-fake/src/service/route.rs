@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::{
     Request,
     fake::Shared,
-    service::{chat, conversations, error::ApiError, prompt, responses, server::Answer},
+    service::{
+        assistants, chat, conversations, error::ApiError, prompt, responses, server::Answer,
+    },
 };
 
 pub(crate) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, ApiError> {
@@ -45,7 +47,10 @@ pub(crate) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
         ("DELETE", ["conversations", id, "items", item]) => {
             conversations::delete_item(&mut state(), id, item)
         }
-        _ => Err(unknown()),
+        _ => {
+            return assistants::answer(shared, request, &segments)
+                .unwrap_or_else(|| Err(unknown()));
+        }
     };
     value.map(|value| Answer::Json(Vec::new(), value))
 }

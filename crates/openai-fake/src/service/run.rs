@@ -221,6 +221,9 @@ impl Run {
             None => self.job.close(&self.reply).into(),
         };
         let event = closing.pop_front();
+        if let Some(event) = &event {
+            self.job.tells(event, &self.shared);
+        }
         if closing.is_empty() && !self.settled {
             self.settle();
         }

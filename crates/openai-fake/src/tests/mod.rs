@@ -1,5 +1,6 @@
 //! Tests of the fake server, through a real HTTP client. None of them sleeps.
 
+mod assistants;
 mod background;
 mod chat;
 mod checks;
@@ -13,6 +14,7 @@ mod refusals;
 mod requests;
 mod responses;
 mod streams;
+mod threads;
 
 use client::{Client, error_of, story, text_of};
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::wire::{
-    chat,
+    assistants, chat,
     events::{self, TextDelta},
 };
 
@@ -15,8 +15,12 @@ use crate::wire::{
 pub(crate) enum Event {
     /// Numbered, and named by its type, if it has one.
     Json(Value),
+    /// Without a number, its name in the event line alone.
+    Named(String, Value),
     /// The text delta of this index.
     Delta(usize),
+    /// A line that is no event.
+    Comment,
     /// An object as it is, whatever type it says it has.
     Untyped(Value),
     /// What says that nothing follows.
@@ -28,6 +32,7 @@ pub(crate) enum Event {
 pub(crate) enum Voice {
     Response { message_id: String, output_index: usize },
     Chat(chat::Voice),
+    Thread { message_id: String },
 }
 
 /// The forms of the event stream that differ between servers.
@@ -36,6 +41,8 @@ pub(crate) struct Shape {
     pub(crate) crlf: bool,
     /// Without `event:` lines.
     pub(crate) unnamed: bool,
+    /// As one object, although a stream was asked for.
+    pub(crate) whole: bool,
     /// Most bytes at a time.
     pub(crate) piece: Option<NonZeroUsize>,
 }
@@ -70,6 +77,11 @@ impl Framer {
             Event::Json(event) => events::frame(number, self.obfuscate, event.clone()),
             Event::Delta(index) => self.delta(number, *index),
             Event::Untyped(event) => Bytes::from(format!("data: {event}\n\n")),
+            Event::Named(name, event) => Bytes::from(format!("event: {name}\ndata: {event}\n\n")),
+            Event::Comment => Bytes::from_static(b": keepalive\n\n"),
+            Event::Done if matches!(self.voice, Voice::Thread { .. }) => {
+                Bytes::from_static(b"event: done\ndata: [DONE]\n\n")
+            }
             Event::Done => Bytes::from_static(b"data: [DONE]\n\n"),
         };
         let lines = self.shape.lay(lines);
@@ -97,6 +109,7 @@ impl Framer {
                 events::delta_frame(number, self.obfuscate, delta)
             }
             Voice::Chat(voice) => voice.delta_frame(text, padding),
+            Voice::Thread { message_id } => assistants::delta_frame(message_id, index, text),
         }
     }
 

@@ -22,35 +22,11 @@ pub(super) fn parameters(body: &Value) -> Result<(), ApiError> {
     number(body, "top_logprobs", "integer", 0.0, 20.0)?;
     conversations::metadata(&body["metadata"])?;
     check::stream_options(body)?;
-    tools(&body["tools"])?;
-    of_model(body)
-}
-
-fn tools(tools: &Value) -> Result<(), ApiError> {
-    let tools = match tools {
-        Value::Null => return Ok(()),
-        Value::Array(tools) => tools,
-        _ => return Err(ApiError::wrong_type("tools", "an array")),
-    };
-    if tools.is_empty() {
+    if body["tools"] == json!([]) {
         return Err(empty_array("tools"));
     }
-    for (index, tool) in tools.iter().enumerate() {
-        if !tool["type"].is_string() {
-            return Err(ApiError::missing(&format!("tools[{index}].type")));
-        }
-        if tool["type"] != "function" {
-            continue;
-        }
-        let path = format!("tools[{index}].function");
-        if !tool["function"].is_object() {
-            return Err(ApiError::missing(&path));
-        }
-        if !tool["function"]["name"].is_string() {
-            return Err(ApiError::missing(&format!("{path}.name")));
-        }
-    }
-    Ok(())
+    check::wrapped_tools(&body["tools"])?;
+    of_model(body)
 }
 
 /// What the models that reason do not take.

@@ -52,12 +52,11 @@ const FUNCTION: Names = &["description", "name", "parameters", "strict"];
 /// The names of a message of this role; `None` where there is no such role.
 fn of_role(role: &str) -> Option<Names> {
     Some(match role {
-        "system" | "developer" | "user" => &["content", "name", "role"],
+        "system" | "developer" | "user" | "function" => &["content", "name", "role"],
         "assistant" => {
             &["audio", "content", "function_call", "name", "refusal", "role", "tool_calls"]
         }
         "tool" => &["content", "role", "tool_call_id"],
-        "function" => &["content", "name", "role"],
         _ => return None,
     })
 }

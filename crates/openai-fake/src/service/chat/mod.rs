@@ -16,7 +16,7 @@ use crate::{
     service::{check as common, choice, error::ApiError, prompt::Prompt, run::Run, server::Answer},
 };
 
-pub(crate) use translate::as_response as translated;
+pub(crate) use translate::{as_response as translated, unwrapped};
 
 /// `POST /chat/completions`.
 pub(crate) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, ApiError> {
@@ -40,7 +40,7 @@ pub(crate) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
     state.responses_created += 1;
     let id = state.mint("chatcmpl");
     drop(state);
-    let streamed = body["stream"] == json!(true) && !reply.ignores_stream;
+    let streamed = body["stream"] == json!(true) && !reply.shape.whole;
     let comment_every = reply.comment_every;
     let job = job::ChatJob::new(id, body, &reply, prompt.tokens(&asked));
     let run = Run::new(Arc::clone(shared), Box::new(job), reply);

@@ -34,7 +34,7 @@ fn message_items(message: &Value) -> Vec<Value> {
         message["tool_calls"].as_array().into_iter().flatten().map(call).collect();
     let said = message_item(message);
     let silent = said["content"].as_array().is_none_or(Vec::is_empty);
-    (!(silent && !calls.is_empty())).then_some(said).into_iter().chain(calls).collect()
+    (!silent || calls.is_empty()).then_some(said).into_iter().chain(calls).collect()
 }
 
 fn call(call: &Value) -> Value {
@@ -77,7 +77,7 @@ fn content_part(part: &Value, text: &str) -> Value {
 }
 
 /// `{"type": "function", "function": {…}}` without its inner object.
-fn unwrapped(tool: &Value) -> Value {
+pub(crate) fn unwrapped(tool: &Value) -> Value {
     let Some(function) = tool["function"].as_object() else {
         return tool.clone();
     };
