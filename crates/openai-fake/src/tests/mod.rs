@@ -3,6 +3,7 @@
 mod assistants;
 mod background;
 mod chat;
+mod chat_refusals;
 mod checks;
 mod client;
 mod conversations;
@@ -13,6 +14,7 @@ mod prompts;
 mod refusals;
 mod requests;
 mod responses;
+mod run_ends;
 mod streams;
 mod threads;
 

@@ -2,28 +2,28 @@
 
 use serde_json::{Value, json};
 
-use super::{Client, ErrorEvent, FakeOpenAi, Gate, Reply, error_of};
+use super::{Client, FakeOpenAi, Gate, Reply, error_of};
 
-fn call() -> Value {
+pub(super) fn call() -> Value {
     json!({"type": "function_call", "call_id": "call_1", "name": "look", "arguments": "{\"a\":1}"})
 }
 
-fn names(events: &[(String, Value)]) -> Vec<&str> {
+pub(super) fn names(events: &[(String, Value)]) -> Vec<&str> {
     events.iter().map(|(name, _)| name.as_str()).collect()
 }
 
 /// The last word about the run itself.
-fn run_of(events: &[(String, Value)]) -> &Value {
+pub(super) fn run_of(events: &[(String, Value)]) -> &Value {
     &events.iter().rfind(|(_, object)| object["object"] == "thread.run").unwrap().1
 }
 
-fn text_of(message: &Value) -> String {
+pub(super) fn text_of(message: &Value) -> String {
     let parts = message["content"].as_array().unwrap().iter();
     parts.filter_map(|part| part["text"]["value"].as_str()).collect()
 }
 
 /// A server, its client, an assistant, and a thread in which the user said hello.
-async fn setting() -> (FakeOpenAi, Client, Value, String) {
+pub(super) async fn setting() -> (FakeOpenAi, Client, Value, String) {
     let fake = FakeOpenAi::start().await.unwrap();
     let client = Client::of(&fake);
     let assistant = client.new_assistant(json!({"model": "m", "instructions": "Sing."})).await;
@@ -203,82 +203,6 @@ async fn one_run_has_the_thread_to_itself() {
     comes_to(&client, &format!("{path}/{id}"), "completed").await;
     assert_eq!(client.post(&messages, said).await.0, 200);
     assert_eq!(client.post(&path, ask).await.0, 200);
-}
-
-#[tokio::test]
-async fn a_run_is_cancelled_or_expires() {
-    let (fake, client, ask, thread) = setting().await;
-    let path = format!("/threads/{thread}/runs");
-    for (status, reason) in [("cancelled", "run_cancelled"), ("expired", "run_expired")] {
-        // A gate of its own for each.
-        let begun = format!("{status}: ");
-        fake.reply(Reply::text(format!("{begun}never said")).hold_after(&begun));
-        let stop = async {
-            fake.held(&begun).await;
-            let run = fake.thread_runs(&thread).unwrap().pop().unwrap();
-            let here = format!("{path}/{}", run["id"].as_str().unwrap());
-            if status == "expired" {
-                fake.expire_runs();
-            } else {
-                let (code, cancelling) = client.post(&format!("{here}/cancel"), json!({})).await;
-                assert_eq!((code, &cancelling["status"]), (200, &json!("cancelling")));
-            }
-            client.get(&here).await.1
-        };
-        let ((events, clean), stopped) = tokio::join!(client.run_events(&path, ask.clone()), stop);
-        assert!(clean);
-        assert_eq!((&stopped["status"], run_of(&events)), (&json!(status), &stopped));
-        let message = fake.thread_messages(&thread).unwrap().pop().unwrap();
-        assert_eq!(
-            (&message["status"], text_of(&message).as_str()),
-            (&json!("incomplete"), &*begun)
-        );
-        assert_eq!(message["incomplete_details"]["reason"], reason);
-        assert!(names(&events).contains(&"thread.message.incomplete"), "{events:?}");
-        fake.release(&begun);
-        let again = client
-            .post(&format!("{path}/{}/cancel", stopped["id"].as_str().unwrap()), json!({}))
-            .await;
-        assert_eq!(error_of(&again).2, format!("Cannot cancel run with status '{status}'."));
-    }
-    fake.reply(Reply::text("").item(call()).without_message());
-    client.run_events(&path, ask.clone()).await;
-    fake.expire_runs();
-    let run = fake.thread_runs(&thread).unwrap().pop().unwrap();
-    assert_eq!((&run["status"], &run["required_action"]), (&json!("expired"), &Value::Null));
-    assert_eq!(client.post(&path, ask).await.0, 200, "the thread is free");
-}
-
-#[tokio::test]
-async fn runs_fail_and_stop_short() {
-    let (fake, client, ask, thread) = setting().await;
-    let path = format!("/threads/{thread}/runs");
-    let failed = || Reply::text("One two").failed("server_error", "Sorry.");
-    let last_error = json!({"code": "server_error", "message": "Sorry."});
-    for shape in [ErrorEvent::Nested, ErrorEvent::Flat, ErrorEvent::Untyped] {
-        fake.reply(failed().error_event(shape));
-        let (events, _) = client.run_events(&path, ask.clone()).await;
-        let last = match shape {
-            ErrorEvent::Nested => "done",
-            ErrorEvent::Flat => "error",
-            ErrorEvent::Untyped => "thread.run.step.failed",
-        };
-        assert_eq!(names(&events).pop(), Some(last));
-        let run = fake.thread_runs(&thread).unwrap().pop().unwrap();
-        assert_eq!((&run["status"], &run["last_error"]), (&json!("failed"), &last_error));
-    }
-    fake.reply(Reply::deltas([""; 0]).failed("rate_limit_exceeded", "Slow down."));
-    let (events, _) = client.run_events(&path, ask.clone()).await;
-    assert_eq!(names(&events)[3..], ["thread.run.failed", "done"], "no message is begun");
-    fake.reply(Reply::text("One two").incomplete("max_output_tokens"));
-    let (events, _) = client.run_events(&path, ask.clone()).await;
-    assert_eq!(run_of(&events)["incomplete_details"]["reason"], "max_completion_tokens");
-    let message = fake.thread_messages(&thread).unwrap().pop().unwrap();
-    assert_eq!(message["incomplete_details"]["reason"], "max_tokens");
-    fake.reply(Reply::text("One").keepalive_at(3).ignore_stream());
-    let mut ask = ask;
-    ask["stream"] = json!(true);
-    assert_eq!(client.post(&path, ask).await.1["object"], "thread.run");
 }
 
 #[tokio::test]

@@ -9,17 +9,17 @@ use crate::{
     fake::Shared,
     script::reply::{Kind, Reply},
     service::{
-        chat, choice, error::ApiError, prompt::Prompt, run::Run, server::Answer, state::State,
-        tape::Tape,
+        choice, error::ApiError, prompt::Prompt, run::Run, server::Answer, state::State, tape::Tape,
     },
     wire::frame::Event,
 };
 
 use super::{
     check,
-    job::{ThreadJob, told_as},
+    job::ThreadJob,
     known, objects, resources,
     store::StoredRun,
+    translate::{asked, item_of},
 };
 
 type Result<T> = std::result::Result<T, ApiError>;
@@ -70,8 +70,7 @@ fn begin(
 ) -> Result<Answer> {
     let assistant =
         state.assistants.assistant(body["assistant_id"].as_str().unwrap_or_default())?;
-    let run_id = "";
-    let mut run = objects::run(run_id, thread, assistant, body);
+    let mut run = objects::run(thread, assistant, body);
     state.models.of(&run)?;
     let added = check::messages(&body["additional_messages"], "additional_messages")?;
     let added: Vec<Value> =
@@ -109,87 +108,7 @@ fn begin(
     start(shared, state, run, first, reply, prompt.tokens(&input), streamed)
 }
 
-/// `POST …/submit_tool_outputs`.
-pub(super) fn go_on(
-    shared: &Arc<Shared>,
-    thread: &str,
-    run_id: &str,
-    request: &Request,
-) -> Result<Answer> {
-    let mut state = shared.state();
-    let held = state.assistants.thread(thread)?;
-    let stored = held.run(run_id)?;
-    let status = stored.object["status"].as_str().unwrap_or_default();
-    if status != "requires_action" {
-        let message = format!("Runs in status \"{status}\" do not accept tool outputs.");
-        return Err(ApiError::bad_request(message));
-    }
-    let body = check::body(request, known::OUTPUTS)?;
-    let outputs = outputs(body, stored)?;
-
-    let mut context: Vec<Value> = held.messages.iter().map(item_of).collect();
-    context.extend(stored.called.iter().cloned());
-    let mut run = stored.object.clone();
-    let input = asked(&run, &outputs);
-    let prompt = Prompt { context, input: outputs };
-    let reply = choose(shared, &mut state, request, &input, &prompt)?;
-    if !matches!(reply.kind, Kind::Model) {
-        return Ok(Answer::Scripted(reply));
-    }
-
-    let mut first = Vec::new();
-    let stored = state.assistants.thread_mut(thread)?.run_mut(run_id)?;
-    let begun = |step: &&Value| step["status"] == "in_progress";
-    if let Some(step) = stored.steps.iter().find(begun) {
-        let mut step = step.clone();
-        objects::set_status(&mut step, "completed");
-        for output in &prompt.input {
-            let calls = step["step_details"]["tool_calls"].as_array_mut().into_iter().flatten();
-            for call in calls.filter(|call| call["id"] == output["call_id"]) {
-                call["function"]["output"] = output["output"].clone();
-            }
-        }
-        first.push(told_as(&step));
-    }
-    stored.called.extend(prompt.input.iter().cloned());
-    run["required_action"] = Value::Null;
-    run["status"] = json!("queued");
-    stored.object = run.clone();
-    first.push(told_as(&run));
-    let streamed = body["stream"] == json!(true);
-    start(shared, &mut state, run, first, reply, prompt.tokens(&input), streamed)
-}
-
-/// An output for each call that waits for one, as items.
-fn outputs(body: &Value, run: &StoredRun) -> Result<Vec<Value>> {
-    let given = match &body["tool_outputs"] {
-        Value::Null => return Err(ApiError::missing("tool_outputs")),
-        Value::Array(outputs) => outputs,
-        _ => return Err(ApiError::wrong_type("tool_outputs", "an array")),
-    };
-    let calls = &run.object["required_action"]["submit_tool_outputs"]["tool_calls"];
-    let mut wanted: Vec<&str> =
-        calls.as_array().into_iter().flatten().filter_map(|call| call["id"].as_str()).collect();
-    let mut got: Vec<&str> =
-        given.iter().map(|output| output["tool_call_id"].as_str().unwrap_or_default()).collect();
-    let (in_order, of_given) = (wanted.clone(), got.clone());
-    wanted.sort_unstable();
-    got.sort_unstable();
-    if wanted != got {
-        return Err(ApiError::bad_request(format!(
-            "Expected tool outputs for call_ids {in_order:?}, got {of_given:?}"
-        )));
-    }
-    let item = |output: &Value| {
-        json!({
-            "type": "function_call_output", "call_id": output["tool_call_id"],
-            "output": output["output"].as_str().unwrap_or_default(),
-        })
-    };
-    Ok(given.iter().map(item).collect())
-}
-
-fn choose(
+pub(super) fn choose(
     shared: &Arc<Shared>,
     state: &mut State,
     request: &Request,
@@ -201,64 +120,8 @@ fn choose(
     choice::reply(shared, asked, prompt, || input)
 }
 
-/// The run in the form of a request for a response.
-fn asked(run: &Value, input: &[Value]) -> Value {
-    let text = run["instructions"].as_str().filter(|text| !text.is_empty());
-    json!({
-        "model": run["model"],
-        "instructions": text,
-        "input": input,
-        "tools": run["tools"].as_array().into_iter().flatten().map(chat::unwrapped).collect::<Vec<_>>(),
-        "tool_choice": chat::unwrapped(&run["tool_choice"]),
-    })
-}
-
-/// A message of a thread as an item.
-fn item_of(message: &Value) -> Value {
-    let kind = if message["role"] == "assistant" { "output_text" } else { "input_text" };
-    let part = |part: &Value| match part["type"].as_str() {
-        Some("text") => {
-            let text = part["text"].get("value").unwrap_or(&part["text"]);
-            json!({"type": kind, "text": text})
-        }
-        Some("image_url") => {
-            let image = &part["image_url"];
-            json!({"type": "input_image", "image_url": image["url"], "detail": image["detail"]})
-        }
-        Some("image_file") => {
-            let image = &part["image_file"];
-            json!({"type": "input_image", "file_id": image["file_id"], "detail": image["detail"]})
-        }
-        _ => part.clone(),
-    };
-    let content: Vec<Value> = match &message["content"] {
-        Value::String(text) => vec![json!({"type": kind, "text": text})],
-        parts => parts.as_array().into_iter().flatten().map(part).collect(),
-    };
-    json!({"type": "message", "role": message["role"], "content": content})
-}
-
-/// What a request alone says of what the model is sent, if it asks for a run. The service knows more: what was said before.
-pub(crate) fn input_of(path: &str, body: &Value) -> Option<Input> {
-    let segments: Vec<&str> = path.strip_prefix("/v1/")?.split('/').collect();
-    let messages = match segments.as_slice() {
-        ["threads", "runs"] => &body["thread"]["messages"],
-        ["threads", _, "runs"] => &body["additional_messages"],
-        ["threads", _, "runs", _, "submit_tool_outputs"] => &body["tool_outputs"],
-        _ => return None,
-    };
-    let item = |given: &Value| match &given["tool_call_id"] {
-        Value::Null => item_of(given),
-        id => {
-            json!({"type": "function_call_output", "call_id": id, "output": given["output"]})
-        }
-    };
-    let items: Vec<Value> = messages.as_array().into_iter().flatten().map(item).collect();
-    Some(Input::of(&asked(body, &items)))
-}
-
 /// Runs it as a task of the server. Who streams listens; a run goes on without.
-fn start(
+pub(super) fn start(
     shared: &Arc<Shared>,
     state: &mut State,
     run: Value,

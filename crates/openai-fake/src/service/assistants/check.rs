@@ -24,7 +24,7 @@ pub(super) fn beta(request: &Request) -> Result<(), ApiError> {
 }
 
 /// The body, an object with these names; none is an empty one.
-pub(super) fn body<'r>(request: &'r Request, names: Names) -> Result<&'r Value, ApiError> {
+pub(super) fn body(request: &Request, names: Names) -> Result<&Value, ApiError> {
     const NOTHING: &Value = &Value::Null;
     let body = request.body.as_ref().unwrap_or(NOTHING);
     object(body, names, "")?;

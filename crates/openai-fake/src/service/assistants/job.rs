@@ -58,7 +58,7 @@ fn of_type<'r>(reply: &'r Reply, kind: &'static str) -> impl Iterator<Item = &'r
 /// A message that the run writes, and the step that this is.
 fn writing(state: &mut State, run: &Value, id: &str) -> (Value, Value) {
     let details = json!({"type": "message_creation", "message_creation": {"message_id": id}});
-    (objects::answer(id, run), objects::step(&state.mint("step"), run, details))
+    (objects::answer(id, run), objects::step(&state.mint("step"), run, &details))
 }
 
 impl ThreadJob {
@@ -86,7 +86,7 @@ impl ThreadJob {
         Self {
             id: text("id"),
             thread: text("thread_id"),
-            calling: objects::step(&state.mint("step"), &run, details),
+            calling: objects::step(&state.mint("step"), &run, &details),
             run,
             first,
             writing: (message, step),

@@ -5,9 +5,11 @@ mod check;
 mod job;
 mod known;
 mod objects;
+mod outputs;
 mod resources;
 mod stop;
 mod store;
+mod translate;
 
 use std::sync::Arc;
 
@@ -17,8 +19,8 @@ use crate::{
     service::{error::ApiError, items, server::Answer},
 };
 
-pub(crate) use begin::input_of;
 pub(crate) use store::Store;
+pub(crate) use translate::input_of;
 
 /// The answer to this path below `/v1`, if it is one of this API.
 pub(crate) fn answer(
@@ -37,7 +39,7 @@ pub(crate) fn answer(
         ("POST", ["threads", "runs"]) => return Some(begin::with_thread(shared, request)),
         ("POST", ["threads", id, "runs"]) => return Some(begin::on_thread(shared, id, request)),
         ("POST", ["threads", thread, "runs", id, "submit_tool_outputs"]) => {
-            return Some(begin::go_on(shared, thread, id, request));
+            return Some(outputs::go_on(shared, thread, id, request));
         }
         ("POST", ["threads", thread, "runs", id, "cancel"]) => {
             stop::cancel(&mut state().assistants, thread, id)

@@ -95,14 +95,15 @@ pub(super) fn answer(id: &str, run: &Value) -> Value {
     message
 }
 
-pub(super) fn run(id: &str, thread: &str, assistant: &Value, body: &Value) -> Value {
+/// A run that has no id yet.
+pub(super) fn run(thread: &str, assistant: &Value, body: &Value) -> Value {
     let own = |name: &str| given(body, name, assistant[name].clone());
     let instructions = [&own("instructions"), &body["additional_instructions"]];
     let instructions: Vec<&str> =
         instructions.into_iter().filter_map(|said| said.as_str()).collect();
     let truncation = json!({"type": "auto", "last_messages": null});
     json!({
-        "id": id,
+        "id": null,
         "object": "thread.run",
         "created_at": unix_seconds(),
         "thread_id": thread,
@@ -133,7 +134,7 @@ pub(super) fn run(id: &str, thread: &str, assistant: &Value, body: &Value) -> Va
 }
 
 /// What a run does, one thing at a time: it writes a message, or has tools called.
-pub(super) fn step(id: &str, run: &Value, details: Value) -> Value {
+pub(super) fn step(id: &str, run: &Value, details: &Value) -> Value {
     json!({
         "id": id,
         "object": "thread.run.step",

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{service::error::ApiError, wire::frame::Event};
+use crate::{
+    service::{error::ApiError, tape::Tape},
+    wire::frame::Event,
+};
 
 use super::{
     job::told_as,
@@ -46,7 +49,7 @@ fn stop(store: &mut Store, thread: &str, run_id: &str, status: &str, mut events:
     for message in thread.messages.iter_mut().filter(begun).filter(|m| m["run_id"] == run_id) {
         set_status(message, "incomplete");
         message["incomplete_details"] = json!({"reason": format!("run_{status}")});
-        let said = tape.as_ref().map(|tape| tape.said()).unwrap_or_default();
+        let said = tape.as_ref().map(Tape::said).unwrap_or_default();
         if !said.is_empty() {
             message["content"] = json!([objects::text(&said)]);
         }
