@@ -62,6 +62,18 @@ pub enum Error {
         /// What the limit is.
         reason: String,
     },
+    /// The definition asks for what the provider's protocol cannot do. Nothing was stored or sent; do what the advice says, or
+    /// leave it out of the definition.
+    #[error("{what} cannot be had in the protocol {protocol}: {advice}")]
+    #[non_exhaustive]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+        /// The protocol's name.
+        protocol: &'static str,
+        /// What to do instead.
+        advice: &'static str,
+    },
     /// There is no such row, it was deleted, or it belongs to another owner than the one asked. A web handler answers with 404.
     #[error("no {what} with id {id} here")]
     #[non_exhaustive]

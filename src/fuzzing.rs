@@ -1,5 +1,7 @@
 //! For fuzzing only: a streamed response, put together as a run does. No part of the API.
 
+use bytes::Bytes;
+use futures_core::Stream;
 use futures_util::StreamExt;
 use serde_json::Value;
 
@@ -11,8 +13,8 @@ use crate::follow::cursor::Cursor;
 use crate::follow::events::{Event, EventKind};
 use crate::follow::transcript::Transcript;
 use crate::model::{Message, MessageStatus, RemoteState, Run, RunStatus, Usage};
-use crate::openai::ResponseStream;
-use crate::provider::progress;
+use crate::openai::{self, ApiKey, ResponseStream};
+use crate::provider::{ProgressStream, chat_progress, progress};
 
 /// What a run makes of a stream.
 #[derive(Debug, PartialEq)]
@@ -38,8 +40,24 @@ pub struct Accumulated {
 ///
 /// What broke it off; the text before that is given all the same.
 pub async fn accumulate(stream: ResponseStream) -> (Accumulated, Result<(), BoxError>) {
+    put_together(progress(stream)).await
+}
+
+/// Reads a body of server-sent events, as the answer of a chat completion, to its end.
+///
+/// # Errors
+///
+/// What broke it off; the text before that is given all the same.
+pub async fn accumulate_chat(
+    chunks: impl Stream<Item = openai::Result<Bytes>> + Send + 'static,
+    max_event_bytes: usize,
+    key: Option<&ApiKey>,
+) -> (Accumulated, Result<(), BoxError>) {
+    put_together(chat_progress(openai::fuzzing::chat(chunks, max_event_bytes, key))).await
+}
+
+async fn put_together(mut progress: ProgressStream) -> (Accumulated, Result<(), BoxError>) {
     let flight = Flight::new(Run::sample(RunStatus::InProgress));
-    let mut progress = progress(stream);
     let mut result = Ok(());
     let mut ended = None;
     while let Some(item) = progress.next().await {

@@ -53,8 +53,7 @@ pub(crate) async fn begin(
         seq: flight.transcript.seq,
         endpoint: remote.provider.endpoint().to_owned(),
         protocol: remote.provider.name(),
-        // OpenAI takes system texts in their places; of other servers not every template does.
-        apart: !remote.provider.surely_keeps_conversations(),
+        apart: !remote.provider.takes_system_texts_in_place(),
         conversation,
         budget: definition.max_prompt_tokens,
         beside: estimate::beside(definition),

@@ -12,7 +12,7 @@ use super::flight::{Flight, Halt, Stop};
 use super::outcome::Outcome;
 use super::{deliver, settle, titles, trace};
 use crate::engine::core::Core;
-use crate::error::{Result, with_causes};
+use crate::error::{Error, Result, with_causes};
 use crate::failpoint::Write;
 use crate::model::{Reason, RemoteState, Role, Run, RunRow};
 use crate::store::runs::{self, Claim, Locking};
@@ -269,11 +269,15 @@ async fn answer(core: &Core, flight: &Flight, row: RunRow) -> std::result::Resul
             return Ok(Outcome::broken(Reason::Definition, error, false, sent));
         }
     };
+    let failed = |reason, error: Error| {
+        Ok(Outcome::broken(reason, error.to_string(), false, RemoteState::Absent))
+    };
     match core.require_remote() {
-        Ok(remote) => call::call(core, remote, flight, &definition).await,
-        Err(error) => {
-            let (error, sent) = (error.to_string(), RemoteState::Absent);
-            Ok(Outcome::broken(Reason::Configuration, error, false, sent))
-        }
+        Ok(remote) => match remote.provider.check(&definition) {
+            Ok(()) => call::call(core, remote, flight, &definition).await,
+            // It was submitted where another provider was known, or none.
+            Err(error) => failed(Reason::Unsupported, error),
+        },
+        Err(error) => failed(Reason::Configuration, error),
     }
 }

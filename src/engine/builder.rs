@@ -50,7 +50,7 @@ impl<D: Database> EngineBuilder<D> {
     }
 
     /// Who keeps the history the model sees; by default [`History::Conversation`] at OpenAI's own address and
-    /// [`History::Local`] everywhere else.
+    /// [`History::Local`] everywhere else, and in every protocol that has no conversations.
     #[must_use]
     pub fn history(mut self, history: History) -> Self {
         self.history = Some(history);
@@ -204,8 +204,9 @@ impl<D: Database> EngineBuilder<D> {
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] for a lease under one second or over one day, or for a limit of no runs at once; [`Error::Invalid`] for a definition of
-    /// [`titles`](Self::titles) out of its limits.
+    /// [`Error::Configuration`] for a lease under one second or over one day, for a limit of no runs at once, or for
+    /// [`History::Conversation`] in a protocol that has no conversations; [`Error::Invalid`] for a definition of
+    /// [`titles`](Self::titles) out of its limits, [`Error::Unsupported`] for one that asks for what the provider's protocol cannot do.
     pub fn build(self) -> Result<AiEngine> {
         if let Some(titles) = &self.options.titles {
             titles.validate()?;
@@ -231,8 +232,22 @@ impl<D: Database> EngineBuilder<D> {
         let history = self.history;
         let remote = self.openai.map(|client| {
             let usual = if client.is_openai() { History::Conversation } else { History::Local };
-            Remote::new(provider::of(client), history.unwrap_or(usual))
+            let provider = provider::of(client);
+            if provider.has_conversations() {
+                return Ok(Remote::new(provider, history.unwrap_or(usual)));
+            }
+            if history == Some(History::Conversation) {
+                return Err(Error::Configuration(format!(
+                    "History::Conversation needs a provider that keeps conversations, and the protocol {} has none; use History::Local",
+                    provider.name()
+                )));
+            }
+            Ok(Remote::new(provider, History::Local))
         });
+        let remote = remote.transpose()?;
+        if let (Some(remote), Some(titles)) = (&remote, &self.options.titles) {
+            remote.provider.check(titles)?;
+        }
         Ok(Core::new(self.store, remote, self.loaders, self.state, self.options).into())
     }
 }

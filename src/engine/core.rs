@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::follow::hubs::Hubs;
 use crate::follow::transcript::Transcript;
 use crate::host::hooks::LoadedOwner;
-use crate::model::Messageable;
+use crate::model::{AssistantDefinition, Messageable};
 use crate::provider::Provider;
 use crate::store::database::Store;
 use crate::store::session::Session;
@@ -187,6 +187,11 @@ impl Core {
             )
         };
         self.remote().ok_or_else(missing)
+    }
+
+    /// Fails for a definition that asks for what the provider cannot do. Without a provider here, whoever drives the run finds out.
+    pub(crate) fn check(&self, definition: &AssistantDefinition) -> Result<()> {
+        self.remote().map_or(Ok(()), |remote| remote.provider.check(definition))
     }
 
     pub(crate) fn options(&self) -> &Options {

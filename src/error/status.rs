@@ -17,6 +17,7 @@ impl Error {
     /// | 422 | [`Invalid`](Self::Invalid); a run that failed since the conversation is too long for the model or was stopped by a filter |
     /// | 429 | a run or call that failed since the provider takes no more requests for a while |
     /// | 500 | [`Database`](Self::Database), [`NotMigrated`](Self::NotMigrated), [`Migration`](Self::Migration), [`Panicked`](Self::Panicked), [`NoLoader`](Self::NoLoader), [`OwnerId`](Self::OwnerId), [`Configuration`](Self::Configuration), [`NoState`](Self::NoState), [`WithinTransaction`](Self::WithinTransaction), [`Host`](Self::Host); a run that failed in the database, or for a setting or a stored definition |
+    /// | 501 | [`Unsupported`](Self::Unsupported), and a run that failed for it |
     /// | 502 | [`RunFailed`](Self::RunFailed) and [`Provider`](Self::Provider), where no other line is of their reason; [`NeverSaid`](Self::NeverSaid) |
     /// | 503 | [`Connection`](Self::Connection), [`ShuttingDown`](Self::ShuttingDown), [`NotDriven`](Self::NotDriven); [`Database`](Self::Database) when it is away, locked or full for the moment; a run whose process ended, or that failed since the provider's quota is used up |
     /// | 504 | a run or call that failed since the provider did not answer in time |
@@ -27,6 +28,7 @@ impl Error {
             Self::Busy { .. } | Self::Answered { .. } => 409,
             Self::RunGone(_) => 410,
             Self::Invalid { .. } => 422,
+            Self::Unsupported { .. } => 501,
             Self::Database(_) if self.may_pass() => 503,
             Self::Database(_)
             | Self::NotMigrated(_)
@@ -78,6 +80,7 @@ const fn status_of(reason: &Reason) -> u16 {
         Reason::ContextLengthExceeded | Reason::ContentFilter => 422,
         Reason::RateLimitExceeded => 429,
         Reason::Database | Reason::Configuration | Reason::Definition => 500,
+        Reason::Unsupported => 501,
         Reason::Interrupted | Reason::InsufficientQuota => 503,
         Reason::Timeout => 504,
         // The provider's side is wrong, or what we ask it for.
@@ -120,7 +123,10 @@ mod tests {
             Error::Migration(_) => Error::Connection(text()),
             Error::Connection(_) => Error::Panicked(text()),
             Error::Panicked(_) => Error::invalid("field", 1, "is wrong"),
-            Error::Invalid { .. } => Error::not_found("run", 1),
+            Error::Invalid { .. } => {
+                Error::Unsupported { what: text(), protocol: "x", advice: "x" }
+            }
+            Error::Unsupported { .. } => Error::not_found("run", 1),
             Error::NotFound { .. } => Error::Busy { run_id: 1, on: Messageable::Chat(1) },
             Error::Busy { .. } => Error::Answered { run_id: 1 },
             Error::Answered { .. } => Error::NoLoader(text()),
@@ -173,6 +179,7 @@ mod tests {
             ("Connection", 503),
             ("Panicked", 500),
             ("Invalid", 422),
+            ("Unsupported", 501),
             ("NotFound", 404),
             ("Busy", 409),
             ("Answered", 409),
@@ -224,6 +231,7 @@ mod tests {
             (Reason::Database, 500),
             (Reason::Definition, 500),
             (Reason::Configuration, 500),
+            (Reason::Unsupported, 501),
             (Reason::InvalidApiKey, 502),
             (Reason::from("a word of tomorrow"), 502),
         ] {

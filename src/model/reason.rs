@@ -89,6 +89,8 @@ reasons! {
     Database => "database",
     /// A setting of the engine or of the client is missing or cannot be used.
     Configuration => "configuration",
+    /// The definition asks for what the provider's protocol cannot do.
+    Unsupported => "unsupported",
     /// The stored definition cannot be read.
     Definition => "definition",
     /// The provider gave an error without saying which.

@@ -212,7 +212,7 @@ impl ApiError {
             Some(401) => Some("check the API key"),
             Some(403) => Some("check what the key, project and country may use"),
             Some(404 | 405) if self.is_about_the_path() => Some(
-                "the server does not have this address: check `base_url`, and that it speaks the Responses API",
+                "the server does not have this address: check `base_url`, and that it speaks the client's `protocol`",
             ),
             _ => None,
         }

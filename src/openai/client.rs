@@ -11,11 +11,12 @@ use reqwest::{Method, Url};
 use tracing::{Instrument, debug, debug_span};
 
 use super::answer::{Answer, Clock};
+use super::chat::{ChatCompletions, Dialect};
 use super::lenient::Object;
 use super::limits::Limits;
 use super::retry::backoff;
 use super::secrets::Secrets;
-use super::{ApiKey, Conversations, Error, Responses, Result};
+use super::{ApiKey, Conversations, Error, Protocol, Responses, Result};
 
 /// A client of OpenAI, or of a server that speaks its protocol.
 ///
@@ -34,6 +35,9 @@ pub(super) struct Inner {
     pub(super) endpoint: String,
     pub(super) organization: Option<String>,
     pub(super) project: Option<String>,
+    pub(super) protocol: Protocol,
+    /// What the server was found to take of Chat Completions.
+    pub(super) dialect: Dialect,
     pub(super) key: Option<ApiKey>,
     pub(super) secrets: Secrets,
     pub(super) limits: Limits,
@@ -63,6 +67,11 @@ impl OpenAi {
         Conversations::of(self)
     }
 
+    /// Chat completions.
+    pub(crate) fn chat_completions(&self) -> ChatCompletions<'_> {
+        ChatCompletions::of(self)
+    }
+
     /// The base URL, without user name, password and a slash at the end.
     #[must_use]
     pub fn base_url(&self) -> &str {
@@ -79,6 +88,16 @@ impl OpenAi {
     #[must_use]
     pub fn project(&self) -> Option<&str> {
         self.inner.project.as_deref()
+    }
+
+    /// The protocol that the server is spoken to in.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.inner.protocol
+    }
+
+    pub(super) fn dialect(&self) -> &Dialect {
+        &self.inner.dialect
     }
 
     /// Whether this is OpenAI itself (`api.openai.com`, or a region of it such as
@@ -218,6 +237,7 @@ impl fmt::Debug for OpenAi {
             .field("api_key", &if self.inner.key.is_some() { "[redacted]" } else { "not set" })
             .field("organization", &shown(&self.inner.organization))
             .field("project", &shown(&self.inner.project))
+            .field("protocol", &self.inner.protocol)
             .field("limits", &self.inner.limits)
             .finish_non_exhaustive()
     }

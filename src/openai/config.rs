@@ -8,10 +8,11 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 
 use super::address::{self, DEFAULT_BASE_URL, is_this_machine, parse_base_url, without_user_info};
+use super::chat::Dialect;
 use super::client::Inner;
 use super::limits::Limits;
 use super::secrets::Secrets;
-use super::{ApiKey, Error, OpenAi, Result};
+use super::{ApiKey, Error, OpenAi, Protocol, Result};
 
 impl OpenAi {
     /// A client with settings of your own.
@@ -40,6 +41,7 @@ pub struct OpenAiBuilder {
     base_url: Option<String>,
     organization: Option<String>,
     project: Option<String>,
+    protocol: Protocol,
     headers: Vec<(String, String)>,
     limits: Limits,
 }
@@ -51,10 +53,11 @@ impl OpenAiBuilder {
     /// * `OPENAI_BASE_URL`: the base URL
     /// * `OPENAI_ORG_ID`, or else `OPENAI_ORGANIZATION_ID`: the organization
     /// * `OPENAI_PROJECT_ID`: the project
+    /// * `AI_ENGINE_PROTOCOL`: the [protocol](Self::protocol), by its name
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] when there is no key.
+    /// [`Error::Configuration`] when there is no key, or no protocol has that name.
     pub fn from_env() -> Result<Self> {
         Self::from_vars(|name| std::env::var(name).ok())
     }
@@ -75,6 +78,8 @@ impl OpenAiBuilder {
             base_url: first(&["OPENAI_BASE_URL"]),
             organization: first(&["OPENAI_ORG_ID", "OPENAI_ORGANIZATION_ID"]),
             project: first(&["OPENAI_PROJECT_ID"]),
+            protocol: first(&["AI_ENGINE_PROTOCOL"])
+                .map_or(Ok(Protocol::default()), |name| name.parse())?,
             ..Self::default()
         })
     }
@@ -107,6 +112,13 @@ impl OpenAiBuilder {
     #[must_use]
     pub fn project(mut self, id: impl Into<String>) -> Self {
         self.project = Some(id.into());
+        self
+    }
+
+    /// The protocol that the server is spoken to in. Default: [`Protocol::Responses`].
+    #[must_use]
+    pub const fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
         self
     }
 
@@ -208,7 +220,7 @@ impl OpenAiBuilder {
             None => base_url.clone(),
         };
         let secrets = self.secrets(&http, &url);
-        let Self { key, organization, project, limits, .. } = self;
+        let Self { key, organization, project, protocol, limits, .. } = self;
         Ok(OpenAi::from_inner(Inner {
             http,
             url,
@@ -216,6 +228,8 @@ impl OpenAiBuilder {
             endpoint,
             organization,
             project,
+            protocol,
+            dialect: Dialect::default(),
             key,
             secrets,
             limits,
@@ -294,6 +308,7 @@ impl fmt::Debug for OpenAiBuilder {
             .field("base_url", &self.base_url.as_deref().map(without_user_info))
             .field("organization", &self.organization)
             .field("project", &self.project)
+            .field("protocol", &self.protocol)
             .field("headers", &names)
             .field("limits", &self.limits)
             .finish()

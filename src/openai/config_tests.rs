@@ -138,3 +138,24 @@ fn settings_that_cannot_work_are_refused_by_name() {
     assert_eq!(field(new().idle_timeout(Duration::ZERO)), "idle_timeout");
     assert_eq!(field(new().max_event_bytes(0)), "max_event_bytes");
 }
+
+#[test]
+fn the_protocol_is_set_by_its_name() {
+    let with = |name: &str| {
+        OpenAiBuilder::from_vars(|variable| match variable {
+            "OPENAI_API_KEY" => Some("sk-1".to_owned()),
+            "AI_ENGINE_PROTOCOL" => Some(name.to_owned()),
+            _ => None,
+        })
+        .and_then(OpenAiBuilder::build)
+    };
+    assert_eq!(vars(&[("OPENAI_API_KEY", "sk-1")]).unwrap().protocol(), Protocol::Responses);
+    for protocol in [Protocol::Responses, Protocol::ChatCompletions] {
+        assert_eq!(with(protocol.as_str()).unwrap().protocol(), protocol);
+    }
+    let error = with("chat").unwrap_err().to_string();
+    assert!(
+        ["protocol", "\"chat\"", "chat_completions"].iter().all(|word| error.contains(word)),
+        "{error}"
+    );
+}

@@ -184,7 +184,7 @@ pub(super) fn decode_leniently(
     }
     let malformed =
         |message: &str| Error::malformed("an event of the stream", message, &secrets.redact(data));
-    match lenient::parse_in_halves(data.as_bytes()) {
+    match lenient::parse_in_halves(data.as_bytes(), lenient::Streamed::DELTA) {
         Ok((Value::Object(object), halves)) => {
             let event = event(object, name, secrets);
             if let StreamEventKind::Other { kind, raw } = &event.kind

@@ -7,8 +7,8 @@ use reqwest::header::HeaderMap;
 
 use super::secrets::Secrets;
 use super::{
-    ApiError, ApiKey, Conversation, Item, ItemPage, Response, ResponseStream, Result, StreamEvent,
-    answer,
+    ApiError, ApiKey, ChatStream, Conversation, Item, ItemPage, Response, ResponseStream, Result,
+    StreamEvent, answer,
 };
 
 /// A body of server-sent events, read as a streamed response is.
@@ -27,6 +27,15 @@ pub fn stream_leniently(
     key: Option<&ApiKey>,
 ) -> ResponseStream {
     ResponseStream::of_chunks_leniently(chunks, max_event_bytes, secrets(key))
+}
+
+/// The same, read as a streamed chat completion is.
+pub(crate) fn chat(
+    chunks: impl Stream<Item = Result<Bytes>> + Send + 'static,
+    max_event_bytes: usize,
+    key: Option<&ApiKey>,
+) -> ChatStream {
+    ChatStream::of_chunks(chunks, max_event_bytes, secrets(key))
 }
 
 /// What a body amounts to, by what was asked for.

@@ -7,24 +7,29 @@ use serde_json::{Map, Value};
 
 use super::repair::{Repaired, repair};
 
+pub(super) use super::repair::Streamed;
+
 pub(super) type Object = Map<String, Value>;
 
 /// Reads JSON, also what is nearly JSON. NUL becomes U+FFFD: nobody can read it, and not every database can store it.
 pub(super) fn parse(json: &[u8]) -> serde_json::Result<Value> {
-    parse_in_halves(json).map(|(value, _)| value)
+    parse_in_halves(json, Streamed::DELTA).map(|(value, _)| value)
 }
 
-/// Halves of a surrogate pair with which the outermost member `delta` begins and ends: another event has the rest.
+/// Halves of a surrogate pair with which the streamed text begins and ends: another event has the rest.
 pub(super) type Halves = (Option<u16>, Option<u16>);
 
 /// [`parse`], and what a server that cuts its text by UTF-16 units cut.
-pub(super) fn parse_in_halves(json: &[u8]) -> serde_json::Result<(Value, Halves)> {
+pub(super) fn parse_in_halves(
+    json: &[u8],
+    streamed: Streamed,
+) -> serde_json::Result<(Value, Halves)> {
     let (value, halves) = match serde_json::from_slice(json) {
         Ok(value) => (value, (None, None)),
         Err(strict) => {
             // What is no UTF-8, such as half a surrogate pair that was encoded by itself, is no JSON either.
             let text = String::from_utf8_lossy(json);
-            let Repaired { json, begins_with, ends_with } = repair(text.as_bytes());
+            let Repaired { json, begins_with, ends_with } = repair(text.as_bytes(), streamed);
             // The error tells of the bytes as they came.
             let value = serde_json::from_slice(&json).map_err(|_| strict)?;
             (value, (begins_with, ends_with))

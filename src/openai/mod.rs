@@ -1,4 +1,4 @@
-//! The client of OpenAI, and of servers that speak its Responses API: its settings, its key and its errors.
+//! The client of OpenAI, and of servers that speak one of its protocols ([`Protocol`]): its settings, its key and its errors.
 //!
 //! An engine is built with an [`OpenAi`], and makes all calls itself. A host sets the client up, and reads the [`Error`] of a
 //! call that failed.
@@ -44,6 +44,7 @@ mod address;
 mod answer;
 mod api_error;
 mod body;
+mod chat;
 mod client;
 mod config;
 mod conversations;
@@ -56,6 +57,7 @@ mod key;
 mod lenient;
 mod limits;
 mod plain;
+mod protocol;
 mod repair;
 mod request;
 mod responses;
@@ -82,7 +84,10 @@ pub use client::OpenAi;
 pub use config::OpenAiBuilder;
 pub use error::{Error, Result};
 pub use key::ApiKey;
+pub use protocol::Protocol;
 
+// Chat completions: for `provider/` alone.
+pub(crate) use chat::{ChatEvent, ChatStream, Completion, CreateChatCompletion, Part, Piece};
 pub(crate) use fault::Fault;
 // Within the crate the protocol is as close as the client.
 pub(crate) use unstable::{

@@ -12,27 +12,48 @@ const DEEPEST: usize = 100;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Repaired {
     pub(super) json: Vec<u8>,
-    /// The second half of a pair with which the text of the outermost member `delta` begins; it is left out there.
+    /// The second half of a pair with which the streamed text begins; it is left out there.
     pub(super) begins_with: Option<u16>,
     /// The first half of a pair with which that text ends; it is left out there.
     pub(super) ends_with: Option<u16>,
 }
 
+/// Where an event has the text that is streamed: which member, and in how many objects and arrays.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Streamed {
+    member: &'static [u8],
+    depth: usize,
+}
+
+impl Streamed {
+    /// `{"delta": "…"}`
+    pub(super) const DELTA: Self = Self { member: br#""delta""#, depth: 1 };
+    /// `{"choices": [{"delta": {"content": "…"}}]}`
+    pub(super) const CONTENT: Self = Self { member: br#""content""#, depth: 4 };
+}
+
 /// Makes what it can of `json`; whether that is JSON is for the reader to find out.
-pub(super) fn repair(json: &[u8]) -> Repaired {
-    let mut repairing =
-        Repairing { rest: json, out: Vec::with_capacity(json.len() + 16), ..Repairing::default() };
+pub(super) fn repair(json: &[u8], streamed: Streamed) -> Repaired {
+    let mut repairing = Repairing {
+        rest: json,
+        out: Vec::with_capacity(json.len() + 16),
+        streamed,
+        depth: 0,
+        in_delta: false,
+        begins_with: None,
+        ends_with: None,
+    };
     repairing.values();
     let Repairing { out, begins_with, ends_with, .. } = repairing;
     Repaired { json: out, begins_with, ends_with }
 }
 
-#[derive(Default)]
 struct Repairing<'j> {
     rest: &'j [u8],
     out: Vec<u8>,
+    streamed: Streamed,
     depth: usize,
-    /// The outermost member whose value comes next is `delta`.
+    /// The value that comes next is the streamed text.
     in_delta: bool,
     begins_with: Option<u16>,
     ends_with: Option<u16>,
@@ -114,10 +135,9 @@ impl Repairing<'_> {
             match byte {
                 b'"' => {
                     self.out.push(b'"');
-                    let is_key = self.depth == 1
+                    let is_key = self.depth == self.streamed.depth
                         && self.rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
-                    self.in_delta =
-                        is_key && self.out.get(start..) == Some(br#""delta""#.as_slice());
+                    self.in_delta = is_key && self.out.get(start..) == Some(self.streamed.member);
                     return;
                 }
                 b'\\' => self.escape(is_delta, start),
@@ -184,7 +204,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Value {
-        let repaired = repair(json.as_bytes());
+        let repaired = repair(json.as_bytes(), Streamed::DELTA);
         serde_json::from_slice(&repaired.json).unwrap_or_else(|error| {
             panic!("{json}: {error}: {}", String::from_utf8_lossy(&repaired.json))
         })
@@ -221,16 +241,16 @@ mod tests {
 
     #[test]
     fn a_pair_that_is_cut_between_two_deltas_is_kept_apart() {
-        let repaired = repair(br#"{"delta":"Hi \ud83d"}"#);
+        let repaired = repair(br#"{"delta":"Hi \ud83d"}"#, Streamed::DELTA);
         assert_eq!((repaired.begins_with, repaired.ends_with), (None, Some(0xD83D)));
         assert_eq!(repaired.json, br#"{"delta":"Hi "}"#);
-        let repaired = repair(br#"{"delta" : "\ude00 there"}"#);
+        let repaired = repair(br#"{"delta" : "\ude00 there"}"#, Streamed::DELTA);
         assert_eq!((repaired.begins_with, repaired.ends_with), (Some(0xDE00), None));
         // Of another member, or further in, there is nothing to join.
         for other in
             [r#"{"text":"\ud83d"}"#, r#"{"a":{"delta":"\ud83d"}}"#, r#"["delta","\ud83d"]"#]
         {
-            assert_eq!(repair(other.as_bytes()).ends_with, None, "{other}");
+            assert_eq!(repair(other.as_bytes(), Streamed::DELTA).ends_with, None, "{other}");
         }
     }
 

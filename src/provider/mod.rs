@@ -1,6 +1,7 @@
 //! What a run needs of a remote service, whatever protocol it speaks.
 
 mod call_error;
+mod chat_completions;
 mod progress;
 mod reasons;
 mod responses;
@@ -16,11 +17,16 @@ use futures_core::Stream;
 pub(crate) use crate::openai::OpenAi;
 pub(crate) use call_error::CallError;
 #[cfg(feature = "_internal")]
+pub(crate) use chat_completions::progress as chat_progress;
+#[cfg(feature = "_internal")]
 pub(crate) use progress::progress;
 
+use chat_completions::ChatCompletions;
 use responses::Responses;
 
+use crate::error;
 use crate::model::{AssistantDefinition, Item, Reason, RunStatus, Usage};
+use crate::openai::Protocol;
 
 /// One call of the model.
 #[derive(Debug, Clone)]
@@ -96,7 +102,10 @@ pub(crate) type ProgressStream = Pin<Box<dyn Stream<Item = Result<Progress>> + S
 
 /// The service that a client speaks to, in the protocol that the client is set to.
 pub(crate) fn of(client: OpenAi) -> Arc<dyn Provider> {
-    Arc::new(Responses::new(client))
+    match client.protocol() {
+        Protocol::Responses => Arc::new(Responses::new(client)),
+        Protocol::ChatCompletions => Arc::new(ChatCompletions::new(client)),
+    }
 }
 
 /// A remote service. Remote ids are kept with [`name`](Self::name) and [`endpoint`](Self::endpoint).
@@ -106,6 +115,8 @@ pub(crate) trait Provider: Send + Sync {
     fn name(&self) -> &'static str;
     /// Base URL and project: where an id means something.
     fn endpoint(&self) -> &str;
+    /// Fails with [`Unsupported`](error::Error::Unsupported) for a definition that asks for what cannot be done here. Nothing is sent.
+    fn check(&self, definition: &AssistantDefinition) -> error::Result<()>;
     /// The wait before a call is made again for the first time.
     fn retry_delay(&self) -> Duration;
 
@@ -125,6 +136,10 @@ pub(crate) trait Provider: Send + Sync {
     ) -> Result<(Vec<Item>, Option<String>)>;
     /// The newest items of a conversation, a page of them, newest first.
     async fn conversation_newest(&self, id: &str) -> Result<Vec<Item>>;
+    /// Whether there are conversations in this protocol at all.
+    fn has_conversations(&self) -> bool;
+    /// Whether system texts are taken in their places: of other servers not every chat template does.
+    fn takes_system_texts_in_place(&self) -> bool;
     /// Whether conversations are known to be kept here, not only taken.
     fn surely_keeps_conversations(&self) -> bool;
     /// Deletes a conversation after its items. Unknown ids are as good as deleted.

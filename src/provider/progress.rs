@@ -171,7 +171,8 @@ fn is_refusal(output: &[Item]) -> bool {
     kinds.peek().is_some() && kinds.all(|kind| kind == "refusal")
 }
 
-fn ended(status: RunStatus, response: Response) -> News {
+/// How a call ended that gave this response.
+pub(super) fn ended(status: RunStatus, response: Response) -> News {
     let failed = status == RunStatus::Failed;
     let error = response.error.map(ResponseError::into_api);
     let word = error.as_ref().and_then(|error| error.code.clone().or_else(|| error.kind.clone()));

@@ -7,9 +7,12 @@ use async_trait::async_trait;
 
 use super::progress::progress;
 use super::{Call, CallError, ProgressStream, Provider, Result};
-use crate::model::Item;
+use crate::error;
+use crate::model::{AssistantDefinition, Item};
 use crate::openai;
-use crate::openai::{CreateConversation, CreateResponse, Error, ListItems, OpenAi, Order};
+use crate::openai::{
+    CreateConversation, CreateResponse, Error, ListItems, OpenAi, Order, Protocol,
+};
 
 /// Most pages read of a conversation: what is newer than the last item that is known for sure is short, as a rule.
 const MOST_PAGES: usize = 50;
@@ -66,11 +69,15 @@ impl Responses {
 #[async_trait]
 impl Provider for Responses {
     fn name(&self) -> &'static str {
-        "responses"
+        Protocol::Responses.as_str()
     }
 
     fn endpoint(&self) -> &str {
         self.client.endpoint()
+    }
+
+    fn check(&self, _: &AssistantDefinition) -> error::Result<()> {
+        Ok(())
     }
 
     fn retry_delay(&self) -> Duration {
@@ -146,6 +153,14 @@ impl Provider for Responses {
     async fn conversation_newest(&self, id: &str) -> Result<Vec<Item>> {
         let page = self.page(id, None, Order::NewestFirst).await?;
         Ok(page.data)
+    }
+
+    fn has_conversations(&self) -> bool {
+        true
+    }
+
+    fn takes_system_texts_in_place(&self) -> bool {
+        self.client.is_openai()
     }
 
     fn surely_keeps_conversations(&self) -> bool {

@@ -77,7 +77,7 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
     match &asked.who {
         Who::Assistable(_, definition) | Who::Model(definition) => {
             definition.validate()?;
-            asked.changes.make(definition.clone())?;
+            core.check(&asked.changes.make(definition.clone())?)?;
         }
         Who::Assistant(_) => {}
         Who::Again(again) => drop(again::edited(*again)?),
@@ -169,6 +169,7 @@ pub(crate) fn submit(
         Who::Model(definition) => (None, definition.clone()),
     };
     let definition = request.changes.make(definition)?;
+    core.check(&definition)?;
     let run =
         runs::insert(session, &new_run(request, assistant.as_ref(), &definition, locked.seq)?)?;
     let content = match &taken {

@@ -16,7 +16,12 @@ impl FakeOpenAi {
     /// What each request for a response sent to the model, in order of arrival.
     #[must_use]
     pub fn inputs(&self) -> Vec<Input> {
-        self.requests().iter().filter_map(crate::Request::input).collect()
+        // Runs are asked about what was added to their threads by other requests.
+        let state = self.shared().state();
+        let input = |request: &crate::Request| {
+            state.assistants.input_of(&request.request_id).or_else(|| request.input())
+        };
+        self.requests().iter().filter_map(input).collect()
     }
 
     /// Expects that the model is asked once with `question` in the last text of the user, and answers it so. Several

@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
 use tokio::{
     net::TcpListener,
     sync::{
@@ -154,6 +153,17 @@ impl FakeOpenAi {
         self.shared().state().keys = Some(keys);
     }
 
+    /// Refuses a chat (Chat Completions) as llama.cpp does where the template of a model is strict: a system message is
+    /// only taken as the first, and the user and the assistant have to alternate.
+    pub fn strict_template(&self) {
+        self.shared().state().strict_template = true;
+    }
+
+    /// Has all runs expire that are not over, as if their ten minutes had passed.
+    pub fn expire_runs(&self) {
+        self.shared().state().assistants.expire_runs();
+    }
+
     // Recording
 
     /// All requests so far, in order of arrival, refused ones too.
@@ -197,34 +207,6 @@ impl FakeOpenAi {
     pub async fn client_left(&self, response_id: &str) {
         let mut left = self.shared().left.subscribe();
         let _ = left.wait_for(|ids| ids.iter().any(|id| id == response_id)).await;
-    }
-
-    // Inspecting
-
-    /// The conversations that exist, oldest first.
-    #[must_use]
-    pub fn conversation_ids(&self) -> Vec<String> {
-        self.shared().state().conversation_ids()
-    }
-
-    /// The items of a conversation, oldest first; `None` if it does not exist.
-    #[must_use]
-    pub fn conversation_items(&self, id: &str) -> Option<Vec<Value>> {
-        let state = self.shared().state();
-        let items = state.conversation_items(id).ok()?;
-        Some(items.into_iter().cloned().collect())
-    }
-
-    /// All conversation items the service still holds, those of deleted conversations included.
-    #[must_use]
-    pub fn items(&self) -> Vec<Value> {
-        self.shared().state().items()
-    }
-
-    /// The stored responses, oldest first.
-    #[must_use]
-    pub fn response_ids(&self) -> Vec<String> {
-        self.shared().state().response_ids()
     }
 
     pub(crate) fn shared(&self) -> &Shared {

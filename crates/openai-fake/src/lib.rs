@@ -77,6 +77,7 @@
 mod checks;
 mod error;
 mod fake;
+mod holdings;
 mod script;
 mod service;
 mod wire;

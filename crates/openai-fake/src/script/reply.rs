@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Gate,
@@ -11,7 +11,7 @@ use crate::{
     wire::frame::{Mangle, Shape},
 };
 
-/// One scripted answer to `POST /responses`.
+/// One scripted answer of the model, in whatever protocol it is asked.
 ///
 /// Build it from [`Reply::text`], [`Reply::deltas`], [`Reply::status`], [`Reply::redirect`] or
 /// [`Reply::hang_up`] and refine it; everything combines. A request that does not stream gets the same answer as one JSON
@@ -36,6 +36,7 @@ pub struct Reply {
     pub(crate) ending: Ending,
     pub(crate) error_event: ErrorEvent,
     pub(crate) finish_unseen: bool,
+    pub(crate) thoughts_field: &'static str,
     pub(crate) keepalive_every: Option<Duration>,
     pub(crate) comment_every: Option<Duration>,
     pub(crate) shape: Shape,
@@ -102,6 +103,7 @@ impl Reply {
             ending: Ending::Completed,
             error_event: ErrorEvent::Nested,
             finish_unseen: false,
+            thoughts_field: "reasoning_content",
             keepalive_every: None,
             comment_every: None,
             shape: Shape::default(),
@@ -189,6 +191,22 @@ impl Reply {
         self
     }
 
+    /// Thinks aloud before it answers, one delta a word: a `reasoning` item with this text in its content, as open models
+    /// have it. Over Chat Completions these are deltas of `reasoning_content`. The summaries of a scripted `reasoning` item
+    /// are only known to the Responses API, and Assistants hide all thoughts.
+    #[must_use]
+    pub fn thoughts(self, text: impl AsRef<str>) -> Self {
+        let part = json!({"type": "reasoning_text", "text": text.as_ref()});
+        self.item(json!({"type": "reasoning", "summary": [], "content": [part]}))
+    }
+
+    /// What Chat Completions call the [thoughts](Self::thoughts) of this reply, such as `reasoning`.
+    #[must_use]
+    pub fn thoughts_field(mut self, name: &'static str) -> Self {
+        self.thoughts_field = name;
+        self
+    }
+
     /// Names this model in the response, instead of the one the request asked for.
     #[must_use]
     pub fn reply_model(mut self, model: impl Into<String>) -> Self {
@@ -208,6 +226,13 @@ impl Reply {
     #[must_use]
     pub fn failed(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
         self.ending = Ending::Failed { code: code.into(), message: message.into() };
+        self
+    }
+
+    /// Answers with one JSON object, although the request asks for a stream, as servers do that cannot.
+    #[must_use]
+    pub fn ignore_stream(mut self) -> Self {
+        self.shape.whole = true;
         self
     }
 

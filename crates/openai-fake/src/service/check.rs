@@ -24,6 +24,10 @@ pub(crate) fn parameters(body: &Value) -> Result<(), ApiError> {
     number(body, "top_p", "decimal", 0.0, 1.0)?;
     conversations::metadata(&body["metadata"])?;
     tools(&body["tools"])?;
+    stream_options(body)
+}
+
+pub(crate) fn stream_options(body: &Value) -> Result<(), ApiError> {
     if !body["stream_options"].is_null() && body["stream"] != json!(true) {
         let message = "The 'stream_options' parameter is only allowed when 'stream' is enabled.";
         return Err(ApiError::bad_request(message).param("stream_options"));
@@ -31,7 +35,13 @@ pub(crate) fn parameters(body: &Value) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn number(body: &Value, name: &str, kind: &str, least: f64, most: f64) -> Result<(), ApiError> {
+pub(crate) fn number(
+    body: &Value,
+    name: &str,
+    kind: &str,
+    least: f64,
+    most: f64,
+) -> Result<(), ApiError> {
     let given = &body[name];
     if given.is_null() {
         return Ok(());
@@ -42,6 +52,8 @@ fn number(body: &Value, name: &str, kind: &str, least: f64, most: f64) -> Result
         ("below minimum", "integer_below_min_value", ">=", least)
     } else if number < least {
         ("below minimum", "decimal_below_min_value", ">=", least)
+    } else if number > most && kind == "integer" {
+        ("above maximum", "integer_above_max_value", "<=", most)
     } else if number > most {
         ("above maximum", "decimal_above_max_value", "<=", most)
     } else {
@@ -55,6 +67,19 @@ fn number(body: &Value, name: &str, kind: &str, least: f64, most: f64) -> Result
 }
 
 pub(crate) fn tools(tools: &Value) -> Result<(), ApiError> {
+    named_tools(tools, |tool| tool, "")
+}
+
+/// The tools of the older protocols, whose functions are objects within them.
+pub(crate) fn wrapped_tools(tools: &Value) -> Result<(), ApiError> {
+    named_tools(tools, |tool| &tool["function"], ".function")
+}
+
+fn named_tools(
+    tools: &Value,
+    function: impl Fn(&Value) -> &Value,
+    path: &str,
+) -> Result<(), ApiError> {
     let tools = match tools {
         Value::Null => return Ok(()),
         Value::Array(tools) => tools,
@@ -64,8 +89,8 @@ pub(crate) fn tools(tools: &Value) -> Result<(), ApiError> {
         if !tool["type"].is_string() {
             return Err(ApiError::missing(&format!("tools[{index}].type")));
         }
-        if tool["type"] == "function" && !tool["name"].is_string() {
-            return Err(ApiError::missing(&format!("tools[{index}].name")));
+        if tool["type"] == "function" && !function(tool)["name"].is_string() {
+            return Err(ApiError::missing(&format!("tools[{index}]{path}.name")));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     script::reply::{Ending, ErrorEvent, Reply},
-    service::{items, snapshot},
+    service::{items, job::final_text, snapshot},
     wire::events,
 };
 
@@ -26,10 +26,7 @@ pub(crate) fn of(
         return (response, events);
     }
 
-    let text = match &reply.final_text {
-        Some(text) => text.clone(),
-        None => reply.deltas.concat(),
-    };
+    let text = final_text(reply);
     let (status, reason) = match &reply.ending {
         Ending::Incomplete(reason) => ("incomplete", Some(reason)),
         _ => ("completed", None),

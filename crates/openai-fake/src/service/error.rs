@@ -9,11 +9,13 @@ pub(crate) struct ApiError {
     message: String,
     param: Option<String>,
     code: Option<&'static str>,
+    /// Of a server whose errors have another shape.
+    foreign: Option<Value>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: u16, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), param: None, code: None }
+        Self { status, message: message.into(), param: None, code: None, foreign: None }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -80,7 +82,20 @@ impl ApiError {
         self
     }
 
+    /// What llama.cpp says where a model's template refuses the messages.
+    pub(crate) fn template(exception: &str) -> Self {
+        let message = format!(
+            "\n------------\nWhile executing CallExpression at line 19, column 27 in source:\n\
+             ...\nError: Jinja Exception: {exception}"
+        );
+        let body = json!({"error": {"code": 500, "message": message, "type": "server_error"}});
+        Self { foreign: Some(body), ..Self::new(500, message) }
+    }
+
     pub(crate) fn body(&self) -> Value {
+        if let Some(body) = &self.foreign {
+            return body.clone();
+        }
         json!({"error": {
             "message": self.message,
             "type": "invalid_request_error",

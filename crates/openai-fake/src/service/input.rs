@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{Request, service::items};
+use crate::{
+    Request,
+    service::{assistants, chat, items},
+};
 
 /// What was sent to the model: the items of one request, and not those that the service held
 /// already.
@@ -64,7 +67,14 @@ impl Request {
     /// What it sends to the model, if it asks for a response.
     #[must_use]
     pub fn input(&self) -> Option<Input> {
-        let asks = self.method == "POST" && self.path.ends_with("/responses");
-        asks.then(|| Input::of(self.body.as_ref().unwrap_or(&Value::Null)))
+        let body = self.body.as_ref().unwrap_or(&Value::Null);
+        match (self.method.as_str(), self.path.as_str()) {
+            ("POST", path) if path.ends_with("/responses") => Some(Input::of(body)),
+            ("POST", path) if path.ends_with("/chat/completions") => {
+                Some(Input::of(&chat::translated(body)))
+            }
+            ("POST", path) => assistants::input_of(path, body),
+            _ => None,
+        }
     }
 }

@@ -247,6 +247,10 @@ pub(crate) fn page(oldest_first: &[&Value], request: &Request) -> Result<Value, 
         let index = found.ok_or_else(|| ApiError::unknown("Item", after).param("after"))?;
         items.drain(..=index);
     }
+    if let Some(before) = request.query_value("before") {
+        let found = items.iter().position(|item| item["id"] == *before);
+        items.truncate(found.ok_or_else(|| ApiError::unknown("Item", before).param("before"))?);
+    }
     let has_more = items.len() > limit;
     items.truncate(limit);
     Ok(list(&items, has_more))

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::service::error::ApiError;
 
-type Names = &'static [&'static str];
+pub(crate) type Names = &'static [&'static str];
 
 /// Of `POST /responses`.
 pub(crate) const RESPONSE: Names = &[
@@ -186,7 +186,11 @@ pub(crate) fn check_part(
     of_part(kind).map_or(Ok(()), |names| check_members(part, names, path))
 }
 
-fn check_members(members: &Map<String, Value>, names: Names, path: &str) -> Result<(), ApiError> {
+pub(crate) fn check_members(
+    members: &Map<String, Value>,
+    names: Names,
+    path: &str,
+) -> Result<(), ApiError> {
     match members.keys().find(|name| !names.contains(&name.as_str())) {
         None => Ok(()),
         Some(name) if path.is_empty() => Err(ApiError::unknown_parameter(name)),

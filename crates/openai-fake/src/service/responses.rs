@@ -7,16 +7,14 @@ use serde_json::{Value, json};
 use crate::{
     Input, Request,
     fake::Shared,
-    script::{
-        demo,
-        reply::{Kind, Reply},
-    },
+    script::reply::{Kind, Reply},
     service::{
-        check,
+        check, choice,
         error::ApiError,
         items, known,
         prompt::Prompt,
-        run::{Job, Run},
+        response::ResponseJob,
+        run::Run,
         server::Answer,
         snapshot,
         state::{State, StoredResponse},
@@ -45,10 +43,11 @@ pub(crate) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
     }
     let prompt = Prompt::of(body, &mut state)?;
 
-    let reply = choose_reply(shared, body, &prompt)?;
+    let reply = choice::reply(shared, body, &prompt, || Input::of(body))?;
     if !matches!(reply.kind, Kind::Model) {
         return Ok(Answer::Scripted(reply));
     }
+    let streamed = streamed && !reply.shape.whole;
 
     let id = state.mint("resp");
     if let Some(conversation) = conversation {
@@ -67,7 +66,8 @@ pub(crate) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
         tape: None,
     };
 
-    let job = Job {
+    let job = ResponseJob {
+        id: id.clone(),
         response,
         message_id: state.mint("msg"),
         input_tokens: prompt.tokens(body),
@@ -77,9 +77,9 @@ pub(crate) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
         background,
         input: prompt.input,
     };
-    let reply = fill_in_items(reply, &mut state);
+    let reply = choice::fill_in_items(reply, &mut state);
     let comment_every = reply.comment_every;
-    let mut run = Run::new(Arc::clone(shared), job, reply);
+    let mut run = Run::new(Arc::clone(shared), Box::new(job), reply);
     if background {
         let headers = run.take_headers();
         let tape = Tape::new(&mut run, comment_every, streamed);
@@ -99,49 +99,7 @@ pub(crate) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
         state.store_response(&id, stored);
     }
     drop(state);
-    Ok(if streamed { Answer::Stream(run, comment_every) } else { Answer::Object(run) })
-}
-
-fn choose_reply(shared: &Shared, body: &Value, prompt: &Prompt) -> Result<Reply, ApiError> {
-    let mut script = shared.script();
-    let of_user = prompt.items().filter(|item| item["role"] == "user");
-    let user_texts: Vec<String> = of_user.map(items::text_of).collect();
-    let last = user_texts.last().map_or("", String::as_str);
-    if let Some(reply) = script.next_reply(last) {
-        return Ok(reply);
-    }
-    if script.refuses(|| Input::of(body)) {
-        return Err(ApiError::unexpected(last));
-    }
-    let tool_output = prompt
-        .input
-        .last()
-        .filter(|item| item["type"] == "function_call_output")
-        .map(items::text_of);
-    Ok(demo::answer(&user_texts, tool_output.as_deref(), body).pace(script.demo_pace))
-}
-
-/// Scripted items need not bring ids or a status.
-fn fill_in_items(mut reply: Reply, state: &mut State) -> Reply {
-    for item in &mut reply.items {
-        let is_call = item["type"] == "function_call";
-        let prefix = match item["type"].as_str() {
-            Some("function_call") => "fc",
-            Some("reasoning") => "rs",
-            Some("message") => "msg",
-            _ => "item",
-        };
-        if let Some(fields) = item.as_object_mut() {
-            let id = json!(state.mint(prefix));
-            fields.entry("id").or_insert(id);
-            if is_call {
-                let call_id = json!(state.mint("call"));
-                fields.entry("call_id").or_insert(call_id);
-                fields.entry("status").or_insert(json!("completed"));
-            }
-        }
-    }
-    reply
+    Ok(Answer::of_run(run, streamed, comment_every))
 }
 
 /// The response as it is now, or, as a stream, what it says after the event `starting_after`.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::{
     Request,
     fake::Shared,
-    service::{conversations, error::ApiError, prompt, responses, server::Answer},
+    service::{
+        assistants, chat, conversations, error::ApiError, prompt, responses, server::Answer,
+    },
 };
 
 pub(crate) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, ApiError> {
@@ -26,6 +28,8 @@ pub(crate) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
         ("POST", ["responses", id, "cancel"]) => state().cancel_response(id),
         ("GET", ["responses", id, "input_items"]) => responses::inputs(&state(), id, request),
 
+        ("POST", ["chat", "completions"]) => return chat::create(shared, request),
+
         ("GET", ["models"]) => Ok(state().models.list()),
         ("GET", ["models", id]) => state().models.get(id),
 
@@ -43,7 +47,10 @@ pub(crate) fn answer(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
         ("DELETE", ["conversations", id, "items", item]) => {
             conversations::delete_item(&mut state(), id, item)
         }
-        _ => Err(unknown()),
+        _ => {
+            return assistants::answer(shared, request, &segments)
+                .unwrap_or_else(|| Err(unknown()));
+        }
     };
     value.map(|value| Answer::Json(Vec::new(), value))
 }

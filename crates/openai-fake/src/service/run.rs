@@ -1,4 +1,4 @@
-//! One response in the making: yields its events one by one and settles the state at the end.
+//! One answer in the making: yields its events one by one and settles the state at the end.
 
 use std::{collections::VecDeque, future, mem, pin::Pin, sync::Arc, time::Duration};
 
@@ -6,35 +6,23 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::wire::frame::{Event, Framer, Mangle};
 use crate::{
     fake::Shared,
-    script::reply::{Ending, Reply, Step},
-    service::{ending, snapshot},
-    wire::{events, flush::Flushes},
+    script::reply::{Reply, Step},
+    service::job::{Job, has_message},
+    wire::{
+        flush::Flushes,
+        frame::{Event, Framer, Mangle},
+    },
 };
-
-/// What a run needs to know of the request it answers.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) response: Value,
-    pub(crate) message_id: String,
-    pub(crate) input: Vec<Value>,
-    pub(crate) input_tokens: u64,
-    pub(crate) conversation: Option<String>,
-    /// Whether the items go to the conversation, if there is one.
-    pub(crate) store: bool,
-    pub(crate) obfuscate: bool,
-    pub(crate) background: bool,
-}
 
 pub(crate) struct Run {
     shared: Arc<Shared>,
-    job: Job,
+    job: Box<dyn Job>,
     reply: Reply,
-    opening: VecDeque<Value>,
+    opening: VecDeque<Event>,
     deltas_sent: usize,
-    closing: Option<VecDeque<Value>>,
+    closing: Option<VecDeque<Event>>,
     /// Number of the next event.
     number: usize,
     /// Where there is a body whose earlier events can be flushed.
@@ -61,12 +49,10 @@ pub(crate) enum Next {
 }
 
 impl Run {
-    pub(crate) fn new(shared: Arc<Shared>, job: Job, reply: Reply) -> Self {
-        let message = Self::has_message(&reply).then_some(job.message_id.as_str());
-        let opening = events::opening(&job.response, job.background, &reply.items, message);
+    pub(crate) fn new(shared: Arc<Shared>, mut job: Box<dyn Job>, reply: Reply) -> Self {
         Self {
             shared,
-            opening: opening.into(),
+            opening: job.opening(&reply).into(),
             job,
             reply,
             deltas_sent: 0,
@@ -81,19 +67,12 @@ impl Run {
         }
     }
 
-    /// A response that fails at once never begins its message.
-    fn has_message(reply: &Reply) -> bool {
-        let failed = matches!(reply.ending, Ending::Failed { .. });
-        reply.with_message && !(failed && reply.deltas.is_empty())
-    }
-
     /// How its events are written.
     pub(crate) fn framer(&self) -> Framer {
         Framer {
-            message_id: self.job.message_id.clone(),
-            output_index: self.reply.items.len(),
+            voice: self.job.voice(&self.reply),
             deltas: Arc::clone(&self.reply.deltas),
-            obfuscate: self.job.obfuscate,
+            obfuscate: self.job.obfuscates(),
             shape: self.reply.shape,
         }
     }
@@ -120,12 +99,12 @@ impl Run {
         self.flushes = Some(flushes);
     }
 
-    /// Runs without a stream, to the final object; `None` where the reply was cut.
-    pub(crate) async fn into_object(mut self) -> Option<Value> {
+    /// Runs without a stream, to the final answer; `None` where the reply was cut.
+    pub(crate) async fn into_answer(mut self) -> Option<(u16, Value)> {
         loop {
             match self.next().await {
                 Next::Raw(_) | Next::Mangle(_) | Next::Event(..) => {}
-                Next::End if self.settled => return Some(mem::take(&mut self.job.response)),
+                Next::End if self.settled => return Some(self.job.take_answer()),
                 Next::End | Next::Broken => return None,
             }
         }
@@ -138,11 +117,11 @@ impl Run {
                 future::pending::<()>().await;
             }
             if let Some(sign_of_life) = self.wait().await {
-                return self.numbered(Event::Json(sign_of_life));
+                return self.numbered(sign_of_life);
             }
             let Some(step) = self.take_step().or_else(|| self.take_hold()) else {
                 let Some(delay) = self.take_delay() else {
-                    return self.next_of_response();
+                    return self.next_of_answer();
                 };
                 self.waiting = Some(Box::pin(tokio::time::sleep(delay)));
                 continue;
@@ -150,7 +129,7 @@ impl Run {
             match step {
                 Step::Raw(raw) => return Next::Raw(raw),
                 Step::Mangle(mangle) => return Next::Mangle(mangle),
-                Step::Keepalive => return self.numbered(Event::Json(events::keepalive())),
+                Step::Keepalive => return self.numbered(self.job.keepalive()),
                 Step::Hold(gate) => {
                     let flushes = self.flushes.clone();
                     self.waiting = Some(Box::pin(async move {
@@ -196,13 +175,13 @@ impl Run {
     }
 
     /// Waits for what is to be waited for; `Some` is the keepalive that is due meanwhile.
-    async fn wait(&mut self) -> Option<Value> {
+    async fn wait(&mut self) -> Option<Event> {
         let waiting = self.waiting.as_mut()?;
         match self.reply.keepalive_every {
             None => waiting.await,
             Some(every) => {
                 if timeout(every, waiting).await.is_err() {
-                    return Some(events::keepalive());
+                    return Some(self.job.keepalive());
                 }
             }
         }
@@ -227,61 +206,34 @@ impl Run {
         (!delay.is_zero()).then_some(delay)
     }
 
-    fn next_of_response(&mut self) -> Next {
+    fn next_of_answer(&mut self) -> Next {
         if let Some(event) = self.opening.pop_front() {
-            if self.job.background && event["type"] == "response.in_progress" {
-                let id = self.job.response["id"].as_str().unwrap_or_default();
-                self.shared.state().update_response(id, &self.job.response);
-            }
-            return self.numbered(Event::Json(event));
+            self.job.tells(&event, &self.shared);
+            return self.numbered(event);
         }
         let index = self.deltas_sent;
-        if index < self.reply.deltas.len() && Self::has_message(&self.reply) {
+        if index < self.reply.deltas.len() && has_message(&self.reply) {
             self.deltas_sent += 1;
             return self.numbered(Event::Delta(index));
         }
         let mut closing = match self.closing.take() {
             Some(closing) => closing,
-            None => self.close().into(),
+            None => self.job.close(&self.reply).into(),
         };
         let event = closing.pop_front();
-        // The state changes before the last event leaves: who has seen it may go on at once.
+        if let Some(event) = &event {
+            self.job.tells(event, &self.shared);
+        }
         if closing.is_empty() && !self.settled {
             self.settle();
         }
         self.closing = Some(closing);
-        event.map_or(Next::End, |event| self.numbered(Event::Json(event)))
+        event.map_or(Next::End, |event| self.numbered(event))
     }
 
-    /// Brings the response to its terminal form and returns the events that say so.
-    fn close(&mut self) -> Vec<Value> {
-        let message = Self::has_message(&self.reply).then_some(self.job.message_id.as_str());
-        let begun = mem::take(&mut self.job.response);
-        let (response, events) = ending::of(begun, &self.reply, message, self.job.input_tokens);
-        self.job.response = response;
-        events
-    }
-
-    /// Stores the outcome and lets the conversation go.
     fn settle(&mut self) {
         self.settled = true;
-        let response = &self.job.response;
-        let id = response["id"].as_str().unwrap_or_default();
-        let keep = matches!(response["status"].as_str(), Some("completed" | "incomplete"));
-        let mut state = self.shared.state();
-        if state.is_cancelled(id) {
-            return;
-        }
-        state.update_response(id, response);
-        if let Some(conversation) = &self.job.conversation {
-            if keep && self.job.store {
-                let mut items = mem::take(&mut self.job.input);
-                items.extend(response["output"].as_array().into_iter().flatten().cloned());
-                // The conversation may have been deleted meanwhile; then the items go nowhere.
-                let _ = state.append(conversation, items);
-            }
-            state.unlock(conversation, id);
-        }
+        self.job.settle(&self.shared);
     }
 }
 
@@ -289,21 +241,17 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         // What runs in the background has no client; it ends with the server or was cancelled.
-        if self.settled || self.job.background {
+        if self.settled || self.job.in_background() {
             return;
         }
-        if self.reply.finish_unseen {
-            if self.closing.is_none() {
-                self.close();
-            }
-        } else {
-            let response = mem::take(&mut self.job.response);
-            self.job.response = snapshot::cancelled(response);
+        if !self.reply.finish_unseen {
+            self.job.cancel();
+        } else if self.closing.is_none() {
+            self.job.close(&self.reply);
         }
         self.settle();
         if !self.cut_by_server {
-            let id = self.job.response["id"].as_str().unwrap_or_default();
-            self.shared.client_left(id);
+            self.shared.client_left(self.job.id());
         }
     }
 }

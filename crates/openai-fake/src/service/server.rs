@@ -51,6 +51,12 @@ pub(crate) enum Answer {
     Scripted(Reply),
 }
 
+impl Answer {
+    pub(crate) fn of_run(run: Run, streamed: bool, comment_every: Option<Duration>) -> Self {
+        if streamed { Self::Stream(run, comment_every) } else { Self::Object(run) }
+    }
+}
+
 /// Accepts connections, and carries out what runs in the background, until the task is aborted,
 /// which cuts them all.
 pub(crate) async fn serve(
@@ -138,8 +144,8 @@ async fn handle(
         }
         Ok(Answer::Object(mut run)) => {
             let headers = run.take_headers();
-            let object = run.into_object().await.ok_or_else(cut)?;
-            respond(builder, 200, &headers, &object)
+            let (status, object) = run.into_answer().await.ok_or_else(cut)?;
+            respond(builder, status, &headers, &object)
         }
         Err(error) => respond(builder, error.status, &[], &error.body()),
     }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::service::{error::ApiError, models::Models, snapshot, tape::Tape};
+use crate::service::{assistants, error::ApiError, models::Models, snapshot, tape::Tape};
 
 #[derive(Debug)]
 pub(crate) struct State {
@@ -17,8 +17,11 @@ pub(crate) struct State {
     /// Items of conversations, and of conversations since deleted.
     items: BTreeMap<String, Value>,
     responses: BTreeMap<String, StoredResponse>,
+    pub(crate) assistants: assistants::Store,
     pub(crate) responses_created: usize,
     pub(crate) models: Models,
+    /// Whether a chat has to begin with the user and go on by turns.
+    pub(crate) strict_template: bool,
     /// The keys that are taken; `None` is any.
     pub(crate) keys: Option<Vec<String>>,
 }
@@ -48,8 +51,10 @@ impl State {
             conversations: BTreeMap::new(),
             items: BTreeMap::new(),
             responses: BTreeMap::new(),
+            assistants: assistants::Store::default(),
             responses_created: 0,
             models: Models::any(),
+            strict_template: false,
             keys: None,
         }
     }

@@ -68,6 +68,23 @@ impl Tape {
         self.recorded.send_modify(|recorded| recorded.ended = true);
     }
 
+    /// These come last, unless it has ended already.
+    pub(crate) fn finish(&self, events: Vec<Event>) {
+        self.recorded.send_modify(|recorded| {
+            if !recorded.ended {
+                recorded.events.extend(events);
+                recorded.ended = true;
+            }
+        });
+    }
+
+    /// The text that has been told.
+    pub(crate) fn said(&self) -> String {
+        let recorded = self.recorded.borrow();
+        let deltas = recorded.events.iter().filter(|event| matches!(event, Event::Delta(_)));
+        self.framer.deltas.iter().take(deltas.count()).map(String::as_str).collect()
+    }
+
     /// Whether the answer to a request that does not stream is to be lost.
     pub(crate) fn loses_its_answer(&self) -> bool {
         let lost = |step: &Step| matches!(step, Step::Disconnect | Step::End);

@@ -27,6 +27,9 @@ impl Client {
             .http
             .request(method, format!("{}{path}", self.base))
             .header("authorization", format!("Bearer {API_KEY}"));
+        if path.starts_with("/assistants") || path.starts_with("/threads") {
+            request = request.header("openai-beta", "assistants=v2");
+        }
         if let Some(body) = body {
             request = request.body(body.to_string());
         }
@@ -68,6 +71,63 @@ impl Client {
     /// The same, of a server that sends no `event:` lines.
     pub(super) async fn stream_unnamed(&self, body: Value) -> EventStream {
         self.stream(body).await.unnamed()
+    }
+
+    /// The chunks of a streamed completion, and whether `[DONE]` came behind them.
+    pub(super) async fn chat(&self, mut body: Value) -> (Vec<Value>, bool) {
+        body["stream"] = json!(true);
+        let sent = self.send("POST", "/chat/completions", Some(&body)).await;
+        let mut response = sent.unwrap();
+        assert_eq!(response.status(), 200);
+        let mut text = String::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            text += std::str::from_utf8(&chunk).unwrap();
+        }
+        assert!(!text.contains("event:"), "{text}");
+        let mut data: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        let done = data.pop_if(|last| *last == "[DONE]").is_some();
+        (data.into_iter().map(|chunk| serde_json::from_str(chunk).unwrap()).collect(), done)
+    }
+
+    /// The events of a streamed run, by name, and whether the body ended cleanly.
+    pub(super) async fn run_events(
+        &self,
+        path: &str,
+        mut body: Value,
+    ) -> (Vec<(String, Value)>, bool) {
+        body["stream"] = json!(true);
+        let sent = self.send("POST", path, Some(&body)).await;
+        let mut response = sent.unwrap();
+        assert_eq!(response.status(), 200);
+        let mut text = String::new();
+        let clean = loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => text += std::str::from_utf8(&chunk).unwrap(),
+                end => break end.is_ok(),
+            }
+        };
+        let event = |block: &str| {
+            let name = block.lines().find_map(|line| line.strip_prefix("event: "))?;
+            let data = block.lines().find_map(|line| line.strip_prefix("data: "))?;
+            let data = serde_json::from_str(data).unwrap_or_else(|_| json!(data));
+            Some((name.to_owned(), data))
+        };
+        (text.split("\n\n").filter_map(event).collect(), clean)
+    }
+
+    pub(super) async fn new_assistant(&self, settings: Value) -> String {
+        let (status, assistant) = self.post("/assistants", settings).await;
+        assert_eq!(status, 200, "{assistant}");
+        assistant["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A thread in which the user has said this.
+    pub(super) async fn new_thread(&self, text: &str) -> String {
+        let messages = json!([{"role": "user", "content": text}]);
+        let (status, thread) = self.post("/threads", json!({"messages": messages})).await;
+        assert_eq!(status, 200, "{thread}");
+        thread["id"].as_str().unwrap().to_owned()
     }
 
     /// Opens the stream of a background response after the event of this number.

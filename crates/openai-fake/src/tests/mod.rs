@@ -1,6 +1,9 @@
 //! Tests of the fake server, through a real HTTP client. None of them sleeps.
 
+mod assistants;
 mod background;
+mod chat;
+mod chat_refusals;
 mod checks;
 mod client;
 mod conversations;
@@ -11,7 +14,9 @@ mod prompts;
 mod refusals;
 mod requests;
 mod responses;
+mod run_ends;
 mod streams;
+mod threads;
 
 use client::{Client, error_of, story, text_of};
 

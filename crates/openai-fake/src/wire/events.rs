@@ -107,8 +107,12 @@ fn item_events(index: usize, item: &Value) -> Vec<Value> {
         }
         Some("reasoning") => {
             begun["summary"] = json!([]);
+            if let Some(content) = begun.get_mut("content") {
+                *content = json!([]);
+            }
             events.push(added(index, &begun));
             events.extend(summary_events(index, item));
+            events.extend(thought_events(index, item));
         }
         Some("message") => {
             begun["status"] = json!("in_progress");
@@ -150,11 +154,16 @@ fn content_events(index: usize, item: &Value) -> Vec<Value> {
     events
 }
 
+/// The text in two parts of as many characters, or one more in the first.
+pub(crate) fn halves(text: &str) -> (&str, &str) {
+    let middle = text.chars().count().div_ceil(2);
+    let split = text.char_indices().nth(middle).map_or(text.len(), |(at, _)| at);
+    text.split_at(split)
+}
+
 fn argument_events(index: usize, item: &Value) -> Vec<Value> {
     let arguments = item["arguments"].as_str().unwrap_or_default();
-    let middle = arguments.chars().count().div_ceil(2);
-    let split = arguments.char_indices().nth(middle).map_or(arguments.len(), |(at, _)| at);
-    let (first, second) = arguments.split_at(split);
+    let (first, second) = halves(arguments);
     let delta = |delta: &str| {
         json!({
             "type": "response.function_call_arguments.delta", "item_id": item["id"],
@@ -189,6 +198,31 @@ fn summary_events(index: usize, item: &Value) -> Vec<Value> {
         events.push(event("text.delta", "delta", text.clone()));
         events.push(event("text.done", "text", text.clone()));
         events.push(event("part.done", "part", part.clone()));
+    }
+    events
+}
+
+/// What the model thought, where it is told, one delta a word.
+fn thought_events(index: usize, item: &Value) -> Vec<Value> {
+    let mut events = Vec::new();
+    let parts = item["content"].as_array().into_iter().flatten();
+    for (content_index, part) in parts.enumerate() {
+        let event = |kind: &str, name: &str, value: Value| {
+            let mut event = json!({
+                "type": format!("response.{kind}"), "item_id": item["id"],
+                "output_index": index, "content_index": content_index,
+            });
+            event[name] = value;
+            event
+        };
+        let empty = json!({"type": "reasoning_text", "text": ""});
+        events.push(event("content_part.added", "part", empty));
+        let text = part["text"].as_str().unwrap_or_default();
+        for word in text.split_inclusive(char::is_whitespace) {
+            events.push(event("reasoning_text.delta", "delta", json!(word)));
+        }
+        events.push(event("reasoning_text.done", "text", json!(text)));
+        events.push(event("content_part.done", "part", part.clone()));
     }
     events
 }
@@ -242,7 +276,7 @@ fn framed(kind: &str, number: usize, obfuscate: bool, event: impl Serialize) -> 
 }
 
 /// Padding that varies in length from event to event, as the real one does.
-fn padding(number: usize) -> &'static str {
+pub(crate) fn padding(number: usize) -> &'static str {
     const NOISE: &str = "kQ3vT9xZb7LmW2pRs8Yd";
     let length = 4 + number.wrapping_mul(7) % 13;
     NOISE.get(..length).unwrap_or(NOISE)

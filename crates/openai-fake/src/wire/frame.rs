@@ -5,14 +5,34 @@ use std::{collections::VecDeque, num::NonZeroUsize, sync::Arc};
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::wire::events::{self, TextDelta};
+use crate::wire::{
+    assistants, chat,
+    events::{self, TextDelta},
+};
 
-/// An event of a response, before it is written.
+/// An event of an answer, before it is written.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
+    /// Numbered, and named by its type, if it has one.
     Json(Value),
+    /// Without a number, its name in the event line alone.
+    Named(String, Value),
     /// The text delta of this index.
     Delta(usize),
+    /// A line that is no event.
+    Comment,
+    /// An object as it is, whatever type it says it has.
+    Untyped(Value),
+    /// What says that nothing follows.
+    Done,
+}
+
+/// In which protocol an answer speaks.
+#[derive(Clone, Debug)]
+pub(crate) enum Voice {
+    Response { message_id: String, output_index: usize },
+    Chat(chat::Voice),
+    Thread { message_id: String },
 }
 
 /// The forms of the event stream that differ between servers.
@@ -21,6 +41,8 @@ pub(crate) struct Shape {
     pub(crate) crlf: bool,
     /// Without `event:` lines.
     pub(crate) unnamed: bool,
+    /// As one object, although a stream was asked for.
+    pub(crate) whole: bool,
     /// Most bytes at a time.
     pub(crate) piece: Option<NonZeroUsize>,
 }
@@ -34,11 +56,10 @@ pub(crate) enum Mangle {
     Truncate,
 }
 
-/// Writes the events of one response.
+/// Writes the events of one answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Framer {
-    pub(crate) message_id: String,
-    pub(crate) output_index: usize,
+    pub(crate) voice: Voice,
     pub(crate) deltas: Arc<[String]>,
     pub(crate) obfuscate: bool,
     pub(crate) shape: Shape,
@@ -55,6 +76,13 @@ impl Framer {
         let lines = match event {
             Event::Json(event) => events::frame(number, self.obfuscate, event.clone()),
             Event::Delta(index) => self.delta(number, *index),
+            Event::Untyped(event) => Bytes::from(format!("data: {event}\n\n")),
+            Event::Named(name, event) => Bytes::from(format!("event: {name}\ndata: {event}\n\n")),
+            Event::Comment => Bytes::from_static(b": keepalive\n\n"),
+            Event::Done if matches!(self.voice, Voice::Thread { .. }) => {
+                Bytes::from_static(b"event: done\ndata: [DONE]\n\n")
+            }
+            Event::Done => Bytes::from_static(b"data: [DONE]\n\n"),
         };
         let lines = self.shape.lay(lines);
         match mangle {
@@ -67,14 +95,22 @@ impl Framer {
     }
 
     fn delta(&self, number: usize, index: usize) -> Bytes {
-        let delta = TextDelta {
-            item_id: &self.message_id,
-            output_index: self.output_index,
-            content_index: 0,
-            delta: self.deltas.get(index).map_or("", String::as_str),
-            logprobs: [],
-        };
-        events::delta_frame(number, self.obfuscate, delta)
+        let text = self.deltas.get(index).map_or("", String::as_str);
+        let padding = self.obfuscate.then(|| events::padding(number));
+        match &self.voice {
+            Voice::Response { message_id, output_index } => {
+                let delta = TextDelta {
+                    item_id: message_id,
+                    output_index: *output_index,
+                    content_index: 0,
+                    delta: text,
+                    logprobs: [],
+                };
+                events::delta_frame(number, self.obfuscate, delta)
+            }
+            Voice::Chat(voice) => voice.delta_frame(text, padding),
+            Voice::Thread { message_id } => assistants::delta_frame(message_id, index, text),
+        }
     }
 
     /// The bytes in pieces no larger than the script wants.
