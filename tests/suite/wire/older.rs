@@ -91,6 +91,23 @@ async fn the_fakes_chat_completions_follow_the_description() {
     }
 }
 
+/// What open models think, as the Responses API has it; in a chat it is not described.
+#[tokio::test]
+async fn the_fakes_thoughts_follow_the_description() {
+    let Some(description) = Description::find() else {
+        return;
+    };
+    let fake = FakeOpenAi::start().await.unwrap();
+    fake.reply_always(Reply::text("Hello.").thoughts("Hm, well."));
+    let ask = json!({"model": "m", "input": "Hi", "stream": true});
+    let events = ok(&fake, "POST", "/responses", Some(ask)).await.events();
+    let told = super::check_events(description, &events);
+    let deltas = told.iter().filter(|kind| *kind == "response.reasoning_text.delta");
+    assert_eq!(deltas.count(), 2, "{told:?}");
+    let done = &events.last().unwrap()["response"]["output"][0];
+    description.check("ReasoningItem", done);
+}
+
 #[tokio::test]
 async fn the_fakes_assistants_follow_the_description() {
     let Some(description) = Description::find() else {
