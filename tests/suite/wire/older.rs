@@ -16,7 +16,6 @@ fn replies() -> Vec<Reply> {
         Reply::deltas([""; 0]).item(call()).item(call_of("call_2")).without_message(),
         Reply::text("Well.").item(refusal),
         Reply::text("One two").incomplete("max_output_tokens"),
-        Reply::text("One two").incomplete("content_filter"),
     ]
 }
 
@@ -71,7 +70,9 @@ async fn the_fakes_chat_completions_follow_the_description() {
         description.check("CreateChatCompletionRequest", &body);
         Some(body)
     };
-    for reply in replies() {
+    // The description has no such end of a run.
+    let filtered = Reply::text("One two").incomplete("content_filter");
+    for reply in replies().into_iter().chain([filtered]) {
         fake.reply(reply.clone());
         let whole = ok(&fake, "POST", "/chat/completions", ask(false)).await.json();
         check_whole(description, "CreateChatCompletionResponse", &whole);
