@@ -4,6 +4,7 @@
 //! without it those tests pass with a line that says so.
 
 mod background;
+mod older;
 mod openapi;
 mod raw;
 

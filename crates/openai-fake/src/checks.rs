@@ -5,7 +5,7 @@ use crate::{FakeOpenAi, Gate, Input, Reply};
 
 /// # Checking
 impl FakeOpenAi {
-    /// What the last request for a response sent to the model, refused ones too; empty before the first one.
+    /// What the last request for a response, a chat completion or a run sent to the model, refused ones too; empty before the first one.
     ///
     /// `fake.last_input().lines()` reads like a conversation: `["user: Hello", "assistant: Hi", "user: Why?"]`.
     #[must_use]
@@ -13,7 +13,8 @@ impl FakeOpenAi {
         self.inputs().pop().unwrap_or_default()
     }
 
-    /// What each request for a response sent to the model, in order of arrival.
+    /// What each request for a response, a chat completion or a run sent to the model, in order of arrival. Of a run that
+    /// is what was said in its thread since the last one.
     #[must_use]
     pub fn inputs(&self) -> Vec<Input> {
         // Runs are asked about what was added to their threads by other requests.

@@ -173,7 +173,7 @@ impl FakeOpenAi {
         requests.iter().map(|r| Request::clone(r)).collect()
     }
 
-    /// How many responses were begun: requests to `POST /responses` that were neither refused nor
+    /// How many responses were begun, chat completions and turns of runs among them: requests that were neither refused nor
     /// answered by [`Reply::status`] or [`Reply::hang_up`].
     #[must_use]
     pub fn responses_created(&self) -> usize {

@@ -1,8 +1,8 @@
 //! A fake `OpenAI` service inside your own process, for tests and for trying things without a key.
 //!
 //! [`FakeOpenAi`] listens on a free port of the loopback interface and speaks the Responses and
-//! Conversations APIs with real state behind them: conversations keep their items, lock while a
-//! response runs on them, pages are real pages, and a deleted thing is gone. It refuses what the
+//! Conversations APIs, Chat Completions, and Assistants v2, with real state behind them:
+//! conversations keep their items, lock while a response runs on them, pages are real pages, and a deleted thing is gone. It refuses what the
 //! real service refuses, parameters that it does not know among it. What the "model" says
 //! is up to you: script it with [`Reply`], or script nothing and let the built-in demo model tell
 //! its story. Offered a tool with a word of the question in its name (`get_weather`: "How is the
@@ -47,6 +47,34 @@
 //! The steps of a [`Reply`] (`hold_at`, `disconnect_at`, `raw_event_at`, …) name these numbers.
 //! Number 8+d is the end of the body.
 //!
+//! The same reply is, as a chat completion, a row of chunks, which are counted but carry no number. The chunk that ends
+//! the answer is 1+d; the usage, if it was asked for, is the next, and `[DONE]` the last. Several choices of one number
+//! are chunks side by side.
+//!
+//! | number | chunk |
+//! |---|---|
+//! | 0 | the role |
+//! | 1 … d | text |
+//! | 1+d | the finish reason |
+//!
+//! Thoughts, and the text of scripted messages, come before the text, function calls in three chunks each after it.
+//!
+//! As a run of an assistant it is:
+//!
+//! | number | event |
+//! |---|---|
+//! | 0 … 2 | `thread.run.created`, `thread.run.queued`, `thread.run.in_progress` |
+//! | 3, 4 | `thread.run.step.created`, `thread.run.step.in_progress` |
+//! | 5, 6 | `thread.message.created`, `thread.message.in_progress` |
+//! | 7 … 6+d | `thread.message.delta` |
+//! | 7+d | `thread.message.completed` |
+//! | 8+d | `thread.run.step.completed` |
+//! | 9+d | `thread.run.completed` |
+//! | 10+d | `done` |
+//!
+//! Scripted messages come before number 3; function calls are a step of their own behind the message, and then the run
+//! is at `thread.run.requires_action`. The outputs are answered by the next reply.
+//!
 //! # In the background
 //!
 //! A response with `background: true` is a task of the server: it goes through `queued` and
@@ -62,6 +90,8 @@
 //!   to the creation, and the other steps do nothing;
 //! * the shape (`chunks_of`, `crlf`, `comment_every`, …) is that of every connection.
 //!
+//! Every run of an assistant is such a task, and its stream one connection to it. It cannot be resumed.
+//!
 //! # Where the real service is not documented
 //!
 //! The fake had to choose: a response that fails, or whose client leaves, adds nothing to its
@@ -69,7 +99,9 @@
 //! its streams end without an event that says so. Items of a deleted conversation are still
 //! held ([`FakeOpenAi::items`]) but no longer reachable over HTTP. A conversation may be deleted
 //! while a response runs on it; that response then has nowhere to put its items. An empty text
-//! is no input. What a compaction stands for is in it, sealed: the demo model cannot read it either.
+//! is no input. A chat completion that fails, and is not streamed, is a status: 429 for `rate_limit_exceeded`, else 500. A
+//! run that is cancelled or expires keeps what its message had come to; it is cancelled by the time of the answer, which
+//! says `cancelling`. A thread may be deleted while a run is active, which then has nowhere to go. What a compaction stands for is in it, sealed: the demo model cannot read it either.
 //!
 //! Unlike the real service, it takes any model and any key until it is told which there are
 //! ([`FakeOpenAi::models`], [`FakeOpenAi::keys`]). Until then `GET /models` lists one, `demo`.

@@ -39,6 +39,7 @@ impl Description {
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let mut document: Value = serde_json::from_str(&text).unwrap();
         one_of_becomes_any_of(&mut document);
+        nullable_has_null(&mut document);
         let registry = Registry::new().add(URI, document.clone()).unwrap().prepare().unwrap();
         Some(Self { document, registry, validators: Mutex::default() })
     }
@@ -79,6 +80,22 @@ impl Description {
         for part in schema["allOf"].as_array().into_iter().flatten() {
             self.collect(part, names);
         }
+    }
+}
+
+/// The description still says `nullable`, which its version of the schema language does not know.
+fn nullable_has_null(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(nullable_has_null);
+            if fields.get("nullable") == Some(&Value::Bool(true)) {
+                fields.remove("nullable");
+                let schema = value.take();
+                *value = json!({"anyOf": [schema, {"type": "null"}]});
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(nullable_has_null),
+        _ => {}
     }
 }
 

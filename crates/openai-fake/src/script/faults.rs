@@ -88,7 +88,7 @@ impl Reply {
         self.step(n, Step::Stall)
     }
 
-    /// Makes event `n` a `keepalive`; the others move up by one.
+    /// Makes event `n` a `keepalive`; the others move up by one. In a chat that is a chunk without choices, in a run a comment.
     #[must_use]
     pub fn keepalive_at(self, n: usize) -> Self {
         self.step(n, Step::Keepalive)
@@ -156,7 +156,7 @@ impl Reply {
         self
     }
 
-    /// Leaves the `event:` lines out.
+    /// Leaves the `event:` lines out. Those of runs are all that says what they are.
     #[must_use]
     pub fn without_event_lines(mut self) -> Self {
         self.shape.unnamed = true;

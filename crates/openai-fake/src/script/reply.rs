@@ -65,10 +65,11 @@ pub(crate) enum Ending {
 #[non_exhaustive]
 pub enum ErrorEvent {
     /// What the real service was seen to send: `{"type":"error","error":{…}}`, followed by
-    /// `response.failed`.
+    /// `response.failed`. In a chat `data: {"error":{…}}`, followed by `[DONE]`; in a run `thread.run.failed` alone.
     #[default]
     Nested,
-    /// What its description says: `{"type":"error","code":…,"message":…}`. Nothing follows.
+    /// What its description says: `{"type":"error","code":…,"message":…}`. Nothing follows. In a chat
+    /// `data: {"object":"error","message":…}`; in a run the event `error`.
     Flat,
     /// What gateways send: `data: {"error":{…}}` without type, name and number. Nothing follows.
     Untyped,
@@ -177,7 +178,7 @@ impl Reply {
 
     /// Adds an output item (`function_call`, `reasoning`, `message`, …) before the message. A missing `id`, and the
     /// `call_id` and `status` of a function call, are filled in. The arguments of a function call arrive in two deltas, the
-    /// text of a message in one.
+    /// text of a message in one. In a chat and in a run, function calls come after the message.
     #[must_use]
     pub fn item(mut self, item: Value) -> Self {
         self.items.push(item);
@@ -214,7 +215,8 @@ impl Reply {
         self
     }
 
-    /// Ends with `response.incomplete` and this reason, such as `max_output_tokens`.
+    /// Ends with `response.incomplete` and this reason, such as `max_output_tokens`. A chat ends with `length`, or
+    /// `content_filter`, a run as `incomplete`.
     #[must_use]
     pub fn incomplete(mut self, reason: impl Into<String>) -> Self {
         self.ending = Ending::Incomplete(reason.into());
@@ -222,7 +224,7 @@ impl Reply {
     }
 
     /// Fails after the deltas, on HTTP 200: an error event, then `response.failed`. Without any
-    /// delta no message is begun.
+    /// delta no message is begun. A chat that is not streamed fails with an HTTP status.
     #[must_use]
     pub fn failed(mut self, code: impl Into<String>, message: impl Into<String>) -> Self {
         self.ending = Ending::Failed { code: code.into(), message: message.into() };
@@ -244,7 +246,8 @@ impl Reply {
     }
 
     /// Although the stream is cut, or its client leaves, the service finishes the response and
-    /// keeps its items, unseen by the client. (Otherwise it cancels the response.)
+    /// keeps its items, unseen by the client. (Otherwise it cancels the response.) Runs always go on, and of chats nothing
+    /// is kept.
     #[must_use]
     pub fn finish_unseen(mut self) -> Self {
         self.finish_unseen = true;

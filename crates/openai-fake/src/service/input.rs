@@ -14,9 +14,11 @@ use crate::{
 pub struct Input {
     /// The model that was asked, or nothing.
     pub model: String,
-    /// The instructions, where there were any.
+    /// The instructions, where there were any: in a chat, what the messages of the system or developer say that it begins
+    /// with; in a run, those of the assistant, unless it has its own.
     pub instructions: Option<String>,
-    /// The items as they were sent; a bare text is a message of the user.
+    /// The items as they were sent; a bare text is a message of the user. Messages, calls and outputs of the other protocols
+    /// are in the form that they have in the Responses API.
     pub items: Vec<Value>,
 }
 
@@ -64,7 +66,8 @@ fn line(item: &Value) -> String {
 }
 
 impl Request {
-    /// What it sends to the model, if it asks for a response.
+    /// What it sends to the model, if it asks for a response, a chat completion or a run. A run is also about what other
+    /// requests added to its thread, and who its assistant is; [`FakeOpenAi::inputs`](crate::FakeOpenAi::inputs) knows that.
     #[must_use]
     pub fn input(&self) -> Option<Input> {
         let body = self.body.as_ref().unwrap_or(&Value::Null);

@@ -35,7 +35,7 @@ async fn a_completion_is_streamed_in_chunks() {
     body["stream_options"] = json!({"include_usage": true, "include_obfuscation": false});
     let chunks = chunks(&client, body).await;
     assert_eq!(chunks.len(), 5, "role, two words, the end, the usage: {chunks:?}");
-    assert!(chunks[0]["id"].as_str().unwrap().starts_with("chatcmpl_"));
+    assert!(chunks[0]["id"].as_str().unwrap().starts_with("chatcmpl-"));
     for chunk in &chunks {
         assert_eq!(
             (&chunk["id"], &chunk["object"]),
@@ -171,6 +171,9 @@ async fn servers_differ() {
     fake.reply(Reply::text("Hello").thoughts("Hm").thoughts_field("reasoning"));
     let thinking = chunks(&client, ask("Hi")).await;
     assert_eq!(told(&thinking, 0, "reasoning"), "Hm");
+    fake.reply(Reply::text("Hello").rate_limits(3, 4));
+    let answer = client.send("POST", "/chat/completions", Some(&ask("Hi"))).await.unwrap();
+    assert_eq!(answer.headers()["x-ratelimit-remaining-requests"], "3");
     fake.reply(Reply::text("Hello").keepalive_at(1).comment_at(2));
     let alive = chunks(&client, ask("Hi")).await;
     assert_eq!((&alive[1]["choices"], told(&alive, 0, "content").as_str()), (&json!([]), "Hello"));

@@ -140,3 +140,39 @@ async fn gates_hold_while_keepalives_come() {
     let delta = rest.iter().find(|event| event["type"] == "response.output_text.delta").unwrap();
     assert_eq!(delta["delta"], "b", "nothing is lost or repeated");
 }
+
+#[tokio::test]
+async fn the_wire_is_as_bad_in_every_protocol() {
+    let fake = FakeOpenAi::start().await.unwrap();
+    let client = Client::of(&fake);
+    let assistant = client.new_assistant(json!({"model": "m"})).await;
+    let said = json!([{"role": "user", "content": "x"}]);
+    let chat = json!({"model": "m", "stream": true, "messages": said});
+    let run = json!({"assistant_id": assistant, "stream": true, "thread": {"messages": said}});
+    // The number of the first word, and a sign of life.
+    for (path, body, word, alive) in [
+        ("/chat/completions", chat, 1, "\"choices\":[],"),
+        ("/threads/runs", run, 8, ": keepalive\r\n"),
+    ] {
+        let bad =
+            Reply::text("aé漢🦀 b").crlf().chunks_of(3).keepalive_at(word).malformed_at(word + 2);
+        fake.reply(bad.raw_event_at(0, ": hello\r\n\r\n").header("x-a", "b"));
+        let mut response = client.send("POST", path, Some(&body)).await.unwrap();
+        assert_eq!(response.headers()["x-a"], "b");
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.unwrap() {
+            assert!(chunk.len() <= 3, "{path}");
+            bytes.extend_from_slice(&chunk);
+        }
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.starts_with(": hello\r\n\r\n") && text.contains(alive), "{text}");
+        assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
+        let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let broken = data.filter(|data| {
+            *data != "[DONE]" && serde_json::from_str::<serde_json::Value>(data).is_err()
+        });
+        let broken: Vec<&str> = broken.collect();
+        assert_eq!(broken.len(), 1, "{text}");
+        assert!(text.contains("aé漢🦀 ") && !text.contains("\"b\""), "{text}");
+    }
+}

@@ -209,8 +209,9 @@ async fn one_run_has_the_thread_to_itself() {
 async fn a_run_brings_its_thread() {
     let (fake, client, mut ask, _) = setting().await;
     ask["thread"] = json!({"messages": [{"role": "user", "content": "How is the weather?"}]});
-    fake.reply_to("weather", Reply::text("It rains."));
-    let (events, _) = client.run_events("/threads/runs", ask).await;
+    fake.reply_to("weather", Reply::text("It rains.").reply_model("m-9"));
+    let (events, _) = client.run_events("/threads/runs", ask.clone()).await;
+    assert_eq!(run_of(&events)["model"], "m-9");
     assert_eq!(names(&events)[..2], ["thread.created", "thread.run.created"]);
     let thread = events[0].1["id"].as_str().unwrap();
     let messages = fake.thread_messages(thread).unwrap();
@@ -218,6 +219,14 @@ async fn a_run_brings_its_thread() {
         messages.iter().map(text_of).collect::<Vec<_>>(),
         ["How is the weather?", "It rains."]
     );
+
+    // Its answer is lost on the way; the run is not.
+    fake.reply_to("weather", Reply::text("It rains.").disconnect_at(0));
+    assert!(client.send("POST", "/threads/runs", Some(&ask)).await.is_err());
+    let thread = fake.thread_ids().pop().unwrap();
+    let id = fake.thread_runs(&thread).unwrap().pop().unwrap()["id"].clone();
+    let here = format!("/threads/{thread}/runs/{}", id.as_str().unwrap());
+    comes_to(&client, &here, "completed").await;
 }
 
 #[tokio::test]

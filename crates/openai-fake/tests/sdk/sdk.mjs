@@ -8,32 +8,12 @@
 import { createRequire } from 'node:module';
 import { isDeepStrictEqual } from 'node:util';
 
+import { assistants } from './assistants.mjs';
+import { chat } from './chat.mjs';
+import { begin, check, gather, refused, story, tool } from './common.mjs';
+
 const [folder, baseURL, model, apiKey] = process.argv.slice(2);
 const { OpenAI } = createRequire(`${folder}/`)('openai');
-
-const story = 'Tell me a story about a lighthouse';
-const tool = {
-  type: 'function',
-  name: 'get_weather',
-  parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
-  strict: false,
-};
-
-let part;
-
-function check(what, right, shown) {
-  if (!right) {
-    console.log('WRONG', what, JSON.stringify(shown, null, 1));
-    process.exit(1);
-  }
-  console.log(`ok node ${part.name}: ${what}`);
-}
-
-async function gather(stream) {
-  const events = [];
-  for await (const event of stream) events.push(event);
-  return events;
-}
 
 const numbers = (events) => events.map((event) => event.sequence_number);
 const ascend = (all) => all.length > 0 && all.every((number, index) => number === index);
@@ -42,17 +22,6 @@ const textOf = (events) =>
     .filter((event) => event.type === 'response.output_text.delta')
     .map((event) => event.delta)
     .join('');
-
-// Whether the call fails with exactly this class of error, which says this.
-async function refused(call, kind, expected) {
-  try {
-    await call();
-  } catch (error) {
-    const said = Object.keys(expected).every((name) => error[name] === expected[name]);
-    return error.constructor === kind && said && error.type === 'invalid_request_error';
-  }
-  return false;
-}
 
 async function models(client) {
   const listed = await gather(client.models.list());
@@ -181,6 +150,9 @@ async function errors(client) {
 }
 
 const client = new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: 30_000 });
-for (part of [models, responses, streams, tools, conversations, background, prompts, errors]) {
+for (const part of [models, responses, streams, tools, conversations, background, prompts, errors]) {
+  begin(part.name);
   await part(client);
 }
+await chat(client, OpenAI, model);
+await assistants(client, OpenAI, model);

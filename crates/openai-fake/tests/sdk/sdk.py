@@ -8,78 +8,17 @@ The server knows this model and this key alone. Each check prints a line; the fi
 import json
 import sys
 
+import assistants
+import chat
 import openai
+from common import STORY, TOOL, assert_typed, check, refused, typed_events
 from openai import OpenAI
 from openai.types import Model
 from openai.types.conversations import Conversation, ConversationDeletedResource, ConversationItem
 from openai.types.responses import Response, ResponseItem, ResponseStreamEvent
 from openai.types.responses.input_token_count_response import InputTokenCountResponse
-from pydantic import BaseModel, TypeAdapter
 
 BASE_URL, MODEL, KEY = sys.argv[1:]
-STORY = "Tell me a story about a lighthouse"
-TOOL = {
-    "type": "function",
-    "name": "get_weather",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    "strict": False,
-}
-
-# What OpenAI's description of the wire has, and the library's types have not.
-NOT_TYPED = {
-    "Response.frequency_penalty",
-    "Response.presence_penalty",
-    "Response.store",
-    "ResponseTextDeltaEvent.obfuscation",
-    "ResponseFunctionCallArgumentsDeltaEvent.obfuscation",
-    "ResponseFunctionCallArgumentsDoneEvent.name",
-}
-
-
-def check(what, right, *shown):
-    if not right:
-        print("WRONG", what, *shown)
-        sys.exit(1)
-    print(f"ok python {check.part}: {what}")
-
-
-def extras(value):
-    """The members, at any depth, that the library has no type for."""
-    if isinstance(value, BaseModel):
-        kind = type(value).__name__
-        found = {f"{kind}.{name}" for name in value.model_extra or {}}
-        return found.union(*(extras(getattr(value, name)) for name in value.model_fields_set))
-    if isinstance(value, list):
-        return set().union(*map(extras, value))
-    return set()
-
-
-def assert_typed(sent, declared):
-    """The library takes what it is sent unread. This reads it: every member has its declared type, and none is unknown."""
-    if isinstance(sent, BaseModel):
-        sent = sent.to_dict(mode="json", exclude_unset=True, warnings=False)
-    read = TypeAdapter(declared).validate_json(json.dumps(sent), strict=True)
-    unknown = extras(read) - NOT_TYPED
-    if unknown:
-        raise ValueError(f"{unknown} in {sent}")
-
-
-def typed_events(stream):
-    events = []
-    for event in stream:
-        assert_typed(event, ResponseStreamEvent)
-        events.append(event)
-    return events
-
-
-def refused(call, kind, **expected):
-    """Whether the call fails with exactly this exception, which says this."""
-    try:
-        call()
-    except openai.APIStatusError as error:
-        said = {name: getattr(error, name) for name in expected}
-        return type(error) is kind and said == expected and error.type == "invalid_request_error"
-    return False
 
 
 def text_of(events):
@@ -121,7 +60,7 @@ def responses(client):
 
 
 def streams(client):
-    events = typed_events(client.responses.create(model=MODEL, input=STORY, stream=True))
+    events = typed_events(client.responses.create(model=MODEL, input=STORY, stream=True), ResponseStreamEvent)
     final = events[-1].response
     check("every event of a stream is typed", events[-1].type == "response.completed", events[-1])
     check("the numbers ascend", numbers(events) == list(range(len(events))), numbers(events))
@@ -136,7 +75,9 @@ def streams(client):
 
 def tools(client):
     question = [{"role": "user", "content": "How is the weather?"}]
-    events = typed_events(client.responses.create(model=MODEL, input=question, tools=[TOOL], stream=True))
+    events = typed_events(
+        client.responses.create(model=MODEL, input=question, tools=[TOOL], stream=True), ResponseStreamEvent
+    )
     final = events[-1].response
     call = final.output[0]
     written = "".join(
@@ -201,12 +142,14 @@ def background(client):
             if event.sequence_number == 9:
                 break
     response_id = first[0].response.id
-    rest = typed_events(client.responses.retrieve(response_id, stream=True, starting_after=9))
+    rest = typed_events(
+        client.responses.retrieve(response_id, stream=True, starting_after=9), ResponseStreamEvent
+    )
     whole = numbers(first) + numbers(rest)
     check("a stream is resumed where it was left", whole == list(range(len(whole))), whole)
     final = client.responses.retrieve(response_id)
     check("both parts are the text", text_of(first + rest) == final.output_text, final)
-    from_start = typed_events(client.responses.retrieve(response_id, stream=True))
+    from_start = typed_events(client.responses.retrieve(response_id, stream=True), ResponseStreamEvent)
     check("it is told again from the start", numbers(from_start) == whole, from_start)
     done = client.responses.cancel(response_id)
     check("one that is over is not cancelled any more", done.status == "completed", done)
@@ -268,6 +211,8 @@ def main():
     for part in (models, responses, streams, tools, conversations, background, prompts, errors):
         check.part = part.__name__
         part(client)
+    chat.run(client, MODEL)
+    assistants.run(client, MODEL)
 
 
 main()

@@ -34,7 +34,8 @@ pub(super) fn with_thread(shared: &Arc<Shared>, request: &Request) -> Result<Ans
     let object = state.assistants.thread(&thread)?.object.clone();
     let first = vec![Event::Named("thread.created".to_owned(), object)];
     let answer = begin(shared, &mut state, &thread, request, body, first);
-    if !matches!(answer, Ok(Answer::Json(..) | Answer::Playback(..))) {
+    // Without its run there is no thread either.
+    if state.assistants.thread(&thread).is_ok_and(|held| held.runs.is_empty()) {
         state.assistants.threads.remove(&thread);
     }
     answer
@@ -91,6 +92,9 @@ fn begin(
 
     let run_id = state.mint("run");
     run["id"] = json!(run_id);
+    if let Some(model) = &reply.model {
+        run["model"] = json!(model);
+    }
     let held = state.assistants.thread_mut(thread)?;
     held.messages.extend(added);
     held.read = held.messages.len();

@@ -16,7 +16,7 @@ fn given(body: &Value, name: &str, otherwise: Value) -> Value {
 }
 
 pub(super) fn assistant(id: &str, body: &Value) -> Value {
-    json!({
+    let mut assistant = json!({
         "id": id,
         "object": "assistant",
         "created_at": unix_seconds(),
@@ -30,8 +30,12 @@ pub(super) fn assistant(id: &str, body: &Value) -> Value {
         "temperature": given(body, "temperature", json!(1.0)),
         "top_p": given(body, "top_p", json!(1.0)),
         "response_format": given(body, "response_format", json!("auto")),
-        "reasoning_effort": body["reasoning_effort"],
-    })
+    });
+    // Only told where it was asked for.
+    if !body["reasoning_effort"].is_null() {
+        assistant["reasoning_effort"] = body["reasoning_effort"].clone();
+    }
+    assistant
 }
 
 /// Sets what the request names; the rest stays.

@@ -53,9 +53,17 @@ const FUNCTION: Names = &["description", "name", "parameters", "strict"];
 fn of_role(role: &str) -> Option<Names> {
     Some(match role {
         "system" | "developer" | "user" | "function" => &["content", "name", "role"],
-        "assistant" => {
-            &["audio", "content", "function_call", "name", "refusal", "role", "tool_calls"]
-        }
+        // The description has no `annotations` here, but an answer is sent back as it came.
+        "assistant" => &[
+            "annotations",
+            "audio",
+            "content",
+            "function_call",
+            "name",
+            "refusal",
+            "role",
+            "tool_calls",
+        ],
         "tool" => &["content", "role", "tool_call_id"],
         _ => return None,
     })

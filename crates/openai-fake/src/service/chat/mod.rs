@@ -38,7 +38,7 @@ pub(crate) fn create(shared: &Arc<Shared>, request: &Request) -> Result<Answer, 
     }
     let reply = choice::fill_in_items(reply, &mut state);
     state.responses_created += 1;
-    let id = state.mint("chatcmpl");
+    let id = state.mint("chatcmpl").replacen('_', "-", 1);
     drop(state);
     let streamed = body["stream"] == json!(true) && !reply.shape.whole;
     let comment_every = reply.comment_every;
