@@ -123,6 +123,7 @@ async fn ask(core: &Core, exchange: String) -> Result<String, String> {
         definition: AssistantDefinition { instructions: Some(own), ..titles.clone() },
         input: vec![Item::message("user", exchange)],
         conversation: None,
+        assistant: None,
         tries: std::sync::Arc::default(),
     };
     let brief = |error: CallError| error.brief().to_string();

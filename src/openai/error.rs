@@ -221,7 +221,7 @@ impl Error {
         error.into()
     }
 
-    pub(super) fn configuration(field: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn configuration(field: &'static str, message: impl Into<String>) -> Self {
         Self::Configuration { field, message: message.into() }
     }
 
