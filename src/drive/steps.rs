@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::call;
+use super::fallback;
 use super::flight::{Flight, Halt, Stop};
 use super::outcome::Outcome;
 use super::{deliver, settle, titles, trace};
@@ -104,7 +104,7 @@ pub(crate) async fn drive(driving: Driving, row: RunRow, caller: Option<Span>) -
     let span = trace::begin(&core, &row, caller.as_ref());
     let driven = to_its_end(&core, &flight, row).instrument(span.clone()).await;
     if let Ok(Some(_)) = driven {
-        trace::end(&flight, &span);
+        trace::end(&core, &flight, &span);
     }
     // Its hooks are not part of it.
     drop(span);
@@ -231,7 +231,7 @@ async fn leave_nothing_behind(core: &Core, flight: &Flight) {
     let Some(call) = call else { return };
     let Some(remote_id) = call.remote_id else { return };
     let noted = persist(core, Write::ResponseLeft, move |session| {
-        outbox::note_response(session, &remote_id, &call.endpoint, call.protocol)
+        outbox::note_response(session, &remote_id, &call.service)
     });
     match noted.await {
         Ok(()) => core.work_outbox(),
@@ -269,11 +269,5 @@ async fn answer(core: &Core, flight: &Flight, row: RunRow) -> std::result::Resul
             return Ok(Outcome::broken(Reason::Definition, error, false, sent));
         }
     };
-    match core.require_remote() {
-        Ok(remote) => call::call(core, remote, flight, &definition).await,
-        Err(error) => {
-            let (error, sent) = (error.to_string(), RemoteState::Absent);
-            Ok(Outcome::broken(Reason::Configuration, error, false, sent))
-        }
-    }
+    fallback::call(core, flight, &definition).await
 }

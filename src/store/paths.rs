@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::session::{Session, of, on};
 use super::update::update;
-use super::{outbox, threads};
+use super::{conversations, outbox};
 use crate::error::Result;
 use crate::model::path::{Place, Tree};
 use crate::model::{Messageable, RemoteState, utc_now};
@@ -221,19 +221,20 @@ pub(crate) fn cut_at(
 /// tells a new one what the path is then. Whether it did.
 fn forget_what_left(session: &mut dyn Session, parent: Messageable, turns: &[i64]) -> Result<bool> {
     let Messageable::AssistantThread(thread) = parent else { return Ok(false) };
-    let found: Option<(Option<String>, Option<String>)> =
+    let found: Option<(Option<String>, Option<String>, Option<String>)> =
         on!(session, |conn| parents::ai_engine_assistant_threads
             .find(thread)
-            .select((parents::remote_id, parents::endpoint))
+            .select((parents::remote_id, parents::endpoint, parents::protocol))
             .first(conn)
             .optional())?;
-    let Some((Some(_), Some(endpoint))) = found else { return Ok(false) };
+    let Some((Some(_), Some(endpoint), Some(protocol))) = found else { return Ok(false) };
     for some in turns.chunks(AT_ONCE) {
         let said: i64 = on!(session, |conn| messages::ai_engine_messages
             .filter(messages::assistant_thread_id.eq(thread))
             .filter(messages::seq.eq_any(some))
             .filter(messages::remote_state.ne(RemoteState::Absent))
             .filter(messages::endpoint.eq(&endpoint))
+            .filter(messages::protocol.eq(&protocol))
             .count()
             .get_result(conn))?;
         let done: i64 = on!(session, |conn| items::ai_engine_run_items
@@ -242,11 +243,12 @@ fn forget_what_left(session: &mut dyn Session, parent: Messageable, turns: &[i64
             .filter(runs::seq.eq_any(some))
             .filter(items::remote_state.ne(RemoteState::Absent))
             .filter(items::endpoint.eq(&endpoint))
+            .filter(items::protocol.eq(&protocol))
             .count()
             .get_result(conn))?;
         if said + done > 0 {
             outbox::note_conversation_of(session, thread)?;
-            threads::forget_remote_conversation(session, thread)?;
+            conversations::forget(session, thread)?;
             return Ok(true);
         }
     }
