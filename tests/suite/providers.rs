@@ -10,7 +10,7 @@ use ai_engine::{
     AiEngine, AssistantDefinition, Busy, Error, EventKind, History, Page, Recovery, Role, Run,
     RunStatus, prelude::*,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::enqueue::without_provider;
 use crate::support::*;
@@ -58,6 +58,14 @@ impl<D: TestDatabase> Two<D> {
 
 fn by(run: &Run) -> (&str, &str) {
     (run.provider.as_deref().unwrap_or_default(), run.model.as_str())
+}
+
+/// What the last request for an answer sent.
+fn asked_last(fake: &FakeOpenAi) -> Value {
+    let requests = fake.requests().into_iter().rev();
+    let mut asked =
+        requests.filter(|sent| sent.method == "POST" && sent.path.ends_with("/responses"));
+    asked.next().unwrap().body.unwrap()
 }
 
 async fn the_default_provider_is_asked_unless_another_one_is_named<D: TestDatabase>(db: D) {
@@ -240,7 +248,7 @@ async fn a_chat_can_do_what_a_thread_can<D: TestDatabase>(db: D) {
     assert_eq!(answer.text(), "Fine.");
     assert_eq!(two.local.last_input().texts("user"), ["Hello", "How are you?"]);
     assert_eq!(two.local.last_input().texts("assistant"), ["Good morning."]);
-    let sent = two.local.requests().pop().unwrap().body.unwrap();
+    let sent = asked_last(&two.local);
     assert_eq!((&sent["instructions"], &sent["store"]), (&json!("Be brief."), &json!(false)));
     loop {
         let event = events.next().await.unwrap().unwrap();

@@ -7,7 +7,7 @@ use ai_engine::testing::{FakeOpenAi, Reply};
 use ai_engine::{AiEngine, AssistantThread, History, OpenAi, Page, RunStatus, prelude::*};
 use serde_json::{Value, json};
 
-use super::{Two, by};
+use super::{Two, asked_last, by};
 use crate::support::*;
 
 on_each_database!(
@@ -52,7 +52,7 @@ impl<D: TestDatabase> Two<D> {
         fake: &FakeOpenAi,
         answer: &str,
     ) -> Vec<String> {
-        let body = fake.requests().pop().unwrap().body.unwrap_or_default();
+        let body = asked_last(fake);
         if body["conversation"].is_null() {
             let sent: Vec<Value> = body["input"].as_array().unwrap().clone();
             let answer = answer.to_owned();
@@ -60,7 +60,7 @@ impl<D: TestDatabase> Two<D> {
         }
         let thread = self.found(thread).await;
         let items = fake.conversation_items(&thread.remote_id.unwrap()).unwrap();
-        items.iter().map(text_of).collect()
+        items.iter().map(text_of).filter(|text| !text.is_empty()).collect()
     }
 
     /// Destroys the thread, and sees that neither server has anything of it.
@@ -242,7 +242,7 @@ async fn what_one_server_does_not_know_of_another_does_not_break_it<D: TestDatab
     let broken =
         host.teller.ai_engine_run(engine, &thread, "two?").provider("local").await.unwrap();
     assert_eq!(broken.run.status, RunStatus::Incomplete);
-    let sent = two.local.requests().pop().unwrap().body.unwrap();
+    let sent = asked_last(&two.local);
     let kinds: Vec<_> =
         sent["input"].as_array().unwrap().iter().map(|item| &item["type"]).collect();
     assert!(!kinds.contains(&&json!("reasoning")), "{kinds:?}");
