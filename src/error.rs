@@ -122,6 +122,18 @@ pub enum Error {
     /// The engine was built without a provider, or a setting is wrong: the text names it.
     #[error("{0}")]
     Configuration(String),
+    /// The engine has no provider of this name, which a definition or a request asks for: nothing was stored or sent. Give it to the
+    /// builder ([`EngineBuilder::provider`](crate::EngineBuilder::provider)), or ask for one of the known ones.
+    #[error(
+        "no provider {name:?} in this engine, which has {known:?}; add `.provider({name:?}, …)` to its builder"
+    )]
+    #[non_exhaustive]
+    UnknownProvider {
+        /// The name asked for.
+        name: String,
+        /// The names of those that it has, the default one first.
+        known: Vec<String>,
+    },
     /// The builder was given no state of this type ([`EngineBuilder::state`](crate::EngineBuilder::state)).
     #[error("no state of type {0}; add `.state(…)` to the engine's builder")]
     NoState(&'static str),

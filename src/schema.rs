@@ -113,6 +113,7 @@ diesel::table! {
         notes -> Nullable<Text>,
         submission -> Nullable<Json>,
         usage_estimated -> Bool,
+        provider -> Nullable<Text>,
     }
 }
 

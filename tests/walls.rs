@@ -92,7 +92,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 fn room_of(file: &Path) -> String {
-    if file.ends_with("engine/core.rs") || file.ends_with("engine/options.rs") {
+    let of_core = ["engine/core.rs", "engine/options.rs", "engine/remotes.rs"];
+    if of_core.iter().any(|core| file.ends_with(core)) {
         return "core".to_owned();
     }
     let first = file.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
@@ -110,7 +111,7 @@ fn rooms_in(line: &str) -> Vec<String> {
             let name: String =
                 path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             // The handle that a host holds is core's, too; its verbs are the engine's.
-            let of_core = ["engine::core", "engine::TICK", "engine::AiEngine"];
+            let of_core = ["engine::core", "engine::remotes", "engine::TICK", "engine::AiEngine"];
             if of_core.iter().any(|name| path.starts_with(name)) { "core".to_owned() } else { name }
         })
         .filter(|name| !name.is_empty() && !AT_THE_TOP.contains(&&**name))

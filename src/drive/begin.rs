@@ -9,10 +9,11 @@ use super::estimate;
 use super::flight::{CallRow, Flight, Halt};
 use super::input::{self, Whole};
 use super::persist::{STORE_RETRY, persist};
-use crate::engine::core::{Core, Remote};
+use crate::engine::core::Core;
+use crate::engine::remotes::Remote;
 use crate::error::Result;
 use crate::failpoint::Write;
-use crate::model::{AssistantDefinition, Item, Messageable, RemoteState, Usage};
+use crate::model::{AssistantDefinition, Item, Messageable, RemoteState, Service, Usage};
 use crate::store::responses::{self, Reached};
 use crate::store::runs::{self, Claim, Fence};
 use crate::store::session::Session;
@@ -51,8 +52,9 @@ pub(crate) async fn begin(
         claim,
         parent: flight.transcript.of,
         seq: flight.transcript.seq,
-        endpoint: remote.provider.endpoint().to_owned(),
-        protocol: remote.provider.name(),
+        provider: remote.name.clone(),
+        model: definition.model.clone(),
+        service: remote.service.clone(),
         apart: !remote.provider.takes_system_texts_in_place(),
         conversation,
         budget: definition.max_prompt_tokens,
@@ -116,8 +118,9 @@ struct Beginning {
     claim: Claim,
     parent: Messageable,
     seq: i64,
-    endpoint: String,
-    protocol: &'static str,
+    provider: String,
+    model: String,
+    service: Service,
     apart: bool,
     conversation: Option<String>,
     budget: Option<i64>,
@@ -134,20 +137,21 @@ struct Beginning {
 type Noted = std::result::Result<(CallRow, Whole, Option<i64>), Fence>;
 
 fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> {
-    let Beginning { claim, parent, seq, endpoint, protocol, .. } = beginning;
+    let Beginning { claim, parent, seq, provider, model, service, .. } = beginning;
     let held = runs::fence(session, &[*claim])?;
     if held.first() != Some(&Fence::Held { cancel: false }) {
         return Ok(Err(held.first().copied().unwrap_or(Fence::Gone)));
     }
     let mut call = CallRow {
         conversation: beginning.conversation.clone(),
-        endpoint: endpoint.clone(),
-        protocol,
+        provider: provider.clone(),
+        asked_model: model.clone(),
+        service: service.clone(),
         ..CallRow::default()
     };
     let stored = beginning.conversation.is_some();
     let whole = if stored {
-        let absent = absent(session, *parent, *seq, endpoint)?;
+        let absent = absent(session, *parent, *seq, service)?;
         for entry in &absent {
             match entry.source {
                 Source::Message(id) => call.sent_messages.push(id),
@@ -156,21 +160,21 @@ fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> 
         }
         let unknown = RemoteState::Unknown;
         let sent = (&*call.sent_messages, &*call.sent_items);
-        held::note(session, sent, unknown, endpoint, protocol)?;
+        held::note(session, sent, unknown, service)?;
         let items = absent.into_iter().map(|entry| entry.item).collect();
         Whole { items, ..Whole::default() }
     } else {
         local(session, beginning)?
     };
     call.newest_only = whole.newest_only;
-    runs::count_attempt(session, claim.run_id)?;
+    runs::count_attempt(session, claim.run_id, provider, model)?;
     if let Some(previous) = &beginning.previous {
         responses::reached(session, previous)?;
     }
     call.input_tokens =
         beginning.beside.saturating_add(estimate::sent(&whole.items, &whole.system));
     let sent = Usage::estimate(call.input_tokens, 0);
-    call.id = responses::begin(session, claim.run_id, endpoint, protocol, stored, sent)?;
+    call.id = responses::begin(session, claim.run_id, model, service, stored, sent)?;
     let last = if beginning.again { items::last_position(session, claim.run_id)? } else { None };
     Ok(Ok((call, whole, last)))
 }
@@ -180,25 +184,25 @@ fn absent(
     session: &mut dyn Session,
     parent: Messageable,
     seq: i64,
-    endpoint: &str,
+    at: &Service,
 ) -> Result<Vec<Entry>> {
-    let said = messages::not_held_up_to(session, parent, seq, endpoint)?;
+    let said = messages::not_held_up_to(session, parent, seq, at)?;
     let earlier: Vec<i64> =
         said.iter().map(|said| said.place.seq).filter(|said| *said < seq).collect();
     // Nothing to ask for, as a rule.
     let mut answered = messages::answered(session, parent, &earlier)?;
     answered.extend(items::turns_with_any(session, parent, &earlier)?);
-    let done = items::not_held_up_to(session, parent, seq, endpoint)?;
-    let entries = entries::entries(said, done, endpoint);
+    let done = items::not_held_up_to(session, parent, seq, at)?;
+    let entries = entries::entries(said, done, at);
     let left = entries::without_unanswered(entries, seq, |seq| answered.contains(&seq));
     Ok(input::lacking(left))
 }
 
 /// The history by our own, within what the definition allows and the model takes.
 fn local(session: &mut dyn Session, beginning: &Beginning) -> Result<Whole> {
-    let Beginning { parent, seq, endpoint, .. } = beginning;
+    let Beginning { parent, seq, service, .. } = beginning;
     let said = messages::up_to(session, *parent, *seq)?;
-    let entries = entries::entries(said, items::up_to(session, *parent, *seq)?, endpoint);
+    let entries = entries::entries(said, items::up_to(session, *parent, *seq)?, service);
     let answered = entries::answered(&entries);
     let entries = entries::without_unanswered(entries, *seq, |seq| answered.contains(&seq));
     let budget = match beginning.halved {

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use super::entries::{self, Entry};
 use super::reconcile::{compare, holds_none_of, note};
-use crate::engine::core::{Core, Remote};
+use crate::engine::core::Core;
+use crate::engine::remotes::Remote;
 use crate::error::{Error, Result};
 use crate::failpoint::{self, Write};
-use crate::model::{Messageable, RemoteState};
+use crate::model::{Messageable, RemoteState, Service};
 use crate::provider::{CallError, Ended};
-use crate::store::items;
+use crate::store::conversations::{self, Other};
 use crate::store::session::Session;
-use crate::store::{messages, outbox, threads};
+use crate::store::{items, messages, outbox};
 
 /// Why a thread has no conversation to go on with.
 #[derive(Debug)]
@@ -44,20 +45,24 @@ impl From<NotReady> for Error {
     }
 }
 
-/// Creates the conversation of a thread and returns the one to use: the thread may have got another meanwhile. `None`:
-/// it was deleted.
+/// Creates the conversation of a thread and returns the one to use here: the thread may have got another meanwhile. `None`:
+/// it was deleted, or stays with the one that it has elsewhere.
 pub(crate) async fn create_conversation(
     core: &Core,
     remote: &Remote,
     thread: i64,
+    other: Other,
 ) -> Result<Option<String>, NotReady> {
     let remote_id = remote.provider.create_conversation().await?;
     failpoint::point!("conversation.created");
-    let (endpoint, protocol) = (remote.provider.endpoint().to_owned(), remote.provider.name());
+    let at = remote.service.clone();
     let noted = core.store().write(Write::Conversation, move |session| {
-        threads::set_remote_conversation(session, thread, &remote_id, &endpoint, protocol)
+        conversations::set(session, thread, &remote_id, &at, other)
     });
-    Ok(noted.await?)
+    let noted = noted.await?;
+    // One that is not used is deleted.
+    core.work_outbox();
+    Ok(noted)
 }
 
 /// What is known of a conversation before it is gone on with.
@@ -67,7 +72,7 @@ struct Known {
     doubtful: Option<Vec<Entry>>,
 }
 
-/// The conversation a run continues: the thread's own at this endpoint, or a new one. Before it is used again, what
+/// The conversation a run continues: the thread's own at this service, or a new one. Before it is used again, what
 /// it may or may not hold is found out. `None` in local history.
 pub(crate) async fn ready(
     core: &Core,
@@ -81,10 +86,10 @@ pub(crate) async fn ready(
     if !remote.keeps_conversations() {
         return Ok(None);
     }
-    let endpoint = remote.provider.endpoint().to_owned();
-    let known = core.store().read(move |session| known(session, thread, seq, &endpoint)).await?;
+    let at = remote.service.clone();
+    let known = core.store().read(move |session| known(session, thread, seq, &at)).await?;
     let Some(conversation) = known.conversation else {
-        return create_conversation(core, remote, thread).await;
+        return create_conversation(core, remote, thread, Other::GoesToTheOutbox).await;
     };
     let Some(entries) = known.doubtful else {
         return Ok(Some(conversation));
@@ -133,26 +138,24 @@ pub(crate) async fn ready(
         left_behind = found.left_behind.len(),
         "reconciled with the provider"
     );
-    let (endpoint, protocol) = (remote.provider.endpoint().to_owned(), remote.provider.name());
-    core.store()
-        .write(Write::Reconcile, move |session| note(session, parent, &found, &endpoint, protocol))
-        .await?;
+    let at = remote.service.clone();
+    core.store().write(Write::Reconcile, move |session| note(session, parent, &found, &at)).await?;
     Ok(Some(conversation))
 }
 
-fn known(session: &mut dyn Session, thread: i64, seq: i64, endpoint: &str) -> Result<Known> {
+fn known(session: &mut dyn Session, thread: i64, seq: i64, at: &Service) -> Result<Known> {
     let parent = Messageable::AssistantThread(thread);
-    let conversation = threads::remote_conversation(session, thread, endpoint)?;
+    let conversation = conversations::at(session, thread, at)?;
     let is_doubtful = |entry: &Entry| entry.remote_state == RemoteState::Unknown;
-    let said = messages::not_held_up_to(session, parent, seq, endpoint)?;
-    let done = items::not_held_up_to(session, parent, seq, endpoint)?;
-    if !entries::entries(said, done, endpoint).iter().any(is_doubtful) {
+    let said = messages::not_held_up_to(session, parent, seq, at)?;
+    let done = items::not_held_up_to(session, parent, seq, at)?;
+    if !entries::entries(said, done, at).iter().any(is_doubtful) {
         return Ok(Known { conversation, doubtful: None });
     }
     // Also what it surely holds: an earlier message that says the same must not be taken for a later one.
     let said = messages::up_to(session, parent, seq)?;
     let done = items::up_to(session, parent, seq)?;
-    let doubtful = Some(entries::entries(said, done, endpoint));
+    let doubtful = Some(entries::entries(said, done, at));
     Ok(Known { conversation, doubtful })
 }
 
@@ -165,11 +168,10 @@ pub(crate) async fn recreate(
     core.store()
         .write(Write::ConversationLost, move |session| {
             outbox::note_conversation_of(session, thread)?;
-            threads::forget_remote_conversation(session, thread)
+            conversations::forget(session, thread)
         })
         .await?;
-    core.work_outbox();
-    create_conversation(core, remote, thread).await
+    create_conversation(core, remote, thread, Other::GoesToTheOutbox).await
 }
 
 /// Longest time to look whether a conversation is kept.
@@ -201,14 +203,14 @@ pub(crate) async fn give_up(
     thread: i64,
     conversation: String,
 ) -> Result<bool> {
-    let endpoint = remote.provider.endpoint().to_owned();
+    let at = remote.service.clone();
     let given_up = core.store().write_as(Write::ConversationIgnored, move |session| {
-        let named = threads::remote_conversation(session, thread, &endpoint)?;
+        let named = conversations::at(session, thread, &at)?;
         if named.as_ref() != Some(&conversation) {
             return Ok((None, false));
         }
         outbox::note_conversation_of(session, thread)?;
-        threads::forget_remote_conversation(session, thread)?;
+        conversations::forget(session, thread)?;
         Ok((Some(Write::ConversationIgnored), true))
     });
     let given_up = given_up.await;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{Item, MessageRow, MessageStatus, RemoteState, Role};
+use crate::model::{Item, MessageRow, MessageStatus, RemoteState, Role, Service};
 use crate::store::items::StoredItem;
 
 /// A message or item in its place.
@@ -26,22 +26,25 @@ pub(crate) enum Source {
     Item(i64),
 }
 
-/// All that was said, in order. What another endpoint holds is absent at this one.
+/// All that was said, in order. What another service holds is absent at this one.
 pub(crate) fn entries(
     messages: Vec<MessageRow>,
     items: Vec<StoredItem>,
-    endpoint: &str,
+    at: &Service,
 ) -> Vec<Entry> {
-    let here = |stored: Option<&str>, state: RemoteState| {
-        if stored == Some(endpoint) { state } else { RemoteState::Absent }
+    let here = |is_here: bool, state: RemoteState, id: Option<String>| {
+        if is_here { (state, id) } else { (RemoteState::Absent, None) }
     };
     let said =
         messages.into_iter().filter(|message| !message.body.content.is_empty()).map(|message| {
+            let is_here = at.is(message.body.endpoint.as_deref(), message.body.protocol.as_deref());
+            let (remote_state, remote_id) =
+                here(is_here, message.body.remote_state, message.body.remote_id);
             Entry {
                 place: (message.place.seq, message.place.position),
                 source: Source::Message(message.id),
-                remote_state: here(message.body.endpoint.as_deref(), message.body.remote_state),
-                remote_id: message.body.remote_id,
+                remote_state,
+                remote_id,
                 asked: message.place.role == Role::User && message.place.run_id.is_some(),
                 item: Item::message(
                     role(message.place.role),
@@ -50,16 +53,19 @@ pub(crate) fn entries(
             }
         });
     // Sealed reasoning can be read where it was written, nowhere else.
-    let legible = |item: &StoredItem| {
-        item.endpoint.as_deref() == Some(endpoint) || item.item["type"] != "reasoning"
-    };
-    let done = items.into_iter().filter(legible).map(|item| Entry {
-        place: (item.seq, item.position),
-        source: Source::Item(item.id),
-        remote_state: here(item.endpoint.as_deref(), item.remote_state),
-        remote_id: item.remote_id,
-        asked: false,
-        item: Item::from(item.item),
+    let legible =
+        |item: &StoredItem| item.at.as_ref() == Some(at) || item.item["type"] != "reasoning";
+    let done = items.into_iter().filter(legible).map(|item| {
+        let is_here = item.at.as_ref() == Some(at);
+        let (remote_state, remote_id) = here(is_here, item.remote_state, item.remote_id);
+        Entry {
+            place: (item.seq, item.position),
+            source: Source::Item(item.id),
+            remote_state,
+            remote_id,
+            asked: false,
+            item: Item::from(item.item),
+        }
     });
     let mut entries: Vec<Entry> = said.chain(done).collect();
     entries.sort_by_key(|entry| entry.place);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::follow::transcript::{Seen, Transcript};
-use crate::model::{Run, Usage};
+use crate::model::{Run, Service, Usage};
 use crate::provider::{Ended, News, Progress};
 use crate::store::runs::{Claim, Fence};
 
@@ -111,8 +111,10 @@ pub(crate) struct CallRow {
     /// Whether the row holds `remote_id`.
     pub(crate) identified: bool,
     pub(crate) conversation: Option<String>,
-    pub(crate) endpoint: String,
-    pub(crate) protocol: &'static str,
+    /// Whom it asks: the provider by its name in the engine, and the model.
+    pub(crate) provider: String,
+    pub(crate) asked_model: String,
+    pub(crate) service: Service,
     /// Nothing but the newest turn was sent.
     pub(crate) newest_only: bool,
     /// An estimate of what was sent, in tokens.

@@ -107,10 +107,10 @@ fn first_words(log: &Log, seen: &Seen, message: &SeenMessage) -> NewMessage {
         // After a crash nobody knows whether the provider finished it.
         new.body.remote_state = RemoteState::Unknown;
         new.body.remote_id.clone_from(&message.remote_id);
-        new.body.endpoint = Some(call.endpoint.clone());
-        new.body.protocol = Some(call.protocol.to_owned());
+        new.body.endpoint = Some(call.service.endpoint.to_string());
+        new.body.protocol = Some(call.service.protocol.to_string());
     }
-    new.body.model = Some(run.model.clone());
+    new.body.model = log.call.as_ref().map(|call| call.asked_model.clone());
     new
 }
 

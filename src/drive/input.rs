@@ -133,6 +133,7 @@ mod tests {
 
     use super::*;
     use crate::drive::entries::{Source, answered, entries, without_unanswered};
+    use crate::model::Service;
     use crate::store::items::StoredItem;
 
     fn said(seq: i64, position: i64, role: &str, text: &str) -> Entry {
@@ -283,18 +284,21 @@ mod tests {
     }
 
     #[test]
-    fn reasoning_does_not_travel_to_another_endpoint() {
-        let sealed = |endpoint: &str| StoredItem {
+    fn reasoning_does_not_travel_to_another_service() {
+        let sealed = |endpoint: &str, protocol: &str| StoredItem {
             id: 1,
             seq: 1,
             position: 1,
             item: json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "e"}),
             remote_id: None,
             remote_state: RemoteState::Held,
-            endpoint: Some(endpoint.to_owned()),
+            at: Some(Service::new(endpoint, protocol)),
         };
-        let at = |endpoint| entries(Vec::new(), vec![sealed(endpoint)], "here").len();
-        assert_eq!((at("here"), at("there")), (1, 0));
+        let here = Service::new("here", "responses");
+        let at =
+            |endpoint, protocol| entries(Vec::new(), vec![sealed(endpoint, protocol)], &here).len();
+        assert_eq!(at("here", "responses"), 1);
+        assert_eq!((at("there", "responses"), at("here", "other")), (0, 0));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) mod conversation;
 pub(crate) mod deliver;
 pub(crate) mod entries;
 pub(crate) mod estimate;
+mod fallback;
 pub(crate) mod flight;
 mod gain;
 pub(crate) mod input;

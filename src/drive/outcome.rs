@@ -17,6 +17,8 @@ pub(crate) struct Outcome {
     pub(crate) ended: Option<Ended>,
     /// Whether the provider's conversation now holds what was sent.
     pub(crate) sent: RemoteState,
+    /// It failed in a way that another server may not.
+    pub(crate) is_of_the_server: bool,
 }
 
 impl Outcome {
@@ -38,6 +40,7 @@ impl Outcome {
             reason,
             provider_reason: ended.reason.clone(),
             error: ended.error.clone(),
+            is_of_the_server: ended.failure.as_ref().is_some_and(CallError::is_of_the_server),
             ended: Some(ended),
             sent,
         }
@@ -58,6 +61,7 @@ impl Outcome {
             error: Some(error),
             ended: None,
             sent,
+            is_of_the_server: false,
         }
     }
 
@@ -69,6 +73,7 @@ impl Outcome {
             error: None,
             ended: None,
             sent: RemoteState::Unknown,
+            is_of_the_server: false,
         }
     }
 }
@@ -110,5 +115,6 @@ pub(crate) fn refused(error: &CallError, has_output: bool) -> Outcome {
     let sent = if error.did_nothing() { RemoteState::Absent } else { RemoteState::Unknown };
     let reason = error.reason();
     let outcome = Outcome::broken(reason, with_causes(error), has_output, sent);
-    Outcome { provider_reason: error.provider_word(), ..outcome }
+    let is_of_the_server = error.is_of_the_server();
+    Outcome { provider_reason: error.provider_word(), is_of_the_server, ..outcome }
 }

@@ -6,7 +6,7 @@ use super::entries::{Entry, Source, as_stored};
 use super::open_calls;
 use super::output::new_item;
 use crate::error::Result;
-use crate::model::{Item, ItemKind, Messageable, RemoteState};
+use crate::model::{Item, ItemKind, Messageable, RemoteState, Service};
 use crate::store::items::{self, NewItem};
 use crate::store::session::Session;
 use crate::store::{held, runs_of};
@@ -82,21 +82,20 @@ pub(crate) fn note(
     session: &mut dyn Session,
     parent: Messageable,
     found: &Compared,
-    endpoint: &str,
-    protocol: &str,
+    at: &Service,
 ) -> Result<()> {
     for (id, remote_id) in &found.messages {
         held::found(session, *id, remote_id)?;
     }
     let (there, absent) = (RemoteState::Held, RemoteState::Absent);
-    held::note(session, (&[], &found.items), there, endpoint, protocol)?;
-    held::note(session, (&found.absent.0, &found.absent.1), absent, endpoint, protocol)?;
+    held::note(session, (&[], &found.items), there, at)?;
+    held::note(session, (&found.absent.0, &found.absent.1), absent, at)?;
     let (seq, mut position) = found.place;
     let Some(run) = runs_of::last_up_to(session, parent, seq)? else { return Ok(()) };
     for (call, output) in &found.left_behind {
         for (item, state) in [(call, there), (output, absent)] {
             let item = NewItem { position, ..new_item(item.clone(), state) };
-            items::insert(session, run, &item, endpoint, protocol)?;
+            items::insert(session, run, &item, at)?;
             position += 1;
         }
     }

@@ -92,11 +92,10 @@ impl StepEnd {
 
     /// Writes it; returns the messages.
     pub(super) fn write(&self, session: &mut dyn Session) -> Result<Vec<Message>> {
-        let (endpoint, protocol) =
-            self.call.as_ref().map_or(("", ""), |call| (call.endpoint.as_str(), call.protocol));
+        let at = self.call.as_ref().map(|call| call.service.clone()).unwrap_or_default();
         if let Some(call) = &self.call {
             let sent = (&*call.sent_messages, &*call.sent_items);
-            held::note(session, sent, self.sent, endpoint, protocol)?;
+            held::note(session, sent, self.sent, &at)?;
             self.write_cost(session)?;
         }
         responses::end_open(session, self.run)?;
@@ -107,7 +106,7 @@ impl StepEnd {
         }
         deltas::fold(session, &rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
         for item in &self.items {
-            items::insert(session, self.run, item, endpoint, protocol)?;
+            items::insert(session, self.run, item, &at)?;
         }
         Ok(rows)
     }
@@ -128,8 +127,8 @@ impl StepEnd {
             usage: if last { self.usage } else { Usage::default() },
             remote_id: message.remote_id.clone().filter(|_| kept.is_some()),
             remote_state: kept.map_or(RemoteState::Absent, |_| self.sent),
-            endpoint: kept.map(|call| call.endpoint.clone()),
-            protocol: kept.map(|call| call.protocol.to_owned()),
+            endpoint: kept.map(|call| call.service.endpoint.to_string()),
+            protocol: kept.map(|call| call.service.protocol.to_string()),
         };
         if let Some(id) = message.row {
             return messages::settle(session, id, &settled);

@@ -7,12 +7,12 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::call;
+use super::fallback;
 use super::flight::{Flight, Halt, Stop};
 use super::outcome::Outcome;
 use super::{deliver, settle, titles, trace};
 use crate::engine::core::Core;
-use crate::error::{Error, Result, with_causes};
+use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
 use crate::model::{Reason, RemoteState, Role, Run, RunRow};
 use crate::store::runs::{self, Claim, Locking};
@@ -104,7 +104,7 @@ pub(crate) async fn drive(driving: Driving, row: RunRow, caller: Option<Span>) -
     let span = trace::begin(&core, &row, caller.as_ref());
     let driven = to_its_end(&core, &flight, row).instrument(span.clone()).await;
     if let Ok(Some(_)) = driven {
-        trace::end(&flight, &span);
+        trace::end(&core, &flight, &span);
     }
     // Its hooks are not part of it.
     drop(span);
@@ -231,7 +231,7 @@ async fn leave_nothing_behind(core: &Core, flight: &Flight) {
     let Some(call) = call else { return };
     let Some(remote_id) = call.remote_id else { return };
     let noted = persist(core, Write::ResponseLeft, move |session| {
-        outbox::note_response(session, &remote_id, &call.endpoint, call.protocol)
+        outbox::note_response(session, &remote_id, &call.service)
     });
     match noted.await {
         Ok(()) => core.work_outbox(),
@@ -269,15 +269,5 @@ async fn answer(core: &Core, flight: &Flight, row: RunRow) -> std::result::Resul
             return Ok(Outcome::broken(Reason::Definition, error, false, sent));
         }
     };
-    let failed = |reason, error: Error| {
-        Ok(Outcome::broken(reason, error.to_string(), false, RemoteState::Absent))
-    };
-    match core.require_remote() {
-        Ok(remote) => match remote.provider.check(&definition) {
-            Ok(()) => call::call(core, remote, flight, &definition).await,
-            // It was submitted where another provider was known, or none.
-            Err(error) => failed(Reason::Unsupported, error),
-        },
-        Err(error) => failed(Reason::Configuration, error),
-    }
+    fallback::call(core, flight, &definition).await
 }

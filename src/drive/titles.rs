@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
 use crate::engine::core::Core;
+use crate::engine::remotes::Remote;
 use crate::error::with_causes;
 use crate::failpoint::Write;
 use crate::follow::transcript::{Seen, Transcript};
@@ -113,14 +114,28 @@ async fn give(core: &Core, of: Messageable, exchange: String) -> Result<(), Stri
     stored.await.map(drop).map_err(|error| with_causes(&error))
 }
 
-/// What the model says, in a call that the provider keeps nothing of.
+/// What the model says; where it fails, what the next one that the definition names does.
 async fn ask(core: &Core, exchange: String) -> Result<String, String> {
-    let (Some(remote), Some(titles)) = (core.remote(), core.options().titles.as_ref()) else {
-        return Err("there is nobody to ask".to_owned());
-    };
-    let own = titles.instructions.clone().unwrap_or_else(|| INSTRUCTIONS.to_owned());
+    let mut said = Err("there is nobody to ask".to_owned());
+    for definition in core.options().titles.iter().flat_map(AssistantDefinition::in_turn) {
+        let Some(remote) = core.remotes().find(definition.provider.as_deref()) else { continue };
+        said = ask_one(remote, definition, exchange.clone()).await;
+        if said.is_ok() {
+            break;
+        }
+    }
+    said
+}
+
+/// What this one says, in a call that it keeps nothing of.
+async fn ask_one(
+    remote: &Remote,
+    definition: AssistantDefinition,
+    exchange: String,
+) -> Result<String, String> {
+    let own = definition.instructions.clone().unwrap_or_else(|| INSTRUCTIONS.to_owned());
     let call = Call {
-        definition: AssistantDefinition { instructions: Some(own), ..titles.clone() },
+        definition: AssistantDefinition { instructions: Some(own), ..definition },
         input: vec![Item::message("user", exchange)],
         conversation: None,
         assistant: None,

@@ -28,7 +28,8 @@ pub(super) fn begin(core: &Core, row: &RunRow, caller: Option<&Span>) -> Span {
         None if row.assistant_id.is_some() => ("invoke_agent", "internal", "invoke_agent".into()),
         None => ("chat", "client", format!("chat {}", row.model)),
     };
-    let server = core.remote().and_then(|remote| remote.provider.server());
+    let server = core.remotes().find(row.provider.as_deref());
+    let server = server.and_then(|remote| remote.provider.server());
     let waited = chrono::Utc::now() - row.created_at;
     let context = row.submission.as_ref().and_then(|known| known.trace_context.as_deref());
     let span = tracing::info_span!(
@@ -61,6 +62,7 @@ pub(super) fn begin(core: &Core, row: &RunRow, caller: Option<&Span>) -> Span {
         ai_engine.run.id = row.id,
         ai_engine.run.status = Empty,
         ai_engine.run.reason = Empty,
+        ai_engine.run.provider = Empty,
         ai_engine.run.attempts = Empty,
         ai_engine.run.queued_ms = waited.num_milliseconds().max(0),
         ai_engine.run.first_word_ms = Empty,
@@ -77,7 +79,7 @@ pub(super) fn begin(core: &Core, row: &RunRow, caller: Option<&Span>) -> Span {
 }
 
 /// The end of a run that was stored.
-pub(super) fn end(flight: &Flight, span: &Span) {
+pub(super) fn end(core: &Core, flight: &Flight, span: &Span) {
     let (claimed_at, first_word, call) =
         flight.log(|log| (log.claimed_at, log.first_word, log.call.clone()));
     let since_claim = |at: tokio::time::Instant| claimed_at.map(|claimed| ms(at - claimed));
@@ -101,6 +103,13 @@ pub(super) fn end(flight: &Flight, span: &Span) {
         span.record("gen_ai.response.time_to_first_chunk", after.as_secs_f64());
     }
     if let Some(call) = &call {
+        // Of whoever was asked last, who may be another than at first: it answered, if any did.
+        let last = core.remotes().find(Some(&call.provider));
+        let server = last.and_then(|remote| remote.provider.server());
+        span.record("ai_engine.run.provider", &call.provider);
+        span.record("gen_ai.request.model", &call.asked_model);
+        span.record("server.address", server.map(|(host, _)| host));
+        span.record("server.port", server.and_then(|(_, port)| port));
         span.record("gen_ai.response.id", call.remote_id.as_deref());
         span.record("gen_ai.response.model", call.model.as_deref());
     }

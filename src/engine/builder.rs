@@ -7,12 +7,13 @@ use std::time::Duration;
 use diesel::OptionalExtension;
 
 use super::AiEngine;
-use super::core::{Core, Loader, Remote};
+use super::core::{Core, Loader};
 use super::options::{History, Options};
+use super::remotes::{Remote, Remotes};
 use crate::error::{Error, Result};
 use crate::host::hooks::{LoadedOwner, MessageHooks};
 use crate::host::trace_context::TraceContext;
-use crate::model::{AssistantDefinition, Recovery};
+use crate::model::{AssistantDefinition, Recovery, provider_name};
 use crate::provider::{self, OpenAi};
 use crate::store::database::{Database, Store};
 use crate::store::session::{Conn, Session};
@@ -21,7 +22,9 @@ use crate::store::session::{Conn, Session};
 pub struct EngineBuilder<D> {
     store: Store,
     openai: Option<OpenAi>,
+    providers: Vec<(String, OpenAi)>,
     history: Option<History>,
+    histories: HashMap<String, History>,
     loaders: HashMap<&'static str, Loader>,
     state: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
     options: Options,
@@ -33,7 +36,9 @@ impl<D: Database> EngineBuilder<D> {
         Self {
             store: Store::new(database),
             openai: None,
+            providers: Vec::new(),
             history: None,
+            histories: HashMap::new(),
             loaders: HashMap::new(),
             state: HashMap::new(),
             options: Options::default(),
@@ -41,7 +46,7 @@ impl<D: Database> EngineBuilder<D> {
         }
     }
 
-    /// The provider. Without one a submit fails with [`Error::Configuration`] ([`enqueue`](crate::RunRequest::enqueue) does not), queued
+    /// The default provider, with the name `openai`: whoever names no other asks it. Without any provider a submit fails with [`Error::Configuration`] ([`enqueue`](crate::RunRequest::enqueue) does not), queued
     /// runs are left to other processes, and nothing is deleted at the provider. Everything else works, the recovery of dead processes' runs and the delivery of last hooks included.
     #[must_use]
     pub fn openai(mut self, client: OpenAi) -> Self {
@@ -49,11 +54,34 @@ impl<D: Database> EngineBuilder<D> {
         self
     }
 
-    /// Who keeps the history the model sees; by default [`History::Conversation`] at OpenAI's own address and
+    /// A further provider, which a definition ([`AssistantDefinition::provider`]) or a request
+    /// ([`RunRequest::provider`](crate::RunRequest::provider)) asks for by this name, of 1 to 64 characters. Without
+    /// [`openai`](Self::openai) the first one is the default.
+    ///
+    /// The name is kept with each run, so it should mean the same in all processes on the database, and as long as runs
+    /// that name it wait. A process drives queued runs of providers that it has, and leaves others to others. What a provider keeps is
+    /// found again by the address and protocol of its client: to delete it there, some process has to have a provider with these,
+    /// whatever it calls it.
+    #[must_use]
+    pub fn provider(mut self, name: impl Into<String>, client: OpenAi) -> Self {
+        self.providers.push((name.into(), client));
+        self
+    }
+
+    /// Who keeps the history the model sees, of threads that ask the default provider; by default [`History::Conversation`] at OpenAI's own address and
     /// [`History::Local`] everywhere else, and in every protocol that has no conversations.
     #[must_use]
     pub fn history(mut self, history: History) -> Self {
         self.history = Some(history);
+        self
+    }
+
+    /// The same for threads that ask the provider with this name. A thread may go from one provider to another, and from one history to
+    /// another: each is sent what was said meanwhile. A thread has a conversation at one provider at a time; the one that
+    /// it had elsewhere is deleted there when it gets another.
+    #[must_use]
+    pub fn provider_history(mut self, name: impl Into<String>, history: History) -> Self {
+        self.histories.insert(name.into(), history);
         self
     }
 
@@ -204,10 +232,12 @@ impl<D: Database> EngineBuilder<D> {
     ///
     /// # Errors
     ///
-    /// [`Error::Configuration`] for a lease under one second or over one day, for a limit of no runs at once, or for
-    /// [`History::Conversation`] in a protocol that has no conversations; [`Error::Invalid`] for a definition of
-    /// [`titles`](Self::titles) out of its limits, [`Error::Unsupported`] for one that asks for what the provider's protocol cannot do.
-    pub fn build(self) -> Result<AiEngine> {
+    /// [`Error::Configuration`] for a lease under one second or over one day, for a limit of no runs at once, for two providers of one
+    /// name, for a name that is empty or too long, for the history of a provider that is not there, or for
+    /// [`History::Conversation`] in a protocol that has no conversations; [`Error::Invalid`] for a
+    /// definition of [`titles`](Self::titles) out of its limits, [`Error::UnknownProvider`] for a provider that it names and that is not
+    /// there, and [`Error::Unsupported`] for what its protocol cannot do.
+    pub fn build(mut self) -> Result<AiEngine> {
         if let Some(titles) = &self.options.titles {
             titles.validate()?;
         }
@@ -229,28 +259,48 @@ impl<D: Database> EngineBuilder<D> {
                     .to_owned(),
             ));
         }
-        let history = self.history;
-        let remote = self.openai.map(|client| {
-            let usual = if client.is_openai() { History::Conversation } else { History::Local };
-            let provider = provider::of(client);
-            if provider.has_conversations() {
-                return Ok(Remote::new(provider, history.unwrap_or(usual)));
+        let remotes = self.remotes()?;
+        if let Some(titles) = self.options.titles.as_ref().filter(|_| !remotes.is_empty()) {
+            remotes.require_all(titles)?;
+        }
+        Ok(Core::new(self.store, remotes, self.loaders, self.state, self.options).into())
+    }
+
+    fn remotes(&mut self) -> Result<Remotes> {
+        let openai = self.openai.take().map(|client| (DEFAULT.to_owned(), client));
+        let mut remotes: Vec<Remote> = Vec::new();
+        for (name, client) in openai.into_iter().chain(self.providers.drain(..)) {
+            provider_name("provider", &name)
+                .map_err(|error| Error::Configuration(error.to_string()))?;
+            if remotes.iter().any(|remote| remote.name == name) {
+                return Err(Error::Configuration(format!(
+                    "two providers have the name {name:?}; give each one of its own"
+                )));
             }
-            if history == Some(History::Conversation) {
+            let usual = if client.is_openai() { History::Conversation } else { History::Local };
+            let said = self.history.filter(|_| remotes.is_empty());
+            let said = self.histories.remove(&name).or(said);
+            let provider = provider::of(client);
+            if said == Some(History::Conversation) && !provider.has_conversations() {
                 return Err(Error::Configuration(format!(
                     "History::Conversation needs a provider that keeps conversations, and the protocol {} has none; use History::Local",
                     provider.name()
                 )));
             }
-            Ok(Remote::new(provider, History::Local))
-        });
-        let remote = remote.transpose()?;
-        if let (Some(remote), Some(titles)) = (&remote, &self.options.titles) {
-            remote.provider.check(titles)?;
+            let usual = if provider.has_conversations() { usual } else { History::Local };
+            remotes.push(Remote::new(name, provider, said.unwrap_or(usual)));
         }
-        Ok(Core::new(self.store, remote, self.loaders, self.state, self.options).into())
+        if let Some(unknown) = self.histories.keys().next() {
+            return Err(Error::Configuration(format!(
+                "a history is set for the provider {unknown:?}, which the engine does not have; add `.provider({unknown:?}, …)` to its builder"
+            )));
+        }
+        Ok(Remotes::new(remotes))
     }
 }
+
+/// The name of the provider that `openai` gives.
+const DEFAULT: &str = "openai";
 
 /// A process that died would keep its runs for longer than anybody waits.
 const LONGEST_LEASE: Duration = Duration::from_hours(24);
@@ -259,6 +309,7 @@ impl<D> std::fmt::Debug for EngineBuilder<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EngineBuilder")
             .field("openai", &self.openai)
+            .field("providers", &self.providers)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

@@ -1,4 +1,4 @@
-//! What the tasks of an engine share: its database and provider, its settings, the runs it drives, and the state of each room.
+//! What the tasks of an engine share: its database and providers, its settings, the runs it drives, and the state of each room.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::options::{History, LOOKS_FOR_DELETIONS, Options};
+use super::options::{LOOKS_FOR_DELETIONS, Options};
+use super::remotes::Remotes;
 use crate::drive::flight::Stop;
 use crate::drive::registry::Registry;
 use crate::drive::titles::Titles;
@@ -18,8 +19,7 @@ use crate::error::{Error, Result};
 use crate::follow::hubs::Hubs;
 use crate::follow::transcript::Transcript;
 use crate::host::hooks::LoadedOwner;
-use crate::model::{AssistantDefinition, Messageable};
-use crate::provider::Provider;
+use crate::model::Messageable;
 use crate::store::database::Store;
 use crate::store::session::Session;
 use crate::store::threads;
@@ -70,7 +70,7 @@ pub(crate) struct Core {
 /// All that an engine is made of.
 struct Inner {
     store: Store,
-    remote: Option<Remote>,
+    remotes: Remotes,
     loaders: HashMap<&'static str, Loader>,
     state: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
     options: Options,
@@ -98,51 +98,18 @@ struct Inner {
     submitting: tokio::sync::RwLock<()>,
 }
 
-/// The provider and how its help with the history is used.
-pub(crate) struct Remote {
-    pub(crate) provider: Arc<dyn Provider>,
-    pub(crate) history: History,
-    /// The conversations of this server were looked into, and hold what was said.
-    verified: AtomicBool,
-    /// The server takes conversations and does not keep them.
-    ignores: AtomicBool,
-}
-
-impl Remote {
-    pub(super) fn new(provider: Arc<dyn Provider>, history: History) -> Self {
-        let verified = AtomicBool::new(provider.surely_keeps_conversations());
-        Self { provider, history, verified, ignores: AtomicBool::new(false) }
-    }
-
-    pub(crate) fn keeps_conversations(&self) -> bool {
-        self.history == History::Conversation && !self.ignores.load(Ordering::SeqCst)
-    }
-
-    /// Whether it is known that conversations are kept here, and not only taken.
-    pub(crate) fn is_verified(&self) -> bool {
-        self.verified.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn verify(&self) {
-        self.verified.store(true, Ordering::SeqCst);
-    }
-
-    pub(crate) fn ignore_conversations(&self) {
-        self.ignores.store(true, Ordering::SeqCst);
-    }
-}
-
 impl Core {
     pub(super) fn new(
         store: Store,
-        remote: Option<Remote>,
+        remotes: Remotes,
         loaders: HashMap<&'static str, Loader>,
         state: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
         options: Options,
     ) -> Self {
         let inner = Inner {
             store,
-            remote,
+            outbox: Outbox::new(remotes.services().count()),
+            remotes,
             loaders,
             state,
             places: Places::new(options.max_concurrent_runs),
@@ -155,7 +122,6 @@ impl Core {
             writer: Writer::default(),
             titles: Titles::default(),
             lease: Lease::default(),
-            outbox: Outbox::default(),
             upkeep: Upkeep::default(),
             troubles: Troubles::default(),
             second_look: AtomicBool::new(false),
@@ -176,23 +142,11 @@ impl Core {
         &self.inner.store
     }
 
-    pub(crate) fn remote(&self) -> Option<&Remote> {
-        self.inner.remote.as_ref()
-    }
-
-    pub(crate) fn require_remote(&self) -> Result<&Remote> {
-        let missing = || {
-            Error::Configuration(
-                "the engine has no provider; add `.openai(…)` to its builder".to_owned(),
-            )
-        };
-        self.remote().ok_or_else(missing)
+    pub(crate) fn remotes(&self) -> &Remotes {
+        &self.inner.remotes
     }
 
     /// Fails for a definition that asks for what the provider cannot do. Without a provider here, whoever drives the run finds out.
-    pub(crate) fn check(&self, definition: &AssistantDefinition) -> Result<()> {
-        self.remote().map_or(Ok(()), |remote| remote.provider.check(definition))
-    }
 
     pub(crate) fn options(&self) -> &Options {
         &self.inner.options
@@ -332,7 +286,7 @@ impl Core {
 
     /// Something was noted for the provider to delete, in a transaction of the host that has not committed.
     pub(crate) fn remote_deletions_noted(&self) {
-        let Some(runtime) = self.runtime().filter(|_| self.remote().is_some()) else {
+        let Some(runtime) = self.runtime().filter(|_| !self.remotes().is_empty()) else {
             return;
         };
         let engine = self.clone();

@@ -3,6 +3,7 @@
 mod builder;
 pub(crate) mod core;
 mod options;
+pub(crate) mod remotes;
 mod stats;
 mod upkeep;
 

@@ -16,7 +16,7 @@ impl Error {
     /// | 410 | [`RunGone`](Self::RunGone) |
     /// | 422 | [`Invalid`](Self::Invalid); a run that failed since the conversation is too long for the model or was stopped by a filter |
     /// | 429 | a run or call that failed since the provider takes no more requests for a while |
-    /// | 500 | [`Database`](Self::Database), [`NotMigrated`](Self::NotMigrated), [`Migration`](Self::Migration), [`Panicked`](Self::Panicked), [`NoLoader`](Self::NoLoader), [`OwnerId`](Self::OwnerId), [`Configuration`](Self::Configuration), [`NoState`](Self::NoState), [`WithinTransaction`](Self::WithinTransaction), [`Host`](Self::Host); a run that failed in the database, or for a setting or a stored definition |
+    /// | 500 | [`Database`](Self::Database), [`NotMigrated`](Self::NotMigrated), [`Migration`](Self::Migration), [`Panicked`](Self::Panicked), [`NoLoader`](Self::NoLoader), [`OwnerId`](Self::OwnerId), [`Configuration`](Self::Configuration), [`UnknownProvider`](Self::UnknownProvider), [`NoState`](Self::NoState), [`WithinTransaction`](Self::WithinTransaction), [`Host`](Self::Host); a run that failed in the database, or for a setting or a stored definition |
     /// | 501 | [`Unsupported`](Self::Unsupported), and a run that failed for it |
     /// | 502 | [`RunFailed`](Self::RunFailed) and [`Provider`](Self::Provider), where no other line is of their reason; [`NeverSaid`](Self::NeverSaid) |
     /// | 503 | [`Connection`](Self::Connection), [`ShuttingDown`](Self::ShuttingDown), [`NotDriven`](Self::NotDriven); [`Database`](Self::Database) when it is away, locked or full for the moment; a run whose process ended, or that failed since the provider's quota is used up |
@@ -37,6 +37,7 @@ impl Error {
             | Self::NoLoader(_)
             | Self::OwnerId { .. }
             | Self::Configuration(_)
+            | Self::UnknownProvider { .. }
             | Self::NoState(_)
             | Self::WithinTransaction
             | Self::Host(_) => 500,
@@ -132,7 +133,8 @@ mod tests {
             Error::Answered { .. } => Error::NoLoader(text()),
             Error::NoLoader(_) => Error::OwnerId { kind: text(), id: text() },
             Error::OwnerId { .. } => Error::Configuration(text()),
-            Error::Configuration(_) => Error::NoState("x"),
+            Error::Configuration(_) => Error::UnknownProvider { name: text(), known: Vec::new() },
+            Error::UnknownProvider { .. } => Error::NoState("x"),
             Error::NoState(_) => provider(Reason::ServerError),
             Error::Provider(_) => Error::ShuttingDown,
             Error::ShuttingDown => failed(Reason::ServerError),
@@ -186,6 +188,7 @@ mod tests {
             ("NoLoader", 500),
             ("OwnerId", 500),
             ("Configuration", 500),
+            ("UnknownProvider", 500),
             ("NoState", 500),
             ("Provider", 502),
             ("ShuttingDown", 503),

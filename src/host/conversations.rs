@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::follow::events::Events;
 use crate::model::{AssistantThread, Chat, Page, Paged, Run, Turn};
+use crate::store::conversations::Other;
 use crate::store::recent::Recent;
 use crate::store::session::{Session, transaction};
 use crate::store::threads::ConversationRow;
@@ -127,14 +128,16 @@ impl Kind for AssistantThread {
 
     async fn completed(mut self, engine: &AiEngine) -> Self {
         let core = &engine.core;
-        let Some(remote) = core.remote().filter(|remote| remote.keeps_conversations()) else {
+        let default = core.remotes().find(None);
+        let Some(remote) = default.filter(|remote| remote.keeps_conversations()) else {
             return self;
         };
-        match create_conversation(core, remote, self.id).await {
+        match create_conversation(core, remote, self.id, Other::Stays).await {
+            Ok(None) => {}
             Ok(remote_id) => {
                 self.remote_id = remote_id;
-                self.endpoint = Some(remote.provider.endpoint().to_owned());
-                self.protocol = Some(remote.provider.name().to_owned());
+                self.endpoint = Some(remote.service.endpoint.to_string());
+                self.protocol = Some(remote.service.protocol.to_string());
             }
             Err(error) => {
                 tracing::warn!(

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::Fallback;
+
 /// What an assistant is: model, instructions and how to sample.
 ///
 /// It lives in the host's database and is sent with each call. What is not set is not sent, so the
@@ -46,6 +48,12 @@ pub struct AssistantDefinition {
     pub tools: Vec<Value>,
     /// Further parameters of the provider's request.
     pub parameters: Map<String, Value>,
+    /// Name of the provider that is asked; unless set, the engine's default one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Who is asked, one after the other, when those before failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<Fallback>,
 }
 
 impl AssistantDefinition {

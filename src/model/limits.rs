@@ -77,6 +77,7 @@ impl AssistantDefinition {
         {
             return Err(Error::invalid("reasoning", reasoning, "must be an object"));
         }
+        self.validate_providers()?;
         self.validate_metadata()?;
         for tool in &self.tools {
             if !tool.get("type").is_some_and(Value::is_string) {

@@ -91,8 +91,14 @@ pub struct Run {
     /// The version of the assistant's definition that it was submitted with ([`Assistant::versions`](crate::Assistant::versions));
     /// `None` where no assistant was asked, and for a run that a release before this field stored.
     pub assistant_version: Option<i64>,
-    /// Model asked for.
+    /// Model that it asks. Once it has ended, the one that it asked last: whose the answer is, if there is any. That is another one than
+    /// was asked first where that one's provider failed and the definition names others
+    /// ([`AssistantDefinition::fallback`](crate::AssistantDefinition::fallback)). What the provider itself calls it is
+    /// [`Message::model`](crate::Message).
     pub model: String,
+    /// Name of that model's provider in the engine. `None`: none was asked yet, and the first one is the default one of the engine that
+    /// drives it.
+    pub provider: Option<String>,
     /// Place among the turns of its thread, from 1.
     pub seq: i64,
     /// Where it is in its life.
@@ -111,6 +117,7 @@ pub struct Run {
     ///   call from now on.
     /// * `conversation_retold`: the provider's conversation was lost, or could not be continued. The whole history was sent to a new
     ///   one.
+    /// * `fallback`: a provider failed before there was a word of an answer, and another one was asked.
     pub notes: Vec<String>,
     /// How many requests for an answer were sent to the provider. A call is counted right before it is sent; requests by which the
     /// client repeated it are added when the run ends.
@@ -140,8 +147,12 @@ impl Run {
             notes: Vec::new(),
             finished_at: None,
             usage: Usage::default(),
+            provider: self.submission.as_ref().and_then(|known| known.provider.clone()),
             ..self.clone()
         };
+        if let Some(first) = self.submission.as_ref().and_then(|known| known.model.as_ref()) {
+            earlier.model.clone_from(first);
+        }
         if status == RunStatus::Queued {
             earlier.started_at = None;
             earlier.attempts = 0;
@@ -162,6 +173,7 @@ impl Run {
             assistant_name: None,
             assistant_version: None,
             model: "m".to_owned(),
+            provider: None,
             seq: 1,
             status,
             reason: None,
@@ -206,6 +218,7 @@ pub struct ShownRun {
     pub(crate) started_at: Option<chrono::NaiveDateTime>,
     pub(crate) finished_at: Option<chrono::NaiveDateTime>,
     pub(crate) submission: Option<Submission>,
+    pub(crate) provider: Option<String>,
 }
 
 queryable_as!(Run, ShownRun);
@@ -248,6 +261,7 @@ impl From<ShownRun> for Run {
             assistant_name: row.assistant_name,
             assistant_version: submission.as_ref().and_then(|known| known.assistant_version),
             model: row.model,
+            provider: row.provider,
             seq: row.seq,
             status: row.status,
             reason: row.reason.map(Reason::from),

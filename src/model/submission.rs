@@ -20,6 +20,12 @@ pub struct Submission {
     /// The version of its definition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) assistant_version: Option<i64>,
+    /// The provider that was asked for, if one was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<String>,
+    /// The model that was asked for, where another one may be asked in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<String>,
     /// The W3C `traceparent` of whoever submitted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trace_context: Option<String>,

@@ -112,6 +112,21 @@ impl CallError {
             })
     }
 
+    /// Whether another server may do what this one did not. Not what is wrong with the request, nor what a filter stopped; nor an
+    /// answer that cannot be read, which was given and paid for.
+    pub(crate) fn is_of_the_server(&self) -> bool {
+        match self.reason() {
+            Reason::InvalidRequest
+            | Reason::ContentFilter
+            | Reason::Refusal
+            | Reason::Malformed
+            | Reason::TooLarge => false,
+            // A word that we do not know: the status says whether it is about the request.
+            Reason::Other(_) => !matches!(self.status(), Some(400 | 422)),
+            _ => true,
+        }
+    }
+
     fn status(&self) -> Option<u16> {
         self.0.api().and_then(|api| api.status)
     }

@@ -85,10 +85,10 @@ impl Copy {
         [
             format!(
                 "INSERT INTO ai_engine_runs (assistant_thread_id, chat_id, assistant_id, assistant_name, model, definition, seq, \
-                 status, reason, provider_reason, error, notes, submission, attempts, {COST}, announced_at, created_at, \
+                 status, reason, provider_reason, error, notes, submission, provider, attempts, {COST}, announced_at, created_at, \
                  started_at, finished_at, updated_at) \
                  SELECT {thread}, {chat}, assistant_id, assistant_name, model, definition, seq, \
-                 status, reason, provider_reason, error, notes, submission, 0, {NO_COST}, {now}, created_at, \
+                 status, reason, provider_reason, error, notes, submission, provider, 0, {NO_COST}, {now}, created_at, \
                  started_at, finished_at, updated_at \
                  FROM ai_engine_runs WHERE {column} = {from} AND seq IN ({numbers}) ORDER BY seq"
             ),

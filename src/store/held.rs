@@ -6,18 +6,17 @@ use super::any_of::any_of;
 use super::session::{Session, on};
 use super::update::update;
 use crate::error::Result;
-use crate::model::RemoteState;
+use crate::model::{RemoteState, Service};
 use crate::schema::ai_engine_messages::dsl as messages;
 use crate::schema::ai_engine_run_items::dsl as items;
 use crate::schema::ai_engine_runs::dsl as runs;
 
-/// Notes what the conversation at `endpoint` is known to hold of these.
+/// Notes what the conversation at a service is known to hold of these.
 pub(crate) fn note(
     session: &mut dyn Session,
     (of_messages, of_items): (&[i64], &[i64]),
     state: RemoteState,
-    endpoint: &str,
-    protocol: &str,
+    at: &Service,
 ) -> Result<()> {
     macro_rules! note {
         ($table:ident, $rows:ident, $ids:expr) => {
@@ -25,8 +24,8 @@ pub(crate) fn note(
             for ids in $ids.chunks(1000) {
                 let change = (
                     $table::remote_state.eq(state),
-                    $table::endpoint.eq(endpoint),
-                    $table::protocol.eq(protocol),
+                    $table::endpoint.eq(&*at.endpoint),
+                    $table::protocol.eq(&*at.protocol),
                 );
                 on!(session, |conn| update($table::$rows.filter(any_of($table::id, ids)))
                     .set(change)
@@ -62,7 +61,7 @@ pub(crate) fn forget(session: &mut dyn Session, thread: i64) -> Result<()> {
     on!(session, |conn| update(
         items::ai_engine_run_items.filter(items::run_id.eq_any(of_thread))
     )
-    .set(items::remote_state.eq(RemoteState::Absent))
+    .set((items::remote_state.eq(RemoteState::Absent), items::remote_id.eq(None::<String>)))
     .execute(conn))?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::any_of::any_of;
 use super::messages::turns_found;
 use super::session::{Session, of, on};
 use crate::error::Result;
-use crate::model::{Messageable, RemoteState, utc_now};
+use crate::model::{Messageable, RemoteState, Service, utc_now};
 use crate::schema::ai_engine_messages::dsl as said;
 use crate::schema::ai_engine_run_items;
 use crate::schema::ai_engine_run_items::dsl as items;
@@ -37,15 +37,15 @@ pub(crate) struct StoredItem {
     pub(crate) item: Value,
     pub(crate) remote_id: Option<String>,
     pub(crate) remote_state: RemoteState,
-    pub(crate) endpoint: Option<String>,
+    /// Where it came from, or was sent to last.
+    pub(crate) at: Option<Service>,
 }
 
 pub(crate) fn insert(
     session: &mut dyn Session,
     run: i64,
     new: &NewItem,
-    endpoint: &str,
-    protocol: &str,
+    at: &Service,
 ) -> Result<()> {
     let row = (
         items::run_id.eq(run),
@@ -56,8 +56,8 @@ pub(crate) fn insert(
         items::item.eq(&new.item),
         items::remote_id.eq(&new.remote_id),
         items::remote_state.eq(new.remote_state),
-        items::endpoint.eq(endpoint),
-        items::protocol.eq(protocol),
+        items::endpoint.eq(&*at.endpoint),
+        items::protocol.eq(&*at.protocol),
         items::created_at.eq(utc_now()),
     );
     on!(session, |conn| diesel::insert_into(items::ai_engine_run_items).values(row).execute(conn))?;
@@ -86,7 +86,8 @@ macro_rules! on_path {
     }};
 }
 
-type Row = (i64, i64, i64, Value, Option<String>, RemoteState, Option<String>);
+type At = (Option<String>, Option<String>);
+type Row = (i64, i64, i64, Value, Option<String>, RemoteState, At);
 
 /// The items of a conversation up to a turn, in order, as a query narrows them.
 macro_rules! load_up_to {
@@ -105,7 +106,7 @@ macro_rules! load_up_to {
                     items::item,
                     items::remote_id,
                     items::remote_state,
-                    items::endpoint,
+                    (items::endpoint, items::protocol),
                 ));
             $narrowed.load(conn)
         })?;
@@ -122,18 +123,19 @@ pub(crate) fn up_to(
     load_up_to!(session, parent, seq, |query| query)
 }
 
-/// Those of runs of which the provider's conversation at `endpoint` does not surely hold everything: a call is of use only
+/// Those of runs of which the provider's conversation at this service does not surely hold everything: a call is of use only
 /// with its output, whichever of the two is held.
 pub(crate) fn not_held_up_to(
     session: &mut dyn Session,
     parent: Messageable,
     seq: i64,
-    endpoint: &str,
+    at: &Service,
 ) -> Result<Vec<StoredItem>> {
     let others = diesel::alias!(ai_engine_run_items as others);
     let elsewhere = || {
-        let at = others.field(items::endpoint);
-        at.is_null().or(at.ne(endpoint))
+        let (endpoint, protocol) = (others.field(items::endpoint), others.field(items::protocol));
+        let unnamed = endpoint.is_null().or(protocol.is_null());
+        unnamed.or(endpoint.ne(&*at.endpoint)).or(protocol.ne(&*at.protocol))
     };
     let lacking = || {
         others
@@ -162,14 +164,16 @@ pub(crate) fn turns_with_any(
 
 fn stored(rows: Vec<Row>) -> Vec<StoredItem> {
     rows.into_iter()
-        .map(|(id, seq, position, item, remote_id, remote_state, endpoint)| StoredItem {
-            id,
-            seq,
-            position,
-            item,
-            remote_id,
-            remote_state,
-            endpoint,
+        .map(|(id, seq, position, item, remote_id, remote_state, (endpoint, protocol))| {
+            StoredItem {
+                id,
+                seq,
+                position,
+                item,
+                remote_id,
+                remote_state,
+                at: Service::stored(endpoint, protocol),
+            }
         })
         .collect()
 }

@@ -13,7 +13,7 @@ use super::update::update;
 use crate::error::{Error, Result};
 use crate::model::{
     Message, MessageBody, MessageNote, MessagePlace, MessageRow, MessageStatus, Messageable, Page,
-    RemoteState, Role, Usage, usage_set, utc_now,
+    RemoteState, Role, Service, Usage, usage_set, utc_now,
 };
 use crate::schema::ai_engine_messages::{self, dsl as messages};
 
@@ -197,14 +197,18 @@ pub(crate) fn up_to(
     .collect())
 }
 
-/// Those of them that the provider's conversation at `endpoint` does not surely hold.
+/// Those of them that the provider's conversation at this service does not surely hold.
 pub(crate) fn not_held_up_to(
     session: &mut dyn Session,
     parent: Messageable,
     seq: i64,
-    endpoint: &str,
+    at: &Service,
 ) -> Result<Vec<MessageRow>> {
-    let elsewhere = || messages::endpoint.is_null().or(messages::endpoint.ne(endpoint));
+    let elsewhere = || {
+        let unnamed = messages::endpoint.is_null().or(messages::protocol.is_null());
+        let other = messages::endpoint.ne(&*at.endpoint).or(messages::protocol.ne(&*at.protocol));
+        unnamed.or(other)
+    };
     Ok(load_whole!(session, |query| query
         .filter(of!(messages, parent))
         .filter(messages::seq.le(seq))

@@ -8,6 +8,7 @@ mod before;
 mod belongs;
 pub(crate) mod clock;
 mod constant;
+pub(crate) mod conversations;
 pub(crate) mod database;
 pub(crate) mod deltas;
 mod first_row;

@@ -8,7 +8,7 @@ use super::first_row::First;
 use super::session::{Conn, Session, of, on};
 use super::update::update;
 use crate::error::Result;
-use crate::model::{Messageable, text_enum, utc_now};
+use crate::model::{Messageable, Service, text_enum, utc_now};
 use crate::schema::ai_engine_remote_deletions::{self, dsl as deletions};
 
 text_enum! {
@@ -47,7 +47,7 @@ pub(crate) fn note(session: &mut dyn Session, parent: Messageable) -> Result<()>
             .load(conn))?;
     for (remote_id, endpoint, protocol) in found {
         if let Some(remote_id) = remote_id {
-            insert(session, RemoteKind::Response, &remote_id, &endpoint, &protocol)?;
+            note_response(session, &remote_id, &Service::new(endpoint, protocol))?;
         }
     }
     match parent {
@@ -69,7 +69,7 @@ pub(crate) fn note_conversation_of(session: &mut dyn Session, thread: i64) -> Re
         .optional())?;
     match found {
         Some((Some(remote_id), Some(endpoint), Some(protocol))) => {
-            note_conversation(session, &remote_id, &endpoint, &protocol)
+            note_conversation(session, &remote_id, &Service::new(endpoint, protocol))
         }
         _ => Ok(()),
     }
@@ -78,34 +78,31 @@ pub(crate) fn note_conversation_of(session: &mut dyn Session, thread: i64) -> Re
 pub(crate) fn note_conversation(
     session: &mut dyn Session,
     remote_id: &str,
-    endpoint: &str,
-    protocol: &str,
+    at: &Service,
 ) -> Result<()> {
-    insert(session, RemoteKind::Conversation, remote_id, endpoint, protocol)
+    insert(session, RemoteKind::Conversation, remote_id, at)
 }
 
 /// Notes a response.
 pub(crate) fn note_response(
     session: &mut dyn Session,
     remote_id: &str,
-    endpoint: &str,
-    protocol: &str,
+    at: &Service,
 ) -> Result<()> {
-    insert(session, RemoteKind::Response, remote_id, endpoint, protocol)
+    insert(session, RemoteKind::Response, remote_id, at)
 }
 
 fn insert(
     session: &mut dyn Session,
     kind: RemoteKind,
     remote_id: &str,
-    endpoint: &str,
-    protocol: &str,
+    at: &Service,
 ) -> Result<()> {
     let row = (
         deletions::kind.eq(kind),
         deletions::remote_id.eq(remote_id),
-        deletions::endpoint.eq(endpoint),
-        deletions::protocol.eq(protocol),
+        deletions::endpoint.eq(&*at.endpoint),
+        deletions::protocol.eq(&*at.protocol),
         deletions::created_at.eq(utc_now()),
     );
     on!(session, |conn| diesel::insert_into(deletions::ai_engine_remote_deletions)
@@ -121,11 +118,12 @@ const FIRST_WAIT_MS: i64 = 1_000;
 /// The longest wait between two tries.
 const LONGEST_WAIT_MS: i64 = 60 * 60 * 1_000;
 
-/// Takes the oldest deletion at `endpoint` that is due: for [`TRY_MS`] nobody else is given it.
-pub(crate) fn take(session: &mut dyn Session, endpoint: &str) -> Result<Option<Deletion>> {
+/// Takes the oldest deletion at a service that is due: for [`TRY_MS`] nobody else is given it.
+pub(crate) fn take(session: &mut dyn Session, at: &Service) -> Result<Option<Deletion>> {
     let now = clock::now_ms(session)?;
     let due = deletions::ai_engine_remote_deletions
-        .filter(deletions::endpoint.eq(endpoint))
+        .filter(deletions::endpoint.eq(&*at.endpoint))
+        .filter(deletions::protocol.eq(&*at.protocol))
         .filter(deletions::next_attempt_at.le(now))
         .order((deletions::next_attempt_at, deletions::id))
         .select(deletions::id);
@@ -147,11 +145,12 @@ pub(crate) fn take(session: &mut dyn Session, endpoint: &str) -> Result<Option<D
         .get_result(conn))?))
 }
 
-/// In how many milliseconds the next deletion at `endpoint` is due; `None`: there is none.
-pub(crate) fn next_due(session: &mut dyn Session, endpoint: &str) -> Result<Option<i64>> {
+/// In how many milliseconds the next deletion at a service is due; `None`: there is none.
+pub(crate) fn next_due(session: &mut dyn Session, at: &Service) -> Result<Option<i64>> {
     let now = clock::now_ms(session)?;
     let next: Option<i64> = on!(session, |conn| deletions::ai_engine_remote_deletions
-        .filter(deletions::endpoint.eq(endpoint))
+        .filter(deletions::endpoint.eq(&*at.endpoint))
+        .filter(deletions::protocol.eq(&*at.protocol))
         .select(diesel::dsl::min(deletions::next_attempt_at))
         .get_result(conn))?;
     Ok(next.map(|next| next.saturating_sub(now).max(0)))

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::session::{Session, of, on};
 use super::update::update;
-use super::{outbox, threads};
+use super::{conversations, outbox};
 use crate::error::Result;
 use crate::model::path::{Moves, Place, Tree};
-use crate::model::{Messageable, RemoteState, utc_now};
+use crate::model::{Messageable, RemoteState, Service, utc_now};
 use crate::schema::ai_engine_assistant_threads::dsl as parents;
 use crate::schema::ai_engine_messages::dsl as messages;
 use crate::schema::ai_engine_path_changes::dsl as changes;
@@ -46,13 +46,14 @@ pub(crate) struct Changed {
 
 /// Whether the provider's conversation of a thread may hold anything of some turns.
 macro_rules! may_hold {
-    ($session:expr, $thread:expr, $endpoint:expr, seq.$which:ident($turns:expr)) => {{
+    ($session:expr, $thread:expr, $at:expr, seq.$which:ident($turns:expr)) => {{
         let said = on!($session, |conn| diesel::select(diesel::dsl::exists(
             messages::ai_engine_messages
                 .filter(messages::assistant_thread_id.eq($thread))
                 .filter(messages::seq.$which($turns))
                 .filter(messages::remote_state.ne(RemoteState::Absent))
-                .filter(messages::endpoint.eq(&$endpoint))
+                .filter(messages::endpoint.eq(&*$at.endpoint))
+                .filter(messages::protocol.eq(&*$at.protocol))
         ))
         .get_result::<bool>(conn))?;
         said || on!($session, |conn| diesel::select(diesel::dsl::exists(
@@ -61,7 +62,8 @@ macro_rules! may_hold {
                 .filter(runs::assistant_thread_id.eq($thread))
                 .filter(runs::seq.$which($turns))
                 .filter(items::remote_state.ne(RemoteState::Absent))
-                .filter(items::endpoint.eq(&$endpoint))
+                .filter(items::endpoint.eq(&*$at.endpoint))
+                .filter(items::protocol.eq(&*$at.protocol))
         ))
         .get_result::<bool>(conn))?
     }};
@@ -284,23 +286,24 @@ fn forget_what_is_otherwise(
     moves: &Moves,
 ) -> Result<bool> {
     let Messageable::AssistantThread(thread) = parent else { return Ok(false) };
-    let found: Option<(Option<String>, Option<String>)> =
+    let found: Option<(Option<String>, Option<String>, Option<String>)> =
         on!(session, |conn| parents::ai_engine_assistant_threads
             .find(thread)
-            .select((parents::remote_id, parents::endpoint))
+            .select((parents::remote_id, parents::endpoint, parents::protocol))
             .first(conn)
             .optional())?;
-    let Some((Some(_), Some(endpoint))) = found else { return Ok(false) };
+    let Some((Some(_), Some(endpoint), Some(protocol))) = found else { return Ok(false) };
+    let at = Service::new(endpoint, protocol);
     let mut holds = false;
     for some in moves.left.chunks(AT_ONCE) {
-        holds = holds || may_hold!(session, thread, endpoint, seq.eq_any(some));
+        holds = holds || may_hold!(session, thread, at, seq.eq_any(some));
     }
     if let Some(first) = moves.back.first() {
-        holds = holds || may_hold!(session, thread, endpoint, seq.ge(*first));
+        holds = holds || may_hold!(session, thread, at, seq.ge(*first));
     }
     if holds {
         outbox::note_conversation_of(session, thread)?;
-        threads::forget_remote_conversation(session, thread)?;
+        conversations::forget(session, thread)?;
     }
     Ok(holds)
 }

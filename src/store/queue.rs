@@ -77,27 +77,36 @@ macro_rules! find {
     }};
 }
 
-/// Queued runs that nothing stands before.
+/// Queued runs that nothing stands before: of owners of these types, and that ask one of these providers, or the default one.
 pub(crate) fn waiting(
     session: &mut dyn Session,
-    kinds: &[&str],
+    (kinds, providers): (&[&str], &[String]),
     after: i64,
     limit: i64,
 ) -> Result<Vec<Found>> {
-    let waiting = || runs::status.eq(RunStatus::Queued).and(FirstInLine);
+    let waiting = || {
+        let known = runs::provider.is_null().or(runs::provider.eq_any(providers));
+        // Never NULL, as the condition of a page is not.
+        runs::status.eq(RunStatus::Queued).and(FirstInLine).and(known.assume_not_null())
+    };
     Ok(find!(session, Some(kinds), after, limit, waiting()))
 }
 
-/// Queues a run again whose process died; whoever held it holds it no more.
-pub(crate) fn queue_again(session: &mut dyn Session, id: i64) -> Result<Option<RunRow>> {
+/// Queues a run again whose process died; whoever held it holds it no more. It asks whom it asked first.
+pub(crate) fn queue_again(session: &mut dyn Session, row: &RunRow) -> Result<Option<RunRow>> {
     let before = RunStatus::before(RunStatus::Queued);
-    let open = runs::ai_engine_runs.find(id).filter(status_of(&before));
+    let open = runs::ai_engine_runs.find(row.id).filter(status_of(&before));
+    let submission = row.submission.as_ref();
+    let provider = submission.and_then(|known| known.provider.as_ref());
+    let model = submission.and_then(|known| known.model.as_ref());
     Ok(on!(session, |conn| update(open)
         .set((
             runs::status.eq(RunStatus::Queued),
             runs::lease_owner.eq(None::<String>),
             runs::fencing_token.eq(runs::fencing_token + 1),
             runs::started_at.eq(None::<chrono::NaiveDateTime>),
+            runs::provider.eq(provider),
+            model.map(|model| runs::model.eq(model)),
             runs::updated_at.eq(utc_now()),
         ))
         .returning(RunRow::as_returning())

@@ -5,22 +5,23 @@ use diesel::prelude::*;
 use super::session::{Session, on};
 use super::update::update;
 use crate::error::Result;
-use crate::model::{RunStatus, Usage, usage_columns, usage_set, utc_now};
+use crate::model::{RunStatus, Service, Usage, usage_columns, usage_set, utc_now};
 use crate::schema::ai_engine_responses::dsl as responses;
 
-/// Notes a call before it is made, with what it will have cost at least if nothing is heard of it again.
+/// Notes a call before it is made: the model that it asks, and what it will have cost at least if nothing is heard of it again.
 pub(crate) fn begin(
     session: &mut dyn Session,
     run: i64,
-    endpoint: &str,
-    protocol: &str,
+    model: &str,
+    at: &Service,
     stored: bool,
     sent: Usage,
 ) -> Result<i64> {
     let row = (
         responses::run_id.eq(run),
-        responses::endpoint.eq(endpoint),
-        responses::protocol.eq(protocol),
+        responses::model.eq(model),
+        responses::endpoint.eq(&*at.endpoint),
+        responses::protocol.eq(&*at.protocol),
         responses::stored.eq(stored),
         responses::status.eq(RunStatus::InProgress),
         responses::created_at.eq(utc_now()),
@@ -47,7 +48,8 @@ pub(crate) fn end(session: &mut dyn Session, call: &EndedCall) -> Result<()> {
     let change = (
         responses::remote_id.eq(&call.remote_id),
         responses::sequence_number.eq(call.sequence_number),
-        responses::model.eq(&call.model),
+        // What was asked for is there.
+        call.model.as_ref().map(|model| responses::model.eq(model)),
         responses::status.eq(call.status),
         usage_set!(responses, call.usage),
         responses::finished_at.eq(utc_now()),

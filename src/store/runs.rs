@@ -26,6 +26,7 @@ pub(crate) struct NewRun {
     pub(crate) assistant_id: Option<i64>,
     pub(crate) assistant_name: Option<String>,
     pub(crate) model: String,
+    pub(crate) provider: Option<String>,
     pub(crate) definition: StoredDefinition,
     pub(crate) seq: i64,
     pub(crate) idempotency_key: Option<String>,
@@ -41,6 +42,7 @@ pub(crate) fn insert(session: &mut dyn Session, new: &NewRun) -> Result<Run> {
         runs::assistant_id.eq(new.assistant_id),
         runs::assistant_name.eq(&new.assistant_name),
         runs::model.eq(&new.model),
+        runs::provider.eq(&new.provider),
         runs::definition.eq(&new.definition),
         runs::seq.eq(new.seq),
         runs::status.eq(RunStatus::Queued),
@@ -242,9 +244,20 @@ pub(crate) fn fence(session: &mut dyn Session, claims: &[Claim]) -> Result<Vec<F
     Ok(claims.iter().map(worth).collect())
 }
 
-pub(crate) fn count_attempt(session: &mut dyn Session, id: i64) -> Result<()> {
+/// One more call, of this provider's model.
+pub(crate) fn count_attempt(
+    session: &mut dyn Session,
+    id: i64,
+    provider: &str,
+    model: &str,
+) -> Result<()> {
     on!(session, |conn| update(runs::ai_engine_runs.find(id))
-        .set((runs::attempts.eq(runs::attempts + 1), runs::updated_at.eq(utc_now())))
+        .set((
+            runs::attempts.eq(runs::attempts + 1),
+            runs::provider.eq(provider),
+            runs::model.eq(model),
+            runs::updated_at.eq(utc_now()),
+        ))
         .execute(conn))?;
     Ok(())
 }

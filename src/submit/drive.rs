@@ -19,7 +19,8 @@ impl Core {
         if found.status.is_terminal() {
             return self.answer(run).await;
         }
-        self.require_remote()?;
+        let submission = found.submission.as_ref();
+        self.remotes().require(submission.and_then(|known| known.provider.as_deref()))?;
         if let Some((kind, _)) = owner {
             self.check_loader(&kind)?;
         }

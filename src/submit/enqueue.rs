@@ -71,13 +71,14 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
         return Err(Error::ShuttingDown);
     }
     if then == Then::Drive {
-        core.require_remote()?;
+        core.remotes().require(None)?;
     }
     core.keep_up();
     match &asked.who {
         Who::Assistable(_, definition) | Who::Model(definition) => {
             definition.validate()?;
-            core.check(&asked.changes.make(definition.clone())?)?;
+            let definition = asked.changes.make(definition.clone())?;
+            known_providers(core, then, &definition)?;
         }
         Who::Assistant(_) => {}
         Who::Again(again) => drop(again::edited(*again)?),
@@ -110,6 +111,14 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
         submission: Submission { trace_context, ..Submission::default() },
         caller: Some(Span::current()).filter(|span| !is_named && !span.is_none()),
     })
+}
+
+/// Whoever drives a run must have all providers that it may ask; whoever leaves it to others need not.
+fn known_providers(core: &Core, then: Then, definition: &AssistantDefinition) -> Result<()> {
+    match then {
+        Then::Drive => core.remotes().require_all(definition),
+        Then::Leave => Ok(()),
+    }
 }
 
 /// The trace that a run belongs to. What the host gives is checked; what its tracing system says wrongly must not cost a run.
@@ -169,7 +178,7 @@ pub(crate) fn submit(
         Who::Model(definition) => (None, definition.clone()),
     };
     let definition = request.changes.make(definition)?;
-    core.check(&definition)?;
+    known_providers(core, request.then, &definition)?;
     let run =
         runs::insert(session, &new_run(request, assistant.as_ref(), &definition, locked.seq)?)?;
     let content = match &taken {
@@ -264,6 +273,10 @@ fn new_run(
     seq: i64,
 ) -> Result<NewRun> {
     let mut submission = request.submission.clone();
+    submission.provider.clone_from(&definition.provider);
+    if !definition.fallback.is_empty() {
+        submission.model = Some(definition.model.clone());
+    }
     if let Some(assistant) = assistant {
         submission.assistant_version = Some(assistant.version);
         let record = (assistant.assistable_type.clone(), assistant.assistable_id.clone());
@@ -274,6 +287,7 @@ fn new_run(
         assistant_id: assistant.map(|assistant| assistant.id),
         assistant_name: definition.name.clone(),
         model: definition.model.clone(),
+        provider: definition.provider.clone(),
         definition: StoredDefinition::of(definition)?,
         seq,
         idempotency_key: request.key.clone(),

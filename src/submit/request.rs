@@ -31,7 +31,7 @@ use crate::store::session::Session;
 /// # Errors
 ///
 /// [`Error::Invalid`] (content, author, metadata, idempotency key, definition or trace context), [`Error::NotFound`] (thread or assistant),
-/// [`Error::NoLoader`], [`Error::Busy`], [`Error::Configuration`] (no provider), [`Error::ShuttingDown`]: nothing was
+/// [`Error::NoLoader`], [`Error::Busy`], [`Error::Configuration`] (no provider), [`Error::UnknownProvider`], [`Error::ShuttingDown`]: nothing was
 /// stored or sent.
 /// Awaiting adds [`Error::RunFailed`]: the run ended without an answer. A run that ended with part of one is `Ok`,
 /// and its status says so.
@@ -113,6 +113,22 @@ impl RunRequest {
         self
     }
 
+    /// Another provider for this run alone, by its name in the engine ([`EngineBuilder::provider`](crate::EngineBuilder::provider)); the
+    /// model stays, unless [`definition`](Self::definition) changes it. A name that the engine does not have is
+    /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) when it is to drive the run.
+    ///
+    /// ```no_run
+    /// # use ai_engine::{AiEngine, Answer, Chat};
+    /// # async fn ask(engine: &AiEngine, chat: &Chat) -> ai_engine::Result<Answer> {
+    /// chat.run(engine, "llama-4", "Good morning").provider("local").await
+    /// # }
+    /// ```
+    pub fn provider(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.asked.changes.add(move |definition| definition.provider(name.clone()));
+        self
+    }
+
     /// The W3C `traceparent` (`00-<trace id>-<span id>-<flags>`) of whoever asks. It is stored with the run, so that the span of the
     /// run belongs to that trace in whichever process drives it. Unless set, what the engine's
     /// [`trace_context`](crate::EngineBuilder::trace_context) says, if it has one.
@@ -158,7 +174,7 @@ impl RunRequest {
     ///
     /// # Errors
     ///
-    /// As listed at [`RunRequest`], except for a provider that is missing.
+    /// As listed at [`RunRequest`], except for a provider that is missing or not known here.
     pub async fn enqueue(self) -> Result<Run> {
         self.store(Then::Leave).await
     }

@@ -59,7 +59,7 @@ impl Core {
 
     pub(crate) async fn work(&self) -> Result<()> {
         refuse_within()?;
-        self.require_remote()?;
+        self.remotes().require(None)?;
         let mut closing = self.closing().subscribe();
         self.upkeep().started.store(true, Ordering::SeqCst);
         self.keep_up();
@@ -89,14 +89,16 @@ impl Core {
     /// Has runs driven that wait and that nobody drives: those behind the run `after`, a few at a time.
     pub(crate) async fn look_for_waiting(&self, after: i64) -> Result<Waiting> {
         // An engine without a provider could only fail them.
-        if self.remote().is_none() || self.is_closing() || !self.options().take_queued {
+        if self.remotes().is_empty() || self.is_closing() || !self.options().take_queued {
             return Ok(Waiting::default());
         }
-        let kinds = self.owner_kinds();
+        let (kinds, providers) = (self.owner_kinds(), self.remotes().names());
         // Where runs wait for places they cost next to nothing here, and whose turn it is shows when all are known.
         let most = if self.places().are_limited() { queue::PAGE } else { TAKEN_AT_ONCE };
-        let found =
-            self.store().read(move |session| queue::waiting(session, &kinds, after, most)).await?;
+        let found = self
+            .store()
+            .read(move |session| queue::waiting(session, (&kinds, &providers), after, most));
+        let found = found.await?;
         let mut waiting = Waiting::default();
         if i64::try_from(found.len()).is_ok_and(|found| found == most) {
             waiting.next = found.last().map_or(0, |last| last.id);

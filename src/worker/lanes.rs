@@ -87,22 +87,23 @@ pub(crate) fn wake(core: &Core, of: Messageable) {
 
 /// Has a turn of a conversation driven, and what stands before it; also what stands behind it, where this process takes that.
 pub(crate) fn wake_up_to(core: &Core, of: Messageable, seq: i64) {
-    if !core.is_closing() && core.remote().is_some() {
+    if !core.is_closing() && !core.remotes().is_empty() {
         start(core, of, seq, None, None);
     }
 }
 
 /// The same for a run whose submission has just been found to be committed.
 pub(crate) fn wake_submitted(core: &Core, run: &Run, caller: Option<Span>) {
-    if !core.is_closing() && core.remote().is_some() {
+    if !core.is_closing() && !core.remotes().is_empty() {
         let caller = caller.map(|span| (run.id, span));
         start(core, run.messageable, run.seq, None, caller);
     }
 }
 
-/// Has a run driven that was submitted here: shutdown waits for it, unless it waits for a place.
+/// Has a run driven that was submitted here: shutdown waits for it, unless it waits for a place. One that was submitted before, under
+/// the same key, may ask a provider that is elsewhere.
 pub(crate) fn wake_for(core: &Core, run: &Run, owner: Owner, caller: Option<Span>) {
-    if run.status == RunStatus::Queued {
+    if run.status == RunStatus::Queued && core.remotes().find(run.provider.as_deref()).is_some() {
         let caller = caller.map(|span| (run.id, span));
         start(core, run.messageable, run.seq, Some((run, owner)), caller);
     }
@@ -308,6 +309,10 @@ fn first_of(session: &mut dyn Session, core: &Core, of: Messageable) -> Result<L
     };
     Ok(match row.status {
         RunStatus::Queued if row.seq > core.lanes().up_to(of) => Look::Nothing,
+        // For a process that has its provider.
+        RunStatus::Queued if core.remotes().find(row.provider.as_deref()).is_none() => {
+            Look::Nothing
+        }
         RunStatus::Queued => {
             let owner =
                 if core.places().are_limited() { threads::owner(session, of)? } else { None };

@@ -1,5 +1,5 @@
-//! Remote deletions: worked off after the local ones, until the provider has none of it. One task per engine, as long as
-//! anything is open; a deletion that fails waits, longer each time.
+//! Remote deletions: worked off after the local ones, until the provider has none of it. One task per service, as long as
+//! anything is open there; a deletion that fails waits, longer each time.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::engine::core::{Core, Remote};
+use crate::engine::core::Core;
+use crate::engine::remotes::Remote;
 use crate::error::{Result, with_causes};
 use crate::failpoint::{self, Write};
 use crate::store::outbox::{self, Deletion, RemoteKind, TRY_MS};
@@ -19,9 +20,14 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait between two looks.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// The task that works the outbox.
+/// The tasks that work the outbox, one for each service that this engine speaks to: one that is slow or away must not keep the others
+/// from theirs.
+#[derive(Debug)]
+pub(crate) struct Outbox(Vec<Line>);
+
+/// The deletions at one service.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox {
+struct Line {
     state: Mutex<State>,
     news: Notify,
 }
@@ -38,12 +44,19 @@ struct State {
 /// Held by the task.
 struct Task {
     core: Core,
+    line: usize,
     number: u64,
+}
+
+impl Task {
+    fn line(&self) -> &Line {
+        &self.core.outbox().0[self.line]
+    }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        let mut state = self.core.outbox().lock();
+        let mut state = self.line().lock();
         if state.running == Some(self.number) {
             state.running = None;
         }
@@ -51,6 +64,13 @@ impl Drop for Task {
 }
 
 impl Outbox {
+    /// In the order of the services.
+    pub(crate) fn new(services: usize) -> Self {
+        Self((0..services).map(|_| Line::default()).collect())
+    }
+}
+
+impl Line {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,41 +87,42 @@ impl Outbox {
 }
 
 impl Core {
-    /// Has the open deletions at the engine's own endpoint carried out, in the background; those of another endpoint wait
-    /// for an engine that speaks to it.
+    /// Has the open deletions at the engine's own services carried out, in the background; those at others wait for an
+    /// engine that speaks to them.
     pub(crate) fn work_outbox(&self) {
-        let Some(runtime) =
-            self.runtime().filter(|_| self.remote().is_some() && !self.is_closing())
-        else {
+        let Some(runtime) = self.runtime().filter(|_| !self.is_closing()) else {
             return;
         };
-        let mut state = self.outbox().lock();
-        state.woken = true;
-        if state.running.is_some() {
-            self.outbox().news.notify_one();
-            return;
-        }
-        state.tasks += 1;
-        state.running = Some(state.tasks);
-        let task = Task { core: self.clone(), number: state.tasks };
-        drop(state);
-        runtime.spawn(async move {
-            let task = task;
-            let mut closing = task.core.closing().subscribe();
-            tokio::select! {
-                _ = closing.wait_for(|closing| *closing) => {}
-                () = work(&task.core) => {}
+        for (at, line) in self.outbox().0.iter().enumerate() {
+            let mut state = line.lock();
+            state.woken = true;
+            if state.running.is_some() {
+                line.news.notify_one();
+                continue;
             }
-        });
+            state.tasks += 1;
+            state.running = Some(state.tasks);
+            let task = Task { core: self.clone(), line: at, number: state.tasks };
+            drop(state);
+            runtime.spawn(async move {
+                let task = task;
+                let mut closing = task.core.closing().subscribe();
+                tokio::select! {
+                    _ = closing.wait_for(|closing| *closing) => {}
+                    () = work(&task) => {}
+                }
+            });
+        }
     }
 }
 
-async fn work(core: &Core) {
-    let Some(remote) = core.remote() else { return };
+async fn work(task: &Task) {
+    let (core, line) = (&task.core, task.line());
+    let Some(remote) = core.remotes().services().nth(task.line) else { return };
     loop {
         let wait = match pass(core, remote).await {
             Ok(Some(wait)) => wait.clamp(STORE_RETRY, LONGEST),
-            Ok(None) if core.outbox().fall_asleep() => return,
+            Ok(None) if line.fall_asleep() => return,
             Ok(None) => Duration::ZERO,
             Err(error) => {
                 let error = with_causes(&error);
@@ -111,21 +132,20 @@ async fn work(core: &Core) {
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = core.outbox().news.notified() => {}
+            () = line.news.notified() => {}
         }
     }
 }
 
 /// Carries out what is due. Returns when the next one is due, if any is open.
 async fn pass(core: &Core, remote: &Remote) -> Result<Option<Duration>> {
-    let endpoint = remote.provider.endpoint().to_owned();
     loop {
-        let at = endpoint.clone();
+        let at = remote.service.clone();
         match core.store().read(move |session| outbox::next_due(session, &at)).await? {
             Some(0) => {}
             next => return Ok(next.map(|ms| Duration::from_millis(ms.unsigned_abs()))),
         }
-        let at = endpoint.clone();
+        let at = remote.service.clone();
         // `None`: another process was faster.
         if let Some(deletion) = core
             .store()

@@ -94,7 +94,7 @@ pub(crate) fn take_up(
         && row.attempts < MOST_ATTEMPTS
     {
         responses::end_open(session, row.id)?;
-        let queued = queue::queue_again(session, row.id)?;
+        let queued = queue::queue_again(session, row)?;
         return Ok(queued.map_or(Taken::Nothing, |_| Taken::Queued));
     }
     let end = match (refusal, row.cancel_requested_at) {

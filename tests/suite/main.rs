@@ -48,6 +48,7 @@ mod per_request;
 mod places;
 mod pools;
 mod processes;
+mod providers;
 mod readers;
 mod recovery;
 mod retold;

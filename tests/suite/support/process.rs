@@ -117,7 +117,8 @@ pub fn told() -> Option<String> {
     (read > 0).then(|| line.trim_end().to_owned())
 }
 
-/// The engine of the other process, on the database and provider of the test. Its lease is `CHILD_LEASE` milliseconds.
+/// The engine of the other process, on the database and provider of the test. Its lease is `CHILD_LEASE` milliseconds; the address of a
+/// provider `local` is `CHILD_LOCAL`.
 pub fn engine_of_this_process(hub: &Hub) -> AiEngine {
     let url = setting("CHILD_DATABASE");
     #[cfg(feature = "postgres")]
@@ -136,6 +137,11 @@ fn build<D: TestDatabase>(database: D::Database, hub: &Hub) -> AiEngine {
         .state(hub.clone());
     if let Ok(lease) = std::env::var("CHILD_LEASE") {
         builder = builder.lease(Duration::from_millis(lease.parse().unwrap()));
+    }
+    if let Ok(local) = std::env::var("CHILD_LOCAL") {
+        let client = OpenAi::builder().api_key("k").base_url(local).build().unwrap();
+        let history = setting("CHILD_HISTORY").parse().unwrap();
+        builder = builder.provider("local", client).provider_history("local", history);
     }
     if std::env::var("CHILD_TITLES").is_ok() {
         builder = builder.titles(AssistantDefinition::new("title-model"));

@@ -1,0 +1,1 @@
+ALTER TABLE ai_engine_runs DROP COLUMN provider;
