@@ -4,7 +4,7 @@
 //! without it those tests pass with a line that says so.
 
 mod background;
-mod openapi;
+pub mod openapi;
 mod raw;
 
 use ai_engine::testing::{API_KEY, FakeOpenAi, Reply, Request};
