@@ -44,3 +44,8 @@ fn cursors() {
 fn answers() {
     replay("event", properties::event::holds);
 }
+
+#[test]
+fn chat_completions() {
+    replay("chat", properties::chat::holds);
+}

@@ -3,6 +3,7 @@
 //! The fuzz targets call these properties with inputs of their own making, `tests/fuzz_corpus.rs` with those in
 //! `fuzz/corpus`, which are the ones that led the fuzzer somewhere.
 
+pub mod chat;
 pub mod cursor;
 pub mod event;
 pub mod sse;

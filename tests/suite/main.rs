@@ -23,6 +23,7 @@ mod support;
 mod bad_input;
 mod branches;
 mod busy;
+mod chat_completions;
 mod conversation;
 mod crash_points;
 mod database_faults;

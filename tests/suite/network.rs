@@ -2,6 +2,7 @@
 //! blank and no key is stored, the provider is asked as often as it should be, and the thread can be used again.
 
 mod case;
+mod chat;
 mod long_lines;
 
 use std::time::Duration;
@@ -11,7 +12,7 @@ use ai_engine::testing::{API_KEY, ErrorEvent, FakeOpenAi, Reply};
 use serde_json::{Value, json};
 
 use crate::support::*;
-use case::{Case, End, check_all};
+use case::{Case, End, check_all, in_each_protocol};
 
 on_each_database!(
     streams_that_break_before_output_are_asked_for_again,
@@ -175,7 +176,8 @@ async fn refusals_are_final<D: TestDatabase>(db: D) {
         Case::new("error with HTTP 200", quota(200), quota_end()),
         Case::new("no object", Reply::status(200, json!([1])), End::Failed("malformed")),
     ]);
-    check_all(db, cases.into_iter().map(|case| case.client(|client| client.max_retries(2)))).await;
+    let cases = cases.into_iter().map(|case| case.client(|client| client.max_retries(2)));
+    check_all(db, in_each_protocol(cases)).await;
 }
 
 fn soon(reply: Reply) -> Reply {
@@ -214,7 +216,7 @@ async fn passing_troubles_are_tried_again<D: TestDatabase>(db: D) {
     let passing = soon(Reply::status(500, error("passing")));
     // The client repeats only what surely did nothing, and leaves the rest to the run, which looks first.
     cases.push(Case::once("a conversation", passing).history(History::Conversation));
-    check_all(db, cases).await;
+    check_all(db, in_each_protocol(cases)).await;
 }
 
 async fn the_server_decides_whether_and_when_to_try_again<D: TestDatabase>(db: D) {
@@ -242,7 +244,7 @@ async fn the_server_decides_whether_and_when_to_try_again<D: TestDatabase>(db: D
     ];
     let cases = cases.map(|case| case.client(|client| client.max_retries(1)));
     let started = std::time::Instant::now();
-    check_all(db, cases).await;
+    check_all(db, in_each_protocol(cases)).await;
     let waited = started.elapsed();
     assert!(waited >= Duration::from_secs(1), "a second was asked for, not {waited:?}");
     assert!(waited < Duration::from_mins(1), "an hour is not waited for");
@@ -259,7 +261,7 @@ async fn a_slow_provider_is_waited_for<D: TestDatabase>(db: D) {
         Case::new("comments", late().comment_every(every), told())
             .client(|client| client.idle_timeout(IMPATIENT)),
     ];
-    check_all(db, cases).await;
+    check_all(db, in_each_protocol(cases)).await;
 }
 
 async fn addresses_without_a_provider_are_named<D: TestDatabase>(db: D) {
@@ -281,7 +283,7 @@ async fn addresses_without_a_provider_are_named<D: TestDatabase>(db: D) {
             cases.push(Case::elsewhere("unknown", unknown, "connection_failed").history(history));
         }
     }
-    check_all(db, cases).await;
+    check_all(db, in_each_protocol(cases)).await;
     assert_eq!(plain.requests(), []);
 }
 
@@ -299,6 +301,6 @@ async fn redirects_are_not_followed<D: TestDatabase>(db: D) {
     }
     let own = Reply::redirect(308, "/v2/responses");
     cases.push(Case::new("on the same host", own, End::Failed("redirected")));
-    check_all(db, cases).await;
+    check_all(db, in_each_protocol(cases)).await;
     assert_eq!(other.requests(), [], "nobody else hears of the key");
 }

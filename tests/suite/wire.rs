@@ -6,6 +6,7 @@
 mod background;
 mod older;
 mod openapi;
+pub mod openapi;
 mod raw;
 
 use ai_engine::testing::{API_KEY, FakeOpenAi, Reply, Request};

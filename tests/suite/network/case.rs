@@ -2,7 +2,8 @@
 
 use ai_engine::testing::{API_KEY, FakeOpenAi, Reply};
 use ai_engine::{
-    AiEngine, Answer, Error, History, OpenAi, Page, Role, RunStatus, openai::OpenAiBuilder,
+    AiEngine, Answer, Error, History, OpenAi, Page, Role, RunStatus,
+    openai::{OpenAiBuilder, Protocol},
     prelude::*,
 };
 use tokio::task::JoinSet;
@@ -20,12 +21,14 @@ pub enum End {
     Answered(&'static str),
 }
 
+#[derive(Clone)]
 pub struct Case {
     name: String,
     replies: Vec<Reply>,
     always: Option<Reply>,
     history: History,
     client: OpenAiBuilder,
+    protocol: Protocol,
     /// Where the client goes instead of to the fake.
     elsewhere: Option<String>,
     end: End,
@@ -41,6 +44,7 @@ impl Case {
             always: Some(reply),
             history: History::Local,
             client: OpenAi::builder().max_retries(0),
+            protocol: Protocol::Responses,
             elsewhere: None,
             end,
             calls: 1,
@@ -63,6 +67,10 @@ impl Case {
     pub fn client(mut self, set: impl FnOnce(OpenAiBuilder) -> OpenAiBuilder) -> Self {
         self.client = set(self.client);
         self
+    }
+
+    pub fn protocol(self, protocol: Protocol) -> Self {
+        Self { protocol, name: format!("{} ({protocol})", self.name), ..self }
     }
 
     /// How often the provider must be called in all.
@@ -88,7 +96,8 @@ impl Case {
         }
         // Not `support::engine`, which makes a client of its own: that takes long, and there are many cases.
         let engine_at = |base_url: &str| {
-            let client = self.client.clone().api_key(API_KEY).base_url(base_url).build().unwrap();
+            let client = self.client.clone().protocol(self.protocol);
+            let client = client.api_key(API_KEY).base_url(base_url).build().unwrap();
             let builder = AiEngine::builder(db.database()).openai(client).state(hub.clone());
             D::owners(builder).history(self.history).build().unwrap()
         };
@@ -97,8 +106,11 @@ impl Case {
 
         let result = teller.ai_engine_run(&engine, &thread, "Tell me").await;
 
-        let calls =
-            fake.requests().iter().filter(|request| request.path == "/v1/responses").count();
+        let path = match self.protocol {
+            Protocol::ChatCompletions => "/v1/chat/completions",
+            _ => "/v1/responses",
+        };
+        let calls = fake.requests().iter().filter(|request| request.path == path).count();
         assert_eq!(calls, self.calls, "{name}: calls of the provider; {result:?}");
         let run_id = run_of(name, &result, &self.end);
         let run = engine.find_run(run_id).await.unwrap();
@@ -158,6 +170,18 @@ fn run_of(name: &str, result: &ai_engine::Result<Answer>, end: &End) -> i64 {
         }
         _ => panic!("{name}: {result:?} instead of {end:?}"),
     }
+}
+
+/// The same cases, those with local history also over Chat Completions.
+pub fn in_each_protocol(cases: impl IntoIterator<Item = Case>) -> Vec<Case> {
+    let both = |case: Case| match case.history {
+        History::Local => {
+            let chat = case.clone().protocol(Protocol::ChatCompletions);
+            vec![case, chat]
+        }
+        _ => vec![case],
+    };
+    cases.into_iter().flat_map(both).collect()
 }
 
 /// Checks all cases at once, since most of their time is spent waiting; then what holds for the database as a whole.
