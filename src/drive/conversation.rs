@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::entries::{self, Entry};
+use super::parts;
 use super::reconcile::{compare, holds_none_of, note};
 use crate::engine::core::{Core, Remote};
 use crate::error::{Error, Result};
 use crate::failpoint::{self, Write};
-use crate::model::{Messageable, RemoteState};
+use crate::model::{Item, Messageable, RemoteState};
 use crate::provider::{CallError, Ended};
 use crate::store::items;
 use crate::store::session::Session;
@@ -179,7 +180,7 @@ const LOOK: Duration = Duration::from_secs(10);
 pub(crate) async fn holds(
     remote: &Remote,
     conversation: &str,
-    question: &str,
+    question: Option<&Item>,
     ended: &Ended,
 ) -> Option<bool> {
     let look = remote.provider.conversation_newest(conversation);
@@ -187,7 +188,9 @@ pub(crate) async fn holds(
         Ok(newest) => Some(newest.iter().any(|item| {
             let is_answer =
                 ended.output.iter().any(|ours| ours.id().is_some() && ours.id() == item.id());
-            is_answer || item.role() == Some("user") && item.text() == question
+            let says_the_same =
+                |question: &Item| item.text() == question.text() && parts::same(item, question);
+            is_answer || item.role() == Some("user") && question.is_some_and(says_the_same)
         })),
         Err(error) => error.is_not_offered().then_some(false),
     }

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::model::{Item, MessageRow, MessageStatus, RemoteState, Role};
+use super::parts;
+use crate::model::{Item, MessageStatus, Part, PartKind, RemoteState, Role, Said};
 use crate::store::items::StoredItem;
 
 /// A message or item in its place.
@@ -20,6 +21,9 @@ pub(crate) struct Entry {
 /// Behind an answer that is not whole, so that a model does not take it for all that it had to say.
 const BREAKS_OFF: &str = "\n\n[This answer breaks off here.]";
 
+/// Stands for an answer that was a picture alone.
+const PICTURED: &str = "[The assistant answered with a picture.]";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Message(i64),
@@ -27,28 +31,21 @@ pub(crate) enum Source {
 }
 
 /// All that was said, in order. What another endpoint holds is absent at this one.
-pub(crate) fn entries(
-    messages: Vec<MessageRow>,
-    items: Vec<StoredItem>,
-    endpoint: &str,
-) -> Vec<Entry> {
+pub(crate) fn entries(messages: Vec<Said>, items: Vec<StoredItem>, endpoint: &str) -> Vec<Entry> {
     let here = |stored: Option<&str>, state: RemoteState| {
         if stored == Some(endpoint) { state } else { RemoteState::Absent }
     };
-    let said =
-        messages.into_iter().filter(|message| !message.body.content.is_empty()).map(|message| {
-            Entry {
-                place: (message.place.seq, message.place.position),
-                source: Source::Message(message.id),
-                remote_state: here(message.body.endpoint.as_deref(), message.body.remote_state),
-                remote_id: message.body.remote_id,
-                asked: message.place.role == Role::User && message.place.run_id.is_some(),
-                item: Item::message(
-                    role(message.place.role),
-                    said(message.place.role, message.body.status, message.body.content),
-                ),
-            }
-        });
+    let said = messages.into_iter().filter_map(|Said { row: message, parts }| {
+        let (by, status) = (message.place.role, message.body.status);
+        Some(Entry {
+            place: (message.place.seq, message.place.position),
+            source: Source::Message(message.id),
+            remote_state: here(message.body.endpoint.as_deref(), message.body.remote_state),
+            remote_id: message.body.remote_id,
+            asked: by == Role::User && message.place.run_id.is_some(),
+            item: said(by, status, message.body.content, &parts)?,
+        })
+    });
     // Sealed reasoning can be read where it was written, nowhere else.
     let legible = |item: &StoredItem| {
         item.endpoint.as_deref() == Some(endpoint) || item.item["type"] != "reasoning"
@@ -66,13 +63,21 @@ pub(crate) fn entries(
     entries
 }
 
-/// The text of a message as a model is sent it.
-fn said(role: Role, status: MessageStatus, mut content: String) -> String {
-    let whole = role != Role::Assistant || status == MessageStatus::Completed;
-    if !whole && !content.trim().is_empty() {
+/// A message as a model is sent it; `None`: nothing was said. Of its own a model takes texts alone.
+fn said(by: Role, status: MessageStatus, mut content: String, parts: &[Part]) -> Option<Item> {
+    if content.is_empty() && parts.is_empty() {
+        return None;
+    }
+    if by != Role::Assistant {
+        return Some(parts::message(role(by), &content, parts));
+    }
+    if status != MessageStatus::Completed && !content.trim().is_empty() {
         content.push_str(BREAKS_OFF);
     }
-    content
+    if content.is_empty() && parts.iter().any(|part| part.kind == PartKind::Image) {
+        PICTURED.clone_into(&mut content);
+    }
+    (!content.is_empty()).then(|| Item::message(role(by), content))
 }
 
 /// A text as it was stored, whether or not a model was told that it breaks off.

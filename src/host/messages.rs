@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use crate::drive::deliver::deliver_created;
 use crate::engine::AiEngine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::failpoint::Write;
-use crate::model::{Content, Message, MessageNote, Messageable, Note, Page, Role};
+use crate::model::{Checked, Content, Message, MessageNote, Messageable, Note, Page, Part, Role};
 use crate::store::messages::{self, NewMessage};
 use crate::store::session::{Session, transaction};
-use crate::store::threads;
+use crate::store::{parts, threads};
+use crate::submit::asked::checked;
 use crate::submit::enqueue::make_room;
 use crate::submit::interrupt::Interrupted;
 
@@ -37,6 +38,21 @@ impl Messages {
     pub async fn list(&self, page: Page) -> Result<Vec<Message>> {
         let of = self.of;
         self.engine.core.store().read(move |session| messages::page(session, of, page)).await
+    }
+
+    /// The bytes of a part: of a picture, a file or sound that was given to a message of this conversation, or that the model made.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) when it is no part of a message of this conversation, or its bytes are not stored
+    /// here ([`Part::has_bytes`]).
+    pub async fn part_bytes(&self, part: &Part) -> Result<Vec<u8>> {
+        let (of, id) = (self.of, part.id);
+        self.engine.core.store().read(move |session| parts::bytes(session, of, id)).await
     }
 
     /// Adds a message without asking the model, when it is awaited: a system message, or history from another system. The model sees
@@ -111,8 +127,12 @@ impl MessageRequest {
 
     fn checked(self) -> Result<(AiEngine, Said)> {
         let (of, role) = (self.of, self.role);
-        let (text, note) = (self.content.checked()?, self.note.checked()?);
-        Ok((self.engine, Said { of, role, text, note }))
+        let (content, note) = (checked(&self.engine.core, self.content)?, self.note.checked()?);
+        if role == Role::System && !content.parts.is_empty() {
+            let reason = "must be text alone; give pictures and files to a message of the user";
+            return Err(Error::invalid("content", "of a system message", reason));
+        }
+        Ok((self.engine, Said { of, role, content, note }))
     }
 
     async fn create(self) -> Result<Message> {
@@ -142,7 +162,7 @@ impl IntoFuture for MessageRequest {
 struct Said {
     of: Messageable,
     role: Role,
-    text: String,
+    content: Checked,
     note: MessageNote,
 }
 
@@ -155,10 +175,10 @@ fn create_in(
     transaction(session, |session| {
         let parent = threads::lock(session, said.of)?;
         let found_dead = make_room(session, &engine.core, said.of)?;
-        let text = said.text.clone();
+        let text = said.content.text.clone();
         let new = NewMessage::local(said.of, None, parent.seq, 0, said.role, text);
         let new = new.noted(said.note.clone()).following(parent.head);
-        let message = messages::insert(session, &new)?;
+        let message = messages::insert_with(session, new, &said.content.parts)?;
         if parent.head.is_some() {
             threads::set_head(session, said.of, None)?;
         }

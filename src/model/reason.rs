@@ -89,6 +89,8 @@ reasons! {
     Database => "database",
     /// A setting of the engine or of the client is missing or cannot be used.
     Configuration => "configuration",
+    /// A file that the run would send is at another provider or endpoint ([`Content::file_id`](crate::Content::file_id)).
+    FileElsewhere => "file_elsewhere",
     /// The stored definition cannot be read.
     Definition => "definition",
     /// The provider gave an error without saying which.

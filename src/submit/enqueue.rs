@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::Span;
 
 use super::again::{self, Again, How};
-use super::asked::{Asked, Busy, Who};
+use super::asked::{self, Asked, Busy, Who};
 use super::changes::Changes;
 use super::interrupt::{self, Interrupted};
 use crate::drive::persist::persistently;
@@ -15,7 +15,7 @@ use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::model::{
-    Assistant, AssistantDefinition, MessageNote, Messageable, Recovery, Role, Run,
+    Assistant, AssistantDefinition, Checked, MessageNote, Messageable, Recovery, Role, Run,
     StoredDefinition, Submission, is_traceparent, without_nul,
 };
 use crate::store::messages::{self, NewMessage};
@@ -33,7 +33,7 @@ const KEY_CHARS: usize = 255;
 pub(crate) struct Prepared {
     who: Who,
     parent: Messageable,
-    content: String,
+    content: Checked,
     changes: Changes,
     note: MessageNote,
     key: Option<String>,
@@ -100,7 +100,11 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
     Ok(Prepared {
         who: asked.who,
         parent: asked.parent,
-        content: if asks_the_same { String::new() } else { asked.content.checked()? },
+        content: if asks_the_same {
+            Checked::default()
+        } else {
+            asked::checked(core, asked.content)?
+        },
         changes: asked.changes,
         note: asked.note.checked()?,
         key: asked.key,
@@ -171,17 +175,20 @@ pub(crate) fn submit(
     let definition = request.changes.make(definition)?;
     let run =
         runs::insert(session, &new_run(request, assistant.as_ref(), &definition, locked.seq)?)?;
-    let content = match &taken {
-        Some((again, old)) if again.how != How::Edit => old.question.content.clone(),
-        _ => request.content.clone(),
-    };
+    let same = taken.as_ref().filter(|(again, _)| again.how != How::Edit);
+    let same = same.map(|(_, old)| &old.question);
+    let text = same.map_or(&request.content.text, |question| &question.content).clone();
     let mut note = request.note.clone();
     if let Some((_, old)) = &taken {
         note = note.or(MessageNote::of(&old.question));
     }
     let follows = taken.as_ref().map_or(locked.head, |(_, old)| Some(old.parent_seq));
-    let question = NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content);
-    messages::insert(session, &question.noted(note).following(follows))?;
+    let question = NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, text);
+    let question = question.noted(note).following(follows);
+    match same {
+        Some(old) => messages::insert_copy(session, question, old)?,
+        None => messages::insert_with(session, question, &request.content.parts)?,
+    };
     if locked.head.is_some() {
         threads::set_head(session, request.parent, None)?;
     }
