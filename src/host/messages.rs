@@ -40,7 +40,7 @@ impl Messages {
         self.engine.core.store().read(move |session| messages::page(session, of, page)).await
     }
 
-    /// The bytes of a part: of a picture, a file or sound that was given to a message of this conversation, or that the model made.
+    /// A part by its [`id`](Part::id), also of a message that is off the path.
     ///
     /// # Cancellation
     ///
@@ -48,10 +48,28 @@ impl Messages {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`](crate::Error::NotFound) when it is no part of a message of this conversation, or its bytes are not stored
-    /// here ([`Part::has_bytes`]).
-    pub async fn part_bytes(&self, part: &Part) -> Result<Vec<u8>> {
-        let (of, id) = (self.of, part.id);
+    /// [`Error::NotFound`](crate::Error::NotFound) when no message of this conversation has it.
+    pub async fn part(&self, id: i64) -> Result<Part> {
+        let of = self.of;
+        self.engine.core.store().read(move |session| parts::find(session, of, id)).await
+    }
+
+    /// The bytes of the part with this [`id`](Part::id): of a picture, a file or sound that was given to a message of this
+    /// conversation, or of a picture that the model made.
+    ///
+    /// A user chose bytes and media type of what is his: whoever serves them to browsers does so with
+    /// `X-Content-Type-Options: nosniff`, and as a download, unless it is a picture.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) when no message of this conversation has it, or its bytes are not stored here
+    /// ([`Part::has_bytes`]).
+    pub async fn part_bytes(&self, id: i64) -> Result<Vec<u8>> {
+        let of = self.of;
         self.engine.core.store().read(move |session| parts::bytes(session, of, id)).await
     }
 

@@ -96,7 +96,7 @@ impl NewPart {
 
     pub(super) fn file(name: String, media_type: String, bytes: Vec<u8>) -> Self {
         let (name, media_type) = (Some(name), Some(media_type));
-        Self { name, media_type, ..Self::of(PartKind::File) }.with(bytes)
+        Self { media_type, name, ..Self::of(PartKind::File) }.with(bytes)
     }
 
     pub(super) fn file_id(id: String) -> Self {

@@ -21,7 +21,7 @@ text_enum! {
     }
 }
 
-/// A part of a message, without its bytes: [`Messages::part_bytes`](crate::Messages::part_bytes) reads those.
+/// A part of a message, without its bytes: [`Messages::part_bytes`](crate::Messages::part_bytes) reads them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Part {

@@ -209,6 +209,21 @@ pub(crate) fn copy(session: &mut dyn Session, from: &Message, to: &Message) -> R
 /// What a copy of a part has as it is.
 pub(super) const COPIED: &str = "position, kind, media_type, name, size, digest, url, file_id, endpoint, data, text_offset, created_at";
 
+/// A part of this conversation.
+pub(crate) fn find(session: &mut dyn Session, of: Messageable, part: i64) -> Result<Part> {
+    let found: Option<(PartRow, Option<Value>)> =
+        on!(session, |conn| parts::ai_engine_message_parts
+            .inner_join(messages::ai_engine_messages)
+            .left_join(items::ai_engine_run_items)
+            .filter(parts::id.eq(part))
+            .filter(of!(messages, of))
+            .select((PartRow::as_select(), items::item.nullable()))
+            .get_result(conn)
+            .optional())?;
+    let (row, item) = found.ok_or_else(|| Error::not_found("part", part))?;
+    Ok(row.with(item))
+}
+
 /// The bytes of a part of this conversation.
 pub(crate) fn bytes(session: &mut dyn Session, of: Messageable, part: i64) -> Result<Vec<u8>> {
     on!(session, |conn| parts::ai_engine_message_parts

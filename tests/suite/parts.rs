@@ -32,6 +32,12 @@ fn everything() -> Content {
         .audio("mp3", *b"ID3")
 }
 
+/// A host with a database of its own; `conversing`: the provider keeps the conversation.
+async fn host<D: TestDatabase>(db: &D, conversing: bool) -> Host<D> {
+    let db = db.another();
+    if conversing { Host::conversing(db).await } else { Host::new(db).await }
+}
+
 /// The content of the last message that was sent, as it was sent.
 fn sent<D>(host: &Host<D>) -> Value {
     host.fake.last_input().items.pop().unwrap()["content"].take()
@@ -43,10 +49,7 @@ fn kinds(message: &Message) -> Vec<&str> {
 
 async fn each_kind_is_stored_listed_and_sent_in_the_order_it_was_given<D: TestDatabase>(db: D) {
     for conversing in [false, true] {
-        let host = match conversing {
-            true => Host::conversing(db.another()).await,
-            false => Host::new(db.another()).await,
-        };
+        let host = host(&db, conversing).await;
         let thread = host.thread().await;
         host.fake.reply(Reply::text("A tree."));
         host.teller.ai_engine_run(&host.engine, &thread, everything()).await.unwrap();
@@ -77,25 +80,26 @@ async fn each_kind_is_stored_listed_and_sent_in_the_order_it_was_given<D: TestDa
         assert_eq!(remote.file_id.as_deref(), Some("file-abc"));
         assert_eq!(sound.media_type.as_deref(), Some("audio/mpeg"));
         for (part, bytes) in [(picture, PNG), (file, b"%PDF"), (sound, b"ID3")] {
-            assert_eq!(messages.part_bytes(part).await.unwrap(), bytes);
+            assert_eq!(messages.part_bytes(part.id).await.unwrap(), bytes);
         }
         for part in [linked, remote] {
             assert!(!part.has_bytes());
-            let error = messages.part_bytes(part).await.unwrap_err();
+            let error = messages.part_bytes(part.id).await.unwrap_err();
             assert!(matches!(error, Error::NotFound { .. }), "{error}");
         }
         // Whoever asks for a part of another thread does not get it.
         let other = host.thread().await.messages(&host.engine);
-        assert!(matches!(other.part_bytes(file).await, Err(Error::NotFound { .. })));
+        assert!(matches!(other.part_bytes(file.id).await, Err(Error::NotFound { .. })));
+        assert!(matches!(other.part(file.id).await, Err(Error::NotFound { .. })));
 
         // Every way to read it shows the same.
         let turns = thread.turns(&host.engine, Page::default()).await.unwrap();
         assert_eq!(turns.items[0].messages, listed);
         let mut events = thread.events(&host.engine);
         let told = loop {
-            match events.next().await.unwrap().unwrap().kind {
-                EventKind::MessageStarted { message, .. } => break message,
-                _ => {}
+            let kind = events.next().await.unwrap().unwrap().kind;
+            if let EventKind::MessageStarted { message, .. } = kind {
+                break message;
             }
         };
         assert_eq!(&told, asked);
@@ -103,7 +107,8 @@ async fn each_kind_is_stored_listed_and_sent_in_the_order_it_was_given<D: TestDa
             Heard::Created(message) if message.is_user() => Some(message),
             _ => None,
         });
-        assert_eq!(heard.as_ref(), Some(asked));
+        assert_eq!(heard.unwrap().parts, asked.parts);
+        assert_eq!(&messages.part(file.id).await.unwrap(), file);
         let shown = serde_json::to_value(asked).unwrap();
         assert_eq!(shown["parts"][2]["name"], "report.pdf");
         assert!(!shown.to_string().contains("iVBOR"), "bytes are no part of what is shown");

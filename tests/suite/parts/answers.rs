@@ -4,7 +4,7 @@ use ai_engine::testing::Reply;
 use ai_engine::{Annotation, EventKind, Message, Page, PartKind, RunStatus, prelude::*};
 use serde_json::{Value, json};
 
-use super::{kinds, part_of};
+use super::{host, kinds, part_of};
 use crate::support::*;
 
 on_each_database!(
@@ -40,10 +40,7 @@ async fn said<D: TestDatabase>(host: &Host<D>, thread: &ai_engine::AssistantThre
 
 async fn notes_pictures_and_summaries_are_parts_of_the_answer<D: TestDatabase>(db: D) {
     for conversing in [false, true] {
-        let host = match conversing {
-            true => Host::conversing(db.another()).await,
-            false => Host::new(db.another()).await,
-        };
+        let host = host(&db, conversing).await;
         let thread = host.thread().await;
         let reply = Reply::text("").without_message().item(thought()).item(cited()).item(picture());
         host.fake.reply(reply);
@@ -63,7 +60,7 @@ async fn notes_pictures_and_summaries_are_parts_of_the_answer<D: TestDatabase>(d
         assert!(!serde_json::to_string(message).unwrap().contains("sealed"));
         let image = part_of(message, PartKind::Image);
         assert_eq!((image.media_type.as_deref(), image.size), (Some("image/jpeg"), Some(6)));
-        let bytes = thread.messages(&host.engine).part_bytes(image).await.unwrap();
+        let bytes = thread.messages(&host.engine).part_bytes(image.id).await.unwrap();
         assert_eq!(bytes, b"\xFF\xD8\xFFabc");
         assert_eq!(answer.parts().count(), 4);
 
@@ -86,10 +83,7 @@ async fn notes_pictures_and_summaries_are_parts_of_the_answer<D: TestDatabase>(d
 
 async fn a_picture_alone_is_an_answer<D: TestDatabase>(db: D) {
     for conversing in [false, true] {
-        let host = match conversing {
-            true => Host::conversing(db.another()).await,
-            false => Host::new(db.another()).await,
-        };
+        let host = host(&db, conversing).await;
         let thread = host.thread().await;
         host.fake.reply(Reply::text("").without_message().item(picture()));
         let answer = host.teller.ai_engine_run(&host.engine, &thread, "Draw").await.unwrap();

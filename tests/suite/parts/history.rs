@@ -29,7 +29,7 @@ async fn another_branch_has_the_parts_of_its_question<D: TestDatabase>(db: D) {
     let asked = messages.list(Page::default()).await.unwrap().remove(0);
     assert_eq!(asked.run_id, Some(again.run.id));
     assert_eq!(kinds(&asked), ["image", "image", "file", "file", "audio"]);
-    assert_eq!(messages.part_bytes(&asked.parts[1]).await.unwrap(), PNG);
+    assert_eq!(messages.part_bytes(asked.parts[1].id).await.unwrap(), PNG);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_blobs"), 3);
 
     let other = Content::text("And this?").image("image/gif", *b"GIF89a");
@@ -63,7 +63,7 @@ async fn a_fork_has_parts_and_bytes_of_its_own<D: TestDatabase>(db: D) {
         assert_eq!(shown(copy), shown(original));
     }
     assert_eq!(copied[1].parts[0].text().as_deref(), Some("Hm."));
-    assert_eq!(messages.part_bytes(&copied[0].parts[1]).await.unwrap(), PNG);
+    assert_eq!(messages.part_bytes(copied[0].parts[1].id).await.unwrap(), PNG);
     host.teller.ai_engine_run(&host.engine, &fork, "Go on").await.unwrap();
     assert_eq!(host.fake.last_input().items[0]["content"].as_array().unwrap().len(), 6);
 }
