@@ -74,3 +74,26 @@ pub(super) fn answered(messages: &[Final], items: &[NewItem]) -> i64 {
 pub(crate) fn stored(messages: &[&Message]) -> i64 {
     messages.iter().map(|message| of_bytes(message.content.len())).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn parts_count_by_their_kinds_and_sizes_and_not_by_how_they_are_written() {
+        let of = |part: Value| {
+            let content = json!([{"type": "input_text", "text": "1234"}, part]);
+            tokens(&Item::from(json!({"type": "message", "role": "user", "content": content})))
+        };
+        let text = tokens(&Item::message("user", "1234"));
+        let noted = |size: i64| json!({"blob": 1, "media_type": null, "size": size});
+        let picture = json!({"type": "input_image", "image_url": noted(5_000_000)});
+        assert_eq!(of(picture) - text, 1_000);
+        assert_eq!(of(json!({"type": "input_file", "file_data": noted(6_400)})) - text, 101);
+        assert_eq!(of(json!({"type": "input_file", "file_id": {"id": "f"}})) - text, 1_000);
+        let sound = json!({"type": "input_audio", "input_audio": {"data": noted(16_000)}});
+        assert_eq!(of(sound) - text, 11);
+    }
+}

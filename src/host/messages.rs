@@ -106,7 +106,8 @@ impl Messages {
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`](crate::Error::Invalid) when the content is empty or too long, or author or metadata out of its limits,
+/// [`Error::Invalid`](crate::Error::Invalid) when the content is empty or too long, a part, author or metadata is out of its limits,
+/// or a system message has parts,
 /// [`Error::Busy`](crate::Error::Busy) while a run is active, since it would not be known whether the message comes before or
 /// after the answer, [`Error::NotFound`](crate::Error::NotFound) when the thread or chat was deleted.
 #[must_use = "nothing is stored until this is awaited, or created in a transaction"]
