@@ -211,10 +211,10 @@ pub use host::record::Record;
 pub use host::threadable::Threadable;
 pub use host::trace_context::TraceContext;
 pub use model::{
-    Answer, Assistant, AssistantDefinition, AssistantThread, AssistantVersion, Backlog, Chat,
-    ChatSummary, Content, DatabaseStats, DefinitionChange, Fallback, Message, MessageStatus,
-    Messageable, Page, PageToken, Paged, ProcessStats, Reason, Recovery, RemoteState, Role, Run,
-    RunStatus, Stats, ThreadSummary, TitleAuthor, Turn, Usage,
+    Annotation, Answer, Assistant, AssistantDefinition, AssistantThread, AssistantVersion, Backlog,
+    Chat, ChatSummary, Content, DatabaseStats, DefinitionChange, Fallback, Message, MessageStatus,
+    Messageable, Page, PageToken, Paged, Part, PartKind, ProcessStats, Reason, Recovery,
+    RemoteState, Role, Run, RunStatus, Stats, ThreadSummary, TitleAuthor, Turn, Usage,
 };
 pub use openai::OpenAi;
 pub use store::database::Database;

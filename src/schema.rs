@@ -168,6 +168,39 @@ diesel::table! {
         author -> Nullable<Text>,
         usage_estimated -> Bool,
         chosen_at_seq -> Nullable<BigInt>,
+        part_count -> BigInt,
+    }
+}
+
+diesel::table! {
+    ai_engine_blobs (id) {
+        id -> BigInt,
+        assistant_thread_id -> Nullable<BigInt>,
+        chat_id -> Nullable<BigInt>,
+        digest -> Text,
+        bytes -> Binary,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    ai_engine_message_parts (id) {
+        id -> BigInt,
+        message_id -> BigInt,
+        position -> BigInt,
+        kind -> Text,
+        media_type -> Nullable<Text>,
+        name -> Nullable<Text>,
+        size -> Nullable<BigInt>,
+        digest -> Nullable<Text>,
+        url -> Nullable<Text>,
+        file_id -> Nullable<Text>,
+        endpoint -> Nullable<Text>,
+        blob_id -> Nullable<BigInt>,
+        item_id -> Nullable<BigInt>,
+        data -> Nullable<Json>,
+        text_offset -> BigInt,
+        created_at -> Timestamp,
     }
 }
 
@@ -242,6 +275,11 @@ diesel::joinable!(ai_engine_path_changes -> ai_engine_chats (chat_id));
 diesel::joinable!(ai_engine_messages -> ai_engine_assistant_threads (assistant_thread_id));
 diesel::joinable!(ai_engine_messages -> ai_engine_chats (chat_id));
 diesel::joinable!(ai_engine_messages -> ai_engine_runs (run_id));
+diesel::joinable!(ai_engine_blobs -> ai_engine_assistant_threads (assistant_thread_id));
+diesel::joinable!(ai_engine_blobs -> ai_engine_chats (chat_id));
+diesel::joinable!(ai_engine_message_parts -> ai_engine_messages (message_id));
+diesel::joinable!(ai_engine_message_parts -> ai_engine_blobs (blob_id));
+diesel::joinable!(ai_engine_message_parts -> ai_engine_run_items (item_id));
 diesel::joinable!(ai_engine_run_items -> ai_engine_runs (run_id));
 diesel::joinable!(ai_engine_message_deltas -> ai_engine_messages (message_id));
 diesel::allow_tables_to_appear_in_same_query!(
@@ -252,6 +290,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     ai_engine_runs,
     ai_engine_responses,
     ai_engine_messages,
+    ai_engine_blobs,
+    ai_engine_message_parts,
     ai_engine_path_changes,
     ai_engine_run_items,
     ai_engine_message_deltas,

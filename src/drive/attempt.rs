@@ -13,6 +13,7 @@ use super::content;
 use super::conversation;
 use super::flight::{Applied, Flight};
 use super::outcome::Broken;
+use super::parts;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::failpoint;
@@ -36,6 +37,7 @@ pub(crate) async fn once(
     let conversation = ready?;
     let (input, instructions) =
         begin(core, remote, flight, definition, conversation.clone(), manner).await?;
+    let input = parts::filled(core, remote, input).await?;
     look_before_sending(core, flight).await?;
     let mut definition = definition.clone();
     definition.instructions = instructions;

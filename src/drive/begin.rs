@@ -188,7 +188,7 @@ fn absent(
 ) -> Result<Vec<Entry>> {
     let said = messages::not_held_up_to(session, parent, seq, at)?;
     let earlier: Vec<i64> =
-        said.iter().map(|said| said.place.seq).filter(|said| *said < seq).collect();
+        said.iter().map(|said| said.row.place.seq).filter(|said| *said < seq).collect();
     // Nothing to ask for, as a rule.
     let mut answered = messages::answered(session, parent, &earlier)?;
     answered.extend(items::turns_with_any(session, parent, &earlier)?);

@@ -5,6 +5,7 @@ use super::begin::Manner;
 use super::conversation;
 use super::flight::{Flight, Stop};
 use super::outcome::{Broken, Outcome, refused};
+use super::parts;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::with_causes;
@@ -95,6 +96,10 @@ pub(crate) async fn call(
                 let reason = Reason::MessageTooLong;
                 return Ok(Outcome::broken(reason, error, has_output, RemoteState::Unknown));
             }
+            Broken::Elsewhere(error) => {
+                let (reason, sent) = (Reason::FileElsewhere, RemoteState::Absent);
+                return Ok(Outcome::broken(reason, error, has_output, sent));
+            }
             Broken::Store(error) => {
                 let sent = if flight.log(|log| log.call.is_some()) {
                     RemoteState::Unknown
@@ -135,7 +140,7 @@ async fn is_kept(core: &Core, remote: &Remote, flight: &Flight, ended: &Ended) -
     let conversation = flight.conversation();
     let question = flight.transcript.look(|seen| {
         let asked = seen.user_message.as_ref();
-        asked.map(|asked| asked.content.clone()).unwrap_or_default()
+        asked.map(|asked| parts::message("user", &asked.content, &asked.parts))
     });
     let (Some(conversation), Some(thread)) = (conversation, flight.transcript.of.thread_id())
     else {
@@ -144,7 +149,7 @@ async fn is_kept(core: &Core, remote: &Remote, flight: &Flight, ended: &Ended) -
     if remote.is_verified() || ended.status != RunStatus::Completed {
         return true;
     }
-    match conversation::holds(remote, &conversation, &question, ended).await {
+    match conversation::holds(remote, &conversation, question.as_ref(), ended).await {
         Some(true) => remote.verify(),
         Some(false) => {
             match conversation::give_up(core, remote, thread, conversation).await {

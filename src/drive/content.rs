@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use serde_json::{Value, json};
 
 use super::output::Final;
+use super::parts;
 use crate::model::{Item, ItemKind, Reason, RunStatus};
 use crate::store::items::NewItem;
 use crate::store::runs::End;
@@ -46,9 +47,7 @@ fn finish_reason(end: &End) -> &'static str {
 fn message_of(item: &Item) -> Option<Value> {
     let field = |name: &str| item.as_value().get(name).cloned().unwrap_or_default();
     let (role, part) = match item.kind() {
-        ItemKind::Message => {
-            (item.role().unwrap_or("assistant"), json!({"type": "text", "content": item.text()}))
-        }
+        ItemKind::Message => return Some(message_of_parts(item)),
         ItemKind::ToolCall(id) => {
             let name = item.as_value().get("name").and_then(Value::as_str);
             let name = name.unwrap_or_else(|| item.type_name());
@@ -68,6 +67,22 @@ fn message_of(item: &Item) -> Option<Value> {
         ItemKind::Reasoning | ItemKind::Other => return None,
     };
     Some(json!({"role": role, "parts": [part]}))
+}
+
+/// Of pictures, files and sound it is said that they are there.
+fn message_of_parts(item: &Item) -> Value {
+    let text = item.text();
+    let text = json!({"type": "text", "content": text});
+    let beside = parts::beside(item).map(|part| {
+        let modality = match part.get("type").and_then(Value::as_str) {
+            Some("input_image") => "image",
+            Some("input_audio") => "audio",
+            _ => "document",
+        };
+        json!({"type": "blob", "modality": modality})
+    });
+    let parts: Vec<Value> = std::iter::once(text).chain(beside).collect();
+    json!({"role": item.role().unwrap_or("assistant"), "parts": parts})
 }
 
 /// The last of them that fit; the first of those may be cut short.

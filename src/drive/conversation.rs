@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::entries::{self, Entry};
+use super::parts;
 use super::reconcile::{compare, holds_none_of, note};
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::{Error, Result};
 use crate::failpoint::{self, Write};
-use crate::model::{Messageable, RemoteState, Service};
+use crate::model::{Item, Messageable, RemoteState, Service};
 use crate::provider::{CallError, Ended};
 use crate::store::conversations::{self, Other};
 use crate::store::session::Session;
@@ -181,7 +182,7 @@ const LOOK: Duration = Duration::from_secs(10);
 pub(crate) async fn holds(
     remote: &Remote,
     conversation: &str,
-    question: &str,
+    question: Option<&Item>,
     ended: &Ended,
 ) -> Option<bool> {
     let look = remote.provider.conversation_newest(conversation);
@@ -189,7 +190,9 @@ pub(crate) async fn holds(
         Ok(newest) => Some(newest.iter().any(|item| {
             let is_answer =
                 ended.output.iter().any(|ours| ours.id().is_some() && ours.id() == item.id());
-            is_answer || item.role() == Some("user") && item.text() == question
+            let says_the_same =
+                |question: &Item| item.text() == question.text() && parts::same(item, question);
+            is_answer || item.role() == Some("user") && question.is_some_and(says_the_same)
         })),
         Err(error) => error.is_not_offered().then_some(false),
     }

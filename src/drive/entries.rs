@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::model::{Item, MessageRow, MessageStatus, RemoteState, Role, Service};
+use super::parts;
+use crate::model::{Item, MessageStatus, Part, PartKind, RemoteState, Role, Said, Service};
 use crate::store::items::StoredItem;
 
 /// A message or item in its place.
@@ -20,6 +21,9 @@ pub(crate) struct Entry {
 /// Behind an answer that is not whole, so that a model does not take it for all that it had to say.
 const BREAKS_OFF: &str = "\n\n[This answer breaks off here.]";
 
+/// Stands for an answer that was a picture alone.
+const PICTURED: &str = "[The assistant answered with a picture.]";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Message(i64),
@@ -27,31 +31,24 @@ pub(crate) enum Source {
 }
 
 /// All that was said, in order. What another service holds is absent at this one.
-pub(crate) fn entries(
-    messages: Vec<MessageRow>,
-    items: Vec<StoredItem>,
-    at: &Service,
-) -> Vec<Entry> {
+pub(crate) fn entries(messages: Vec<Said>, items: Vec<StoredItem>, at: &Service) -> Vec<Entry> {
     let here = |is_here: bool, state: RemoteState, id: Option<String>| {
         if is_here { (state, id) } else { (RemoteState::Absent, None) }
     };
-    let said =
-        messages.into_iter().filter(|message| !message.body.content.is_empty()).map(|message| {
-            let is_here = at.is(message.body.endpoint.as_deref(), message.body.protocol.as_deref());
-            let (remote_state, remote_id) =
-                here(is_here, message.body.remote_state, message.body.remote_id);
-            Entry {
-                place: (message.place.seq, message.place.position),
-                source: Source::Message(message.id),
-                remote_state,
-                remote_id,
-                asked: message.place.role == Role::User && message.place.run_id.is_some(),
-                item: Item::message(
-                    role(message.place.role),
-                    said(message.place.role, message.body.status, message.body.content),
-                ),
-            }
-        });
+    let said = messages.into_iter().filter_map(|Said { row: message, parts }| {
+        let is_here = at.is(message.body.endpoint.as_deref(), message.body.protocol.as_deref());
+        let (remote_state, remote_id) =
+            here(is_here, message.body.remote_state, message.body.remote_id);
+        let (by, status) = (message.place.role, message.body.status);
+        Some(Entry {
+            place: (message.place.seq, message.place.position),
+            source: Source::Message(message.id),
+            remote_state,
+            remote_id,
+            asked: by == Role::User && message.place.run_id.is_some(),
+            item: said(by, status, message.body.content, &parts)?,
+        })
+    });
     // Sealed reasoning can be read where it was written, nowhere else.
     let legible =
         |item: &StoredItem| item.at.as_ref() == Some(at) || item.item["type"] != "reasoning";
@@ -72,13 +69,21 @@ pub(crate) fn entries(
     entries
 }
 
-/// The text of a message as a model is sent it.
-fn said(role: Role, status: MessageStatus, mut content: String) -> String {
-    let whole = role != Role::Assistant || status == MessageStatus::Completed;
-    if !whole && !content.trim().is_empty() {
+/// A message as a model is sent it; `None`: nothing was said. Of its own a model takes texts alone.
+fn said(by: Role, status: MessageStatus, mut content: String, parts: &[Part]) -> Option<Item> {
+    if content.is_empty() && parts.is_empty() {
+        return None;
+    }
+    if by != Role::Assistant {
+        return Some(parts::message(role(by), &content, parts));
+    }
+    if status != MessageStatus::Completed && !content.trim().is_empty() {
         content.push_str(BREAKS_OFF);
     }
-    content
+    if content.is_empty() && parts.iter().any(|part| part.kind == PartKind::Image) {
+        PICTURED.clone_into(&mut content);
+    }
+    (!content.is_empty()).then(|| Item::message(role(by), content))
 }
 
 /// A text as it was stored, whether or not a model was told that it breaks off.

@@ -2,6 +2,9 @@
 
 use super::entries::Entry;
 use super::output::Final;
+use super::parts;
+use serde_json::Value;
+
 use crate::model::{AssistantDefinition, Item, ItemKind, Message};
 use crate::store::items::NewItem;
 
@@ -19,7 +22,24 @@ fn of_bytes(bytes: usize) -> i64 {
 pub(crate) fn tokens(item: &Item) -> i64 {
     let bytes =
         if item.is_message() { item.text().len() } else { item.as_value().to_string().len() };
-    of_bytes(bytes.saturating_add(FRAME * BYTES))
+    let beside = parts::beside(item).map(of_part);
+    beside.fold(of_bytes(bytes.saturating_add(FRAME * BYTES)), i64::saturating_add)
+}
+
+/// What a picture costs that is not large, at `OpenAI`; and what is assumed of a file that is not here.
+const PICTURE: i64 = 1_000;
+/// Bytes of a file that are a token: a page of a PDF has some hundred thousand, and costs as much as a picture.
+const FILE_BYTES: i64 = 64;
+/// Bytes of sound that are a token: a tenth of a second of MP3 at the usual rate.
+const SOUND_BYTES: i64 = 1_600;
+
+fn of_part(part: &Value) -> i64 {
+    let per = |bytes: i64| parts::size(part).map_or(PICTURE, |size| size / bytes + 1);
+    match part.get("type").and_then(Value::as_str) {
+        Some("input_file") => per(FILE_BYTES),
+        Some("input_audio") => per(SOUND_BYTES),
+        _ => PICTURE,
+    }
 }
 
 /// All of them.
@@ -53,4 +73,27 @@ pub(super) fn answered(messages: &[Final], items: &[NewItem]) -> i64 {
 /// What is stored of an answer.
 pub(crate) fn stored(messages: &[&Message]) -> i64 {
     messages.iter().map(|message| of_bytes(message.content.len())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn parts_count_by_their_kinds_and_sizes_and_not_by_how_they_are_written() {
+        let of = |part: Value| {
+            let content = json!([{"type": "input_text", "text": "1234"}, part]);
+            tokens(&Item::from(json!({"type": "message", "role": "user", "content": content})))
+        };
+        let text = tokens(&Item::message("user", "1234"));
+        let noted = |size: i64| json!({"blob": 1, "media_type": null, "size": size});
+        let picture = json!({"type": "input_image", "image_url": noted(5_000_000)});
+        assert_eq!(of(picture) - text, 1_000);
+        assert_eq!(of(json!({"type": "input_file", "file_data": noted(6_400)})) - text, 101);
+        assert_eq!(of(json!({"type": "input_file", "file_id": {"id": "f"}})) - text, 1_000);
+        let sound = json!({"type": "input_audio", "input_audio": {"data": noted(16_000)}});
+        assert_eq!(of(sound) - text, 11);
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::entries::Entry;
 use super::estimate::tokens;
+use super::parts;
 use crate::model::{Item, ItemKind, RemoteState};
 
 /// The whole history as a provider that keeps nothing takes it.
@@ -33,9 +34,8 @@ pub(crate) fn whole(entries: Vec<Entry>, budget: Option<i64>, apart: bool) -> Wh
         }
         match (&role, whole.items.last_mut()) {
             // Templates that want user and assistant in turn refuse two of one in a row.
-            (Some(role), Some(last)) if last_role.as_ref() == Some(role) => {
-                let joined = format!("{}\n\n{}", last.text(), item.text());
-                *last = Item::message(role, joined);
+            (Some(_), Some(last)) if last_role == role => {
+                *last = parts::joined(last, &item);
             }
             _ => whole.items.push(item),
         }

@@ -15,6 +15,8 @@ pub(crate) mod input;
 pub(crate) mod open_calls;
 pub(crate) mod outcome;
 pub(crate) mod output;
+mod output_parts;
+mod parts;
 pub(crate) mod persist;
 pub(crate) mod reconcile;
 pub(crate) mod registry;

@@ -86,6 +86,8 @@ pub(crate) enum Broken {
     Stream(CallError),
     /// The answer is over a limit of ours.
     TooLong(String),
+    /// A file of another endpoint was to be sent.
+    Elsewhere(String),
     /// Our own database.
     Store(Error),
     /// The run is to stop.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::open_calls;
 use crate::follow::transcript::SeenMessage;
-use crate::model::{Item, ItemKind, RemoteState};
+use crate::model::{Item, ItemKind, NewPart, RemoteState};
 use crate::store::items::NewItem;
 
 /// The final form of one of the model's messages.
@@ -16,6 +16,23 @@ pub(crate) struct Final {
     pub(crate) content: String,
     /// What readers saw is not the beginning of it.
     pub(crate) replaced: bool,
+    /// Where it stands in the output; `None`: only the stream had it.
+    pub(super) at: Option<usize>,
+    pub(super) parts: Vec<NewPart>,
+}
+
+impl Final {
+    pub(super) const fn blank(slot: i64) -> Self {
+        Self {
+            slot,
+            row: None,
+            remote_id: None,
+            content: String::new(),
+            replaced: false,
+            at: None,
+            parts: Vec::new(),
+        }
+    }
 }
 
 /// The provider's final texts over the streamed ones, of the call whose output begins at the slot `first`; a streamed message
@@ -25,11 +42,10 @@ pub(crate) fn final_messages(streamed: &[SeenMessage], output: &[Item], first: i
         .iter()
         .filter(|message| message.slot >= first)
         .map(|message| Final {
-            slot: message.slot,
             row: message.row.as_ref().map(|row| row.id),
             remote_id: message.remote_id.clone(),
             content: message.text.clone(),
-            replaced: false,
+            ..Final::blank(message.slot)
         })
         .collect();
     let mut matched = vec![false; finals.len()];
@@ -56,6 +72,7 @@ pub(crate) fn final_messages(streamed: &[SeenMessage], output: &[Item], first: i
             Some(at) => {
                 matched[at] = true;
                 let known = &mut finals[at];
+                known.at = Some(index);
                 known.remote_id = item.id().map(str::to_owned).or_else(|| known.remote_id.take());
                 if !text.trim().is_empty() {
                     known.replaced = known.row.is_some() && !text.starts_with(&known.content);
@@ -67,11 +84,10 @@ pub(crate) fn final_messages(streamed: &[SeenMessage], output: &[Item], first: i
                 let slot = taken.map_or(slot, |taken| slot.max(taken + 1));
                 taken = Some(slot);
                 finals.push(Final {
-                    slot,
-                    row: None,
                     remote_id: item.id().map(str::to_owned),
                     content: text,
-                    replaced: false,
+                    at: Some(index),
+                    ..Final::blank(slot)
                 });
                 matched.push(true);
             }
@@ -83,7 +99,7 @@ pub(crate) fn final_messages(streamed: &[SeenMessage], output: &[Item], first: i
 }
 
 /// The slot of what is at `index` in the output that begins at the slot `first`.
-fn place(first: i64, index: usize) -> i64 {
+pub(super) fn place(first: i64, index: usize) -> i64 {
     first.saturating_add(i64::try_from(index).unwrap_or(i64::MAX)).min(i64::MAX - 1)
 }
 

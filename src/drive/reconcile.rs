@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::entries::{Entry, Source, as_stored};
 use super::open_calls;
 use super::output::new_item;
+use super::parts;
 use crate::error::Result;
 use crate::model::{Item, ItemKind, Messageable, RemoteState, Service};
 use crate::store::items::{self, NewItem};
@@ -113,6 +114,7 @@ fn same(theirs: &Item, ours: &Entry) -> bool {
             ItemKind::Message => {
                 theirs.role() == ours.item.role()
                     && as_stored(&theirs.text()) == as_stored(&ours.item.text())
+                    && parts::same(theirs, &ours.item)
             }
             call @ (ItemKind::ToolCall(_) | ItemKind::ToolOutput(_)) => call == ours.item.kind(),
             ItemKind::Reasoning | ItemKind::Other => false,

@@ -3,6 +3,7 @@
 use super::estimate;
 use super::flight::{CallRow, Flight};
 use super::output::{Final, close_calls, final_messages, other_items};
+use super::output_parts;
 use crate::error::Result;
 use crate::model::{
     Message, MessageBody, MessageStatus, Messageable, RemoteState, Role, RunStatus, Usage,
@@ -12,7 +13,7 @@ use crate::store::items::{self, NewItem};
 use crate::store::messages::{self, NewMessage};
 use crate::store::responses::{self, EndedCall};
 use crate::store::session::Session;
-use crate::store::{deltas, held};
+use crate::store::{deltas, held, parts};
 
 /// All that the end of a call writes. A run that makes several writes one for each.
 #[derive(Debug)]
@@ -45,7 +46,8 @@ impl StepEnd {
         let output = ended.map_or(&[][..], |ended| &ended.output);
         let (messages, position) =
             transcript.look(|seen| (final_messages(&seen.messages, output, first), seen.position));
-        let mut items = other_items(output, first, output_state);
+        let (mut messages, mut items) = (messages, other_items(output, first, output_state));
+        output_parts::attach(&mut messages, &mut items, output, first);
         let reported = ended.and_then(|ended| ended.usage);
         let usage = reported.unwrap_or_else(|| not_reported(call.as_ref(), &messages, &items));
         let closes_calls = close_calls(&mut items, output, first);
@@ -108,6 +110,10 @@ impl StepEnd {
         for item in &self.items {
             items::insert(session, self.run, item, &at)?;
         }
+        // Some are of items.
+        for (row, message) in rows.iter_mut().zip(&self.messages) {
+            row.parts = parts::insert(session, row, &message.parts)?;
+        }
         Ok(rows)
     }
 
@@ -129,6 +135,7 @@ impl StepEnd {
             remote_state: kept.map_or(RemoteState::Absent, |_| self.sent),
             endpoint: kept.map(|call| call.service.endpoint.to_string()),
             protocol: kept.map(|call| call.service.protocol.to_string()),
+            part_count: parts::count(message.parts.len()),
         };
         if let Some(id) = message.row {
             return messages::settle(session, id, &settled);

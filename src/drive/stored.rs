@@ -62,6 +62,7 @@ fn fold(session: &mut dyn Session, growing: &[&Message], cost: Usage) -> Result<
             remote_state: message.remote_state,
             endpoint: None,
             protocol: None,
+            part_count: message.part_count,
         };
         messages::settle(session, message.id, &settled)?;
     }

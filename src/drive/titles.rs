@@ -88,7 +88,12 @@ fn exchange(seen: &Seen) -> Option<String> {
     }
     let start = |text: &str| text.chars().take(SHOWN).collect::<String>();
     let answer: String = seen.messages.iter().map(|message| &*message.text).collect();
-    let question = &seen.user_message.as_ref()?.content;
+    let asked = seen.user_message.as_ref()?;
+    let beside: Vec<&str> = asked.parts.iter().map(|part| part.kind.as_str()).collect();
+    let question = match &*asked.content {
+        "" => &format!("({})", beside.join(", ")),
+        text => text,
+    };
     (!answer.trim().is_empty()).then(|| {
         format!(
             "Question:\n{}\n\nAnswer:\n{}\n\nThe title of this conversation:",

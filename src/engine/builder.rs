@@ -196,6 +196,28 @@ impl<D: Database> EngineBuilder<D> {
         self
     }
 
+    /// Largest picture, file or sound that a message may have, in bytes; default 20 MiB. Providers have limits of their own: `OpenAI`
+    /// takes at most 50 MB of files in one request, which also has those of earlier turns, a third larger as base64.
+    #[must_use]
+    pub const fn max_part_bytes(mut self, bytes: usize) -> Self {
+        self.options.parts.part_bytes = bytes;
+        self
+    }
+
+    /// Most bytes that the pictures, files and sound of one message may have together; default 32 MiB.
+    #[must_use]
+    pub const fn max_parts_bytes(mut self, bytes: usize) -> Self {
+        self.options.parts.parts_bytes = bytes;
+        self
+    }
+
+    /// Most parts that a message may have beside its text; default 50.
+    #[must_use]
+    pub const fn max_parts(mut self, parts: usize) -> Self {
+        self.options.parts.parts = parts;
+        self
+    }
+
     /// Has a model name the threads and chats that have no title, after an answer; without this nobody does.
     ///
     /// When a run that this process drives has ended with an answer, and its conversation has no title, the provider is called once

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::host::trace_context::TraceContext;
-use crate::model::{AssistantDefinition, Recovery};
+use crate::model::{AssistantDefinition, PartLimits, Recovery};
 
 /// Who keeps the history that the model sees. Your database always has all of it. This is for threads: chats are always
 /// [`Local`](Self::Local).
@@ -60,6 +60,8 @@ pub(crate) struct Options {
     pub(crate) trace_context: Option<Arc<dyn TraceContext>>,
     /// Most bytes of what was said that the span of a run may show, for each direction; 0: none.
     pub(crate) trace_content: usize,
+    /// What parts of messages are held to.
+    pub(crate) parts: PartLimits,
     /// Who is asked for titles.
     pub(crate) titles: Option<AssistantDefinition>,
 }
@@ -73,6 +75,7 @@ impl std::fmt::Debug for Options {
             .field("max_message_bytes", &self.max_message_bytes)
             .field("max_unflushed_bytes", &self.max_unflushed_bytes)
             .field("trace_content", &self.trace_content)
+            .field("parts", &self.parts)
             .field("max_concurrent_runs", &self.max_concurrent_runs)
             .field("titles", &self.titles)
             .field("take_queued", &self.take_queued)
@@ -100,6 +103,7 @@ impl Default for Options {
             take_queued: true,
             trace_context: None,
             trace_content: 0,
+            parts: PartLimits::default(),
             titles: None,
         }
     }

@@ -78,7 +78,7 @@ impl Error {
 /// For a run, or a call, that failed for this reason.
 const fn status_of(reason: &Reason) -> u16 {
     match reason {
-        Reason::ContextLengthExceeded | Reason::ContentFilter => 422,
+        Reason::ContextLengthExceeded | Reason::ContentFilter | Reason::FileElsewhere => 422,
         Reason::RateLimitExceeded => 429,
         Reason::Database | Reason::Configuration | Reason::Definition => 500,
         Reason::Unsupported => 501,

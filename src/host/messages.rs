@@ -9,10 +9,11 @@ use crate::drive::deliver::deliver_created;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
-use crate::model::{Content, Message, MessageNote, Messageable, Note, Page, Role};
+use crate::model::{Checked, Content, Message, MessageNote, Messageable, Note, Page, Part, Role};
 use crate::store::messages::{self, NewMessage};
 use crate::store::session::{Session, transaction};
-use crate::store::threads;
+use crate::store::{parts, threads};
+use crate::submit::asked::checked;
 use crate::submit::enqueue::make_room;
 use crate::submit::interrupt::Interrupted;
 
@@ -58,6 +59,39 @@ impl Messages {
         self.engine.core.store().read(found).await
     }
 
+    /// A part by its [`id`](Part::id), also of a message that is off the path.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) when no message of this conversation has it.
+    pub async fn part(&self, id: i64) -> Result<Part> {
+        let of = self.of;
+        self.engine.core.store().read(move |session| parts::find(session, of, id)).await
+    }
+
+    /// The bytes of the part with this [`id`](Part::id): of a picture, a file or sound that was given to a message of this
+    /// conversation, or of a picture that the model made.
+    ///
+    /// A user chose bytes and media type of what is his: whoever serves them to browsers does so with
+    /// `X-Content-Type-Options: nosniff`, and as a download, unless it is a picture.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`](crate::Error::NotFound) when no message of this conversation has it, or its bytes are not stored here
+    /// ([`Part::has_bytes`]).
+    pub async fn part_bytes(&self, id: i64) -> Result<Vec<u8>> {
+        let of = self.of;
+        self.engine.core.store().read(move |session| parts::bytes(session, of, id)).await
+    }
+
     /// Adds a message without asking the model, when it is awaited: a system message, or history from another system. The model sees
     /// it with the next run. See [`MessageRequest`].
     pub fn create(&self, role: Role, content: impl Into<Content>) -> MessageRequest {
@@ -91,7 +125,8 @@ impl Messages {
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`](crate::Error::Invalid) when the content is empty or too long, or author or metadata out of its limits,
+/// [`Error::Invalid`](crate::Error::Invalid) when the content is empty or too long, a part, author or metadata is out of its limits,
+/// or a system message has parts,
 /// [`Error::Busy`](crate::Error::Busy) while a run is active, since it would not be known whether the message comes before or
 /// after the answer, [`Error::NotFound`](crate::Error::NotFound) when the thread or chat was deleted.
 #[must_use = "nothing is stored until this is awaited, or created in a transaction"]
@@ -130,8 +165,13 @@ impl MessageRequest {
 
     fn checked(self) -> Result<(AiEngine, Said)> {
         let (of, role) = (self.of, self.role);
-        let (text, note) = (self.content.checked()?, self.note.checked()?);
-        Ok((self.engine, Said { of, role, text, note }))
+        let (content, note) =
+            (checked(&self.engine.core, self.content, None)?, self.note.checked()?);
+        if role == Role::System && !content.parts.is_empty() {
+            let reason = "must be text alone; give pictures and files to a message of the user";
+            return Err(Error::invalid("content", "of a system message", reason));
+        }
+        Ok((self.engine, Said { of, role, content, note }))
     }
 
     async fn create(self) -> Result<Message> {
@@ -161,7 +201,7 @@ impl IntoFuture for MessageRequest {
 struct Said {
     of: Messageable,
     role: Role,
-    text: String,
+    content: Checked,
     note: MessageNote,
 }
 
@@ -174,10 +214,10 @@ fn create_in(
     transaction(session, |session| {
         let parent = threads::lock(session, said.of)?;
         let found_dead = make_room(session, &engine.core, said.of)?;
-        let text = said.text.clone();
+        let text = said.content.text.clone();
         let new = NewMessage::local(said.of, None, parent.seq, 0, said.role, text);
         let new = new.noted(said.note.clone()).following(parent.head);
-        let message = messages::insert(session, &new)?;
+        let message = messages::insert_with(session, new, &said.content.parts)?;
         if parent.head.is_some() {
             threads::set_head(session, said.of, None)?;
         }

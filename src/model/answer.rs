@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::{Message, Run};
+use super::{Message, Part, Run};
 
 /// A run that has ended, and the messages of the model in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,10 +19,18 @@ impl Answer {
         self.messages.last()
     }
 
+    /// What all messages have beside their texts, in order: pictures that the model made, sources, summaries of its thoughts.
+    pub fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.messages.iter().flat_map(|message| &message.parts)
+    }
+
     /// The text of all messages, with a blank line between two.
     #[must_use]
     pub fn text(&self) -> String {
-        let texts: Vec<&str> = self.messages.iter().map(|m| m.content.as_str()).collect();
+        // A message may be a picture alone.
+        let texts =
+            self.messages.iter().map(|m| m.content.as_str()).filter(|text| !text.is_empty());
+        let texts: Vec<&str> = texts.collect();
         texts.join("\n\n")
     }
 }

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{MessageNote, Usage, UtcTimestamp, queryable_as, text_enum};
+use super::{Annotation, MessageNote, Part, Usage, UtcTimestamp, queryable_as, text_enum};
 use crate::schema::ai_engine_messages;
 
 text_enum! {
@@ -126,9 +126,15 @@ pub struct Message {
     /// Whether it is off the current path of its thread or chat: another branch took its place, or what came before it is the end
     /// now. The model is not sent it, and lists leave it out.
     pub superseded: bool,
+    /// What it has beside its text, in order: pictures and files of the user's; the model's, with what it noted of its answer. Empty
+    /// in a row that you select yourself, whose parts are in `ai_engine_message_parts`.
+    pub parts: Vec<Part>,
     /// The number under which it came back to the path, if it did.
     #[serde(skip)]
     pub(crate) chosen_at: Option<i64>,
+    /// How many parts there are.
+    #[serde(skip)]
+    pub(crate) part_count: i64,
 }
 
 #[cfg(any(test, feature = "_internal"))]
@@ -154,7 +160,9 @@ impl Message {
             created_at: now,
             updated_at: now,
             superseded: false,
+            parts: Vec::new(),
             chosen_at: None,
+            part_count: 0,
         }
     }
 }
@@ -170,6 +178,11 @@ impl Message {
     #[must_use]
     pub fn is_assistant(&self) -> bool {
         self.role == Role::Assistant
+    }
+
+    /// What the provider noted of its text: sources, citations of files.
+    pub fn annotations(&self) -> impl Iterator<Item = Annotation<'_>> {
+        self.parts.iter().filter_map(Part::annotation)
     }
 
     /// The message when it was stored first, before any of its text.
@@ -193,7 +206,9 @@ impl Message {
             created_at: self.created_at,
             updated_at: self.updated_at,
             superseded: self.superseded,
+            parts: Vec::new(),
             chosen_at: self.chosen_at,
+            part_count: self.part_count,
         }
     }
 
@@ -233,6 +248,7 @@ pub struct MessageBody {
     pub(crate) remote_state: RemoteState,
     pub(crate) endpoint: Option<String>,
     pub(crate) protocol: Option<String>,
+    pub(crate) part_count: i64,
 }
 
 /// A message as stored, without the text that is still in deltas.
@@ -253,6 +269,19 @@ pub struct MessageRow {
     pub(crate) updated_at: DateTime<Utc>,
     pub(crate) superseded_at_seq: Option<i64>,
     pub(crate) chosen_at_seq: Option<i64>,
+}
+
+/// A message as stored, and its parts.
+#[derive(Debug, Clone)]
+pub(crate) struct Said {
+    pub(crate) row: MessageRow,
+    pub(crate) parts: Vec<Part>,
+}
+
+impl From<Said> for Message {
+    fn from(said: Said) -> Self {
+        Self { parts: said.parts, ..said.row.into() }
+    }
 }
 
 queryable_as!(Message, MessageRow);
@@ -278,7 +307,9 @@ impl From<MessageRow> for Message {
             created_at,
             updated_at,
             superseded: row.superseded_at_seq.is_some(),
+            parts: Vec::new(),
             chosen_at: row.chosen_at_seq,
+            part_count: body.part_count,
         }
     }
 }

@@ -91,6 +91,8 @@ reasons! {
     Configuration => "configuration",
     /// The definition asks for what the provider's protocol cannot do.
     Unsupported => "unsupported",
+    /// A file that the run would send is at another provider or endpoint ([`Content::file_id`](crate::Content::file_id)).
+    FileElsewhere => "file_elsewhere",
     /// The stored definition cannot be read.
     Definition => "definition",
     /// The provider gave an error without saying which.

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_query;
 
+use super::parts::COPIED;
 use super::session::{Session, of, on};
 use super::threads::{self, ConversationRow};
 use super::{clock, messages, paths};
@@ -62,7 +63,7 @@ const COST: &str =
     "input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens";
 
 impl Copy {
-    fn statements(&self, turns: &[i64]) -> [String; 4] {
+    fn statements(&self, turns: &[i64]) -> [String; 6] {
         let (column, from) = owner(self.from);
         let (_, to) = owner(self.to);
         let thread = self.to.thread_id().map_or("NULL".to_owned(), |id| id.to_string());
@@ -82,6 +83,14 @@ impl Copy {
         let run_of_message = copied("ai_engine_messages.seq");
         let run_of_item = copied("o.seq");
         let (whole_message, whole_other) = (whole("ai_engine_messages"), whole("m"));
+        let run_of_part = copied("m.seq");
+        let parts_of_turns = format!(
+            "JOIN ai_engine_messages m ON m.id = p.message_id \
+             WHERE m.{column} = {from} AND m.seq IN ({numbers}) AND {whole_other}"
+        );
+        let as_it_is: Vec<String> =
+            COPIED.split(", ").map(|column| format!("p.{column}")).collect();
+        let as_it_is = as_it_is.join(", ");
         [
             format!(
                 "INSERT INTO ai_engine_runs (assistant_thread_id, chat_id, assistant_id, assistant_name, model, definition, seq, \
@@ -94,9 +103,9 @@ impl Copy {
             ),
             format!(
                 "INSERT INTO ai_engine_messages (assistant_thread_id, chat_id, run_id, seq, position, role, status, content, \
-                 model, {COST}, remote_state, endpoint, protocol, created_at, updated_at, metadata, author) \
+                 model, {COST}, remote_state, endpoint, protocol, created_at, updated_at, metadata, author, part_count) \
                  SELECT {thread}, {chat}, {run_of_message}, seq, position, role, status, content, \
-                 model, {NO_COST}, 'absent', endpoint, protocol, created_at, updated_at, metadata, author \
+                 model, {NO_COST}, 'absent', endpoint, protocol, created_at, updated_at, metadata, author, part_count \
                  FROM ai_engine_messages WHERE {column} = {from} AND seq IN ({numbers}) AND {whole_message} \
                  ORDER BY seq, position"
             ),
@@ -118,6 +127,20 @@ impl Copy {
                  NOT EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND NOT {whole_other}) \
                  OR EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND {whole_other} \
                  AND m.position > i.position)) ORDER BY o.seq, i.position"
+            ),
+            format!(
+                "INSERT INTO ai_engine_blobs (assistant_thread_id, chat_id, digest, bytes, created_at) \
+                 SELECT {thread}, {chat}, b.digest, b.bytes, b.created_at FROM ai_engine_blobs b \
+                 WHERE b.id IN (SELECT p.blob_id FROM ai_engine_message_parts p {parts_of_turns}) \
+                 AND NOT EXISTS (SELECT 1 FROM ai_engine_blobs k WHERE k.{column} = {to} AND k.digest = b.digest)"
+            ),
+            format!(
+                "INSERT INTO ai_engine_message_parts ({COPIED}, message_id, blob_id, item_id) \
+                 SELECT {as_it_is}, (SELECT n.id FROM ai_engine_messages n WHERE n.{column} = {to} AND n.seq = m.seq \
+                 AND n.position = m.position), (SELECT k.id FROM ai_engine_blobs k JOIN ai_engine_blobs b ON b.digest = k.digest \
+                 WHERE k.{column} = {to} AND b.id = p.blob_id), (SELECT j.id FROM ai_engine_run_items j \
+                 JOIN ai_engine_run_items i ON i.position = j.position WHERE j.run_id = {run_of_part} AND i.id = p.item_id) \
+                 FROM ai_engine_message_parts p {parts_of_turns} ORDER BY p.id"
             ),
         ]
     }

@@ -8,12 +8,13 @@ use diesel::sql_types::Text;
 use super::any_of::any_of;
 use super::constant::constant;
 use super::first_row::First;
+use super::parts;
 use super::session::{Session, of, on};
 use super::update::update;
 use crate::error::{Error, Result};
 use crate::model::{
-    Message, MessageBody, MessageNote, MessagePlace, MessageRow, MessageStatus, Messageable, Page,
-    RemoteState, Role, Service, Usage, usage_set, utc_now,
+    Message, MessageBody, MessageNote, MessagePlace, MessageRow, MessageStatus, Messageable,
+    NewPart, Page, RemoteState, Role, Said, Service, Usage, usage_set, utc_now,
 };
 use crate::schema::ai_engine_messages::{self, dsl as messages};
 
@@ -62,6 +63,7 @@ impl NewMessage {
                 remote_state: RemoteState::Absent,
                 endpoint: None,
                 protocol: None,
+                part_count: 0,
             },
             note: MessageNote::default(),
             parent_seq: None,
@@ -87,6 +89,31 @@ pub(crate) fn insert(session: &mut dyn Session, new: &NewMessage) -> Result<Mess
         .returning(MessageRow::as_returning())
         .get_result(conn))?;
     Ok(row.into())
+}
+
+/// A new row, and its parts.
+pub(crate) fn insert_with(
+    session: &mut dyn Session,
+    mut new: NewMessage,
+    beside: &[NewPart],
+) -> Result<Message> {
+    new.body.part_count = parts::count(beside.len());
+    let mut message = insert(session, &new)?;
+    message.parts = parts::insert(session, &message, beside)?;
+    Ok(message)
+}
+
+/// A new row with the text and the parts of a message of the same conversation.
+pub(crate) fn insert_copy(
+    session: &mut dyn Session,
+    mut new: NewMessage,
+    of: &Message,
+) -> Result<Message> {
+    new.body.part_count = of.part_count;
+    let mut message = insert(session, &new)?;
+    parts::copy(session, of, &message)?;
+    parts::attach(session, vec![&mut message])?;
+    Ok(message)
 }
 
 /// Gives a message its final form. What is `None` in it stays as it is.
@@ -132,7 +159,8 @@ constant! {
         WHERE message_id = ai_engine_messages.id), '')"
 }
 
-/// Loads messages whole, each read being one statement: `content` and deltas of the same moment.
+/// Loads messages whole, each read being one statement: `content` and deltas of the same moment. Parts, which come with the end of
+/// a message, are read in one more where there are any.
 macro_rules! load_whole {
     ($session:expr, |$query:ident| $build:expr) => {{
         use super::session::Conn;
@@ -149,7 +177,7 @@ macro_rules! load_whole {
                 $build.load(conn)?
             }
         };
-        rows.into_iter().map(whole)
+        parts::beside($session, rows.into_iter().map(whole).collect())?.into_iter()
     }};
 }
 
@@ -184,11 +212,7 @@ pub(crate) fn page(
 }
 
 /// All messages on the path of a conversation up to a turn, in order.
-pub(crate) fn up_to(
-    session: &mut dyn Session,
-    parent: Messageable,
-    seq: i64,
-) -> Result<Vec<MessageRow>> {
+pub(crate) fn up_to(session: &mut dyn Session, parent: Messageable, seq: i64) -> Result<Vec<Said>> {
     Ok(load_whole!(session, |query| query
         .filter(of!(messages, parent))
         .filter(messages::seq.le(seq))
@@ -203,7 +227,7 @@ pub(crate) fn not_held_up_to(
     parent: Messageable,
     seq: i64,
     at: &Service,
-) -> Result<Vec<MessageRow>> {
+) -> Result<Vec<Said>> {
     let elsewhere = || {
         let unnamed = messages::endpoint.is_null().or(messages::protocol.is_null());
         let other = messages::endpoint.ne(&*at.endpoint).or(messages::protocol.ne(&*at.protocol));

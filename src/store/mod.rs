@@ -22,6 +22,7 @@ pub(crate) mod migrate;
 pub(crate) mod naming;
 pub(crate) mod outbox;
 pub(crate) mod owners;
+pub(crate) mod parts;
 pub(crate) mod paths;
 #[cfg(test)]
 mod plans_tests;

@@ -12,6 +12,7 @@ use super::messages::TailPg;
 #[cfg(feature = "sqlite")]
 use super::messages::TailSqlite;
 use super::messages::whole;
+use super::parts;
 use super::session::{Conn, Session};
 use super::threads::ConversationRow;
 use crate::error::Result;
@@ -122,7 +123,10 @@ macro_rules! recent {
                     last_message: said.map(|row| Message::from(whole((row, tail)))),
                     active_run: run.map(Run::from),
                 });
-                Ok(Paged::of(summaries.collect(), page.limit, |last| {
+                let mut summaries: Vec<$summary> = summaries.collect();
+                let last = summaries.iter_mut().filter_map(|summary| summary.last_message.as_mut());
+                parts::attach(session, last.collect())?;
+                Ok(Paged::of(summaries, page.limit, |last| {
                     PageToken::of_recent(last.$field.last_activity_at.naive_utc(), last.$field.id)
                 }))
             }

@@ -12,6 +12,7 @@ use super::messages::TailPg;
 #[cfg(feature = "sqlite")]
 use super::messages::TailSqlite;
 use super::messages::whole;
+use super::parts;
 use super::session::{Conn, Session, of};
 use crate::error::Result;
 use crate::model::{Message, MessageRow, Messageable, Page, PageToken, Paged, ShownRun, Turn};
@@ -104,7 +105,10 @@ pub(crate) fn page(
         #[cfg(feature = "postgres")]
         Conn::Pg(conn) => load!(conn, TailPg, InThreadPg),
     };
-    Ok(put_together(found))
+    let mut turns = put_together(found);
+    let messages = turns.items.iter_mut().flat_map(|turn| &mut turn.messages);
+    parts::attach(session, messages.collect())?;
+    Ok(turns)
 }
 
 fn put_together(found: Vec<Row>) -> Paged<Turn> {

@@ -154,7 +154,7 @@ impl Run {
 
     fn again(&self, engine: &AiEngine, how: How) -> RunRequest {
         let who = Who::Again(Some(Again { run: self.id, how }));
-        RunRequest::new(engine, who, self.messageable, Content::Text(String::new()))
+        RunRequest::new(engine, who, self.messageable, Content::default())
     }
 }
 

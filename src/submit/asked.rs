@@ -2,8 +2,10 @@
 
 use super::again::Again;
 use super::changes::Changes;
+use crate::engine::core::Core;
+use crate::error::Result;
 use crate::host::record::Owner;
-use crate::model::{AssistantDefinition, Content, Messageable, Note, Recovery};
+use crate::model::{AssistantDefinition, Checked, Content, Messageable, Note, Recovery};
 
 /// A question as the host put it, before anything is checked.
 #[derive(Debug)]
@@ -19,6 +21,12 @@ pub(crate) struct Asked {
     pub(crate) recovery: Option<Recovery>,
     /// A `traceparent` that the host gave.
     pub(crate) trace_context: Option<String>,
+}
+
+/// Content within the limits of this engine. Files of a provider's are those of this one, or of the default one.
+pub(crate) fn checked(core: &Core, content: Content, provider: Option<&str>) -> Result<Checked> {
+    let endpoint = core.remotes().find(provider).map(|remote| remote.provider.endpoint());
+    content.checked(core.options().parts, endpoint)
 }
 
 /// Whom a run asks.

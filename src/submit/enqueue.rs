@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::Span;
 
 use super::again::{self, Again, How};
-use super::asked::{Asked, Busy, Who};
+use super::asked::{self, Asked, Busy, Who};
 use super::changes::Changes;
 use super::interrupt::{self, Interrupted};
 use crate::drive::persist::persistently;
@@ -15,7 +15,7 @@ use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::model::{
-    Assistant, AssistantDefinition, MessageNote, Messageable, Recovery, Role, Run,
+    Assistant, AssistantDefinition, Checked, MessageNote, Messageable, Recovery, Role, Run,
     StoredDefinition, Submission, is_traceparent, without_nul,
 };
 use crate::store::messages::{self, NewMessage};
@@ -33,7 +33,7 @@ const KEY_CHARS: usize = 255;
 pub(crate) struct Prepared {
     who: Who,
     parent: Messageable,
-    content: String,
+    content: Checked,
     changes: Changes,
     note: MessageNote,
     key: Option<String>,
@@ -74,15 +74,19 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
         core.remotes().require(None)?;
     }
     core.keep_up();
-    match &asked.who {
+    let provider = match &asked.who {
         Who::Assistable(_, definition) | Who::Model(definition) => {
             definition.validate()?;
             let definition = asked.changes.make(definition.clone())?;
             known_providers(core, then, &definition)?;
+            definition.provider
         }
-        Who::Assistant(_) => {}
-        Who::Again(again) => drop(again::edited(*again)?),
-    }
+        Who::Assistant(_) => None,
+        Who::Again(again) => {
+            again::edited(*again)?;
+            None
+        }
+    };
     if let Some(key) = &asked.key {
         if key.is_empty() || key.chars().count() > KEY_CHARS {
             return Err(Error::invalid(
@@ -101,7 +105,11 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
     Ok(Prepared {
         who: asked.who,
         parent: asked.parent,
-        content: if asks_the_same { String::new() } else { asked.content.checked()? },
+        content: if asks_the_same {
+            Checked::default()
+        } else {
+            asked::checked(core, asked.content, provider.as_deref())?
+        },
         changes: asked.changes,
         note: asked.note.checked()?,
         key: asked.key,
@@ -181,17 +189,20 @@ pub(crate) fn submit(
     known_providers(core, request.then, &definition)?;
     let run =
         runs::insert(session, &new_run(request, assistant.as_ref(), &definition, locked.seq)?)?;
-    let content = match &taken {
-        Some((again, old)) if again.how != How::Edit => old.question.content.clone(),
-        _ => request.content.clone(),
-    };
+    let same = taken.as_ref().filter(|(again, _)| again.how != How::Edit);
+    let same = same.map(|(_, old)| &old.question);
+    let text = same.map_or(&request.content.text, |question| &question.content).clone();
     let mut note = request.note.clone();
     if let Some((_, old)) = &taken {
         note = note.or(MessageNote::of(&old.question));
     }
     let follows = taken.as_ref().map_or(locked.head, |(_, old)| Some(old.parent_seq));
-    let question = NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, content);
-    messages::insert(session, &question.noted(note).following(follows))?;
+    let question = NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, text);
+    let question = question.noted(note).following(follows);
+    match same {
+        Some(old) => messages::insert_copy(session, question, old)?,
+        None => messages::insert_with(session, question, &request.content.parts)?,
+    };
     if locked.head.is_some() {
         threads::set_head(session, request.parent, None)?;
     }

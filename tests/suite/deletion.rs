@@ -17,8 +17,17 @@ on_each_database!(
     another_endpoints_deletions_wait_for_it,
 );
 
-const TABLES: [&str; 7] =
-    ["assistant_threads", "chats", "runs", "responses", "messages", "run_items", "message_deltas"];
+const TABLES: [&str; 9] = [
+    "assistant_threads",
+    "chats",
+    "runs",
+    "responses",
+    "messages",
+    "message_parts",
+    "blobs",
+    "run_items",
+    "message_deltas",
+];
 
 fn assert_empty<D: TestDatabase>(db: &D) {
     for table in TABLES {

@@ -1,15 +1,12 @@
 //! Events: every reader is told everything once, whenever it comes, wherever the run is driven, and after what a cursor says.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 
 use ai_engine::testing::{Gate, Reply};
 use ai_engine::{
     AiEngine, AssistantThread, Cursor, Error, Event, EventKind, Events, Page, Role, Run, RunStatus,
     prelude::*,
 };
-use diesel::connection::InstrumentationEvent;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 use futures_util::future::join_all;
 
 use crate::support::*;
@@ -302,22 +299,6 @@ async fn messages_without_a_run_are_told_in_their_place<D: TestDatabase>(db: D) 
     assert!(matches!(&next, EventKind::MessageStarted { message, .. } if *message == said));
 }
 
-/// Notes each statement of a pool's connections.
-#[derive(Debug, Clone, Default)]
-struct Watched(Arc<Mutex<Vec<String>>>);
-
-impl<C: diesel::Connection> CustomizeConnection<C, diesel::r2d2::Error> for Watched {
-    fn on_acquire(&self, conn: &mut C) -> Result<(), diesel::r2d2::Error> {
-        let noted = Arc::clone(&self.0);
-        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-            if let InstrumentationEvent::StartQuery { query, .. } = event {
-                noted.lock().unwrap().push(query.to_string());
-            }
-        });
-        Ok(())
-    }
-}
-
 async fn read_all(
     readers: &mut [Events],
     pages: &mut [Told],
@@ -332,10 +313,7 @@ async fn a_run_of_another_process_is_followed_for_all_readers_at_once<D: Raw>(db
     const READERS: usize = 50;
     let host = Host::new(db).await;
     let thread = host.thread().await;
-    let watched = Watched::default();
-    let pool = Pool::builder().max_size(4).connection_customizer(Box::new(watched.clone()));
-    let pool = pool.build(ConnectionManager::<D::Conn>::new(host.db.url())).unwrap();
-    let other = D::owners(AiEngine::builder(D::from_pool(pool))).build().unwrap();
+    let (other, watched) = watched(&host);
 
     let gates = [Gate::new(), Gate::new(), Gate::new()];
     let words = ["Once ", "upon ", "a ", "time"];
@@ -349,16 +327,14 @@ async fn a_run_of_another_process_is_followed_for_all_readers_at_once<D: Raw>(db
     let mut pages = vec![Told::default(); READERS];
     read_all(&mut readers, &mut pages, says("Once ")).await;
     // All have joined: from here on nobody has a reason to ask on its own.
-    watched.0.lock().unwrap().clear();
+    watched.forget();
     for (gate, word) in gates.iter().zip(["upon ", "a ", "time"]) {
         gate.open();
         read_all(&mut readers, &mut pages, says(word)).await;
     }
     read_all(&mut readers, &mut pages, settled).await;
 
-    // Connections that do not wait for locks are made to, by a pragma before and after: nothing is read by it.
-    let mut statements = watched.0.lock().unwrap().clone();
-    statements.retain(|sql| !sql.contains("PRAGMA"));
+    let statements = watched.statements();
     let looks = statements
         .iter()
         .filter(|sql| sql.contains("\"next_seq\"") || sql.contains("`next_seq`"))

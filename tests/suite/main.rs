@@ -45,6 +45,7 @@ mod open_responses;
 mod own_queue;
 mod owner;
 mod ownership;
+mod parts;
 mod per_request;
 mod places;
 mod pools;

@@ -11,6 +11,7 @@ mod process;
 mod proxy;
 mod raw;
 mod recorder;
+mod watched;
 
 pub use database::*;
 pub use faults::*;
@@ -23,6 +24,7 @@ pub use process::*;
 pub use proxy::*;
 pub use raw::*;
 pub use recorder::*;
+pub use watched::*;
 
 /// A test that hangs fails instead of holding up all others.
 pub async fn in_time(test: impl Future<Output = ()>) {
