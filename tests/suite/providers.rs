@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ai_engine::testing::{FakeOpenAi, Reply};
 use ai_engine::{
-    AiEngine, AssistantDefinition, Busy, Error, EventKind, History, Page, Recovery, Role, Run,
-    RunStatus, prelude::*,
+    AiEngine, AssistantDefinition, Busy, Error, EventKind, History, Messageable, Page, Recovery,
+    Role, Run, RunStatus, prelude::*,
 };
 use serde_json::{Value, json};
 
@@ -162,8 +162,8 @@ async fn providers_that_make_no_sense_are_refused<D: TestDatabase>(db: D) {
         }
     }
     let titles = AssistantDefinition::new("m").provider("nowhere");
-    let titled = builder().openai(client()).titles(titles.clone()).build();
-    assert!(matches!(titled, Err(Error::UnknownProvider { .. })), "{titled:?}");
+    let refused = builder().openai(client()).titles(titles.clone()).build();
+    assert!(matches!(refused, Err(Error::UnknownProvider { .. })), "{refused:?}");
     builder().titles(titles).build().unwrap();
 }
 
@@ -194,13 +194,17 @@ async fn a_run_waits_for_a_process_that_has_its_provider<D: TestDatabase>(db: D)
     assert!(lacking.answer(known.id).await.is_ok());
     // The one that it leaves keeps what is behind it waiting, as any run does.
     let first = web.find_run(foreign[0].id).await.unwrap();
-    let ai_engine::Messageable::AssistantThread(id) = first.messageable else { panic!() };
-    let thread = host.user.assistant_threads(&lacking).find(id).await.unwrap();
-    let ask = || host.teller.ai_engine_run(&lacking, &thread, "Go on");
-    let behind = ask().when_busy(Busy::Queue).submit().await.unwrap();
-    // A second request under its key returns it, and drives nothing.
-    let same = ask().idempotency_key("once").submit().await.unwrap();
-    assert_eq!((same.id, same.status), (first.id, RunStatus::Queued));
+    let threads = host.user.assistant_threads(&lacking);
+    let ask = async |run: &Run, key: &str| {
+        let Messageable::AssistantThread(id) = run.messageable else { panic!() };
+        let thread = threads.find(id).await.unwrap();
+        let request = host.teller.ai_engine_run(&lacking, &thread, "Go on");
+        request.when_busy(Busy::Queue).idempotency_key(key).submit().await.unwrap()
+    };
+    let behind = ask(&first, "another").await;
+    // A second request under the key of another one returns that, and drives nothing.
+    let same = ask(&foreign[1], "once").await;
+    assert_eq!((same.id, same.status), (foreign[1].id, RunStatus::Queued));
     let another = host.thread().await;
     host.teller.ai_engine_run(&lacking, &another, "Tell me").await.unwrap();
     for run in foreign.iter().chain([&lost, &behind]) {
@@ -227,8 +231,8 @@ async fn a_title_is_asked_of_the_provider_that_its_definition_names<D: TestDatab
     host.fake.reply_to("The title", Reply::status(400, refused));
     local.reply_to("The title", Reply::text("A story"));
     host.teller.ai_engine_run(&host.engine, &thread, "Tell me something").await.unwrap();
-    let titled = "SELECT count(*) FROM ai_engine_assistant_threads WHERE title = 'A story'";
-    until(|| host.db.number(titled) == 1).await;
+    let named = "SELECT count(*) FROM ai_engine_assistant_threads WHERE title = 'A story'";
+    until(|| host.db.number(named) == 1).await;
     assert_eq!(local.requests()[0].body.as_ref().unwrap()["model"], "small");
 }
 
