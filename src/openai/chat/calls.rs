@@ -18,7 +18,7 @@ pub(super) struct Call {
 /// The calls of an answer, in the order in which they began.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    calls: Vec<Call>,
+    begun: Vec<Call>,
     by_index: HashMap<u64, usize>,
     by_id: HashMap<String, usize>,
     last: Option<usize>,
@@ -34,7 +34,7 @@ impl Calls {
             (None, None) => self.last,
         };
         let known = known.filter(|at| {
-            let call = &self.calls[*at];
+            let call = &self.begun[*at];
             let is_another = match (&call.id, &id) {
                 // Whatever it is numbered.
                 (Some(known), Some(id)) => known != id,
@@ -50,8 +50,8 @@ impl Calls {
         });
         let begins = known.is_none();
         let at = known.unwrap_or_else(|| {
-            self.calls.push(Call::default());
-            self.calls.len() - 1
+            self.begun.push(Call::default());
+            self.begun.len() - 1
         });
         if let Some(index) = index {
             self.by_index.insert(index, at);
@@ -60,7 +60,7 @@ impl Calls {
             self.by_id.insert(id.clone(), at);
         }
         self.last = Some(at);
-        let call = &mut self.calls[at];
+        let call = &mut self.begun[at];
         if begins || !call.repeats(id.as_ref(), name.as_ref(), &arguments) {
             call.arguments.push_str(&arguments);
             match name {
@@ -75,7 +75,7 @@ impl Calls {
 
     /// The call that began at this place.
     pub(super) fn take(&mut self, at: usize) -> Call {
-        self.calls.get_mut(at).map(std::mem::take).unwrap_or_default()
+        self.begun.get_mut(at).map(std::mem::take).unwrap_or_default()
     }
 }
 

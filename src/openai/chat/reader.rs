@@ -109,7 +109,7 @@ impl Reader {
             }
             self.reasoning.push_str(&choice.reasoning);
         }
-        let text = self.say(choice.text, choice.refusal);
+        let text = self.say(choice.text, &choice.refusal);
         for annotation in choice.annotations {
             self.count(annotation.to_string().len())?;
             self.annotations.push(annotation);
@@ -123,7 +123,7 @@ impl Reader {
     }
 
     /// Takes more of the message; its place and what is new.
-    fn say(&mut self, mut text: String, refusal: String) -> Option<(usize, String)> {
+    fn say(&mut self, mut text: String, refusal: &str) -> Option<(usize, String)> {
         if text.is_empty() && refusal.is_empty() {
             return None;
         }
@@ -139,10 +139,10 @@ impl Reader {
         }
         if !refusal.is_empty() {
             match self.parts.last_mut() {
-                Some(Part::Refusal(last)) => last.push_str(&refusal),
-                _ => self.parts.push(Part::Refusal(refusal.clone())),
+                Some(Part::Refusal(last)) => last.push_str(refusal),
+                _ => self.parts.push(Part::Refusal(refusal.to_owned())),
             }
-            text.push_str(&refusal);
+            text.push_str(refusal);
         }
         Some((place, text))
     }
