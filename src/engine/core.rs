@@ -146,8 +146,6 @@ impl Core {
         &self.inner.remotes
     }
 
-    /// Fails for a definition that asks for what the provider cannot do. Without a provider here, whoever drives the run finds out.
-
     pub(crate) fn options(&self) -> &Options {
         &self.inner.options
     }

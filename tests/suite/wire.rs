@@ -5,7 +5,6 @@
 
 mod background;
 mod older;
-mod openapi;
 pub mod openapi;
 mod raw;
 

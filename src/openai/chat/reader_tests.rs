@@ -84,7 +84,8 @@ fn event(value: &Value) -> String {
 }
 
 /// A chunk with this delta.
-fn delta(delta: Value) -> String {
+fn delta(delta: impl Into<Value>) -> String {
+    let delta = delta.into();
     event(&json!({
         "id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "m-1", "usage": null,
         "choices": [{"index": 0, "delta": delta, "finish_reason": null}],

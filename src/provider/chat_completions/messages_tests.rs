@@ -27,7 +27,8 @@ fn thought() -> Value {
     json!({"type": "reasoning", "summary": [], "encrypted_content": "e"})
 }
 
-fn calls(content: Value, ids: &[&str]) -> Value {
+fn calls(content: impl Into<Value>, ids: &[&str]) -> Value {
+    let content = content.into();
     let function = json!({"name": "look", "arguments": "{}"});
     let calls = ids.iter().map(|id| json!({"id": id, "type": "function", "function": function}));
     json!({"role": "assistant", "content": content, "tool_calls": calls.collect::<Vec<_>>()})

@@ -11,8 +11,8 @@ use crate::provider::{Ended, News};
 
 /// The end of a stream of these chunks, and the text before it.
 fn run(chunks: &[Value]) -> (Vec<(i64, String)>, Ended) {
-    let body: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
-    let body = Bytes::from(format!("{body}data: [DONE]\n\n"));
+    let events: Vec<String> = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+    let body = Bytes::from(format!("{}data: [DONE]\n\n", events.concat()));
     let mut stream = progress(ChatStream::of_body(body));
     let mut texts = Vec::new();
     while let Some(progress) = stream.next().now_or_never().expect("nothing to wait for") {
@@ -112,6 +112,7 @@ fn a_request_has_what_the_definition_sets_in_this_protocols_names() {
         definition,
         input: vec![Item::message("user", "Hi")],
         conversation: None,
+        assistant: None,
         tries: std::sync::Arc::default(),
     };
     for (url, role) in
