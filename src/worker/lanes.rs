@@ -73,6 +73,11 @@ impl Lanes {
         self.lock().get(&of)?.told
     }
 
+    /// Whether somebody wants one more look.
+    fn is_woken(&self, of: Messageable) -> bool {
+        self.lock().get(&of).is_some_and(|lane| lane.woken)
+    }
+
     fn caller(&self, of: Messageable, run: i64) -> Option<Span> {
         self.lock().get_mut(&of)?.callers.remove(&run)
     }
@@ -245,11 +250,11 @@ fn left(core: &Core, of: Messageable, seq: i64) -> Next {
     if !looked_for && core.lanes().told(of) >= Some(seq) { Next::LookLater } else { Next::Nothing }
 }
 
-/// Until the next look; what failed a moment ago is left alone for longer.
+/// Until the next look; what failed a moment ago is left alone for longer, unless somebody asks for it.
 async fn rest(core: &Core, of: Messageable) {
     loop {
         tokio::time::sleep(LOOK).await;
-        if core.is_closing() || core.troubles().may_try(of) {
+        if core.is_closing() || core.lanes().is_woken(of) || core.troubles().may_try(of) {
             return;
         }
     }
