@@ -231,8 +231,17 @@ impl<D: Database> EngineBuilder<D> {
         }
         let history = self.history;
         let remote = self.openai.map(|client| {
-            let usual = if client.is_openai() { History::Conversation } else { History::Local };
+            let of_openai = client.is_openai();
             let provider = provider::of(client);
+            let alone = provider.has_conversations_alone();
+            let usual =
+                if of_openai || alone { History::Conversation } else { History::Local };
+            if alone && history == Some(History::Local) {
+                return Err(Error::Configuration(format!(
+                    "History::Local needs a provider that takes the history with each call, and one of the protocol {} keeps it itself; use History::Conversation, or leave it out",
+                    provider.name()
+                )));
+            }
             if provider.has_conversations() {
                 return Ok(Remote::new(provider, history.unwrap_or(usual)));
             }
