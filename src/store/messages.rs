@@ -227,6 +227,22 @@ pub(crate) fn on_path(
     .collect())
 }
 
+/// The system texts on the path of a conversation up to a turn, in order.
+pub(crate) fn system_texts(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+) -> Result<Vec<String>> {
+    Ok(on!(session, |conn| messages::ai_engine_messages
+        .filter(of!(messages, parent))
+        .filter(messages::seq.le(seq))
+        .filter(messages::superseded_at_seq.is_null())
+        .filter(messages::role.eq(Role::System))
+        .order((messages::seq, messages::position))
+        .select(messages::content)
+        .load(conn))?)
+}
+
 /// The turn on the path that has so many others between itself and this one; `None`: there are not so many.
 pub(crate) fn turns_before(
     session: &mut dyn Session,
