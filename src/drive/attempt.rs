@@ -42,8 +42,7 @@ pub(crate) async fn once(
     let mut definition = definition.clone();
     definition.instructions = instructions;
     let tries = Arc::default();
-    let tries_of_call = Arc::clone(&tries);
-    let call = Call { definition, input, conversation, assistant: None, tries: tries_of_call };
+    let call = Call { definition, input, conversation, tries: Arc::clone(&tries) };
     let careful = call.conversation.is_some();
     let most = core.options().trace_content;
     if most > 0 {

@@ -143,7 +143,6 @@ async fn ask_one(
         definition: AssistantDefinition { instructions: Some(own), ..definition },
         input: vec![Item::message("user", exchange)],
         conversation: None,
-        assistant: None,
         tries: std::sync::Arc::default(),
     };
     let brief = |error: CallError| error.brief().to_string();

@@ -116,22 +116,6 @@ impl Provider for Assistants {
         gone(self.client.assistants().delete_thread(id).await)
     }
 
-    fn keeps_assistants(&self) -> bool {
-        true
-    }
-
-    async fn create_assistant(&self, definition: &AssistantDefinition) -> Result<String> {
-        Ok(self.client.assistants().create(&settings::of(definition)).await?)
-    }
-
-    async fn update_assistant(&self, id: &str, definition: &AssistantDefinition) -> Result<()> {
-        Ok(self.client.assistants().update(id, &settings::of(definition)).await?)
-    }
-
-    async fn delete_assistant(&self, id: &str) -> Result<()> {
-        gone(self.client.assistants().delete(id).await)
-    }
-
     /// A run is deleted with its thread, and no other way.
     async fn delete_response(&self, _: &str) -> Result<()> {
         Ok(())

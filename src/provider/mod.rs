@@ -39,8 +39,6 @@ pub(crate) struct Call {
     pub(crate) input: Vec<Item>,
     /// The conversation it continues; `None`: the provider shall keep nothing.
     pub(crate) conversation: Option<String>,
-    /// The assistant at the provider that answers, where it has one.
-    pub(crate) assistant: Option<String>,
     /// Counts the requests that were sent for it.
     pub(crate) tries: Arc<AtomicU32>,
 }
@@ -158,22 +156,6 @@ pub(crate) trait Provider: Send + Sync {
     fn surely_keeps_conversations(&self) -> bool;
     /// Deletes a conversation after its items. Unknown ids are as good as deleted.
     async fn delete_conversation(&self, id: &str) -> Result<()>;
-    /// Whether the service keeps assistants of its own.
-    fn keeps_assistants(&self) -> bool {
-        false
-    }
-    /// Creates an assistant there and returns its id.
-    async fn create_assistant(&self, _definition: &AssistantDefinition) -> Result<String> {
-        Err(CallError::not_offered("assistants of its own"))
-    }
-    /// Makes an assistant there as this definition says. An unknown id is [`is_not_found`](CallError::is_not_found).
-    async fn update_assistant(&self, _id: &str, _definition: &AssistantDefinition) -> Result<()> {
-        Err(CallError::not_offered("assistants of its own"))
-    }
-    /// Deletes an assistant there. Unknown ids are as good as deleted.
-    async fn delete_assistant(&self, _id: &str) -> Result<()> {
-        Err(CallError::not_offered("assistants of its own"))
-    }
     /// Deletes a stored response. Unknown ids are as good as deleted.
     async fn delete_response(&self, id: &str) -> Result<()>;
 }

@@ -44,12 +44,6 @@ impl<'c> Assistants<'c> {
         self.id(call, ASSISTANT).await
     }
 
-    /// Changes what the settings name.
-    pub(crate) async fn update(&self, id: &str, settings: &AssistantSettings) -> Result<()> {
-        let call = self.call(Method::POST, &["assistants", id])?.json(&settings.body()?);
-        self.id(call, ASSISTANT).await.map(drop)
-    }
-
     pub(crate) async fn delete(&self, id: &str) -> Result<()> {
         self.remove(&["assistants", id]).await
     }
@@ -98,7 +92,7 @@ impl<'c> Assistants<'c> {
         self.run(self.call(Method::POST, &path)?.json(&Object::new())).await
     }
 
-    fn call(&self, method: Method, path: &[&str]) -> Result<Call> {
+    fn call(self, method: Method, path: &[&str]) -> Result<Call> {
         Ok(self.client.call(method, path)?.beta(BETA))
     }
 
