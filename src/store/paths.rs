@@ -7,7 +7,7 @@ use super::session::{Session, of, on};
 use super::update::update;
 use super::{outbox, threads};
 use crate::error::Result;
-use crate::model::path::{Place, Tree};
+use crate::model::path::{Ends, Place, Tree, WHOLE};
 use crate::model::{Messageable, RemoteState, utc_now};
 use crate::schema::ai_engine_assistant_threads::dsl as parents;
 use crate::schema::ai_engine_messages::dsl as messages;
@@ -25,14 +25,17 @@ pub(crate) struct Change {
     pub(crate) left: Vec<(i64, Option<i64>)>,
     /// The turns that came back.
     pub(crate) back: Vec<i64>,
+    /// Turns of which another part is on the path since, each with the last place of that part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ends: Vec<(i64, i64)>,
 }
 
 /// How a conversation's path shall be.
 #[derive(Debug)]
 pub(crate) struct NewPath {
     pub(crate) turns: Vec<i64>,
-    /// The last place of this turn that is on the path: later ones leave it, and these come back.
-    pub(crate) last: Option<(i64, i64)>,
+    /// The last place of its last turn that is on the path; `None`: that turn stays as it is.
+    pub(crate) end: Option<i64>,
 }
 
 /// What a change did.
@@ -59,11 +62,21 @@ pub(crate) fn tree(session: &mut dyn Session, parent: Messageable) -> Result<Tre
     Ok(Tree::of(rows.into_iter().map(place).collect()))
 }
 
+/// How much of each turn was on the path, and since when: what was asked on a part of a turn is read behind that part.
+pub(crate) fn ends(session: &mut dyn Session, parent: Messageable) -> Result<Ends> {
+    let mut ends = Ends::default();
+    for (number, change) in between(session, parent, 0, i64::MAX)? {
+        change.ends.iter().for_each(|(turn, end)| ends.note(number, *turn, *end));
+    }
+    Ok(ends)
+}
+
 /// Makes `new` the path, under the number `at`, which came with the lock. `None`: it was.
 pub(crate) fn change(
     session: &mut dyn Session,
     parent: Messageable,
     tree: &Tree,
+    ends: &Ends,
     new: &NewPath,
     at: i64,
 ) -> Result<Option<Changed>> {
@@ -71,21 +84,26 @@ pub(crate) fn change(
     if let Some(heir) = tree.heir(new.turns.last().copied().unwrap_or_default()) {
         keep_parent(session, parent, tree, heir)?;
     }
+    let mut parts = ends.along(&new.turns);
+    parts.extend(new.turns.last().copied().zip(new.end));
+    // Most turns are whole, and always were.
+    parts.retain(|(turn, end)| *end != WHOLE || ends.knows(*turn));
     leave(session, parent, &moves.left, at)?;
-    come_back(session, parent, tree, &moves.back, new.last.map(|(turn, _)| turn), at)?;
-    if let Some((turn, position)) = new.last {
-        let cut = cut(session, parent, turn, position, at)?;
-        // A turn of which a part went, or came, is told anew.
-        if cut && !moves.back.contains(&turn) {
-            moves.left.push(turn);
-            moves.left.sort_unstable();
-            moves.back.push(turn);
-            moves.back.sort_unstable();
-        }
-        if moves.back.contains(&turn) {
+    come_back(session, parent, tree, &moves.back, &parts, at)?;
+    let mut cuts = Vec::new();
+    for (turn, end) in parts {
+        if cut(session, parent, turn, end, at)? {
+            cuts.push((turn, end));
+            // A turn of which a part went, or came, is told anew.
+            if !moves.back.contains(&turn) {
+                moves.left.push(turn);
+                moves.back.push(turn);
+            }
             note_back(session, parent, &[turn], at)?;
         }
     }
+    moves.left.sort_unstable();
+    moves.back.sort_unstable();
     if moves.left.is_empty() && moves.back.is_empty() {
         return Ok(None);
     }
@@ -94,6 +112,7 @@ pub(crate) fn change(
     let change = Change {
         left: moves.left.iter().map(|turn| (*turn, run_of(*turn))).collect(),
         back: moves.back,
+        ends: cuts,
     };
     let row = (
         changes::assistant_thread_id.eq(parent.thread_id()),
@@ -142,11 +161,12 @@ fn come_back(
     parent: Messageable,
     tree: &Tree,
     turns: &[i64],
-    but: Option<i64>,
+    but: &[(i64, i64)],
     at: i64,
 ) -> Result<()> {
     let left_at = |turn: &i64| tree.find(*turn).and_then(|place| place.superseded_at);
-    let returning: Vec<i64> = turns.iter().copied().filter(|turn| Some(*turn) != but).collect();
+    let is_other = |turn: &i64| !but.iter().any(|(part, _)| part == turn);
+    let returning: Vec<i64> = turns.iter().copied().filter(is_other).collect();
     // Those that left together are next to each other.
     for together in returning.chunk_by(|one, other| left_at(one) == left_at(other)) {
         let Some(left) = together.first().and_then(left_at) else { continue };
@@ -200,21 +220,6 @@ fn cut(
     let gone: usize =
         on!(session, |conn| update(gone()).set(messages::superseded_at_seq.eq(at)).execute(conn))?;
     Ok(kept + gone > 0)
-}
-
-/// The number under which the end of a turn left it that is on the path, or left it before all of it did.
-pub(crate) fn cut_at(
-    session: &mut dyn Session,
-    parent: Messageable,
-    turn: i64,
-    left_at: Option<i64>,
-) -> Result<Option<i64>> {
-    Ok(on!(session, |conn| messages::ai_engine_messages
-        .filter(of!(messages, parent))
-        .filter(messages::seq.eq(turn))
-        .filter(messages::superseded_at_seq.lt(left_at.unwrap_or(i64::MAX)))
-        .select(diesel::dsl::min(messages::superseded_at_seq))
-        .first(conn))?)
 }
 
 /// What the provider's conversation may hold of what left cannot be taken out of it: the thread gives it up, and the next run

@@ -9,7 +9,6 @@ use super::request::RunRequest;
 use crate::engine::AiEngine;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
-use crate::model::path::Tree;
 use crate::model::{
     Assistant, AssistantDefinition, Content, Message, Messageable, Role, Run, RunRow, RunStatus,
 };
@@ -63,8 +62,10 @@ pub(crate) fn take(
     let (assistant, definition) = definition(session, &run)?;
     let tree = paths::tree(session, of)?;
     let parent_seq = tree.parent(run.seq);
-    let new = NewPath { turns: tree.up_to(parent_seq), last: None };
-    let changed = paths::change(session, of, &tree, &new, at)?;
+    let ends = paths::ends(session, of)?;
+    let end = Some(ends.under(parent_seq, run.seq));
+    let new = NewPath { turns: tree.up_to(parent_seq), end };
+    let changed = paths::change(session, of, &tree, &ends, &new, at)?;
     let forgotten = changed.is_some_and(|changed| changed.forgotten);
     Ok(Taken { assistant, definition, question, parent_seq, forgotten })
 }
@@ -98,11 +99,6 @@ fn definition(
             Ok((None, run.definition.read().map_err(unreadable)?))
         }
     }
-}
-
-/// The turn that a message ends, and the path up to there.
-pub(crate) fn up_to(tree: &Tree, seq: i64, position: i64) -> NewPath {
-    NewPath { turns: tree.up_to(seq), last: Some((seq, position)) }
 }
 
 /// How long the runs in the way may take to end.

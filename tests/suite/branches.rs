@@ -2,6 +2,7 @@
 //! whoever keeps the history; what left it is kept.
 
 mod forks;
+mod parts;
 mod random;
 mod readers;
 
