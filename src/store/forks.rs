@@ -82,7 +82,7 @@ impl Copy {
             format!("(SELECT r.id FROM ai_engine_runs r WHERE r.{column} = {to} AND r.seq = {seq})")
         };
         let parts: Vec<_> = self.parts.iter().filter(|(turn, _)| turns.contains(turn)).collect();
-        let copies = |of: &str| {
+        let of_parts = |of: &str| {
             let left = |(turn, end): &&(i64, i64)| {
                 format!(" AND NOT ({of}.seq = {turn} AND {of}.position > {end})")
             };
@@ -90,7 +90,7 @@ impl Copy {
         };
         let run_of_message = copied("ai_engine_messages.seq");
         let run_of_item = copied("o.seq");
-        let (copies_message, copies_other) = (copies("ai_engine_messages"), copies("m"));
+        let (copied_message, copied_other) = (of_parts("ai_engine_messages"), of_parts("m"));
         [
             format!(
                 "INSERT INTO ai_engine_runs (assistant_thread_id, chat_id, assistant_id, assistant_name, model, definition, seq, \
@@ -106,7 +106,7 @@ impl Copy {
                  model, {COST}, remote_state, endpoint, protocol, created_at, updated_at, metadata, author) \
                  SELECT {thread}, {chat}, {run_of_message}, seq, position, role, status, content, \
                  model, {NO_COST}, 'absent', endpoint, protocol, created_at, updated_at, metadata, author \
-                 FROM ai_engine_messages WHERE {column} = {from} AND seq IN ({numbers}) AND {copies_message} \
+                 FROM ai_engine_messages WHERE {column} = {from} AND seq IN ({numbers}) AND {copied_message} \
                  ORDER BY seq, position"
             ),
             // As they are: a host's database may have refused the text in one row.
@@ -115,7 +115,7 @@ impl Copy {
                  SELECT (SELECT n.id FROM ai_engine_messages n WHERE n.{column} = {to} AND n.seq = m.seq \
                  AND n.position = m.position), d.byte_offset, d.sequence_number, d.text \
                  FROM ai_engine_message_deltas d JOIN ai_engine_messages m ON m.id = d.message_id \
-                 WHERE m.{column} = {from} AND m.seq IN ({numbers}) AND {copies_other} ORDER BY d.id"
+                 WHERE m.{column} = {from} AND m.seq IN ({numbers}) AND {copied_other} ORDER BY d.id"
             ),
             format!(
                 "INSERT INTO ai_engine_run_items (run_id, position, kind, call_id, phase, item, remote_state, endpoint, \
@@ -124,8 +124,8 @@ impl Copy {
                  i.protocol, i.created_at \
                  FROM ai_engine_run_items i JOIN ai_engine_runs o ON o.id = i.run_id \
                  WHERE o.{column} = {from} AND o.seq IN ({numbers}) AND (\
-                 NOT EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND NOT {copies_other}) \
-                 OR EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND {copies_other} \
+                 NOT EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND NOT {copied_other}) \
+                 OR EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND {copied_other} \
                  AND m.position > i.position)) ORDER BY o.seq, i.position"
             ),
         ]
