@@ -165,3 +165,36 @@ async fn another_endpoints_deletions_wait_for_it<D: TestDatabase>(db: D) {
     assert_eq!(host.db.texts(sql), ["http://elsewhere.example/v1"]);
     assert_eq!(host.fake.conversation_ids().len(), 1, "an id means nothing at another endpoint");
 }
+
+/// A call ends while its thread is being deleted: what the provider keeps of it is known by then.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_that_gets_its_id_while_its_thread_is_deleted_is_deleted_too() {
+    on_postgres(|db| async {
+        let host = Host::conversing(db).await;
+        let thread = host.thread().await;
+        host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+        // As the process that drives it does, under the lock of the run.
+        let (locked, is_locked) = std::sync::mpsc::channel();
+        let db = host.db.clone();
+        let ending = std::thread::spawn(move || {
+            db.with(|conn| {
+                conn.transaction(&mut |conn| {
+                    conn.execute("SELECT id FROM ai_engine_runs FOR UPDATE");
+                    conn.execute("UPDATE ai_engine_responses SET remote_id = 'resp_late'");
+                    locked.send(()).unwrap();
+                    db.until_waiting(1);
+                    Ok(())
+                })
+            })
+            .unwrap();
+        });
+        tokio::task::block_in_place(|| is_locked.recv().unwrap());
+        host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
+        ending.join().unwrap();
+        until_deleted(&host.db).await;
+        let asked = |request: &ai_engine::testing::Request| request.path.ends_with("/resp_late");
+        assert!(host.fake.requests().iter().any(asked));
+    })
+    .await;
+}

@@ -81,7 +81,7 @@ async fn whoever_takes_paths_at_once_leaves_one<D: TestDatabase>(db: D) {
                 let mut dice = Dice(seed);
                 for _ in 0..20 {
                     let done = act(host, engine, thread, &mut dice);
-                    let done = tokio::time::timeout(Duration::from_secs(60), done).await.unwrap();
+                    let done = tokio::time::timeout(Duration::from_mins(1), done).await.unwrap();
                     match done {
                         Ok(()) | Err(Error::Busy { .. }) => {}
                         Err(error) => panic!("{error:?}"),
