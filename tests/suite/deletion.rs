@@ -198,3 +198,38 @@ async fn a_response_that_gets_its_id_while_its_thread_is_deleted_is_deleted_too(
     })
     .await;
 }
+
+/// Two delete all of one owner at once.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_else_deletes_meanwhile_is_no_error_for_whoever_deletes_all() {
+    on_postgres(|db| async {
+        let host = Host::new(db).await;
+        host.thread().await;
+        host.thread().await;
+        let (locked, is_locked) = std::sync::mpsc::channel();
+        let (db, engine, user) = (host.db.clone(), host.engine.clone(), host.user.clone());
+        let other = std::thread::spawn(move || {
+            db.with(|conn| {
+                conn.transaction(&mut |conn| {
+                    engine.forget_in(conn.session(), &user)?;
+                    locked.send(()).unwrap();
+                    db.until_waiting(1);
+                    Ok(())
+                })
+            })
+            .unwrap();
+        });
+        tokio::task::block_in_place(|| {
+            is_locked.recv().unwrap();
+            let threads = host.user.assistant_threads(&host.engine);
+            let deleted = host
+                .db
+                .with(|conn| conn.transaction(&mut |conn| threads.destroy_all_in(conn.session())));
+            deleted.unwrap();
+            other.join().unwrap();
+        });
+        assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_assistant_threads"), 0);
+    })
+    .await;
+}
