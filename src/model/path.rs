@@ -27,14 +27,43 @@ pub(crate) struct Moves {
     pub(crate) back: Vec<i64>,
 }
 
-impl Moves {
-    /// A turn of which a part went, or came, is told anew, whole.
-    pub(crate) fn tell_anew(&mut self, turn: i64) {
-        let Err(place) = self.back.binary_search(&turn) else { return };
-        self.back.insert(place, turn);
-        if let Err(place) = self.left.binary_search(&turn) {
-            self.left.insert(place, turn);
-        }
+/// The end of a turn of which nothing left.
+pub(crate) const WHOLE: i64 = i64::MAX;
+
+/// How much of each turn is on the path, or was when it left: the last place of it. A turn without a word is whole.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    /// In order: under which number which turn got which end.
+    noted: Vec<(i64, i64, i64)>,
+}
+
+impl Ends {
+    pub(crate) fn note(&mut self, number: i64, turn: i64, end: i64) {
+        self.noted.push((number, turn, end));
+    }
+
+    /// Whether this turn was ever another than whole.
+    pub(crate) fn knows(&self, turn: i64) -> bool {
+        self.noted.iter().any(|(_, other, _)| *other == turn)
+    }
+
+    /// The end that a turn has now.
+    pub(crate) fn now(&self, turn: i64) -> i64 {
+        self.under(turn, i64::MAX)
+    }
+
+    /// The end that a turn had when this one was asked on it.
+    pub(crate) fn under(&self, turn: i64, child: i64) -> i64 {
+        let mut latest = self.noted.iter().rev();
+        latest
+            .find(|(number, other, _)| *other == turn && *number <= child)
+            .map_or(WHOLE, |(_, _, end)| *end)
+    }
+
+    /// The end of each turn of a path but the last: the next one was asked on so much of it.
+    pub(crate) fn along(&self, path: &[i64]) -> Vec<(i64, i64)> {
+        let known = path.windows(2).filter(|pair| self.knows(pair[0]));
+        known.map(|pair| (pair[0], self.under(pair[0], pair[1]))).collect()
     }
 }
 
@@ -89,14 +118,14 @@ impl Tree {
         path
     }
 
-    /// The path through a turn: up to it, and from there on what is on the current path, or left that last. Of what follows the
-    /// turn itself only turns below `before` count.
-    pub(crate) fn through(&self, seq: i64, before: i64) -> Vec<i64> {
+    /// The path through a turn: up to it, and from there on what is on the current path, or left that last. What was asked on a part of
+    /// the turn itself does not count.
+    pub(crate) fn through(&self, seq: i64, ends: &Ends) -> Vec<i64> {
         let mut next: HashMap<i64, &Place> = HashMap::new();
         let stayed = |place: &Place| place.superseded_at.unwrap_or(i64::MAX);
         for place in &self.places {
             let parent = self.parent(place.seq);
-            if parent == seq && place.seq >= before {
+            if parent == seq && ends.under(seq, place.seq) != WHOLE {
                 continue;
             }
             let known = next.entry(parent).or_insert(place);
@@ -161,9 +190,15 @@ mod tests {
             place(5, None, Some(6)),
             place(6, Some(1), None),
         ]);
-        assert_eq!(tree.through(1, i64::MAX), [1, 6]);
-        assert_eq!(tree.through(2, i64::MAX), [1, 2, 3]);
-        assert_eq!(tree.through(1, 6), [1, 4, 5]);
+        let mut ends = Ends::default();
+        assert_eq!(tree.through(1, &ends), [1, 6]);
+        assert_eq!(tree.through(2, &ends), [1, 2, 3]);
+        ends.note(6, 1, 0);
+        assert_eq!(tree.through(1, &ends), [1, 4, 5], "6 was asked on a part of 1");
+        ends.note(7, 1, WHOLE);
+        assert_eq!(ends.along(&[1, 6]), [(1, 0)]);
+        assert_eq!(ends.along(&[1, 4, 5]), [(1, WHOLE)]);
+        assert_eq!(ends.now(1), WHOLE);
         assert_eq!(tree.moves_to(&[1, 2, 3]), Moves { left: vec![6], back: vec![2, 3] });
     }
 
@@ -214,7 +249,7 @@ mod tests {
                     // Again.
                     (1, Some(turn)) => (tree.up_to(tree.parent(turn)), true),
                     (2, Some(turn)) => (tree.up_to(turn), false),
-                    (_, Some(turn)) => (tree.through(turn, i64::MAX), false),
+                    (_, Some(turn)) => (tree.through(turn, &Ends::default()), false),
                 };
                 match (act, chosen) {
                     (1, Some(turn)) => {

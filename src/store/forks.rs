@@ -8,6 +8,7 @@ use super::session::{Session, of, on};
 use super::threads::{self, ConversationRow};
 use super::{clock, messages, paths};
 use crate::error::{Error, Result};
+use crate::model::path::WHOLE;
 use crate::model::{Messageable, RunStatus};
 use crate::schema::ai_engine_runs::dsl as runs;
 
@@ -22,13 +23,19 @@ pub(crate) fn fork<C: ConversationRow>(
 ) -> Result<C> {
     // What is read together is of one moment.
     threads::hold(session, origin)?;
-    let (seq, _) = messages::place(session, origin, message)?;
+    let (seq, position) = messages::place(session, origin, message)?;
     let turns = paths::tree(session, origin)?.up_to(seq);
+    let ends = paths::ends(session, origin)?;
+    let mut parts = ends.along(&turns);
+    // A message that left its turn is in the whole of it.
+    parts.push((seq, Some(ends.now(seq)).filter(|end| position <= *end).unwrap_or(WHOLE)));
+    parts.retain(|(_, end)| *end != WHOLE);
     for some in turns.chunks(AT_ONCE) {
         refuse_unended(session, origin, some)?;
     }
     let fork = C::fork(session, origin, seq + 1, message)?;
-    let copy = Copy { from: origin, to: fork.messageable(), now: clock::now_ms(session)? };
+    let (to, now) = (fork.messageable(), clock::now_ms(session)?);
+    let copy = Copy { from: origin, to, now, parts };
     for some in turns.chunks(AT_ONCE) {
         for statement in copy.statements(some) {
             on!(session, |conn| sql_query(&statement).execute(conn))?;
@@ -55,6 +62,8 @@ struct Copy {
     from: Messageable,
     to: Messageable,
     now: i64,
+    /// Turns of which a part is copied, each with the last place of that.
+    parts: Vec<(i64, i64)>,
 }
 
 /// What a run and a message cost was paid by the ones they were copied from.
@@ -73,20 +82,20 @@ impl Copy {
         let copied = |seq: &str| {
             format!("(SELECT r.id FROM ai_engine_runs r WHERE r.{column} = {to} AND r.seq = {seq})")
         };
-        // What left a turn before all of it did is no part of it.
-        let whole = |of: &str| {
-            format!(
-                "(coalesce({of}.superseded_at_seq, 0) = coalesce((SELECT p.superseded_at_seq FROM ai_engine_messages p \
-                 WHERE p.{column} = {from} AND p.seq = {of}.seq AND p.position = 0), 0))"
-            )
+        let parts: Vec<_> = self.parts.iter().filter(|(turn, _)| turns.contains(turn)).collect();
+        let of_parts = |of: &str| {
+            let left = |(turn, end): &&(i64, i64)| {
+                format!(" AND NOT ({of}.seq = {turn} AND {of}.position > {end})")
+            };
+            format!("(1 = 1{})", parts.iter().map(left).collect::<String>())
         };
+        let (copied_message, copied_other) = (of_parts("ai_engine_messages"), of_parts("m"));
         let run_of_message = copied("ai_engine_messages.seq");
         let run_of_item = copied("o.seq");
-        let (whole_message, whole_other) = (whole("ai_engine_messages"), whole("m"));
         let run_of_part = copied("m.seq");
         let parts_of_turns = format!(
             "JOIN ai_engine_messages m ON m.id = p.message_id \
-             WHERE m.{column} = {from} AND m.seq IN ({numbers}) AND {whole_other}"
+             WHERE m.{column} = {from} AND m.seq IN ({numbers}) AND {copied_other}"
         );
         let as_it_is: Vec<String> =
             COPIED.split(", ").map(|column| format!("p.{column}")).collect();
@@ -106,7 +115,7 @@ impl Copy {
                  model, {COST}, remote_state, endpoint, protocol, created_at, updated_at, metadata, author, part_count) \
                  SELECT {thread}, {chat}, {run_of_message}, seq, position, role, status, content, \
                  model, {NO_COST}, 'absent', endpoint, protocol, created_at, updated_at, metadata, author, part_count \
-                 FROM ai_engine_messages WHERE {column} = {from} AND seq IN ({numbers}) AND {whole_message} \
+                 FROM ai_engine_messages WHERE {column} = {from} AND seq IN ({numbers}) AND {copied_message} \
                  ORDER BY seq, position"
             ),
             // As they are: a host's database may have refused the text in one row.
@@ -115,7 +124,7 @@ impl Copy {
                  SELECT (SELECT n.id FROM ai_engine_messages n WHERE n.{column} = {to} AND n.seq = m.seq \
                  AND n.position = m.position), d.byte_offset, d.sequence_number, d.text \
                  FROM ai_engine_message_deltas d JOIN ai_engine_messages m ON m.id = d.message_id \
-                 WHERE m.{column} = {from} AND m.seq IN ({numbers}) AND {whole_other} ORDER BY d.id"
+                 WHERE m.{column} = {from} AND m.seq IN ({numbers}) AND {copied_other} ORDER BY d.id"
             ),
             format!(
                 "INSERT INTO ai_engine_run_items (run_id, position, kind, call_id, phase, item, remote_state, endpoint, \
@@ -124,8 +133,8 @@ impl Copy {
                  i.protocol, i.created_at \
                  FROM ai_engine_run_items i JOIN ai_engine_runs o ON o.id = i.run_id \
                  WHERE o.{column} = {from} AND o.seq IN ({numbers}) AND (\
-                 NOT EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND NOT {whole_other}) \
-                 OR EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND {whole_other} \
+                 NOT EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND NOT {copied_other}) \
+                 OR EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND {copied_other} \
                  AND m.position > i.position)) ORDER BY o.seq, i.position"
             ),
             format!(

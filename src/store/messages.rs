@@ -332,6 +332,22 @@ pub(crate) fn place(session: &mut dyn Session, of: Messageable, id: i64) -> Resu
     .ok_or_else(|| Error::not_found("message", id))
 }
 
+/// Whether nothing comes after this place in its turn, on the path or off it.
+pub(crate) fn is_last(
+    session: &mut dyn Session,
+    of: Messageable,
+    seq: i64,
+    position: i64,
+) -> Result<bool> {
+    let later = messages::ai_engine_messages
+        .filter(of!(messages, of))
+        .filter(messages::seq.eq(seq))
+        .filter(messages::position.gt(position));
+    let any: bool =
+        on!(session, |conn| diesel::select(diesel::dsl::exists(later)).get_result(conn))?;
+    Ok(!any)
+}
+
 /// The messages of a run, in order.
 pub(crate) fn of_run(session: &mut dyn Session, run: i64) -> Result<Vec<Message>> {
     Ok(load_whole!(session, |query| query

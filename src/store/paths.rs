@@ -7,7 +7,7 @@ use super::session::{Session, of, on};
 use super::update::update;
 use super::{conversations, outbox};
 use crate::error::Result;
-use crate::model::path::{Moves, Place, Tree};
+use crate::model::path::{Ends, Moves, Place, Tree, WHOLE};
 use crate::model::{Messageable, RemoteState, Service, utc_now};
 use crate::schema::ai_engine_assistant_threads::dsl as parents;
 use crate::schema::ai_engine_messages::dsl as messages;
@@ -25,16 +25,17 @@ pub(crate) struct Change {
     pub(crate) left: Vec<(i64, Option<i64>)>,
     /// The turns that came back.
     pub(crate) back: Vec<i64>,
+    /// Turns of which another part is on the path since, each with the last place of that part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ends: Vec<(i64, i64)>,
 }
 
 /// How a conversation's path shall be.
 #[derive(Debug)]
 pub(crate) struct NewPath {
     pub(crate) turns: Vec<i64>,
-    /// The last place of this turn that is on the path: later ones leave it, and these come back.
-    pub(crate) last: Option<(i64, i64)>,
-    /// The turn in whose place another one comes next.
-    pub(crate) next: Option<i64>,
+    /// The last place of its last turn that is on the path; `None`: that turn stays as it is.
+    pub(crate) end: Option<i64>,
 }
 
 /// What a change did.
@@ -86,11 +87,21 @@ pub(crate) fn tree(session: &mut dyn Session, parent: Messageable) -> Result<Tre
     Ok(Tree::of(rows.into_iter().map(place).collect()))
 }
 
+/// How much of each turn was on the path, and since when: what was asked on a part of a turn is read behind that part.
+pub(crate) fn ends(session: &mut dyn Session, parent: Messageable) -> Result<Ends> {
+    let mut ends = Ends::default();
+    for (number, change) in between(session, parent, 0, i64::MAX)? {
+        change.ends.iter().for_each(|(turn, end)| ends.note(number, *turn, *end));
+    }
+    Ok(ends)
+}
+
 /// Makes `new` the path, under the number `at`, which came with the lock. `None`: it was.
 pub(crate) fn change(
     session: &mut dyn Session,
     parent: Messageable,
     tree: &Tree,
+    ends: &Ends,
     new: &NewPath,
     at: i64,
 ) -> Result<Option<Changed>> {
@@ -98,20 +109,26 @@ pub(crate) fn change(
     if let Some(heir) = tree.heir(new.turns.last().copied().unwrap_or_default()) {
         keep_parent(session, parent, tree, heir)?;
     }
+    let mut parts = ends.along(&new.turns);
+    parts.extend(new.turns.last().copied().zip(new.end));
+    // Most turns are whole, and always were.
+    parts.retain(|(turn, end)| *end != WHOLE || ends.knows(*turn));
     leave(session, parent, &moves.left, at)?;
-    come_back(session, parent, tree, &moves.back, new.last.map(|(turn, _)| turn), at)?;
-    if let Some((turn, position)) = new.last {
-        let cut = cut(session, parent, turn, position, at)?;
-        if cut {
-            moves.tell_anew(turn);
-        }
-        if moves.back.contains(&turn) {
+    come_back(session, parent, tree, &moves.back, &parts, at)?;
+    let mut cuts = Vec::new();
+    for (turn, end) in parts {
+        if cut(session, parent, turn, end, at)? {
+            cuts.push((turn, end));
+            // A turn of which a part went, or came, is told anew.
+            if !moves.back.contains(&turn) {
+                moves.left.push(turn);
+                moves.back.push(turn);
+            }
             note_back(session, parent, &[turn], at)?;
         }
     }
-    for turn in mend(session, parent, new, at)? {
-        moves.tell_anew(turn);
-    }
+    moves.left.sort_unstable();
+    moves.back.sort_unstable();
     if moves.left.is_empty() && moves.back.is_empty() {
         return Ok(None);
     }
@@ -120,6 +137,7 @@ pub(crate) fn change(
     let change = Change {
         left: moves.left.iter().map(|turn| (*turn, run_of(*turn))).collect(),
         back: moves.back,
+        ends: cuts,
     };
     let row = (
         changes::assistant_thread_id.eq(parent.thread_id()),
@@ -168,11 +186,12 @@ fn come_back(
     parent: Messageable,
     tree: &Tree,
     turns: &[i64],
-    but: Option<i64>,
+    but: &[(i64, i64)],
     at: i64,
 ) -> Result<()> {
     let left_at = |turn: &i64| tree.find(*turn).and_then(|place| place.superseded_at);
-    let returning: Vec<i64> = turns.iter().copied().filter(|turn| Some(*turn) != but).collect();
+    let is_other = |turn: &i64| !but.iter().any(|(part, _)| part == turn);
+    let returning: Vec<i64> = turns.iter().copied().filter(is_other).collect();
     // Those that left together are next to each other.
     for together in returning.chunk_by(|one, other| left_at(one) == left_at(other)) {
         let Some(left) = together.first().and_then(left_at) else { continue };
@@ -226,56 +245,6 @@ fn cut(
     let gone: usize =
         on!(session, |conn| update(gone()).set(messages::superseded_at_seq.eq(at)).execute(conn))?;
     Ok(kept + gone > 0)
-}
-
-/// Brings back the ends of turns in the middle of the path that were cut off after the next turn had followed on the whole. Returns
-/// those turns.
-fn mend(
-    session: &mut dyn Session,
-    parent: Messageable,
-    new: &NewPath,
-    at: i64,
-) -> Result<Vec<i64>> {
-    let away: Vec<(i64, i64, Option<i64>)> = on!(session, |conn| messages::ai_engine_messages
-        .filter(of!(messages, parent))
-        .filter(messages::superseded_at_seq.is_not_null())
-        .filter(messages::position.gt(0))
-        .select((messages::id, messages::seq, messages::superseded_at_seq))
-        .load(conn))?;
-    let followed_whole = |(_, turn, left): &(i64, i64, Option<i64>)| {
-        let place = new.turns.binary_search(turn).ok();
-        let next = place.and_then(|place| new.turns.get(place + 1).or(new.next.as_ref()));
-        next.is_some_and(|next| left.is_some_and(|left| left > *next))
-    };
-    let (ids, mut turns): (Vec<i64>, Vec<i64>) =
-        away.into_iter().filter(followed_whole).map(|(id, turn, _)| (id, turn)).unzip();
-    for some in ids.chunks(AT_ONCE) {
-        let end = messages::ai_engine_messages.filter(messages::id.eq_any(some));
-        on!(session, |conn| update(end)
-            .set(messages::superseded_at_seq.eq(None::<i64>))
-            .execute(conn))?;
-    }
-    turns.sort_unstable();
-    turns.dedup();
-    for some in turns.chunks(AT_ONCE) {
-        note_back(session, parent, some, at)?;
-    }
-    Ok(turns)
-}
-
-/// The number under which the end of a turn left it that is on the path, or left it before all of it did.
-pub(crate) fn cut_at(
-    session: &mut dyn Session,
-    parent: Messageable,
-    turn: i64,
-    left_at: Option<i64>,
-) -> Result<Option<i64>> {
-    Ok(on!(session, |conn| messages::ai_engine_messages
-        .filter(of!(messages, parent))
-        .filter(messages::seq.eq(turn))
-        .filter(messages::superseded_at_seq.lt(left_at.unwrap_or(i64::MAX)))
-        .select(diesel::dsl::min(messages::superseded_at_seq))
-        .first(conn))?)
 }
 
 /// What the provider's conversation may hold of what left cannot be taken out of it, and what came back cannot be put in before

@@ -107,21 +107,22 @@ pub(crate) fn page(session: &mut dyn Session, parent: Messageable, page: Page) -
     Ok(found.into_iter().map(Run::from).collect())
 }
 
-/// Deletes all runs and messages of a conversation; returns the runs' ids.
-///
-/// Children go by name, since a host's connection may not enforce foreign keys. The runs are locked first, so
-/// that a writer either finishes before or finds them gone.
-pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Result<Vec<i64>> {
+/// Locks all runs of a conversation that is to be deleted, so that a writer either finishes before or finds them gone; returns their
+/// ids.
+pub(crate) fn lock_all(session: &mut dyn Session, parent: Messageable) -> Result<Vec<i64>> {
+    Ok(on!(session, |conn| update(runs::ai_engine_runs.filter(of!(runs, parent)))
+        .set(runs::fencing_token.eq(runs::fencing_token + 1))
+        .returning(runs::id)
+        .get_results(conn))?)
+}
+
+/// Deletes all runs and messages of a conversation. Children go by name, since a host's connection may not enforce foreign keys.
+pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Result<()> {
     use crate::schema::ai_engine_message_deltas::dsl as deltas;
     use crate::schema::ai_engine_path_changes::dsl as changes;
     use crate::schema::ai_engine_responses::dsl as responses;
     use crate::schema::ai_engine_run_items::dsl as items;
 
-    let ids: Vec<i64> =
-        on!(session, |conn| update(runs::ai_engine_runs.filter(of!(runs, parent)))
-            .set(runs::fencing_token.eq(runs::fencing_token + 1))
-            .returning(runs::id)
-            .get_results(conn))?;
     on!(session, |conn| diesel::delete(
         changes::ai_engine_path_changes.filter(of!(changes, parent))
     )
@@ -143,5 +144,5 @@ pub(crate) fn destroy_all(session: &mut dyn Session, parent: Messageable) -> Res
     .execute(conn))?;
     on!(session, |conn| diesel::delete(runs::ai_engine_runs.filter(of!(runs, parent)))
         .execute(conn))?;
-    Ok(ids)
+    Ok(())
 }

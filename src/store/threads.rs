@@ -260,8 +260,10 @@ macro_rules! conversations {
                 fn destroy(session: &mut dyn Session, id: i64) -> Result<Vec<i64>> {
                     let parent = Messageable::$variant(id);
                     lock(session, id)?;
+                    // First: whoever ends one notes with that what the provider keeps of it.
+                    let runs = runs_of::lock_all(session, parent)?;
                     outbox::note(session, parent)?;
-                    let runs = runs_of::destroy_all(session, parent)?;
+                    runs_of::destroy_all(session, parent)?;
                     on!(session, |conn| diesel::delete(t::$table.find(id)).execute(conn))?;
                     Ok(runs)
                 }

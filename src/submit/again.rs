@@ -9,7 +9,6 @@ use super::request::RunRequest;
 use crate::engine::AiEngine;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
-use crate::model::path::Tree;
 use crate::model::{
     Assistant, AssistantDefinition, Content, Message, Messageable, Role, Run, RunRow, RunStatus,
 };
@@ -53,20 +52,28 @@ pub(crate) fn take(
     again: Again,
     at: i64,
 ) -> Result<Taken> {
-    let found = runs::find(session, again.run)?;
-    let gone = || Error::not_found("run", again.run);
-    let run = found.filter(|run| of_row(run) == of).ok_or_else(gone)?;
-    if again.how == How::Retry && run.status == RunStatus::Completed {
-        return Err(Error::Answered { run_id: run.id });
-    }
-    let question = messages::question(session, run.id)?.ok_or_else(gone)?;
+    let run = old(session, of, again)?;
+    let question = messages::question(session, run.id)?;
+    let question = question.ok_or_else(|| Error::not_found("run", run.id))?;
     let (assistant, definition) = definition(session, &run)?;
     let tree = paths::tree(session, of)?;
     let parent_seq = tree.parent(run.seq);
-    let new = NewPath { turns: tree.up_to(parent_seq), last: None, next: Some(run.seq) };
-    let changed = paths::change(session, of, &tree, &new, at)?;
+    let ends = paths::ends(session, of)?;
+    let end = Some(ends.under(parent_seq, run.seq));
+    let new = NewPath { turns: tree.up_to(parent_seq), end };
+    let changed = paths::change(session, of, &tree, &ends, &new, at)?;
     let forgotten = changed.is_some_and(|changed| changed.forgotten);
     Ok(Taken { assistant, definition, question, parent_seq, forgotten })
+}
+
+/// The run of the old turn, if it may be taken again.
+fn old(session: &mut dyn Session, of: Messageable, again: Again) -> Result<RunRow> {
+    let found = runs::find(session, again.run)?.filter(|run| of_row(run) == of);
+    let run = found.ok_or_else(|| Error::not_found("run", again.run))?;
+    if again.how == How::Retry && run.status == RunStatus::Completed {
+        return Err(Error::Answered { run_id: run.id });
+    }
+    Ok(run)
 }
 
 fn of_row(run: &RunRow) -> Messageable {
@@ -100,17 +107,17 @@ fn definition(
     }
 }
 
-/// The turn that a message ends, and the path up to there.
-pub(crate) fn up_to(tree: &Tree, seq: i64, position: i64) -> NewPath {
-    NewPath { turns: tree.up_to(seq), last: Some((seq, position)), next: None }
-}
-
 /// How long the runs in the way may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Cancels the active runs of a conversation and waits for their ends. Not if the key stands for a run, be it one of them or one that
-/// has ended: the request was made before.
-pub(crate) async fn cancel_active(core: &Core, of: Messageable, key: Option<&str>) -> Result<()> {
+/// has ended: the request was made before. Nor for a request that is refused whatever becomes of them.
+pub(crate) async fn cancel_active(
+    core: &Core,
+    of: Messageable,
+    again: Again,
+    key: Option<&str>,
+) -> Result<()> {
     let until = Instant::now() + PATIENCE;
     let key = key.map(str::to_owned);
     let unended = core.store().read(move |session| {
@@ -119,6 +126,8 @@ pub(crate) async fn cancel_active(core: &Core, of: Messageable, key: Option<&str
         {
             return Ok(Vec::new());
         }
+        let old = old(session, of, again)?;
+        definition(session, &old)?;
         runs_of::unended(session, of)
     });
     let unended = unended.await?;

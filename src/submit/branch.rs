@@ -1,11 +1,11 @@
 //! Taking another path of a conversation: one that ends earlier, one that was left before.
 
-use super::again::up_to;
 use super::enqueue::make_room;
 use super::interrupt::Interrupted;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
+use crate::model::path::WHOLE;
 use crate::model::{Message, Messageable, Run};
 use crate::store::paths::{self, NewPath};
 use crate::store::session::{Session, transaction};
@@ -89,22 +89,22 @@ fn change(
 ) -> Result<Taken> {
     let locked = threads::lock_path(session, of)?;
     let interrupted = make_room(session, core, of)?;
-    let tree = paths::tree(session, of)?;
+    let (tree, ends) = (paths::tree(session, of)?, paths::ends(session, of)?);
     let new = match branch {
         Branch::EndAt { message } => {
             let (seq, position) = messages::place(session, of, message)?;
-            up_to(&tree, seq, position)
+            let is_last = messages::is_last(session, of, seq, position)?;
+            let end = if is_last { WHOLE } else { position };
+            NewPath { turns: tree.up_to(seq), end: Some(end) }
         }
         Branch::Through { run } => {
             let seq = runs_of::seq(session, of, run)?;
-            let left_at = tree.find(seq).and_then(|place| place.superseded_at);
-            // What was asked after the turn had lost its end follows on that, and not on the whole turn.
-            let cut = paths::cut_at(session, of, seq, left_at)?;
-            let turns = tree.through(seq, cut.unwrap_or(i64::MAX));
-            NewPath { turns, last: Some((seq, i64::MAX)), next: None }
+            let turns = tree.through(seq, &ends);
+            let end = (turns.last() == Some(&seq)).then_some(WHOLE);
+            NewPath { turns, end }
         }
     };
-    let changed = paths::change(session, of, &tree, &new, locked.seq)?;
+    let changed = paths::change(session, of, &tree, &ends, &new, locked.seq)?;
     let head = new.turns.last().copied().filter(|last| *last != tree.highest());
     if head != locked.head {
         threads::set_head(session, of, head)?;

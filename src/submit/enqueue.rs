@@ -216,8 +216,11 @@ const NONE: i64 = 0;
 /// Submits in a transaction of ours, and drives the run unless it is to be left to others.
 pub(crate) async fn submit_in_ours(core: &Core, request: Prepared) -> Result<Run> {
     let again = matches!(request.who, Who::Again(_));
-    if again && request.busy == Busy::Interrupt {
-        again::cancel_active(core, request.parent, request.key.as_deref()).await?;
+    if let Who::Again(again) = request.who
+        && request.busy == Busy::Interrupt
+    {
+        let again = again::edited(again)?;
+        again::cancel_active(core, request.parent, again, request.key.as_deref()).await?;
     }
     // Shutdown waits for whoever came before it, and whoever comes after sees it.
     let _submitting = core.submitting().read().await;

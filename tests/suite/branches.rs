@@ -2,6 +2,8 @@
 //! whoever keeps the history; what left it is kept.
 
 mod forks;
+mod parts;
+mod races;
 mod random;
 mod readers;
 
@@ -30,6 +32,7 @@ on_each_database!(
     an_interruption_makes_room_for_a_turn_taken_again,
     a_turn_taken_again_with_a_known_key_is_taken_once,
     a_known_key_cancels_nothing_also_after_its_run,
+    what_is_refused_interrupts_nothing,
     no_path_that_is_taken_is_an_activity,
     what_is_no_question_or_not_here_is_refused,
     a_branch_in_the_hosts_transaction_is_rolled_back_with_it,
@@ -471,6 +474,21 @@ async fn a_known_key_cancels_nothing_also_after_its_run<D: TestDatabase>(db: D) 
     gate.open();
     assert_eq!(host.engine.answer(next.id).await.unwrap().text(), "a2");
     assert_eq!(listed(&host, &thread).await, ["q1", "b1", "q2", "a2"]);
+}
+
+async fn what_is_refused_interrupts_nothing<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let run = ask(&host, &thread, "q1", "a1").await;
+    let gate = Gate::new();
+    host.fake.reply(Reply::text("a2").hold_at(0, gate.clone()));
+    let next = host.teller.ai_engine_run(&host.engine, &thread, "q2").submit().await.unwrap();
+    gate.reached().await;
+    let retry = run.retry(&host.engine).when_busy(Busy::Interrupt);
+    let refused = retry.submit().await.unwrap_err();
+    assert!(matches!(refused, Error::Answered { .. }), "{refused}");
+    gate.open();
+    assert_eq!(host.engine.answer(next.id).await.unwrap().text(), "a2");
 }
 
 /// An activity is a turn that begins.

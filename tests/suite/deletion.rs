@@ -174,3 +174,71 @@ async fn another_endpoints_deletions_wait_for_it<D: TestDatabase>(db: D) {
     assert_eq!(host.db.texts(sql), ["http://elsewhere.example/v1"]);
     assert_eq!(host.fake.conversation_ids().len(), 1, "an id means nothing at another endpoint");
 }
+
+/// A call ends while its thread is being deleted: what the provider keeps of it is known by then.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_response_that_gets_its_id_while_its_thread_is_deleted_is_deleted_too() {
+    on_postgres(|db| async {
+        let host = Host::conversing(db).await;
+        let thread = host.thread().await;
+        host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+        // As the process that drives it does, under the lock of the run.
+        let (locked, is_locked) = std::sync::mpsc::channel();
+        let db = host.db.clone();
+        let ending = std::thread::spawn(move || {
+            db.with(|conn| {
+                conn.transaction(&mut |conn| {
+                    conn.execute("SELECT id FROM ai_engine_runs FOR UPDATE");
+                    conn.execute("UPDATE ai_engine_responses SET remote_id = 'resp_late'");
+                    locked.send(()).unwrap();
+                    db.until_waiting(1);
+                    Ok(())
+                })
+            })
+            .unwrap();
+        });
+        tokio::task::block_in_place(|| is_locked.recv().unwrap());
+        host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
+        ending.join().unwrap();
+        until_deleted(&host.db).await;
+        let asked = |request: &ai_engine::testing::Request| request.path.ends_with("/resp_late");
+        assert!(host.fake.requests().iter().any(asked));
+    })
+    .await;
+}
+
+/// Two delete all of one owner at once.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_else_deletes_meanwhile_is_no_error_for_whoever_deletes_all() {
+    on_postgres(|db| async {
+        let host = Host::new(db).await;
+        host.thread().await;
+        host.thread().await;
+        let (locked, is_locked) = std::sync::mpsc::channel();
+        let (db, engine, user) = (host.db.clone(), host.engine.clone(), host.user.clone());
+        let other = std::thread::spawn(move || {
+            db.with(|conn| {
+                conn.transaction(&mut |conn| {
+                    engine.forget_in(conn.session(), &user)?;
+                    locked.send(()).unwrap();
+                    db.until_waiting(1);
+                    Ok(())
+                })
+            })
+            .unwrap();
+        });
+        tokio::task::block_in_place(|| {
+            is_locked.recv().unwrap();
+            let threads = host.user.assistant_threads(&host.engine);
+            let deleted = host
+                .db
+                .with(|conn| conn.transaction(&mut |conn| threads.destroy_all_in(conn.session())));
+            deleted.unwrap();
+            other.join().unwrap();
+        });
+        assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_assistant_threads"), 0);
+    })
+    .await;
+}

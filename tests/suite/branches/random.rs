@@ -10,10 +10,10 @@ use crate::support::*;
 on_each_database!(any_branches_are_what_a_tree_kept_by_hand_says);
 
 /// Numbers from a seed, the same each time.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from((self.0 >> 33) % end as u64).unwrap()
@@ -28,6 +28,19 @@ struct Node {
     texts: [String; 2],
     /// When it left the path.
     left: usize,
+    /// Its answer is not on the path, or was not when it left.
+    short: bool,
+    /// It was asked on a turn that was short.
+    on_short: bool,
+}
+
+/// The turn that one is asked on, and whether that is short.
+type Place = (Option<usize>, bool);
+
+impl Node {
+    fn place(&self) -> Place {
+        (self.parent, self.on_short)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +63,9 @@ impl Drawn {
         for node in self.path.iter().filter(|node| !path.contains(node)) {
             self.nodes[*node].left = self.clock;
         }
+        for pair in path.windows(2) {
+            self.nodes[pair[0]].short = self.nodes[pair[1]].on_short;
+        }
         self.path = path;
     }
 
@@ -58,6 +74,8 @@ impl Drawn {
         loop {
             let last = path[path.len() - 1];
             let children = (0..self.nodes.len()).filter(|at| self.nodes[*at].parent == Some(last));
+            // The turn that is chosen is whole.
+            let children = children.filter(|at| last != node || !self.nodes[*at].on_short);
             let stayed =
                 |at: &usize| if self.path.contains(at) { usize::MAX } else { self.nodes[*at].left };
             match children.max_by_key(stayed) {
@@ -67,16 +85,24 @@ impl Drawn {
         }
     }
 
-    fn add(&mut self, parent: Option<usize>, run: Run, question: &str, answer: &str) {
+    fn add(&mut self, place: Place, run: Run, question: &str, answer: &str) {
+        let (parent, on_short) = place;
         let path = self.up_to(parent);
         self.go(path);
+        if let Some(parent) = parent {
+            self.nodes[parent].short = on_short;
+        }
         self.path.push(self.nodes.len());
         let texts = [question.to_owned(), answer.to_owned()];
-        self.nodes.push(Node { parent, run, texts, left: 0 });
+        self.nodes.push(Node { parent, run, texts, left: 0, short: false, on_short });
     }
 
     fn texts(&self) -> Vec<String> {
-        self.path.iter().flat_map(|node| self.nodes[*node].texts.clone()).collect()
+        let texts = |node: &usize| {
+            let node = &self.nodes[*node];
+            node.texts[..if node.short { 1 } else { 2 }].to_vec()
+        };
+        self.path.iter().flat_map(texts).collect()
     }
 }
 
@@ -94,14 +120,20 @@ async fn act<D: TestDatabase>(
             host.fake.reply(Reply::text(&answer));
             let run =
                 host.teller.ai_engine_run(&host.engine, thread, &*question).await.unwrap().run;
-            drawn.add(drawn.path.last().copied(), run, &question, &answer);
+            let last = drawn.path.last().copied();
+            drawn.add(
+                (last, last.is_some_and(|last| drawn.nodes[last].short)),
+                run,
+                &question,
+                &answer,
+            );
             true
         }
         (2..=3, Some(node)) => {
             host.fake.reply(Reply::text(&answer));
             let old = drawn.nodes[node].clone();
             let run = old.run.regenerate(&host.engine).await.unwrap().run;
-            drawn.add(old.parent, run, &old.texts[0], &answer);
+            drawn.add(old.place(), run, &old.texts[0], &answer);
             true
         }
         (4, Some(_)) => {
@@ -111,26 +143,33 @@ async fn act<D: TestDatabase>(
             let message = said.iter().find(|said| said.run_id == Some(old.run.id)).unwrap();
             host.fake.reply(Reply::text(&answer));
             let run = thread.edit(&host.engine, message, &*question).await.unwrap().run;
-            drawn.add(old.parent, run, &question, &answer);
+            drawn.add(old.place(), run, &question, &answer);
             true
         }
         (5, Some(node)) => {
             let id = drawn.nodes[node].run.id;
             let all = host.db.with(|conn| conn.messages());
-            let last = all.iter().rfind(|said| said.run_id == Some(id)).unwrap();
-            thread.truncate_after(&host.engine, last).await.unwrap();
+            let mut said = all.iter().filter(|said| said.run_id == Some(id));
+            let place = dice.below(2);
+            thread.truncate_after(&host.engine, said.nth(place).unwrap()).await.unwrap();
             drawn.go(drawn.up_to(Some(node)));
+            drawn.nodes[node].short = place == 0;
             false
         }
         (_, Some(node)) => {
             thread.choose(&host.engine, &drawn.nodes[node].run).await.unwrap();
             drawn.go(drawn.through(node));
+            drawn.nodes[node].short &= drawn.path.last() != Some(&node);
             false
         }
     };
     if asked {
         let mut read = drawn.texts();
         read.pop();
+        // The model is not shown a question without an answer.
+        let short: Vec<&Node> =
+            drawn.path.iter().map(|node| &drawn.nodes[*node]).filter(|node| node.short).collect();
+        read.retain(|text| !short.iter().any(|node| node.texts[0] == *text));
         assert_eq!(read_by_the_model(host, thread).await, read, "act {number}");
     }
     assert_eq!(listed(host, thread).await, drawn.texts(), "act {number}");
