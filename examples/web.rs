@@ -5,7 +5,7 @@
 
 use std::{env, time::Duration};
 
-use ai_engine::{AiEngine, AssistantDefinition, BoxError, Cursor, OpenAi, Page, SqliteDatabase};
+use ai_engine::{AiEngine, AssistantDefinition, BoxError, OpenAi, Page, SqliteDatabase};
 use ai_engine::{Sse, axum::LastEventId, prelude::*, testing::FakeOpenAi};
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::{StatusCode, header, request::Parts};
@@ -50,9 +50,8 @@ async fn create(State(engine): State<AiEngine>, user: User) -> Result<Json<Value
 /// The newest turns, with what became of each, and the place from which the events go on.
 async fn turns(State(engine): State<AiEngine>, user: User, id: Path<i64>) -> Result<Json<Value>> {
     let thread = user.assistant_threads(&engine).find(*id).await?;
-    let turns = thread.turns(&engine, Page::default()).await?.items;
-    let last = turns.last().and_then(|turn| turn.messages.last());
-    Ok(Json(json!({"after": last.map(|last| Cursor::after(last).to_string()), "turns": turns})))
+    let turns = thread.turns(&engine, Page::default()).await?;
+    Ok(Json(json!({"after": turns.follow().map(|place| place.to_string()), "turns": turns.items})))
 }
 
 async fn events(s: State<AiEngine>, user: User, id: Path<i64>, last: LastEventId) -> Result<Sse> {
@@ -104,9 +103,6 @@ async fn main() -> Result<(), BoxError> {
     let address = ("127.0.0.1", setting("PORT", "3000").parse()?);
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("http://{}", listener.local_addr()?);
-    let until_ctrl_c = async move {
-        let _ = tokio::signal::ctrl_c().await;
-        let _ = engine.shutdown(Duration::from_secs(10)).await;
-    };
-    Ok(axum::serve(listener, app).with_graceful_shutdown(until_ctrl_c).await?)
+    let ended = engine.shutdown_on_signal(Duration::from_secs(10));
+    Ok(axum::serve(listener, app).with_graceful_shutdown(ended).await?)
 }

@@ -4,6 +4,8 @@ mod builder;
 pub(crate) mod core;
 mod options;
 pub(crate) mod remotes;
+#[cfg(feature = "signal")]
+mod signal;
 mod stats;
 mod upkeep;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::delivered::{Delivered, DeliveredText, Opening};
 use crate::error::{Error, Result};
-use crate::model::{Message, MessageStatus, Messageable};
+use crate::model::{Message, MessageStatus, Messageable, Paged, Turn};
 
 /// A reader's place in a thread or chat: each [`Event`](crate::Event) carries the place behind it.
 ///
@@ -55,6 +55,15 @@ const MOST_BYTES: usize = 8 * 1024;
 const MOST_MESSAGES: usize = 128;
 /// Beyond any id, number or length that there can be: nothing that is computed from one overflows.
 const LARGEST: i64 = 1 << 53;
+
+impl Paged<Turn> {
+    /// The place behind what these turns show, for [`Events::resume`](crate::Events::resume): a page that shows the newest turns goes on
+    /// with the events that follow them. `None`: there are no turns, and the events begin at the beginning.
+    #[must_use]
+    pub fn follow(&self) -> Option<Cursor> {
+        self.items.last()?.messages.last().map(Cursor::after)
+    }
+}
 
 impl Cursor {
     /// The beginning of a conversation.
