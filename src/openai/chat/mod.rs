@@ -3,6 +3,7 @@
 mod calls;
 mod chunk;
 mod dialect;
+mod piece;
 mod reader;
 mod request;
 mod stream;
