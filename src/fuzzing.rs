@@ -56,6 +56,19 @@ pub async fn accumulate_chat(
     put_together(chat_progress(openai::fuzzing::chat(chunks, max_event_bytes, key))).await
 }
 
+/// [`accumulate_chat`] by the way that odd chunks go, for all of them: nothing may read differently there.
+///
+/// # Errors
+///
+/// What broke it off; the text before that is given all the same.
+pub async fn accumulate_chat_leniently(
+    chunks: impl Stream<Item = openai::Result<Bytes>> + Send + 'static,
+    max_event_bytes: usize,
+    key: Option<&ApiKey>,
+) -> (Accumulated, Result<(), BoxError>) {
+    put_together(chat_progress(openai::fuzzing::chat_leniently(chunks, max_event_bytes, key))).await
+}
+
 async fn put_together(mut progress: ProgressStream) -> (Accumulated, Result<(), BoxError>) {
     let flight = Flight::new(Run::sample(RunStatus::InProgress));
     let mut result = Ok(());

@@ -192,7 +192,7 @@ mod task;
 pub mod testing;
 mod worker;
 
-pub use engine::{AiEngine, EngineBuilder, History};
+pub use engine::{AiEngine, EngineBuilder, History, Identify};
 pub use error::{BoxError, Error, HookResult, ProviderError, Result};
 pub use follow::cursor::Cursor;
 pub use follow::events::{Event, EventKind, Events, RunEvents};

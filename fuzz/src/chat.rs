@@ -1,6 +1,6 @@
 //! What a run makes of the stream of a chat completion.
 
-use ai_engine::fuzzing::{Accumulated, accumulate_chat};
+use ai_engine::fuzzing::{Accumulated, accumulate_chat, accumulate_chat_leniently};
 use ai_engine::openai::ApiKey;
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
@@ -17,6 +17,9 @@ pub fn holds(input: &[u8]) {
     let (whole, whole_result) = put_together(input.whole());
     assert_eq!(told(&run), told(&whole), "it depends on how it was cut");
     assert_eq!(result, whole_result);
+    let (slowly, slow_result) = put_together_leniently(input.whole());
+    assert_eq!(told(&run), told(&slowly), "the faster way reads something else");
+    assert_eq!(result, slow_result);
     assert_eq!(result.is_err(), run.ended.is_none());
     if let Err(error) = &result {
         assert!(!error.contains(KEY), "the key is in {error}");
@@ -47,6 +50,15 @@ fn put_together(
 ) -> (Accumulated, Result<(), String>) {
     let key = ApiKey::new(KEY);
     let reading = accumulate_chat(stream::iter(chunks), MAX_EVENT, Some(&key));
+    let (run, result) = reading.now_or_never().expect("it waits for nothing");
+    (run, result.map_err(|error| error.to_string()))
+}
+
+fn put_together_leniently(
+    chunks: Vec<ai_engine::openai::Result<Bytes>>,
+) -> (Accumulated, Result<(), String>) {
+    let key = ApiKey::new(KEY);
+    let reading = accumulate_chat_leniently(stream::iter(chunks), MAX_EVENT, Some(&key));
     let (run, result) = reading.now_or_never().expect("it waits for nothing");
     (run, result.map_err(|error| error.to_string()))
 }

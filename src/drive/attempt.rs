@@ -42,7 +42,8 @@ pub(crate) async fn once(
     let mut definition = definition.clone();
     definition.instructions = instructions;
     let tries = Arc::default();
-    let call = Call { definition, input, conversation, tries: Arc::clone(&tries) };
+    let end_user = flight.end_user(core, remote);
+    let call = Call { definition, input, conversation, end_user, tries: Arc::clone(&tries) };
     let careful = call.conversation.is_some();
     let most = core.options().trace_content;
     if most > 0 {

@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::engine::core::Core;
+use crate::engine::remotes::Remote;
 use crate::error::{Error, Result};
 use crate::follow::transcript::{Seen, Transcript};
 use crate::model::{Run, Service, Usage};
-use crate::provider::{Ended, News, Progress};
+use crate::provider::{EndUser, Ended, News, Progress};
 use crate::store::runs::{Claim, Fence};
 
 /// Why a run is to stop before the provider ends it.
@@ -66,6 +68,8 @@ impl From<Error> for Halt {
 #[derive(Debug)]
 pub(crate) struct Flight {
     pub(crate) transcript: Arc<Transcript>,
+    /// The type and id of the host's record that it belongs to; not set when that was not found out.
+    owner: OnceLock<(String, String)>,
     log: Mutex<Log>,
     /// Bytes of all texts that are committed.
     committed: AtomicUsize,
@@ -150,6 +154,7 @@ impl Flight {
     pub(crate) fn new(run: Run) -> Self {
         Self {
             transcript: Arc::new(Transcript::new(run)),
+            owner: OnceLock::new(),
             log: Mutex::default(),
             committed: AtomicUsize::new(0),
             first_slot: AtomicI64::new(0),
@@ -160,6 +165,17 @@ impl Flight {
 
     pub(crate) fn id(&self) -> i64 {
         self.transcript.id
+    }
+
+    /// Notes whom it belongs to, before it is driven.
+    pub(crate) fn belongs_to(&self, owner: (String, String)) {
+        let _ = self.owner.set(owner);
+    }
+
+    /// For whom its calls are, where the provider is told.
+    pub(crate) fn end_user(&self, core: &Core, remote: &Remote) -> Option<EndUser> {
+        let owner = self.owner.get().filter(|_| remote.identifies)?;
+        Some(EndUser::of(&core.options().identify_salt, owner, self.transcript.of))
     }
 
     fn lock(&self) -> MutexGuard<'_, Log> {

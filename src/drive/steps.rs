@@ -30,8 +30,11 @@ pub(crate) struct Driving {
 
 impl Driving {
     /// `None`: this process drives it already.
-    pub(crate) fn enter(core: &Core, run: Run) -> Option<Self> {
+    pub(crate) fn enter(core: &Core, run: Run, owner: (String, String)) -> Option<Self> {
         let (flight, new) = core.registry().enter(run);
+        if new {
+            flight.belongs_to(owner);
+        }
         new.then(|| Self { core: core.clone(), flight })
     }
 
@@ -110,7 +113,7 @@ pub(crate) async fn drive(driving: Driving, row: RunRow, caller: Option<Span>) -
     drop(span);
     match driven {
         Ok(Some(hooks)) => {
-            titles::after(&core, &flight.transcript);
+            titles::after(&core, &flight);
             finish(driving, hooks)
         }
         Ok(None) => {}

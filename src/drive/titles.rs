@@ -1,19 +1,20 @@
 //! A title by a model for a thread or chat that has none, after an answer: beside whatever comes next, and in nobody's way.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
+use super::flight::Flight;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::with_causes;
 use crate::failpoint::Write;
-use crate::follow::transcript::{Seen, Transcript};
+use crate::follow::transcript::Seen;
 use crate::model::{AssistantDefinition, Item, Messageable, RunStatus, title_of};
-use crate::provider::{Call, CallError, News};
+use crate::provider::{Call, CallError, EndUser, News};
 use crate::store::naming;
 
 /// Titles asked for at once: after an outage many runs may end together.
@@ -64,17 +65,18 @@ impl Drop for Asking {
 
 /// Has a title asked for after a run that was driven here, if the engine asks for titles and the run has an answer. What fails is
 /// tried again after the next one; shutdown drops it.
-pub(super) fn after(core: &Core, transcript: &Transcript) {
+pub(super) fn after(core: &Core, flight: &Arc<Flight>) {
     if core.options().titles.is_none() || core.is_closing() {
         return;
     }
-    let Some(exchange) = transcript.look(exchange) else { return };
-    let Some(asking) = Asking::begin(core, transcript.of) else { return };
+    let Some(exchange) = flight.transcript.look(exchange) else { return };
+    let Some(asking) = Asking::begin(core, flight.transcript.of) else { return };
+    let flight = Arc::clone(flight);
     let mut closing = core.closing().subscribe();
     tokio::spawn(async move {
         tokio::select! {
             _ = closing.wait_for(|closing| *closing) => {}
-            given = give(&asking.core, asking.of, exchange) => if let Err(why) = given {
+            given = give(&asking.core, &flight, exchange) => if let Err(why) = given {
                 tracing::warn!(of = %asking.of, why, "no title was given; one is asked for after the next answer");
             },
         }
@@ -104,13 +106,14 @@ fn exchange(seen: &Seen) -> Option<String> {
 }
 
 /// Asks and stores, unless there is a title, also one that was given while the model was asked.
-async fn give(core: &Core, of: Messageable, exchange: String) -> Result<(), String> {
+async fn give(core: &Core, flight: &Flight, exchange: String) -> Result<(), String> {
+    let of = flight.transcript.of;
     let Ok(_turn) = core.titles().turns.acquire().await else { return Ok(()) };
     let untitled = core.store().read(move |session| naming::is_untitled(session, of)).await;
     if !untitled.map_err(|error| with_causes(&error))? {
         return Ok(());
     }
-    let said = tokio::time::timeout(LONGEST, ask(core, exchange)).await;
+    let said = tokio::time::timeout(LONGEST, ask(core, flight, exchange)).await;
     let said = said.map_err(|_| format!("the model took longer than {LONGEST:?}"))??;
     let title = title_of(&said).ok_or("the model said nothing")?;
     let stored = core
@@ -120,11 +123,13 @@ async fn give(core: &Core, of: Messageable, exchange: String) -> Result<(), Stri
 }
 
 /// What the model says; where it fails, what the next one that the definition names does.
-async fn ask(core: &Core, exchange: String) -> Result<String, String> {
+async fn ask(core: &Core, flight: &Flight, exchange: String) -> Result<String, String> {
     let mut said = Err("there is nobody to ask".to_owned());
     for definition in core.options().titles.iter().flat_map(AssistantDefinition::in_turn) {
         let Some(remote) = core.remotes().find(definition.provider.as_deref()) else { continue };
-        said = ask_one(remote, definition, exchange.clone()).await;
+        // Its beginning is the instructions, and not that of the conversation.
+        let end_user = flight.end_user(core, remote).map(EndUser::beside);
+        said = ask_one(remote, definition, exchange.clone(), end_user).await;
         if said.is_ok() {
             break;
         }
@@ -137,13 +142,15 @@ async fn ask_one(
     remote: &Remote,
     definition: AssistantDefinition,
     exchange: String,
+    end_user: Option<EndUser>,
 ) -> Result<String, String> {
     let own = definition.instructions.clone().unwrap_or_else(|| INSTRUCTIONS.to_owned());
     let call = Call {
         definition: AssistantDefinition { instructions: Some(own), ..definition },
         input: vec![Item::message("user", exchange)],
         conversation: None,
-        tries: std::sync::Arc::default(),
+        end_user,
+        tries: Arc::default(),
     };
     let brief = |error: CallError| error.brief().to_string();
     let mut stream = remote.provider.call(&call).await.map_err(brief)?;

@@ -8,7 +8,7 @@ use diesel::OptionalExtension;
 
 use super::AiEngine;
 use super::core::{Core, Loader};
-use super::options::{History, Options};
+use super::options::{History, Identify, Options};
 use super::remotes::{Remote, Remotes};
 use crate::error::{Error, Result};
 use crate::host::hooks::{LoadedOwner, MessageHooks};
@@ -82,6 +82,24 @@ impl<D: Database> EngineBuilder<D> {
     #[must_use]
     pub fn provider_history(mut self, name: impl Into<String>, history: History) -> Self {
         self.histories.insert(name.into(), history);
+        self
+    }
+
+    /// Which providers are told, by hashes, which end user and which conversation a call is for; default [`Identify::AtOpenAi`].
+    #[must_use]
+    pub const fn identify(mut self, identify: Identify) -> Self {
+        self.options.identify = identify;
+        self
+    }
+
+    /// A secret of yours that is hashed with what [`identify`](Self::identify) tells; without one a fixed text is.
+    ///
+    /// Without a secret, whoever sees a hash can find out for which record it is by hashing likely types and ids; with one, of 16
+    /// random bytes or more, only you can. It has to be the same in all processes on the database and to stay: with another one each
+    /// end user is a new one to the provider.
+    #[must_use]
+    pub fn identify_salt(mut self, salt: impl Into<Vec<u8>>) -> Self {
+        self.options.identify_salt = salt.into();
         self
     }
 
@@ -304,7 +322,8 @@ impl<D: Database> EngineBuilder<D> {
             let is_openai = client.is_openai();
             let provider = provider::of(client);
             let history = history(&*provider, is_openai, said)?;
-            remotes.push(Remote::new(name, provider, history));
+            let identifies = self.options.identify.includes(is_openai);
+            remotes.push(Remote::new(name, provider, history, identifies));
         }
         if let Some(unknown) = self.histories.keys().next() {
             return Err(Error::Configuration(format!(

@@ -11,8 +11,8 @@ mod upkeep;
 
 pub use self::core::AiEngine;
 pub use builder::EngineBuilder;
-pub use options::History;
 pub(crate) use options::TICK;
+pub use options::{History, Identify};
 
 use crate::error::Result;
 use crate::model::{Answer, Message, Run};

@@ -38,6 +38,41 @@ impl FromStr for History {
     }
 }
 
+/// Which providers are told, by hashes, which end user and which conversation a call is for.
+///
+/// The end user is the record that owns the thread or chat. Sent are a `safety_identifier` of the end user and a
+/// `prompt_cache_key` of the conversation, 64 characters each, in the Responses and Chat Completions protocols (the Assistants API has
+/// neither). They are the same in every process and at every provider. With them OpenAI can tell a user who breaks its rules
+/// from all others (<https://platform.openai.com/docs/guides/safety-best-practices>), keeps what a model thought from no later call
+/// for a change of the end user, and finds the cached beginning of a conversation again
+/// (<https://platform.openai.com/docs/guides/prompt-caching>).
+///
+/// What a definition's [`parameters`](crate::AssistantDefinition::parameter) say wins: of a member of the same name nothing else is sent, and
+/// beside `user`, which the two replace, neither of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Identify {
+    /// Those at `OpenAI`'s own address. The default: many other servers do not know the names, and some refuse them.
+    #[default]
+    AtOpenAi,
+    /// All. A server that refuses a name is sent the call again without, and later calls of this engine are without it from the
+    /// beginning.
+    Everywhere,
+    /// None.
+    Nowhere,
+}
+
+impl Identify {
+    /// Whether a provider is told, by whether it is `OpenAI` itself.
+    pub(super) const fn includes(self, is_openai: bool) -> bool {
+        match self {
+            Self::AtOpenAi => is_openai,
+            Self::Everywhere => true,
+            Self::Nowhere => false,
+        }
+    }
+}
+
 /// Longest time that text which arrived is not stored, which is what a crash may lose; and how often readers look for what
 /// other processes stored.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
@@ -62,6 +97,10 @@ pub(crate) struct Options {
     pub(crate) trace_content: usize,
     /// What parts of messages are held to.
     pub(crate) parts: PartLimits,
+    /// Which providers are told for whom a call is.
+    pub(crate) identify: Identify,
+    /// What is hashed with it.
+    pub(crate) identify_salt: Vec<u8>,
     /// Who is asked for titles.
     pub(crate) titles: Option<AssistantDefinition>,
 }
@@ -76,6 +115,7 @@ impl std::fmt::Debug for Options {
             .field("max_unflushed_bytes", &self.max_unflushed_bytes)
             .field("trace_content", &self.trace_content)
             .field("parts", &self.parts)
+            .field("identify", &self.identify)
             .field("max_concurrent_runs", &self.max_concurrent_runs)
             .field("titles", &self.titles)
             .field("take_queued", &self.take_queued)
@@ -104,6 +144,8 @@ impl Default for Options {
             trace_context: None,
             trace_content: 0,
             parts: PartLimits::default(),
+            identify: Identify::default(),
+            identify_salt: Vec::new(),
             titles: None,
         }
     }
@@ -112,3 +154,23 @@ impl Default for Options {
 /// When to look for remote deletions that a host's transaction notes: nobody tells us when it commits.
 pub(super) const LOOKS_FOR_DELETIONS: [Duration; 2] =
     [Duration::from_millis(250), Duration::from_secs(2)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::OpenAi;
+
+    #[test]
+    fn end_users_are_told_to_openai_unless_the_host_says_otherwise() {
+        let openai = OpenAi::new("key").unwrap().is_openai();
+        let other =
+            OpenAi::builder().base_url("http://127.0.0.1:1/v1").build().unwrap().is_openai();
+        for (identify, expected) in [
+            (Identify::default(), [true, false]),
+            (Identify::Everywhere, [true, true]),
+            (Identify::Nowhere, [false, false]),
+        ] {
+            assert_eq!([openai, other].map(|is| identify.includes(is)), expected, "{identify:?}");
+        }
+    }
+}

@@ -16,6 +16,8 @@ pub(crate) struct Remote {
     /// Where its ids mean something.
     pub(crate) service: Service,
     pub(crate) history: History,
+    /// Whether it is told for whom a call is.
+    pub(crate) identifies: bool,
     /// The conversations of this server were looked into, and hold what was said.
     verified: AtomicBool,
     /// The server takes conversations and does not keep them.
@@ -23,7 +25,12 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    pub(super) fn new(name: String, provider: Arc<dyn Provider>, history: History) -> Self {
+    pub(super) fn new(
+        name: String,
+        provider: Arc<dyn Provider>,
+        history: History,
+        identifies: bool,
+    ) -> Self {
         Self {
             name,
             service: Service::new(provider.endpoint(), provider.name()),
@@ -31,6 +38,7 @@ impl Remote {
             ignores: AtomicBool::new(false),
             provider,
             history,
+            identifies,
         }
     }
 

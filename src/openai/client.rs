@@ -15,6 +15,7 @@ use super::assistants::Assistants;
 use super::chat::{ChatCompletions, Dialect};
 use super::lenient::Object;
 use super::limits::Limits;
+use super::optional::Refused;
 use super::retry::backoff;
 use super::secrets::Secrets;
 use super::{ApiKey, Conversations, Error, Protocol, Responses, Result};
@@ -39,6 +40,8 @@ pub(super) struct Inner {
     pub(super) protocol: Protocol,
     /// What the server was found to take of Chat Completions.
     pub(super) dialect: Dialect,
+    /// What it was found to refuse, of what it need not know.
+    pub(super) refused: Refused,
     pub(super) key: Option<ApiKey>,
     pub(super) secrets: Secrets,
     pub(super) limits: Limits,
@@ -104,6 +107,10 @@ impl OpenAi {
 
     pub(super) fn dialect(&self) -> &Dialect {
         &self.inner.dialect
+    }
+
+    pub(super) fn refused(&self) -> &Refused {
+        &self.inner.refused
     }
 
     /// Whether this is OpenAI itself (`api.openai.com`, or a region of it such as

@@ -11,6 +11,7 @@ use super::address::{self, DEFAULT_BASE_URL, is_this_machine, parse_base_url, wi
 use super::chat::Dialect;
 use super::client::Inner;
 use super::limits::Limits;
+use super::optional::Refused;
 use super::secrets::Secrets;
 use super::{ApiKey, Error, OpenAi, Protocol, Result};
 
@@ -236,6 +237,7 @@ impl OpenAiBuilder {
             project,
             protocol,
             dialect: Dialect::default(),
+            refused: Refused::default(),
             key,
             secrets,
             limits,

@@ -61,14 +61,16 @@ struct Piece {
     text: String,
 }
 
+/// An object that has just these members, among others that say nothing here.
+pub(super) fn certain<'a, T: Deserialize<'a>>(data: &'a str) -> Option<T> {
+    // A list would be read as the members in their order.
+    if data.starts_with('{') { serde_json::from_str(data).ok() } else { None }
+}
+
 /// Reads the data of an event that is surely a piece of text.
 pub(super) fn read(data: &str) -> Option<StreamEvent> {
-    // A list would be read as the members in their order.
-    if !data.starts_with('{') {
-        return None;
-    }
     let Piece { of, sequence_number, item_id, output_index, content_index, text: delta } =
-        serde_json::from_str(data).ok()?;
+        certain(data)?;
     if delta.contains('\0') || item_id.as_ref().is_some_and(|id| id.contains('\0')) {
         return None;
     }

@@ -38,6 +38,15 @@ pub(crate) fn chat(
     ChatStream::of_chunks(chunks, max_event_bytes, secrets(key))
 }
 
+/// [`chat`] by the way that odd chunks go, for all of them: nothing may read differently there.
+pub(crate) fn chat_leniently(
+    chunks: impl Stream<Item = Result<Bytes>> + Send + 'static,
+    max_event_bytes: usize,
+    key: Option<&ApiKey>,
+) -> ChatStream {
+    chat(chunks, max_event_bytes, key).leniently()
+}
+
 /// What a body amounts to, by what was asked for.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -57,6 +57,7 @@ mod item;
 mod key;
 mod lenient;
 mod limits;
+mod optional;
 mod plain;
 mod protocol;
 mod repair;
@@ -94,6 +95,7 @@ pub(crate) use assistants::{
 // Chat completions: for `provider/` alone.
 pub(crate) use chat::{ChatEvent, ChatStream, Completion, CreateChatCompletion, Part, Piece};
 pub(crate) use fault::Fault;
+pub(crate) use optional::OptionalMembers;
 // Within the crate the protocol is as close as the client.
 pub(crate) use unstable::{
     Conversation, Conversations, CreateConversation, CreateResponse, Item, ItemPage, ListItems,

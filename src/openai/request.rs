@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::lenient::Object;
+use super::optional::OptionalMembers;
 use super::{Error, Item, Result};
 
 /// Most items one request may add to a conversation. Source: OpenAI's API description,
@@ -73,6 +74,9 @@ pub struct CreateResponse {
     /// name, and `stream` is ignored: the call decides it.
     #[serde(skip)]
     pub extra: Object,
+    /// What is left out where it is refused. An extra member wins over one of the same name.
+    #[serde(skip)]
+    pub(crate) optional: OptionalMembers,
 }
 
 impl CreateResponse {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU32;
 use reqwest::Method;
 
 use super::client::Call;
+use super::optional::Optional;
 use super::{CreateResponse, OpenAi, Response, ResponseStream, Result};
 
 /// The responses at the provider: calls of a model. See [`Responses::of`].
@@ -54,16 +55,28 @@ impl Responses<'_> {
     }
 
     /// [`stream`](Self::stream), counting the requests. `careful`: repeated only when the provider surely did nothing with
-    /// it, for a caller that can find out what became of the call otherwise.
+    /// it, for a caller that can find out what became of the call otherwise. What the server may refuse is left out when it does,
+    /// and the client remembers it.
     pub(crate) async fn stream_counted(
         &self,
         request: &CreateResponse,
         careful: bool,
         tries: &Arc<AtomicU32>,
     ) -> Result<ResponseStream> {
-        let call = self.client.call(Method::POST, &["responses"])?.json(&request.body(true)?);
-        let call = call.stream().counted(careful, Arc::clone(tries));
-        ResponseStream::open(self.client.send(call).await?).await
+        let mut optional = Optional::of(&request.optional, self.client.refused());
+        loop {
+            let mut body = request.body(true)?;
+            optional.add_to(&mut body);
+            let call = self.client.call(Method::POST, &["responses"])?.json(&body);
+            let call = call.stream().counted(careful, Arc::clone(tries));
+            match self.client.send(call).await {
+                Ok(answer) => {
+                    optional.remember();
+                    return ResponseStream::open(answer).await;
+                }
+                Err(error) => optional.go_on_after(error)?,
+            }
+        }
     }
 
     /// Streams the rest of a background response that was created as a stream: the events after the

@@ -35,6 +35,7 @@ impl ChatCompletions {
     fn request(&self, call: &Call) -> Result<CreateChatCompletion> {
         let definition = call.definition.clone();
         let effort = definition.reasoning.as_ref().and_then(|options| options["effort"].as_str());
+        let end_user = call.end_user.as_ref();
         Ok(CreateChatCompletion {
             messages: messages::of(
                 definition.instructions.as_deref(),
@@ -47,6 +48,7 @@ impl ChatCompletions {
             tools: definition.tools.into_iter().map(function).collect(),
             max_tokens: definition.max_output_tokens.and_then(|tokens| u32::try_from(tokens).ok()),
             model: definition.model,
+            optional: end_user.map(|user| user.members(&definition.parameters)).unwrap_or_default(),
             // Pairs of metadata are kept with stored completions only, and none is stored.
             extra: definition.parameters,
         })

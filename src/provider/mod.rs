@@ -3,6 +3,7 @@
 mod assistants;
 mod call_error;
 mod chat_completions;
+mod end_user;
 mod progress;
 mod reasons;
 mod responses;
@@ -20,6 +21,7 @@ pub(crate) use crate::openai::OpenAi;
 pub(crate) use call_error::CallError;
 #[cfg(feature = "_internal")]
 pub(crate) use chat_completions::progress as chat_progress;
+pub(crate) use end_user::EndUser;
 #[cfg(feature = "_internal")]
 pub(crate) use progress::progress;
 
@@ -39,6 +41,8 @@ pub(crate) struct Call {
     pub(crate) input: Vec<Item>,
     /// The conversation it continues; `None`: the provider shall keep nothing.
     pub(crate) conversation: Option<String>,
+    /// For whom it is, where the provider is told.
+    pub(crate) end_user: Option<EndUser>,
     /// Counts the requests that were sent for it.
     pub(crate) tries: Arc<AtomicU32>,
 }

@@ -50,6 +50,9 @@ impl Responses {
             definition.metadata.into_iter().filter_map(text).collect();
         request.metadata = (!metadata.is_empty()).then_some(metadata);
         request.tools = (!definition.tools.is_empty()).then_some(definition.tools);
+        let end_user = call.end_user.as_ref();
+        request.optional =
+            end_user.map(|user| user.members(&definition.parameters)).unwrap_or_default();
         request.extra = definition.parameters;
         request
     }

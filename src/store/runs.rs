@@ -68,6 +68,25 @@ pub(crate) fn find(session: &mut dyn Session, id: i64) -> Result<Option<RunRow>>
         .optional())?)
 }
 
+/// The run, and the type and id of whoever owns its thread or chat.
+pub(crate) fn find_with_owner(
+    session: &mut dyn Session,
+    id: i64,
+) -> Result<Option<(RunRow, (String, String))>> {
+    type Owner = Option<(String, String)>;
+    let of_thread = (threads::threadable_type, threads::threadable_id).nullable();
+    let of_chat = (chats::chattable_type, chats::chattable_id).nullable();
+    let found: Option<(RunRow, Owner, Owner)> = on!(session, |conn| runs::ai_engine_runs
+        .left_join(threads::ai_engine_assistant_threads)
+        .left_join(chats::ai_engine_chats)
+        .filter(runs::id.eq(id))
+        .select((RunRow::as_select(), of_thread, of_chat))
+        .first_row()
+        .get_result(conn)
+        .optional())?;
+    Ok(found.and_then(|(row, thread, chat)| Some((row, thread.or(chat)?))))
+}
+
 /// The run with this id, if it is on a thread or chat of this owner.
 pub(crate) fn find_of(
     session: &mut dyn Session,

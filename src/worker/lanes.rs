@@ -30,9 +30,9 @@ use crate::drive::steps::{self, Driving};
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::model::{Messageable, Run, RunRow, RunStatus};
+use crate::store::queue;
 use crate::store::runs::{self, Locking};
 use crate::store::session::Session;
-use crate::store::{queue, threads};
 
 /// The conversations that have a task.
 #[derive(Debug, Default)]
@@ -147,9 +147,9 @@ fn start(
     let number = lanes.tasks.fetch_add(1, Ordering::Relaxed);
     let callers = caller.into_iter().collect();
     awake.insert(of, Lane { number, woken: false, up_to, told, callers });
-    let first = submitted.and_then(|(run, owner)| match core.places().ask(owner, run.id) {
+    let first = submitted.and_then(|(run, owner)| match core.places().ask(owner.clone(), run.id) {
         // Readers find the run in this process from now on, and need not ask the database.
-        Ok(place) => Driving::enter(core, run.clone())
+        Ok(place) => Driving::enter(core, run.clone(), owner)
             .map(|driving| Next::Drive(Turn { driving, place, submitted: true })),
         Err(ticket) => Some(Next::Wait(ticket)),
     });
@@ -274,12 +274,12 @@ async fn place(core: &Core, ticket: Ticket) -> Option<Place> {
 async fn look_for(core: &Core, of: Messageable, place: Option<Place>) -> Result<Next> {
     Ok(match look(core, of).await? {
         Look::Waiting(row, owner) => {
-            let place = match place.map_or_else(|| core.places().ask(owner, row.id), Ok) {
+            let place = match place.map_or_else(|| core.places().ask(owner.clone(), row.id), Ok) {
                 Ok(place) => place,
                 Err(ticket) => return Ok(Next::Wait(ticket)),
             };
             let seq = row.seq;
-            match Driving::enter(core, (*row).into()) {
+            match Driving::enter(core, (*row).into(), owner) {
                 // A shutdown that began meanwhile may not have seen it: one of the two sees the other.
                 Some(_) if core.is_closing() => Next::Nothing,
                 Some(driving) => Next::Drive(Turn { driving, place, submitted: false }),
@@ -358,7 +358,7 @@ fn first_of(session: &mut dyn Session, core: &Core, of: Messageable) -> Result<L
     {
         return Ok(Look::Elsewhere(flight.transcript.seq));
     }
-    let Some(row) = runs::find(session, id)? else {
+    let Some((row, owner)) = runs::find_with_owner(session, id)? else {
         return Ok(Look::Nothing);
     };
     Ok(match row.status {
@@ -367,11 +367,7 @@ fn first_of(session: &mut dyn Session, core: &Core, of: Messageable) -> Result<L
         RunStatus::Queued if core.remotes().find(row.provider.as_deref()).is_none() => {
             Look::Nothing
         }
-        RunStatus::Queued => {
-            let owner =
-                if core.places().are_limited() { threads::owner(session, of)? } else { None };
-            Look::Waiting(Box::new(row), owner.unwrap_or_default())
-        }
+        RunStatus::Queued => Look::Waiting(Box::new(row), owner),
         status if status.is_terminal() => Look::Nothing,
         _ if queue::is_abandoned(session, &row, core.worker())? => Look::Abandoned(id, row.seq),
         _ => Look::Elsewhere(row.seq),

@@ -30,6 +30,7 @@ mod crash_points;
 mod database_faults;
 mod deletion;
 mod earlier_versions;
+mod end_users;
 mod enqueue;
 mod events;
 mod faults;

@@ -1,22 +1,24 @@
 //! One chunk of an answer, or a whole answer, read leniently: what is missing or has another type counts as absent.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::openai::lenient::{self, Object, take_object, take_text};
 use crate::openai::unstable::Usage;
 
 /// What a chunk says.
-#[derive(Debug, Default)]
-pub(super) struct Chunk {
-    pub(super) id: Option<String>,
-    pub(super) model: Option<String>,
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Chunk<'a> {
+    pub(super) id: Option<Cow<'a, str>>,
+    pub(super) model: Option<Cow<'a, str>>,
     pub(super) usage: Option<Usage>,
     /// The first answer; others were not asked for.
     pub(super) choice: Option<Choice>,
 }
 
 /// What it says of the answer.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Choice {
     /// What the model thinks.
     pub(super) reasoning: String,
@@ -39,7 +41,7 @@ pub(super) struct Fragment {
     pub(super) arguments: String,
 }
 
-impl Chunk {
+impl Chunk<'_> {
     pub(super) fn from_object(mut object: Object) -> Self {
         let usage = ["usage", "x_groq"].into_iter().find_map(|name| {
             let found = lenient::object(&object, name)?;
@@ -47,8 +49,8 @@ impl Chunk {
             Some(Usage::from_object(usage)).filter(|usage| usage.total_tokens() > 0)
         });
         Self {
-            id: take_filled(&mut object, "id"),
-            model: take_filled(&mut object, "model"),
+            id: take_filled(&mut object, "id").map(Cow::Owned),
+            model: take_filled(&mut object, "model").map(Cow::Owned),
             usage,
             choice: take_choice(&mut object).map(Choice::from_object),
         }

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::openai::optional::{is_about_a_name, names};
 use crate::openai::{ApiError, Error, Result};
 
 /// By which names the limit of an answer is sent.
@@ -95,10 +96,7 @@ fn after(words: Words, refusal: &ApiError) -> Option<Words> {
     if !is_about_a_name(refusal) {
         return None;
     }
-    let names = |name: &str| {
-        refusal.param.as_deref().is_some_and(|param| param.contains(name))
-            || refusal.message.contains(name)
-    };
+    let names = |name| names(refusal, name);
     if words.usage && names("stream_options") {
         return Some(Words { usage: false, ..words });
     }
@@ -108,29 +106,6 @@ fn after(words: Words, refusal: &ApiError) -> Option<Words> {
         _ => return None,
     };
     Some(Words { limit, ..words })
-}
-
-/// Whether a parameter is refused for its name, and not for its value.
-fn is_about_a_name(refusal: &ApiError) -> bool {
-    const CODES: [&str; 4] =
-        ["unsupported_parameter", "unknown_parameter", "extra_forbidden", "unrecognized_parameter"];
-    const WORDS: [&str; 12] = [
-        "unsupported",
-        "not supported",
-        "unknown",
-        "unrecognized",
-        "unexpected",
-        "not permitted",
-        "not allowed",
-        "extra_forbidden",
-        "extra fields",
-        "additional properties",
-        "at the same time",
-        "instead",
-    ];
-    let message = refusal.message.to_ascii_lowercase();
-    refusal.code.as_deref().is_some_and(|code| CODES.contains(&code))
-        || WORDS.iter().any(|word| message.contains(word))
 }
 
 #[cfg(test)]

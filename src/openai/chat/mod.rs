@@ -3,6 +3,7 @@
 mod calls;
 mod chunk;
 mod dialect;
+mod piece;
 mod reader;
 mod request;
 mod stream;
@@ -12,6 +13,7 @@ use std::sync::atomic::AtomicU32;
 
 use reqwest::Method;
 
+use super::optional::Optional;
 use super::{OpenAi, Result};
 use dialect::Dialects;
 
@@ -40,16 +42,21 @@ impl<'c> ChatCompletions<'c> {
         tries: &Arc<AtomicU32>,
     ) -> Result<ChatStream> {
         let mut dialects = Dialects::of(self.client.dialect(), self.client.is_openai());
+        let mut optional = Optional::of(&request.optional, self.client.refused());
         loop {
-            let body = request.body(dialects.now())?;
+            let mut body = request.body(dialects.now())?;
+            optional.add_to(&mut body);
             let call = self.client.call(Method::POST, &["chat", "completions"])?.json(&body);
             let call = call.stream().counted(false, Arc::clone(tries));
             match self.client.send(call).await {
                 Ok(answer) => {
                     dialects.remember();
+                    optional.remember();
                     return ChatStream::open(answer).await;
                 }
-                Err(error) => dialects.go_on_after(error)?,
+                Err(error) => {
+                    optional.go_on_after(error).or_else(|error| dialects.go_on_after(error))?;
+                }
             }
         }
     }

@@ -1,5 +1,7 @@
 //! An answer put together from its chunks. No connection is needed for it.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::calls::Calls;
@@ -77,15 +79,18 @@ impl Reader {
         Self { most_bytes, ..Self::default() }
     }
 
-    pub(super) fn read(&mut self, chunk: Chunk) -> Result<News> {
+    pub(super) fn read(&mut self, chunk: Chunk<'_>) -> Result<News> {
         let started = match (&self.id, chunk.id) {
             (None, Some(id)) => {
+                let id = id.into_owned();
                 self.id = Some(id.clone());
                 Some(id)
             }
             _ => None,
         };
-        self.model = self.model.take().or(chunk.model);
+        if self.model.is_none() {
+            self.model = chunk.model.map(Cow::into_owned);
+        }
         // Some servers count as they go; the last count is the whole.
         self.usage = chunk.usage.or(self.usage);
         let text = match chunk.choice {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::dialect::{LimitName, Words};
 use crate::openai::Result;
 use crate::openai::lenient::Object;
+use crate::openai::optional::OptionalMembers;
 use crate::openai::request::object;
 
 /// A call of a model. Source: OpenAI's API description, schema `CreateChatCompletionRequest`.
@@ -28,6 +29,9 @@ pub(crate) struct CreateChatCompletion {
     /// Most tokens of the answer, reasoning included. Servers have two names for it.
     #[serde(skip)]
     pub(crate) max_tokens: Option<u32>,
+    /// What is left out where it is refused.
+    #[serde(skip)]
+    pub(crate) optional: OptionalMembers,
     /// Members that this type does not know. What is set above wins over one of the same name.
     #[serde(skip)]
     pub(crate) extra: Object,

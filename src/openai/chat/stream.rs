@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::Sleep;
 
 use super::chunk::{Chunk, error_of_choice};
+use super::piece;
 use super::reader::{Completion, News, Reader};
 use crate::openai::answer::Answer;
 use crate::openai::body::Body;
@@ -54,6 +55,8 @@ pub(crate) struct ChatStream {
     told: VecDeque<ChatEvent>,
     /// The first chunk that could not be read.
     unreadable: Option<Error>,
+    /// Every chunk is read by way of a map, also those that could be read faster.
+    only_leniently: bool,
     /// The first half of a character.
     half: Option<u16>,
     /// How long to wait for what follows the end.
@@ -104,6 +107,7 @@ impl ChatStream {
             reader: Reader::new(most_bytes),
             told: VecDeque::new(),
             unreadable: None,
+            only_leniently: false,
             half: None,
             waiting: None,
             request_id: None,
@@ -120,6 +124,12 @@ impl ChatStream {
     ) -> Self {
         let events = sse::frame(chunks, max_event_bytes, true).boxed();
         Self::new(events, max_event_bytes, secrets)
+    }
+
+    /// The same, with every chunk read leniently.
+    #[cfg(any(test, feature = "_internal"))]
+    pub(in crate::openai) fn leniently(self) -> Self {
+        Self { only_leniently: true, ..self }
     }
 
     #[cfg(test)]
@@ -192,6 +202,9 @@ impl ChatStream {
             "[DONE]" => return self.done(),
             _ => {}
         }
+        if let Some(chunk) = piece::read(data).filter(|_| !self.only_leniently) {
+            return self.take(chunk, (None, None));
+        }
         let message = match lenient::parse_in_halves(data.as_bytes(), Streamed::CONTENT) {
             Ok((Value::Object(object), halves)) => {
                 match self.refuse(&object, name) {
@@ -199,11 +212,7 @@ impl ChatStream {
                     Err(_) if self.reader.is_whole() => return self.finish(),
                     refused => refused?,
                 }
-                let mut chunk = Chunk::from_object(object);
-                self.join(&mut chunk, halves);
-                let news = self.reader.read(chunk)?;
-                self.tell(news);
-                return Ok(());
+                return self.take(Chunk::from_object(object), halves);
             }
             Ok(_) => "its data is no JSON object".to_owned(),
             Err(error) => error.to_string(),
@@ -222,8 +231,15 @@ impl ChatStream {
         Ok(())
     }
 
+    fn take(&mut self, mut chunk: Chunk<'_>, halves: lenient::Halves) -> Result<()> {
+        self.join(&mut chunk, halves);
+        let news = self.reader.read(chunk)?;
+        self.tell(news);
+        Ok(())
+    }
+
     /// Puts together a character whose halves came in two chunks.
-    fn join(&mut self, chunk: &mut Chunk, (begins, ends): lenient::Halves) {
+    fn join(&mut self, chunk: &mut Chunk<'_>, (begins, ends): lenient::Halves) {
         let Some(choice) = &mut chunk.choice else { return };
         if choice.text.is_empty() && begins.is_none() && ends.is_none() {
             return;

@@ -109,6 +109,7 @@ fn a_request_has_what_the_definition_sets_in_this_protocols_names() {
         .tool(json!({"type": "function", "name": "f", "parameters": {}}))
         .parameter("seed", 7);
     let call = Call {
+        end_user: None,
         definition,
         input: vec![Item::message("user", "Hi")],
         conversation: None,
