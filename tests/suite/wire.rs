@@ -7,6 +7,7 @@ mod background;
 mod older;
 pub mod openapi;
 mod raw;
+mod requests;
 
 use ai_engine::testing::{API_KEY, FakeOpenAi, Reply, Request};
 use ai_engine::{AiEngine, AssistantDefinition, AssistantThread, Error, History, Role, prelude::*};

@@ -49,7 +49,7 @@ fn what_comes_by_the_thousand_is_taken() {
     }
     for data in [
         r#"{"choices":[{"delta":{"content":"a"}}]}"#,
-        r#" { "choices" : [ { "index" : null , "delta" : { "content" : "a" } , "finish_reason" : "" } ] } "#,
+        r#"{ "choices" : [ { "index" : null , "delta" : { "content" : "a" } , "finish_reason" : "" } ] } "#,
         r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"error":null}"#,
         r#"{"\u0063hoices":[{"delta":{"c\u006fntent":"a"}}],"id":"","model":""}"#,
         // What is not asked for may be nearly JSON: the long way leaves it out as well.

@@ -64,6 +64,21 @@ impl Description {
         assert!(errors.is_empty(), "{value:#}\nis no {schema}: {errors:#?}");
     }
 
+    /// The operation that a request is, with the path as the description writes it.
+    pub fn operation(&self, method: &str, path: &str) -> Option<(&str, &Value)> {
+        let is_it = |template: &str| {
+            let (names, path) = (template.split('/'), path.split('/'));
+            names.clone().count() == path.clone().count()
+                && names.zip(path).all(|(name, part)| name == part || name.starts_with('{'))
+        };
+        let paths = self.document["paths"].as_object().unwrap();
+        // What is written out comes before what stands for anything.
+        let mut found: Vec<_> = paths.iter().filter(|(template, _)| is_it(template)).collect();
+        found.sort_by_key(|(template, _)| template.matches('{').count());
+        let (template, operations) = found.first()?;
+        Some((template, operations.get(method.to_ascii_lowercase())?))
+    }
+
     /// The properties that a schema names. Schemas allow others, so that a misspelled one would pass unseen.
     pub fn properties(&self, schema: &str) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
