@@ -35,7 +35,9 @@ pub(super) async fn switch_of_protocol_in_mid_thread<S: Subject>(subject: &S) ->
             Some(name) => request.provider(name),
             None => request,
         };
-        let (_, answer) = scene.answered(request, &format!("Answer number {turn}.")).await;
+        let (got, answer) = scene.answered(request, &format!("Answer number {turn}.")).await;
+        let asked = got.run.provider.as_deref();
+        assert_eq!(asked, Some(name.map_or("openai", |name| &**name)), "who was asked");
         let mut texts: Vec<&str> =
             said.iter().flat_map(|(question, answer)| [&**question, &**answer]).collect();
         texts.push(&question);
