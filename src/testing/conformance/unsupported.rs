@@ -24,7 +24,8 @@ pub(super) async fn unsupported_is_refused_before_anything_is_sent<S: Subject>(
             Ok(_) => assert!(has, "{history:?} cannot be had over {protocol}"),
             Err(Error::Configuration(text)) => {
                 assert!(!has, "{history:?} can be had over {protocol}: {text}");
-                assert!(text.contains(protocol.as_str()), "the error names the protocol: {text}");
+                let told = text.contains(protocol.as_str()) && text.contains("History::");
+                assert!(told, "the error names the protocol, and the way out: {text}");
             }
             Err(error) => panic!("{history:?} over {protocol}: {error}"),
         }
