@@ -3,8 +3,7 @@
 use ai_engine::openai::Protocol;
 use ai_engine::testing::{FakeOpenAi, Gate, Reply};
 use ai_engine::{
-    AiEngine, AssistantThread, Error, History, OpenAi, Page, Reason, Role, Run, RunStatus,
-    prelude::*,
+    AiEngine, AssistantThread, OpenAi, Page, Reason, Role, Run, RunStatus, prelude::*,
 };
 use serde_json::{Value, json};
 

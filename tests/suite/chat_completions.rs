@@ -3,9 +3,7 @@
 
 use ai_engine::openai::Protocol;
 use ai_engine::testing::Reply;
-use ai_engine::{
-    AiEngine, AssistantDefinition, Error, History, MessageStatus, Role, RunStatus, prelude::*,
-};
+use ai_engine::{AiEngine, AssistantDefinition, Error, MessageStatus, Role, RunStatus, prelude::*};
 use serde_json::{Value, json};
 
 use crate::support::*;
