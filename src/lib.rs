@@ -115,8 +115,8 @@
 //! * **Stable** is all that is documented here, except for what is listed next. `docs/public-api.txt` in the repository lists it, and
 //!   each change is compared with that list.
 //! * **Unstable** is [`openai::unstable`], the requests and events of the protocol: it may change in any release. So may
-//!   the texts of errors and of log lines, the text form of a [`Cursor`] (old ones stay readable), and whatever is hidden from this
-//!   documentation.
+//!   `testing::conformance`, the texts of errors and of log lines, the text form of a [`Cursor`] (old ones stay readable), and
+//!   whatever is hidden from this documentation.
 //! * **Enums and structs grow.** Nearly all are `#[non_exhaustive]`: match with a `_` arm, and build them by their methods.
 //! * **The oldest Rust** (MSRV) is 1.95. Raising it is a minor release.
 //! * **Dependencies that you see**: `diesel` 2, `chrono` 0.4, `serde` 1 and `serde_json` 1, `futures-core` 0.3, and a `tokio` 1

@@ -1,8 +1,11 @@
-//! Two turns with a real model: `scripts/real-model` builds one, serves it and runs this.
+//! Two turns with a real model, and the conformance suite as far as one can be told apart: `scripts/real-model` builds one, serves it
+//! and runs this, in the protocol of `AI_ENGINE_PROTOCOL`.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
 use std::sync::{Arc, Mutex};
 
+use ai_engine::openai::OpenAiBuilder;
+use ai_engine::testing::conformance::{self, Subject};
 use ai_engine::{
     AiEngine, Answer, AssistantDefinition, History, HookContext, HookResult, Message,
     MessageStatus, OpenAi, Page, Role, RunStatus, SqliteDatabase, prelude::*,
@@ -90,4 +93,34 @@ async fn a_real_model_answers_two_turns() {
     for message in [&stored[1], &stored[3]] {
         assert!(matches!(message.status, MessageStatus::Completed | MessageStatus::Incomplete));
     }
+}
+
+/// A server that nobody looks into, and that says what it likes.
+struct Server {
+    model: String,
+}
+
+impl Subject for Server {
+    type Database = SqliteDatabase;
+
+    fn database(&self) -> SqliteDatabase {
+        SqliteDatabase::in_memory().unwrap()
+    }
+
+    fn client(&self) -> OpenAiBuilder {
+        OpenAiBuilder::from_env().unwrap()
+    }
+
+    fn definition(&self) -> AssistantDefinition {
+        AssistantDefinition::new(&self.model).max_output_tokens(48)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a model server: run scripts/real-model"]
+async fn a_real_model_conforms() {
+    let report =
+        conformance::run_all(&Server { model: std::env::var("OPENAI_MODEL").unwrap() }).await;
+    println!("\n{report}");
+    report.verify();
 }

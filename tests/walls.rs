@@ -33,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("core", &["drive", "error", "follow", "host", "model", "provider", "store", "worker"]),
     ("fuzzing", &["drive", "error", "follow", "model", "openai", "provider"]),
     ("axum", &["error", "follow"]),
+    // And what is public, as a host uses it: `use crate::{…}`.
     ("testing", &["openai"]),
 ];
 

@@ -3,8 +3,7 @@
 use ai_engine::openai::Protocol;
 use ai_engine::testing::{FakeOpenAi, Gate, Reply};
 use ai_engine::{
-    AiEngine, AssistantThread, Error, History, OpenAi, Page, Reason, Role, Run, RunStatus,
-    prelude::*,
+    AiEngine, AssistantThread, OpenAi, Page, Reason, Role, Run, RunStatus, prelude::*,
 };
 use serde_json::{Value, json};
 
@@ -19,7 +18,6 @@ on_each_database!(
     a_thread_that_a_dead_process_left_busy_is_freed,
     a_thread_that_the_provider_lost_is_told_again,
     an_answer_whose_stream_broke_is_known_in_the_next_turn,
-    what_is_deleted_here_is_deleted_there,
     a_chat_leaves_nothing_there,
     a_server_that_does_not_stream_is_followed,
 );
@@ -227,16 +225,6 @@ async fn an_answer_whose_stream_broke_is_known_in_the_next_turn<D: TestDatabase>
     assert_eq!((times("user: first"), times("user: second")), (1, 1), "{said:?}");
 }
 
-async fn what_is_deleted_here_is_deleted_there<D: TestDatabase>(db: D) {
-    let host = start(db).await;
-    let thread = host.thread().await;
-    host.fake.reply(Reply::text("Yes."));
-    ask(&host, &thread, "first").await;
-    host.user.assistant_threads(&host.engine).destroy(thread.id).await.unwrap();
-    until_deleted(&host.db).await;
-    until(|| host.fake.thread_ids().is_empty() && host.fake.assistant_ids().is_empty()).await;
-}
-
 async fn a_chat_leaves_nothing_there<D: TestDatabase>(db: D) {
     let host = start(db).await;
     let chat = host.user.chats(&host.engine).create().await.unwrap();
@@ -259,20 +247,4 @@ async fn a_server_that_does_not_stream_is_followed<D: TestDatabase>(db: D) {
     host.fake.reply(Reply::text("Whole.").ignore_stream());
     assert_eq!(ask(&host, &thread, "first").await.status, RunStatus::Completed);
     assert_eq!(said(&host.engine, &thread).await, ["user: first", "assistant: Whole."]);
-}
-
-#[tokio::test]
-async fn the_history_cannot_be_kept_here() {
-    let fake = FakeOpenAi::start().await.unwrap();
-    let build = |history| {
-        let db = Sqlite::fresh();
-        let builder = AiEngine::builder(db.database()).openai(client(&fake)).history(history);
-        Sqlite::owners(builder).build().err()
-    };
-    let refused = build(History::Local);
-    assert!(
-        matches!(&refused, Some(Error::Configuration(text)) if text.contains("assistants")),
-        "{refused:?}"
-    );
-    assert!(build(History::Conversation).is_none());
 }

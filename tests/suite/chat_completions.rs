@@ -1,11 +1,9 @@
-//! The engine over Chat Completions: the host's code is the same, and so is what becomes of a run. What the network does to it is
-//! in `network`.
+//! What is of Chat Completions alone. What holds for it as for any protocol is in `conformance`, and what the network does to it in
+//! `network`.
 
 use ai_engine::openai::Protocol;
 use ai_engine::testing::Reply;
-use ai_engine::{
-    AiEngine, AssistantDefinition, Error, History, MessageStatus, Role, RunStatus, prelude::*,
-};
+use ai_engine::{AiEngine, AssistantDefinition, Error, MessageStatus, Role, RunStatus, prelude::*};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -21,8 +19,6 @@ on_each_database!(
     a_limit_is_sent_by_the_name_that_the_server_knows,
     what_cannot_be_had_is_refused_before_anything_is_stored,
     what_was_enqueued_elsewhere_and_cannot_be_had_fails_with_that_reason,
-    a_thread_goes_on_in_another_protocol,
-    conversations_are_refused_when_the_engine_is_built,
 );
 
 fn chatting<D: TestDatabase>(host: &Host<D>) -> AiEngine {
@@ -135,7 +131,10 @@ async fn calls_and_their_outputs_are_sent_side_by_side<D: TestDatabase>(db: D) {
     with_tool("Go on").await.unwrap();
     let sent = sent(&host);
     assert_eq!(sent[0]["tools"][0]["function"]["name"], "look");
-    assert_eq!(roles(&sent[1]), ["system", "user", "assistant", "tool", "tool", "user"]);
+    assert_eq!(
+        roles(&sent[1]),
+        ["system", "user", "assistant", "tool", "tool", "assistant", "user"]
+    );
     let said = &sent[1]["messages"];
     assert_eq!(said[2]["content"], "I look.\n\n[This answer breaks off here.]");
     for (at, id) in ["c_1", "c_2"].into_iter().enumerate() {
@@ -246,34 +245,4 @@ async fn what_was_enqueued_elsewhere_and_cannot_be_had_fails_with_that_reason<D:
     assert!(message.contains("web_search"), "{message}");
     assert_eq!(host.fake.requests(), []);
     host.teller.ai_engine_run(&host.engine, &thread, "again").await.unwrap();
-}
-
-async fn a_thread_goes_on_in_another_protocol<D: TestDatabase>(db: D) {
-    let host = Host::conversing(db).await;
-    let thread = host.thread().await;
-    host.fake.reply(Reply::text("first").item(json!({"type": "reasoning", "summary": []})));
-    host.teller.ai_engine_run(&host.engine, &thread, "one").await.unwrap();
-    let chatting = chatting(&host);
-    host.fake.reply(Reply::text("second"));
-    host.teller.ai_engine_run(&chatting, &thread, "two").await.unwrap();
-    let asked = host.fake.requests().pop().unwrap();
-    assert_eq!(asked.path, "/v1/chat/completions");
-    assert_eq!(roles(&asked.body.unwrap()), ["system", "user", "assistant", "user"]);
-    host.fake.reply(Reply::text("third"));
-    let answer = host.teller.ai_engine_run(&host.engine, &thread, "three").await.unwrap();
-    assert_eq!(answer.text(), "third");
-}
-
-async fn conversations_are_refused_when_the_engine_is_built<D: TestDatabase>(db: D) {
-    let host = new(db).await;
-    let build = |history| {
-        let client =
-            host.fake.openai_builder().protocol(Protocol::ChatCompletions).build().unwrap();
-        D::owners(AiEngine::builder(host.db.database())).openai(client).history(history).build()
-    };
-    let error = build(History::Conversation).unwrap_err();
-    assert!(matches!(error, Error::Configuration(_)), "{error}");
-    let text = error.to_string();
-    assert!(text.contains("chat_completions") && text.contains("History::Local"), "{text}");
-    build(History::Local).unwrap();
 }

@@ -25,6 +25,7 @@ mod bad_input;
 mod branches;
 mod busy;
 mod chat_completions;
+mod conformance;
 mod conversation;
 mod crash_points;
 mod database_faults;

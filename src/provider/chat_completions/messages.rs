@@ -23,7 +23,7 @@ pub(super) fn of(instructions: Option<&str>, items: &[Item], in_place: bool) -> 
         }
     }
     let mut system: Vec<String> = instructions.map(str::to_owned).into_iter().collect();
-    let mut chat = Chat { outputs, messages: Vec::new(), calls: Vec::new() };
+    let mut chat = Chat { outputs, messages: Vec::new(), calls: Vec::new(), strict: !in_place };
     for (at, item) in items.iter().enumerate() {
         match (item.type_name(), item.role()) {
             ("message", Some("system" | "developer")) if !in_place => system.push(item.text()),
@@ -46,6 +46,13 @@ pub(super) fn of(instructions: Option<&str>, items: &[Item], in_place: bool) -> 
     Ok(chat.messages)
 }
 
+/// Stands for the words that a model would have said behind the outputs of its calls, had it been asked.
+const BREAKS_OFF: &str = "[This answer breaks off here.]";
+
+fn is_output(message: &Value) -> bool {
+    message["role"] == "tool"
+}
+
 /// Outputs by the ids of their calls, in order: some servers give each turn's calls the same ids.
 type Outputs<'i> = HashMap<&'i str, VecDeque<&'i Item>>;
 
@@ -55,6 +62,8 @@ struct Chat<'i> {
     messages: Vec<Value>,
     /// Calls of one round, which are one message.
     calls: Vec<&'i Item>,
+    /// The template of the model may take nothing but turns of the user and the assistant.
+    strict: bool,
 }
 
 impl<'i> Chat<'i> {
@@ -67,6 +76,10 @@ impl<'i> Chat<'i> {
             let before = last["content"].take();
             last["content"] = joined(before, content);
             return;
+        }
+        // A turn of the assistant's ends in words: its calls and their outputs alone are none.
+        if self.strict && role == "user" && self.messages.last().is_some_and(is_output) {
+            self.messages.push(json!({"role": "assistant", "content": BREAKS_OFF}));
         }
         self.messages.push(json!({"role": role, "content": content}));
     }

@@ -103,6 +103,17 @@ fn a_call_stands_right_before_its_output_whatever_the_order_was() {
             json!([plain("user", "q")]),
         ),
         (
+            "a question behind outputs: the turn of the assistant ends in words",
+            json!([user(), call("a"), output("a", "1"), user()]),
+            json!([
+                plain("user", "q"),
+                calls(Value::Null, &["a"]),
+                tool("a", "1"),
+                plain("assistant", "[This answer breaks off here.]"),
+                plain("user", "q"),
+            ]),
+        ),
+        (
             "one id in two turns",
             json!([
                 user(),

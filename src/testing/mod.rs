@@ -1,6 +1,7 @@
 //! A fake `OpenAI` service inside your own process, for tests and for trying things without a key.
 //!
-//! It is the crate [`openai_fake`], whose pages say how to script it; [`FakeClient`] makes a client of it.
+//! It is the crate [`openai_fake`], whose pages say how to script it; [`FakeClient`] makes a client of it. [`conformance`] is for
+//! a server of your own: what holds for every server, as cases to run against it.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), ai_engine::BoxError> {
@@ -19,6 +20,8 @@
 //! # Ok(())
 //! # }
 //! ```
+
+pub mod conformance;
 
 pub use openai_fake::{API_KEY, Error, ErrorEvent, FakeOpenAi, Gate, Input, Reply, Request};
 
