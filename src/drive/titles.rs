@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
+use super::own;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::with_causes;
@@ -124,7 +125,7 @@ async fn ask(core: &Core, exchange: String) -> Result<String, String> {
     let mut said = Err("there is nobody to ask".to_owned());
     for definition in core.options().titles.iter().flat_map(AssistantDefinition::in_turn) {
         let Some(remote) = core.remotes().find(definition.provider.as_deref()) else { continue };
-        said = ask_one(remote, definition, exchange.clone()).await;
+        said = ask_one(core, remote, definition, exchange.clone()).await;
         if said.is_ok() {
             break;
         }
@@ -134,6 +135,7 @@ async fn ask(core: &Core, exchange: String) -> Result<String, String> {
 
 /// What this one says, in a call that it keeps nothing of.
 async fn ask_one(
+    core: &Core,
     remote: &Remote,
     definition: AssistantDefinition,
     exchange: String,
@@ -144,6 +146,7 @@ async fn ask_one(
         input: vec![Item::message("user", exchange)],
         conversation: None,
         tries: std::sync::Arc::default(),
+        own: own::begin(core, remote).await.map_err(|error| with_causes(&error))?,
     };
     let brief = |error: CallError| error.brief().to_string();
     let mut stream = remote.provider.call(&call).await.map_err(brief)?;

@@ -66,7 +66,11 @@ pub fn answer(run: &Run, broken: &mut Vec<String>) {
         let reported = run.usage.0 >= script.usage.0 && run.usage.1 >= script.usage.1;
         run.status != "completed" || reported
     } else {
-        run.usage == script.usage || run.said.is_empty() && run.usage == (0, 0)
+        // What a failed answer cost is reported by some, each time.
+        let times = if script.may_be_repeated() { run.noted.len() } else { 1 };
+        let whole = (1..=times as u64).map(|n| (script.usage.0 * n, script.usage.1 * n));
+        whole.into_iter().any(|whole| run.usage == whole)
+            || run.said.is_empty() && run.usage == (0, 0)
     };
     if !counted {
         let (usage, estimated) = (run.usage, run.estimated);

@@ -10,7 +10,7 @@ use tokio::sync::RwLock;
 use tokio::time::{Instant, timeout_at};
 
 use crate::host::{GONE, HostDatabase, Place, tell};
-use crate::question;
+use crate::question::{self, Question};
 use crate::random::Random;
 use crate::shown::Shown;
 
@@ -135,6 +135,9 @@ impl<D: HostDatabase> App<D> {
                 let Ok(said) = engine.messages_of(&run).await else { return };
                 let Some(question) = said.first() else { return };
                 tell(&format!("again\t{}", question.content));
+                // The assistant as it is now knows nothing of what the first request changed.
+                let asked = Question::of(&question.content);
+                let request = request.definition(move |usual| asked.address(usual));
                 match varied(request, random).submit().await {
                     Ok(run) => tell(&format!("taken\t{}\t{}", place.name(), run.id)),
                     Err(Error::Answered { .. }) => {}

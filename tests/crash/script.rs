@@ -164,7 +164,11 @@ impl Script {
             Ending::Incomplete => reply.incomplete("max_output_tokens"),
             Ending::Failed => reply.failed("server_error", "no"),
             // After a delta or two that are words, whatever comes before them.
-            Ending::Cut => reply.disconnect_at(before_deltas(api) + 3 + self.deltas.len() / 2),
+            Ending::Cut => {
+                // The end of a chat follows its last delta at once.
+                let most = if api == Api::Chat { self.deltas.len() } else { usize::MAX };
+                reply.disconnect_at(before_deltas(api) + most.min(3 + self.deltas.len() / 2))
+            }
             Ending::Completed | Ending::Refused => reply,
         }
     }

@@ -3,7 +3,7 @@
 use ai_engine::openai::Protocol;
 use ai_engine::testing::{FakeOpenAi, Gate, Reply};
 use ai_engine::{
-    AiEngine, AssistantThread, Error, History, OpenAi, Page, Reason, Role, Run, RunStatus,
+    AiEngine, AssistantThread, Content, Error, History, OpenAi, Page, Reason, Role, Run, RunStatus,
     prelude::*,
 };
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ on_each_database!(
     a_thread_that_a_dead_process_left_busy_is_freed,
     a_thread_that_the_provider_lost_is_told_again,
     an_answer_whose_stream_broke_is_known_in_the_next_turn,
+    a_picture_that_has_no_form_there_is_told_once,
     what_is_deleted_here_is_deleted_there,
     a_chat_leaves_nothing_there,
     a_server_that_does_not_stream_is_followed,
@@ -225,6 +226,29 @@ async fn an_answer_whose_stream_broke_is_known_in_the_next_turn<D: TestDatabase>
     let said = said_there(&host.fake);
     let times = |text: &str| said.iter().filter(|said| *said == text).count();
     assert_eq!((times("user: first"), times("user: second")), (1, 1), "{said:?}");
+}
+
+/// Words stand for it there, by which it has to be known again.
+async fn a_picture_that_has_no_form_there_is_told_once<D: TestDatabase>(db: D) {
+    let host = Host::with(db, |builder| builder).await;
+    let engine = engine(&host.db, &host.fake, &host.hub, |builder| {
+        builder.provider("assistants", client(&host.fake))
+    });
+    let host = Host { engine, ..host };
+    let thread = host.thread().await;
+    host.fake.reply(Reply::text("A tree."));
+    let shown = Content::text("See?").image("image/png", *b"PNG");
+    host.teller.ai_engine_run(&host.engine, &thread, shown).await.unwrap();
+    host.fake.reply(Reply::deltas(["Once ", "upon"]).disconnect_at(8));
+    host.fake.reply(Reply::text("Fine."));
+    for text in ["first", "second"] {
+        let request = host.teller.ai_engine_run(&host.engine, &thread, text);
+        ended(&host, &request.provider("assistants").submit().await.unwrap()).await;
+    }
+    let said = said_there(&host.fake);
+    let times = |text: &str| said.iter().filter(|said| *said == text).count();
+    let told = ["user: See?", "assistant: A tree.", "user: first", "user: second"];
+    assert_eq!(told.map(times), [1; 4], "{said:?}");
 }
 
 async fn what_is_deleted_here_is_deleted_there<D: TestDatabase>(db: D) {
