@@ -4,8 +4,6 @@ use std::collections::HashMap;
 
 use ai_engine::testing::{FakeOpenAi, Request};
 
-use crate::provider::now;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Conversation,
@@ -21,17 +19,15 @@ pub struct Made {
     pub id: String,
     /// The key of the process.
     pub by: String,
-    /// In microseconds since 1970.
-    pub at: i64,
     /// It holds something that was said.
     pub has_words: bool,
 }
 
-/// Who made what: what is new when a request comes was made by the one before it, since the server has one thread.
+/// Who made what, by the keys of the processes: what is new when a request comes was made by the one before it, since the server has one thread.
 #[derive(Debug, Default)]
 pub struct Makers {
-    by: HashMap<String, (String, i64)>,
-    before: (String, i64),
+    by: HashMap<String, String>,
+    before: String,
     /// The request before may have made something.
     makes: bool,
 }
@@ -39,7 +35,7 @@ pub struct Makers {
 impl Makers {
     pub fn look(&mut self, fake: &FakeOpenAi, request: &Request, key: &str) {
         self.note_new(fake);
-        self.before = (key.to_owned(), now());
+        self.before = key.to_owned();
         self.makes = request.method == "POST"
             && matches!(
                 request.path.as_str(),
@@ -59,14 +55,14 @@ impl Makers {
     pub fn keeps(&mut self, fake: &FakeOpenAi) -> Vec<Made> {
         self.note_new(fake);
         let made = |(kind, id): (Kind, String)| {
-            let (by, at) = self.by.get(&id).cloned().unwrap_or_default();
+            let by = self.by.get(&id).cloned().unwrap_or_default();
             let words = match kind {
                 Kind::Conversation => fake.conversation_items(&id),
                 Kind::Thread => fake.thread_messages(&id),
                 Kind::Response | Kind::Assistant => None,
             };
             let has_words = kind == Kind::Response || words.is_some_and(|said| !said.is_empty());
-            Made { kind, id, by, at, has_words }
+            Made { kind, id, by, has_words }
         };
         all(fake).into_iter().map(made).collect()
     }

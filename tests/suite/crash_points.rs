@@ -240,7 +240,9 @@ async fn a_crash_of_recovery_is_made_good<D: TestDatabase>(db: D) {
 }
 
 async fn a_crash_in_a_run_over_chat_completions_is_made_good<D: TestDatabase>(db: D) {
-    each(db, RUN, CHAT).await;
+    // Its end says nothing that its stream did not, so the database refuses no more than that.
+    let cases = RUN.iter().filter(|case| case.1 != AskRefusedAtTheEnd).copied();
+    each(db, &cases.collect::<Vec<_>>(), CHAT).await;
 }
 
 async fn a_crash_in_a_run_over_assistants_is_made_good<D: TestDatabase>(db: D) {
