@@ -25,9 +25,13 @@ on_each_database!(
     a_crash_in_a_run_over_chat_completions_is_made_good,
     a_crash_in_a_run_over_assistants_is_made_good,
     a_crash_around_a_thread_of_assistants_costs_nothing_but_an_empty_one,
-    a_crash_of_recovery_over_other_protocols_is_made_good,
+    a_crash_of_a_deletion_is_made_good,
+    a_crash_of_a_deletion_over_assistants_is_made_good,
+    a_crash_of_recovery_over_chat_completions_is_made_good,
+    a_crash_of_recovery_over_assistants_is_made_good,
     a_crash_leaves_nothing_of_what_a_call_makes_for_itself,
     a_crash_leaves_a_picture_with_its_question_or_neither,
+    a_crash_over_other_protocols_leaves_a_picture_with_its_question_or_neither,
 );
 
 type Case = (&'static str, Scene, Left);
@@ -127,6 +131,10 @@ const CONVERSATION: &[Case] = &[
     ("choose.committing", Choose, Rows("path_changes", 1)),
     ("choose.committed", Choose, Rows("path_changes", 2)),
     ("fork.committed", Fork, Rows("assistant_threads", 2)),
+];
+
+/// The deletion of a conversation, here and there.
+const DELETION: &[Case] = &[
     ("destroy.committing", DestroyThread, Completed),
     ("destroy.committed", DestroyThread, Destroyed),
     ("deletion_claim.committing", DestroyThread, Destroyed),
@@ -183,7 +191,7 @@ const RECOVERY: &[Case] = &[
 #[test]
 fn every_point_has_a_case_and_a_line_in_the_table() {
     let table = include_str!("../../docs/CRASHES.md");
-    let tried: BTreeSet<&str> = [SERVED, RUN, RESPONSES, CONVERSATION, OWN, RECOVERY]
+    let tried: BTreeSet<&str> = [SERVED, RUN, RESPONSES, CONVERSATION, DELETION, OWN, RECOVERY]
         .concat()
         .iter()
         .map(|case| case.0)
@@ -255,8 +263,19 @@ async fn a_crash_around_a_thread_of_assistants_costs_nothing_but_an_empty_one<D:
     each(db, CONVERSATION, ASSISTANTS).await;
 }
 
-async fn a_crash_of_recovery_over_other_protocols_is_made_good<D: TestDatabase>(db: D) {
-    each(db.clone(), RECOVERY, CHAT).await;
+async fn a_crash_of_a_deletion_is_made_good<D: TestDatabase>(db: D) {
+    each(db, DELETION, Way::Conversing).await;
+}
+
+async fn a_crash_of_a_deletion_over_assistants_is_made_good<D: TestDatabase>(db: D) {
+    each(db, DELETION, ASSISTANTS).await;
+}
+
+async fn a_crash_of_recovery_over_chat_completions_is_made_good<D: TestDatabase>(db: D) {
+    each(db, RECOVERY, CHAT).await;
+}
+
+async fn a_crash_of_recovery_over_assistants_is_made_good<D: TestDatabase>(db: D) {
     each(db, RECOVERY, ASSISTANTS).await;
 }
 
@@ -265,7 +284,17 @@ async fn a_crash_leaves_nothing_of_what_a_call_makes_for_itself<D: TestDatabase>
 }
 
 async fn a_crash_leaves_a_picture_with_its_question_or_neither<D: TestDatabase>(db: D) {
-    for way in [Way::Local, Way::Conversing, CHAT, ASSISTANTS] {
+    for way in [Way::Local, Way::Conversing] {
+        each(db.clone(), PICTURED, way).await;
+    }
+}
+
+async fn a_crash_over_other_protocols_leaves_a_picture_with_its_question_or_neither<
+    D: TestDatabase,
+>(
+    db: D,
+) {
+    for way in [CHAT, ASSISTANTS] {
         each(db.clone(), PICTURED, way).await;
     }
 }
