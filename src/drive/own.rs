@@ -88,11 +88,7 @@ impl Own for Noted {
 
 /// Deletes all assistants that carry a key. A server that lists none keeps what it has.
 pub(crate) async fn delete_of_key(remote: &Remote, key: &str) -> provider::Result<()> {
-    let found = match remote.provider.find_assistants(KEY, key).await {
-        Err(error) if error.is_not_offered() => return Ok(()),
-        found => found?,
-    };
-    for id in found {
+    for id in remote.provider.find_assistants(KEY, key).await? {
         remote.provider.delete_assistant(&id).await?;
     }
     Ok(())

@@ -113,7 +113,12 @@ impl Provider for Assistants {
         let (mut found, mut after) = (Vec::new(), None);
         for _ in 0..MOST_PAGES {
             let list = ListItems { after, limit: Some(PAGE), order: Some(Order::NewestFirst) };
-            let page = self.client.assistants().list(&list).await?;
+            let is_first = list.after.is_none();
+            let page = match self.client.assistants().list(&list).await {
+                // There is no such list. A later page may begin behind what was just deleted: that is an error, to try again.
+                Err(error) if is_first && is_gone(&error) => return Ok(found),
+                page => page?,
+            };
             let last = page.assistants.last().map(|(id, _)| id.clone());
             let ours = page.assistants.into_iter().filter(|(_, metadata)| metadata[name] == value);
             found.extend(ours.map(|(id, _)| id));

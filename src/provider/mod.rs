@@ -179,7 +179,7 @@ pub(crate) trait Provider: Send + Sync {
     fn surely_keeps_conversations(&self) -> bool;
     /// Deletes a conversation after its items. Unknown ids are as good as deleted.
     async fn delete_conversation(&self, id: &str) -> Result<()>;
-    /// The assistants there whose metadata have this pair, where they can be looked through.
+    /// The assistants there whose metadata have this pair; none where they cannot be looked through.
     async fn find_assistants(&self, _name: &str, _value: &str) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
