@@ -139,6 +139,12 @@ writes! {
         DeletionClaim "deletion_claim",
         DeletionDone "deletion",
         DeletionFailed "deletion_failure",
+        /// A call is about to make an assistant at the provider for itself alone.
+        OwnAssistant "own_assistant",
+        /// A call has made a thread at the provider for itself alone.
+        OwnThread "own_thread",
+        /// What a call made for itself is deleted.
+        OwnEnd "own_end",
     }
     between {
         "conversation.created",

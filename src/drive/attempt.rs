@@ -13,6 +13,7 @@ use super::content;
 use super::conversation;
 use super::flight::{Applied, Flight};
 use super::outcome::Broken;
+use super::own;
 use super::parts;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
@@ -35,6 +36,7 @@ pub(crate) async fn once(
         _ => conversation::ready(core, remote, flight.transcript.of, seq).await,
     };
     let conversation = ready?;
+    let own = own::begin(core, remote).await.map_err(Broken::Store)?;
     let (input, instructions) =
         begin(core, remote, flight, definition, conversation.clone(), manner).await?;
     let input = parts::filled(core, remote, input).await?;
@@ -43,7 +45,7 @@ pub(crate) async fn once(
     definition.instructions = instructions;
     let tries = Arc::default();
     let end_user = flight.end_user(core, remote);
-    let call = Call { definition, input, conversation, end_user, tries: Arc::clone(&tries) };
+    let call = Call { definition, input, conversation, end_user, own, tries: Arc::clone(&tries) };
     let careful = call.conversation.is_some();
     let most = core.options().trace_content;
     if most > 0 {

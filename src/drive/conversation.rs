@@ -95,6 +95,8 @@ pub(crate) async fn ready(
     let Some(entries) = known.doubtful else {
         return Ok(Some(conversation));
     };
+    let listed = |entry: Entry| Entry { item: remote.provider.listed(entry.item), ..entry };
+    let entries: Vec<Entry> = entries.into_iter().map(listed).collect();
     let held: HashSet<&str> = entries
         .iter()
         .filter(|entry| entry.remote_state == RemoteState::Held)

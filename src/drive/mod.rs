@@ -16,6 +16,7 @@ pub(crate) mod open_calls;
 pub(crate) mod outcome;
 pub(crate) mod output;
 mod output_parts;
+pub(crate) mod own;
 mod parts;
 pub(crate) mod persist;
 pub(crate) mod reconcile;

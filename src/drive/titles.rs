@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use tokio::sync::Semaphore;
 
 use super::flight::Flight;
+use super::own;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::with_causes;
@@ -129,7 +130,7 @@ async fn ask(core: &Core, flight: &Flight, exchange: String) -> Result<String, S
         let Some(remote) = core.remotes().find(definition.provider.as_deref()) else { continue };
         // Its beginning is the instructions, and not that of the conversation.
         let end_user = flight.end_user(core, remote).map(EndUser::beside);
-        said = ask_one(remote, definition, exchange.clone(), end_user).await;
+        said = ask_one(core, remote, definition, exchange.clone(), end_user).await;
         if said.is_ok() {
             break;
         }
@@ -139,6 +140,7 @@ async fn ask(core: &Core, flight: &Flight, exchange: String) -> Result<String, S
 
 /// What this one says, in a call that it keeps nothing of.
 async fn ask_one(
+    core: &Core,
     remote: &Remote,
     definition: AssistantDefinition,
     exchange: String,
@@ -151,6 +153,7 @@ async fn ask_one(
         conversation: None,
         end_user,
         tries: Arc::default(),
+        own: own::begin(core, remote).await.map_err(|error| with_causes(&error))?,
     };
     let brief = |error: CallError| error.brief().to_string();
     let mut stream = remote.provider.call(&call).await.map_err(brief)?;

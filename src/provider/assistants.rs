@@ -20,6 +20,8 @@ use crate::openai::{Error, ListItems, OpenAi, Order, Protocol};
 const PROTOCOL: Protocol = Protocol::Assistants;
 /// The largest page of the messages endpoint (`OpenAI`'s API description).
 const PAGE: u8 = 100;
+/// Most pages read for an assistant whose id is not known: it is among the newest.
+const MOST_PAGES: usize = 20;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Assistants {
@@ -91,12 +93,45 @@ impl Provider for Assistants {
         Ok(self.page(id, None).await?.0)
     }
 
+    fn listed(&self, item: Item) -> Item {
+        messages::listed(item)
+    }
+
     fn has_conversations(&self) -> bool {
         true
     }
 
     fn has_conversations_alone(&self) -> bool {
         true
+    }
+
+    fn makes_its_own(&self) -> bool {
+        true
+    }
+
+    async fn find_assistants(&self, name: &str, value: &str) -> Result<Vec<String>> {
+        let (mut found, mut after) = (Vec::new(), None);
+        for _ in 0..MOST_PAGES {
+            let list = ListItems { after, limit: Some(PAGE), order: Some(Order::NewestFirst) };
+            let is_first = list.after.is_none();
+            let page = match self.client.assistants().list(&list).await {
+                // There is no such list. A later page may begin behind what was just deleted: that is an error, to try again.
+                Err(error) if is_first && is_gone(&error) => return Ok(found),
+                page => page?,
+            };
+            let last = page.assistants.last().map(|(id, _)| id.clone());
+            let ours = page.assistants.into_iter().filter(|(_, metadata)| metadata[name] == value);
+            found.extend(ours.map(|(id, _)| id));
+            if !page.has_more || last.is_none() {
+                break;
+            }
+            after = last;
+        }
+        Ok(found)
+    }
+
+    async fn delete_assistant(&self, id: &str) -> Result<()> {
+        gone(self.client.assistants().delete(id).await)
     }
 
     fn takes_system_texts_in_place(&self) -> bool {

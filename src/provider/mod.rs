@@ -9,6 +9,7 @@ mod reasons;
 mod responses;
 mod tail;
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -45,6 +46,20 @@ pub(crate) struct Call {
     pub(crate) end_user: Option<EndUser>,
     /// Counts the requests that were sent for it.
     pub(crate) tries: Arc<AtomicU32>,
+    /// Where it notes what it makes for itself alone, of a provider that [does so](Provider::makes_its_own).
+    pub(crate) own: Option<Arc<dyn Own>>,
+}
+
+/// What a call makes at the service for itself alone is noted, so that it is deleted there also when this process does not come to
+/// it.
+#[async_trait]
+pub(crate) trait Own: fmt::Debug + Send + Sync {
+    /// The metadata of an assistant of the call's own, by which it is found again: noted before the call.
+    fn mark(&self) -> (&'static str, &str);
+    /// Notes a thread of its own, before anything is said in it.
+    async fn note_thread(&self, id: &str) -> Result<()>;
+    /// The call is over. `deleted`: so is all that it made; else it is to be deleted now.
+    async fn end(&self, deleted: bool);
 }
 
 /// Something a call's stream said.
@@ -142,12 +157,20 @@ pub(crate) trait Provider: Send + Sync {
         id: &str,
         known: &(dyn for<'a> Fn(&'a str) -> bool + Sync),
     ) -> Result<(Vec<Item>, Option<String>)>;
+    /// How a message that was sent is listed, where words stand for what has no form here.
+    fn listed(&self, item: Item) -> Item {
+        item
+    }
     /// The newest items of a conversation, a page of them, newest first.
     async fn conversation_newest(&self, id: &str) -> Result<Vec<Item>>;
     /// Whether there are conversations in this protocol at all.
     fn has_conversations(&self) -> bool;
     /// Whether there is no way without: what the model is to know has to be in one.
     fn has_conversations_alone(&self) -> bool {
+        false
+    }
+    /// Whether a call makes objects there for itself alone, which it deletes at its end.
+    fn makes_its_own(&self) -> bool {
         false
     }
     /// Whether a conversation keeps system texts; else they are told with each call.
@@ -160,6 +183,14 @@ pub(crate) trait Provider: Send + Sync {
     fn surely_keeps_conversations(&self) -> bool;
     /// Deletes a conversation after its items. Unknown ids are as good as deleted.
     async fn delete_conversation(&self, id: &str) -> Result<()>;
+    /// The assistants there whose metadata have this pair; none where they cannot be looked through.
+    async fn find_assistants(&self, _name: &str, _value: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+    /// Deletes an assistant there. Unknown ids are as good as deleted.
+    async fn delete_assistant(&self, _id: &str) -> Result<()> {
+        Ok(())
+    }
     /// Deletes a stored response. Unknown ids are as good as deleted.
     async fn delete_response(&self, id: &str) -> Result<()>;
 }

@@ -18,6 +18,8 @@ text_enum! {
         Response => "response",
         /// A conversation; its items go before it.
         Conversation => "conversation",
+        /// All assistants that carry a key of ours: one that was asked for and never answered has no id that we know.
+        AssistantsOfKey => "assistants_of_key",
     }
 }
 
@@ -92,13 +94,54 @@ pub(crate) fn note_response(
     insert(session, RemoteKind::Response, remote_id, at)
 }
 
+/// Notes what a call makes for itself alone; it is deleted when the call is over, or when it must be.
+pub(crate) fn note_own(
+    session: &mut dyn Session,
+    kind: RemoteKind,
+    remote_id: &str,
+    at: &Service,
+) -> Result<()> {
+    let due = clock::now_ms(session)?.saturating_add(OWN_MS);
+    insert_due(session, kind, remote_id, at, due)
+}
+
+/// A call is over: what it made for itself is deleted, or is to be deleted now.
+pub(crate) fn end_own(
+    session: &mut dyn Session,
+    made: &[String],
+    at: &Service,
+    deleted: bool,
+) -> Result<()> {
+    let rows = deletions::ai_engine_remote_deletions
+        .filter(deletions::endpoint.eq(&*at.endpoint))
+        .filter(deletions::protocol.eq(&*at.protocol))
+        .filter(deletions::remote_id.eq_any(made));
+    if deleted {
+        on!(session, |conn| diesel::delete(rows).execute(conn))?;
+    } else {
+        on!(session, |conn| update(rows).set(deletions::next_attempt_at.eq(0)).execute(conn))?;
+    }
+    Ok(())
+}
+
 fn insert(
     session: &mut dyn Session,
     kind: RemoteKind,
     remote_id: &str,
     at: &Service,
 ) -> Result<()> {
+    insert_due(session, kind, remote_id, at, 0)
+}
+
+fn insert_due(
+    session: &mut dyn Session,
+    kind: RemoteKind,
+    remote_id: &str,
+    at: &Service,
+    due: i64,
+) -> Result<()> {
     let row = (
+        deletions::next_attempt_at.eq(due),
         deletions::kind.eq(kind),
         deletions::remote_id.eq(remote_id),
         deletions::endpoint.eq(&*at.endpoint),
@@ -111,6 +154,9 @@ fn insert(
     Ok(())
 }
 
+/// When what a call made for itself must be of no use any more, in milliseconds: a run lasts ten minutes at most by the protocol, and
+/// waits a minute and a half for others before.
+const OWN_MS: i64 = 20 * 60_000;
 /// How long one try may take before another process may make its own, in milliseconds.
 pub(crate) const TRY_MS: i64 = 60_000;
 /// The wait after the first try that failed; it doubles with each further one.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::drive::own;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::{Result, with_causes};
@@ -163,6 +164,7 @@ async fn carry_out(core: &Core, remote: &Remote, deletion: Deletion) -> Result<(
         match deletion.kind {
             RemoteKind::Response => remote.provider.delete_response(id).await,
             RemoteKind::Conversation => remote.provider.delete_conversation(id).await,
+            RemoteKind::AssistantsOfKey => own::delete_of_key(remote, id).await,
         }
     };
     let failure = match tokio::time::timeout(ONE_TRY, deleting).await {

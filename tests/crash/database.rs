@@ -4,7 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use crate::provider::{UNBIDDEN, UNWELCOME};
+use crate::script::{UNBIDDEN, UNWELCOME};
 
 /// What the host keeps beside our tables.
 const HOST_TABLES: &str = "CREATE TABLE notes (question TEXT NOT NULL);";
@@ -42,7 +42,7 @@ fn triggers(postgres: bool) -> String {
 pub const FIELD: char = '\u{1f}';
 
 #[cfg(feature = "postgres")]
-const OURS: [&str; 11] = [
+const OURS: [&str; 13] = [
     "assistants",
     "assistant_threads",
     "chats",
@@ -54,6 +54,8 @@ const OURS: [&str; 11] = [
     "message_deltas",
     "workers",
     "remote_deletions",
+    "message_parts",
+    "blobs",
 ];
 
 pub struct Place {

@@ -20,6 +20,13 @@ pub struct Process {
     answer: Option<String>,
 }
 
+impl Process {
+    /// Whether it has answered the last order so.
+    pub fn has_answered(&self, answer: &str) -> bool {
+        self.answer.as_deref() == Some(answer)
+    }
+}
+
 /// A line of the process of this number; none: it has told all.
 type Heard = (usize, Option<String>);
 
@@ -92,7 +99,7 @@ impl Fleet {
 
     /// Whether all have answered the last order so.
     pub fn all_answered(&self, answer: &str) -> bool {
-        self.processes.values().all(|process| process.answer.as_deref() == Some(answer))
+        self.processes.values().all(|process| process.has_answered(answer))
     }
 
     /// Hears what is told for so long, or until a line begins with `stop`.
@@ -114,7 +121,9 @@ impl Fleet {
     fn take(&mut self, told: &mut Told, number: usize, line: Option<String>) {
         let process = self.processes.get_mut(&number);
         match (line, process) {
-            (Some(line), Some(process)) if line == "told" || line == "paused" => {
+            (Some(line), Some(process))
+                if ["told", "paused", "cleared"].contains(&line.as_str()) =>
+            {
                 process.answer = Some(line);
             }
             (Some(line), _) => told.hear(number, &line),

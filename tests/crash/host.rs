@@ -10,6 +10,8 @@ use ai_engine::{
 };
 use diesel::prelude::*;
 
+use crate::question::{self, Api, addressed};
+
 /// Whoever has this number is gone: the loader does not find it.
 pub const GONE: i64 = 0;
 
@@ -18,15 +20,28 @@ pub struct Owner {
     pub id: i64,
 }
 
+/// One assistant for each provider.
 struct Teller {
     id: i64,
+}
+
+impl Teller {
+    fn of(api: Api) -> Self {
+        Self { id: 1 + api as i64 }
+    }
 }
 
 ai_engine::record! { Owner { id: i64 } as "Owner", Teller { id: i64 } as "Teller" }
 
 impl Assistable for Teller {
     fn ai_engine_assistant(&self) -> AssistantDefinition {
-        AssistantDefinition::new("model").instructions("Answer.")
+        let usual = AssistantDefinition::new("model").instructions("Answer.");
+        // The first one is the engine's default.
+        let api = Api::ALL.into_iter().find(|api| 1 + *api as i64 == self.id);
+        match api.filter(|api| *api != Api::Responses) {
+            Some(api) => usual.provider(api.provider()),
+            None => usual,
+        }
     }
 }
 
@@ -156,10 +171,14 @@ impl Place {
     }
 
     pub fn edit(&self, engine: &AiEngine, message: &Message, question: &str) -> RunRequest {
-        match self {
-            Self::Thread(thread) => thread.edit(engine, message, question),
-            Self::Chat(chat) => chat.edit(engine, message, question),
-        }
+        let content = question::content(question);
+        let request = match self {
+            Self::Thread(thread) => thread.edit(engine, message, content),
+            Self::Chat(chat) => chat.edit(engine, message, content),
+        };
+        // It may ask whomever the edited one asked.
+        let asked = question::Question::of(question);
+        request.definition(move |usual| asked.address(usual))
     }
 
     pub async fn truncate_after(&self, engine: &AiEngine, message: &Message) -> Result<()> {
@@ -191,9 +210,14 @@ impl Place {
     }
 
     pub fn ask(&self, engine: &AiEngine, question: &str) -> RunRequest {
+        let content = question::content(question);
         match self {
-            Self::Thread(thread) => Teller { id: 1 }.ai_engine_run(engine, thread, question),
-            Self::Chat(chat) => chat.run(engine, "model", question),
+            Self::Thread(thread) => {
+                let usual = Api::of_conversation(&self.name());
+                let request = Teller::of(usual).ai_engine_run(engine, thread, content);
+                addressed(request, question, Some(usual))
+            }
+            Self::Chat(chat) => addressed(chat.run(engine, "model", content), question, None),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Deploy after deploy on one database: processes come, work beside each other, and are killed; those that go on take up what
 //! the dead ones left.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::check::check;
 use crate::child::Setting;
 use crate::database::{Conn, Place};
 use crate::fleet::Fleet;
+use crate::keeps::Kind;
+use crate::left::left;
 use crate::locks::Locks;
 use crate::provider::{Provider, now};
 use crate::random::Random;
@@ -44,6 +46,7 @@ pub fn kill(place: Place, count: u64, seed: u64) -> bool {
         asleep: 0,
         left: [0; 6],
         by_survivors: 0,
+        kept: BTreeMap::new(),
     };
     let mut broken = Vec::new();
     let mut hundreds = 0;
@@ -78,28 +81,30 @@ pub fn name(process: usize) -> String {
     format!("process-{process}")
 }
 
-struct World {
-    conn: Conn,
-    provider: Provider,
-    url: String,
-    told: Told,
-    random: Random,
-    fleet: Fleet,
+pub struct World {
+    pub conn: Conn,
+    pub provider: Provider,
+    pub url: String,
+    pub told: Told,
+    pub random: Random,
+    pub fleet: Fleet,
     /// The beginnings of the names, in the database, of processes whose leases are over.
-    dead: Vec<String>,
+    pub dead: Vec<String>,
     /// By name, when a process was killed, or its lease was ended, in microseconds since 1970.
-    ended: HashMap<String, i64>,
+    pub ended: HashMap<String, i64>,
     /// What was to be deleted at the provider.
-    outbox: HashSet<String>,
-    rounds: u64,
-    killed: u64,
-    dismissed: u64,
+    pub outbox: HashSet<String>,
+    pub rounds: u64,
+    pub killed: u64,
+    pub dismissed: u64,
     /// Leases that ended while their processes lived.
-    asleep: u64,
+    pub asleep: u64,
     /// What the kills left: runs waiting, called without a word, with a word, with deltas, unannounced; unknown submits.
-    left: [u64; 6],
+    pub left: [u64; 6],
     /// How many of these only processes could take up that had started before.
-    by_survivors: u64,
+    pub by_survivors: u64,
+    /// What was left at the provider, by kind, when all was deleted here.
+    pub kept: BTreeMap<Kind, usize>,
 }
 
 impl World {
@@ -223,10 +228,17 @@ impl World {
         }
         let Some(sleeper) = self.random.pick(&living).copied() else { return };
         if self.fleet.get(sleeper).is_some_and(|process| process.setting.history == "local") {
-            self.note_end(sleeper);
             let worker = self.fleet.worker(sleeper);
-            self.end_lease(&worker);
-            self.asleep += 1;
+            // A thread of Assistants is a conversation whoever keeps the history.
+            let converses = self.conn.numbers(
+                &["count(*)"],
+                &format!("FROM ai_engine_runs WHERE lease_owner LIKE '{worker}%' AND status = 'in_progress' AND provider = 'assistants'"),
+            );
+            if converses == [0] {
+                self.note_end(sleeper);
+                self.end_lease(&worker);
+                self.asleep += 1;
+            }
         }
     }
 
@@ -324,11 +336,54 @@ impl World {
         words.join(" ")
     }
 
-    /// After the last kill: what is to be deleted at the provider is, and all go away in good order.
+    /// After the last kill: when all is deleted here nothing is left at the provider, and all go away in good order.
     fn last(&mut self, broken: &mut Vec<String>) {
         self.provider.hurry(true);
-        self.start();
+        let newest = self.start();
         self.quiet(broken);
+        self.clear(newest, broken);
+        self.empty_outbox(broken);
+        let keeps = self.provider.keeps();
+        let noted = keeps.iter().filter(|made| self.outbox.contains(&made.id));
+        broken.extend(noted.map(|made| format!("the provider keeps {}, which was noted", made.id)));
+        self.kept = left(keeps, &self.ended, broken);
+        for process in self.fleet.living() {
+            if self.fleet.dismiss(process, &mut self.told, Duration::from_secs(10)) {
+                broken.push(format!("process {process} does not end"));
+            }
+        }
+        broken.append(&mut self.told.errors);
+    }
+
+    /// Has one process destroy every conversation that there is.
+    fn clear(&mut self, process: usize, broken: &mut Vec<String>) {
+        let all = [("t", "threadable", "assistant_threads"), ("c", "chattable", "chats")];
+        let all = all.into_iter().flat_map(|(letter, owner, table)| {
+            self.conn.lines(&format!(
+                "SELECT '{letter}' || id || ':' || {owner}_id AS line FROM ai_engine_{table}"
+            ))
+        });
+        let order = all.fold("clear".to_owned(), |order, one| order + " " + &one);
+        self.fleet.order(process, &order);
+        let deadline = Instant::now() + QUIET_WITHIN;
+        while self.fleet.get(process).is_some_and(|process| !process.has_answered("cleared")) {
+            if Instant::now() > deadline {
+                broken.push("a process does not destroy all".to_owned());
+                return;
+            }
+            self.fleet.hear(&mut self.told, Duration::from_millis(5), None);
+        }
+        self.note_outbox();
+        let tables = ["runs", "responses", "messages", "run_items", "message_parts", "blobs"];
+        for table in tables {
+            let rows = self.conn.numbers(&["count(*)"], &format!("FROM ai_engine_{table}"));
+            if rows != [0] {
+                broken.push(format!("{rows:?} {table} outlive their conversations"));
+            }
+        }
+    }
+
+    fn empty_outbox(&mut self, broken: &mut Vec<String>) {
         let deadline = Instant::now() + QUIET_WITHIN;
         // The tries of dead processes are over, and nobody waits for the next ones.
         let due =
@@ -341,72 +396,5 @@ impl World {
             self.conn.execute(due);
             self.fleet.hear(&mut self.told, Duration::from_millis(500), None);
         }
-        let fake = &self.provider.fake;
-        let kept = fake.conversation_ids().into_iter().chain(fake.response_ids());
-        broken.extend(
-            kept.filter(|id| self.outbox.contains(id)).map(|id| format!("the provider keeps {id}")),
-        );
-        for process in self.fleet.living() {
-            if self.fleet.dismiss(process, &mut self.told, Duration::from_secs(10)) {
-                broken.push(format!("process {process} does not end"));
-            }
-        }
-        broken.append(&mut self.told.errors);
-    }
-
-    /// `survived`: by processes that had started before.
-    fn count_left(&mut self, survived: bool) {
-        let with = "EXISTS (SELECT 1 FROM ai_engine_messages AS m WHERE m.run_id = r.id AND m.status = 'streaming')";
-        let deltas = "EXISTS (SELECT 1 FROM ai_engine_messages AS m JOIN ai_engine_message_deltas AS d ON d.message_id = m.id WHERE m.run_id = r.id)";
-        let columns = [
-            "coalesce(sum(CASE WHEN status = 'queued' THEN 1 ELSE 0 END), 0)".to_owned(),
-            format!(
-                "coalesce(sum(CASE WHEN status = 'in_progress' AND NOT {with} THEN 1 ELSE 0 END), 0)"
-            ),
-            format!(
-                "coalesce(sum(CASE WHEN status = 'in_progress' AND {with} THEN 1 ELSE 0 END), 0)"
-            ),
-            format!("coalesce(sum(CASE WHEN {deltas} THEN 1 ELSE 0 END), 0)"),
-            "coalesce(sum(CASE WHEN status NOT IN ('queued', 'in_progress') THEN 1 ELSE 0 END), 0)"
-                .to_owned(),
-        ];
-        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-        let left =
-            self.conn.numbers(&columns, "FROM ai_engine_runs AS r WHERE announced_at IS NULL");
-        if survived {
-            self.by_survivors += left[0] + left[1] + left[2] + left[4];
-        }
-        for (sum, left) in self.left.iter_mut().zip(left) {
-            *sum += left;
-        }
-        let unknown = self.told.asked.values().filter(|asked| asked.run.is_none() && !asked.never);
-        self.left[5] = u64::try_from(unknown.count()).unwrap();
-    }
-
-    fn report(&mut self, time: Duration, held: u64) {
-        let [queued, called, streaming, deltas, unannounced, unknown] = self.left;
-        let count = |conn: &mut Conn, from: &str| conn.numbers(&["count(*)"], from).remove(0);
-        let refused = count(&mut self.conn, "FROM ai_engine_runs WHERE reason = 'database'");
-        println!(
-            "{} processes in {} rounds and {:.1} s; {} ended in good order, {} leases ended beside them; {held} host locks",
-            self.fleet.next() - 1,
-            self.rounds,
-            time.as_secs_f64(),
-            self.dismissed,
-            self.asleep,
-        );
-        println!(
-            "{} questions, {} requests to the provider ({} stalled), {} runs in the database ({refused} refused by it), {} conversations ({} destroyed)",
-            self.told.asked.len(),
-            self.provider.requests(),
-            self.provider.stalls(),
-            count(&mut self.conn, "FROM ai_engine_runs"),
-            self.told.conversations.len(),
-            self.told.conversations.values().filter(|known| known.doomed).count(),
-        );
-        println!(
-            "left by the kills: {queued} runs queued, {called} called without a word, {streaming} with one ({deltas} with deltas), {unannounced} ended but not announced, {unknown} submits of unknown fate; {} runs left to older processes alone",
-            self.by_survivors,
-        );
     }
 }

@@ -9,18 +9,30 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
 #![allow(clippy::print_stdout, reason = "a program")]
 
+mod answers;
+mod app;
+mod calls;
 mod check;
 mod child;
 mod database;
 mod fleet;
+mod held;
 mod host;
+mod keeps;
 mod kills;
+mod left;
 mod libtest;
 mod locks;
+mod parts;
 mod provider;
+mod question;
 mod random;
+mod report;
 mod rules;
+mod script;
 mod shown;
+mod stored;
+mod submits;
 mod told;
 
 use std::process::ExitCode;

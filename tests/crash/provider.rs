@@ -1,146 +1,20 @@
-//! The provider. It lives in the process that is not killed, and what it says follows from what it is asked, so that the
-//! checker can work it out again.
+//! The provider, in each protocol. It lives in the process that is not killed, and notes who asked what, in which protocol, and
+//! whether the picture of a question came with it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ai_engine::testing::{FakeOpenAi, Gate, Reply, Request};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::keeps::{Made, Makers};
+use crate::question::{self, Api, Question, newest};
 use crate::random::Random;
-
-const WORDS: [&str; 8] = ["once ", "upon ", "é ", "a ", "雪 ", "time\n", "🦀 ", "there "];
-
-/// How an answer ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    Completed,
-    /// The provider says so.
-    Incomplete,
-    /// The provider says so, with or without text before.
-    Failed,
-    /// The connection breaks in mid-answer.
-    Cut,
-    /// The request is refused.
-    Refused,
-}
-
-/// A word that the host's database takes in no message.
-pub const UNWELCOME: &str = "unwelcome ";
-/// A word that it takes in no delta.
-pub const UNBIDDEN: &str = "unbidden ";
-
-/// The answer to a question.
-#[derive(Debug)]
-pub struct Script {
-    pub ending: Ending,
-    deltas: Vec<String>,
-    pub usage: (u64, u64),
-    /// The first time it is asked, the connection breaks before a word.
-    pub breaks_once: bool,
-    reasons: bool,
-    finishes_unseen: bool,
-    pace: Duration,
-    first: Duration,
-    /// Before so many of its deltas it says nothing for long.
-    stalls_at: Option<usize>,
-    /// One of the words that the host's database refuses.
-    pub hostile: Option<&'static str>,
-}
-
-impl Script {
-    pub fn of(question: &str) -> Self {
-        let mut random = Random::of(question);
-        let ending = match random.below(32) {
-            0 => Ending::Refused,
-            1 => Ending::Failed,
-            2 => Ending::Incomplete,
-            3 => Ending::Cut,
-            _ => Ending::Completed,
-        };
-        let mut deltas = Vec::new();
-        // A stream may begin with what is no word yet.
-        if random.percent(20) {
-            deltas.push("\n ".to_owned());
-        }
-        deltas.push("Re: ".to_owned());
-        deltas.push(question.to_owned());
-        for _ in 0..random.below(40) {
-            deltas.push(random.pick(&WORDS).copied().unwrap_or_default().to_owned());
-        }
-        let hostile =
-            random.percent(5).then(|| random.pick(&[UNWELCOME, UNBIDDEN]).copied()).flatten();
-        if let Some(word) = hostile {
-            deltas.insert(random.index(deltas.len() + 1), word.to_owned());
-        }
-        if ending == Ending::Failed && random.percent(50) {
-            deltas.clear();
-        }
-        Self {
-            ending,
-            usage: (1 + random.below(1000), 1 + random.below(1000)),
-            breaks_once: random.percent(4),
-            reasons: random.percent(10),
-            finishes_unseen: random.percent(40),
-            pace: Duration::from_millis(random.below(16)),
-            first: Duration::from_millis(random.below(40)),
-            stalls_at: random
-                .percent(if hostile.is_some() { 50 } else { 10 })
-                .then(|| random.index(deltas.len() + 1)),
-            deltas,
-            hostile,
-        }
-    }
-
-    /// All that it says.
-    pub fn text(&self) -> String {
-        self.deltas.concat()
-    }
-
-    /// What it says before it stalls, if it does.
-    pub fn before_stall(&self) -> Option<String> {
-        let deltas = self.stalls_at?.saturating_sub(if self.reasons { REASONING } else { 0 });
-        Some(self.deltas.get(..deltas)?.concat())
-    }
-
-    /// `slow`: it takes its time, and where it stalls it waits for this.
-    fn reply(&self, again: bool, slow: Option<Gate>) -> Reply {
-        if self.ending == Ending::Refused {
-            return Reply::status(400, json!({"error": {"message": "no", "code": "no"}}));
-        }
-        let (input, output) = self.usage;
-        let mut reply = Reply::deltas(self.deltas.clone()).usage(input, output);
-        if self.reasons {
-            reply = reply.item(json!({"type": "reasoning", "summary": []}));
-        }
-        if self.finishes_unseen {
-            reply = reply.finish_unseen();
-        }
-        if let Some(gate) = slow {
-            reply = reply.pace(self.pace).first_token_after(self.first);
-            if let Some(delta) = self.stalls_at {
-                reply = reply.hold_at(BEFORE_DELTAS + delta, gate);
-            }
-        }
-        if self.breaks_once && !again {
-            return reply.disconnect_at(2);
-        }
-        match self.ending {
-            Ending::Incomplete => reply.incomplete("max_output_tokens"),
-            Ending::Failed => reply.failed("server_error", "no"),
-            // After a delta or two that are words, whatever comes before them.
-            Ending::Cut => reply.disconnect_at(7 + self.deltas.len() / 2),
-            Ending::Completed | Ending::Refused => reply,
-        }
-    }
-}
-
-/// Events of a stream that come before its first delta.
-const BEFORE_DELTAS: usize = 4;
-/// How many more they are, at most, when it reasons first.
-const REASONING: usize = 2;
+use crate::script::Script;
 
 /// One request for an answer.
 #[derive(Debug, Clone)]
@@ -149,6 +23,7 @@ pub struct Call {
     pub at: i64,
     /// The key that it came with, which tells the process.
     pub key: String,
+    pub api: Api,
     /// It was answered slowly.
     pub slow: bool,
 }
@@ -160,6 +35,9 @@ struct Asked {
     slow: Mutex<Option<Gate>>,
     /// Answers and deletions that waited.
     stalls: AtomicUsize,
+    makers: Mutex<Makers>,
+    /// Questions that came without their pictures, or with others.
+    wrong: Mutex<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -195,17 +73,32 @@ impl Provider {
         self.asked.calls.lock().unwrap().get(question).cloned().unwrap_or_default()
     }
 
-    pub fn requests(&self) -> usize {
-        self.asked.calls.lock().unwrap().values().map(Vec::len).sum()
+    /// How often it was asked, in each protocol.
+    pub fn requests(&self) -> [usize; 3] {
+        let calls = self.asked.calls.lock().unwrap();
+        Api::ALL.map(|api| calls.values().flatten().filter(|call| call.api == api).count())
     }
 
     pub fn stalls(&self) -> usize {
         self.asked.stalls.load(Ordering::SeqCst)
     }
+
+    /// What it keeps, and who had it made.
+    pub fn keeps(&self) -> Vec<Made> {
+        self.asked.makers.lock().unwrap().keeps(&self.fake)
+    }
+
+    /// What came in that is wrong by itself.
+    pub fn wrong(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.wrong.lock().unwrap())
+    }
 }
 
 /// Lines up the answer to a request that has just come in.
 fn prepare(fake: &FakeOpenAi, asked: &Asked, request: &Request) {
+    let key = request.headers.get("authorization").cloned().unwrap_or_default();
+    let key = key.trim_start_matches("Bearer ").to_owned();
+    asked.makers.lock().unwrap().look(fake, request, &key);
     let slow = asked.slow.lock().unwrap().clone();
     if request.method == "DELETE" {
         // Some deletions hang, and come to nothing then.
@@ -217,31 +110,75 @@ fn prepare(fake: &FakeOpenAi, asked: &Asked, request: &Request) {
         }
         return;
     }
-    if request.method != "POST" || request.path != "/v1/responses" {
-        return;
-    }
-    let Some(body) = &request.body else { return };
-    let held = body["conversation"].as_str().or_else(|| body["conversation"]["id"].as_str());
-    let held = held.and_then(|id| fake.conversation_items(id)).unwrap_or_default();
-    let sent = body["input"].as_array().cloned().unwrap_or_default();
-    let said = held.iter().chain(&sent).rfind(|item| item["role"] == "user");
     // Without a word of answer a question travels with the next one.
-    let Some(question) = said.map(|item| newest(&text_of(item)).to_owned()) else { return };
+    let Some((api, said)) = said_last(fake, request) else { return };
+    let question = newest(&text_of(&said)).to_owned();
+    if !shows_its_picture(&said, &question) {
+        asked.wrong.lock().unwrap().push(format!("{question} came without its picture: {said}"));
+    }
     let mut calls = asked.calls.lock().unwrap();
     let calls = calls.entry(question.clone()).or_default();
     let script = Script::of(&question);
-    if slow.is_some() && script.stalls_at.is_some() {
+    if slow.is_some() && script.stalls() {
         asked.stalls.fetch_add(1, Ordering::SeqCst);
     }
     // The server does nothing else between this and its answer, on its one thread.
     let is_slow = slow.is_some();
-    fake.reply_always(script.reply(!calls.is_empty(), slow));
-    let key = request.headers.get("authorization").cloned().unwrap_or_default();
-    calls.push(Call {
-        at: now(),
-        key: key.trim_start_matches("Bearer ").to_owned(),
-        slow: is_slow,
+    fake.reply_always(script.reply(api, !calls.is_empty(), slow));
+    calls.push(Call { at: now(), key, api, slow: is_slow });
+}
+
+/// What a user said last, of what a request has the model read; none where it asks for no answer, or is refused because of what it
+/// is about.
+fn said_last(fake: &FakeOpenAi, request: &Request) -> Option<(Api, Value)> {
+    let body = request.body.as_ref().filter(|_| request.method == "POST")?;
+    let list = |name: &str| body[name].as_array().cloned().unwrap_or_default();
+    let (api, held, sent) = match request.path.as_str() {
+        "/v1/responses" => {
+            let id = &body["conversation"];
+            let held = match id.as_str().or_else(|| id["id"].as_str()) {
+                Some(id) => fake.conversation_items(id)?,
+                None => Vec::new(),
+            };
+            (Api::Responses, held, list("input"))
+        }
+        "/v1/chat/completions" => (Api::Chat, Vec::new(), list("messages")),
+        path => {
+            let thread = path.strip_prefix("/v1/threads/")?.strip_suffix("/runs")?;
+            if is_busy(fake, thread) {
+                return None;
+            }
+            (Api::Assistants, fake.thread_messages(thread)?, list("additional_messages"))
+        }
+    };
+    let said = held.into_iter().chain(sent).rfind(|item| item["role"] == "user")?;
+    Some((api, said))
+}
+
+/// Whether a run has a thread to itself, so that no other begins there.
+fn is_busy(fake: &FakeOpenAi, thread: &str) -> bool {
+    let going = ["queued", "in_progress", "requires_action", "cancelling"];
+    let runs = fake.thread_runs(thread).unwrap_or_default();
+    runs.iter().any(|run| going.iter().any(|status| run["status"] == *status))
+}
+
+/// Whether the last picture in a message is that of its last question, if that has one.
+fn shows_its_picture(said: &Value, question: &str) -> bool {
+    let parts = said["content"].as_array().into_iter().flatten();
+    let shown = parts.filter_map(|part| {
+        let url = &part["image_url"];
+        url.as_str().or_else(|| url["url"].as_str())
     });
+    let asked = Question::of(question);
+    match shown.last() {
+        _ if !asked.picture => true,
+        Some(url) if asked.by_address() => url == question::address(question),
+        Some(url) => {
+            let sent = url.strip_prefix("data:image/png;base64,").map(|text| STANDARD.decode(text));
+            matches!(sent, Some(Ok(bytes)) if bytes == question::bytes(question))
+        }
+        None => false,
+    }
 }
 
 /// In microseconds since 1970.
@@ -250,16 +187,13 @@ pub fn now() -> i64 {
     i64::try_from(now.as_micros()).unwrap()
 }
 
-/// The last of the questions in one message.
-pub fn newest(text: &str) -> &str {
-    text.rsplit("\n\n").next().unwrap_or(text)
-}
-
-/// What a message of the wire says.
+/// What a message of the wire says, in whichever protocol.
 pub fn text_of(item: &Value) -> String {
     if let Some(text) = item["content"].as_str() {
         return text.to_owned();
     }
     let parts = item["content"].as_array().into_iter().flatten();
-    parts.filter_map(|part| part["text"].as_str()).collect()
+    parts
+        .filter_map(|part| part["text"].as_str().or_else(|| part["text"]["value"].as_str()))
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! What every row is like once all is recovered, as SQL.
 
 /// What no row may be like, and the rows that are.
-pub const RULES: [(&str, &str); 22] = [
+pub const RULES: [(&str, &str); 25] = [
     (
         "a run has not ended",
         "'run ' || id || ' ' || status FROM ai_engine_runs WHERE status NOT IN ('completed', 'incomplete', 'failed', 'cancelled')",
@@ -49,6 +49,18 @@ pub const RULES: [(&str, &str); 22] = [
     (
         "an item is an orphan",
         "'item ' || id FROM ai_engine_run_items AS o WHERE NOT EXISTS (SELECT 1 FROM ai_engine_runs AS r WHERE r.id = o.run_id)",
+    ),
+    (
+        "a part is an orphan",
+        "'part ' || id FROM ai_engine_message_parts AS p WHERE NOT EXISTS (SELECT 1 FROM ai_engine_messages AS m WHERE m.id = p.message_id)",
+    ),
+    (
+        "bytes belong to no part",
+        "'blob ' || id FROM ai_engine_blobs AS b WHERE NOT EXISTS (SELECT 1 FROM ai_engine_message_parts AS p WHERE p.blob_id = b.id)",
+    ),
+    (
+        "the same bytes are there twice in a conversation",
+        "min('blob ' || id) FROM ai_engine_blobs GROUP BY assistant_thread_id, chat_id, digest HAVING count(*) > 1",
     ),
     (
         "two messages are at one place",

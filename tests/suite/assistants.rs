@@ -1,9 +1,11 @@
 //! The Assistants API: the thread at the provider is the conversation, a run there is a call, and nothing is left behind.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use ai_engine::openai::Protocol;
 use ai_engine::testing::{FakeOpenAi, Gate, Reply};
 use ai_engine::{
-    AiEngine, AssistantThread, OpenAi, Page, Reason, Role, Run, RunStatus, prelude::*,
+    AiEngine, AssistantThread, Content, OpenAi, Page, Reason, Role, Run, RunStatus, prelude::*,
 };
 use serde_json::{Value, json};
 
@@ -18,6 +20,8 @@ on_each_database!(
     a_thread_that_a_dead_process_left_busy_is_freed,
     a_thread_that_the_provider_lost_is_told_again,
     an_answer_whose_stream_broke_is_known_in_the_next_turn,
+    a_picture_that_has_no_form_there_is_told_once,
+    what_a_dead_process_left_is_found_also_while_the_list_changes,
     a_chat_leaves_nothing_there,
     a_server_that_does_not_stream_is_followed,
 );
@@ -223,6 +227,57 @@ async fn an_answer_whose_stream_broke_is_known_in_the_next_turn<D: TestDatabase>
     let said = said_there(&host.fake);
     let times = |text: &str| said.iter().filter(|said| *said == text).count();
     assert_eq!((times("user: first"), times("user: second")), (1, 1), "{said:?}");
+}
+
+/// Words stand for it there, by which it has to be known again.
+async fn a_picture_that_has_no_form_there_is_told_once<D: TestDatabase>(db: D) {
+    let host = Host::with(db, |builder| builder).await;
+    let engine = engine(&host.db, &host.fake, &host.hub, |builder| {
+        builder.provider("assistants", client(&host.fake))
+    });
+    let host = Host { engine, ..host };
+    let thread = host.thread().await;
+    host.fake.reply(Reply::text("A tree."));
+    let shown = Content::text("See?").image("image/png", *b"PNG");
+    host.teller.ai_engine_run(&host.engine, &thread, shown).await.unwrap();
+    host.fake.reply(Reply::deltas(["Once ", "upon"]).disconnect_at(8));
+    host.fake.reply(Reply::text("Fine."));
+    for text in ["first", "second"] {
+        let request = host.teller.ai_engine_run(&host.engine, &thread, text);
+        ended(&host, &request.provider("assistants").submit().await.unwrap()).await;
+    }
+    let said = said_there(&host.fake);
+    let times = |text: &str| said.iter().filter(|said| *said == text).count();
+    let told = ["user: See?", "assistant: A tree.", "user: first", "user: second"];
+    assert_eq!(told.map(times), [1; 4], "{said:?}");
+}
+
+/// A page of the list begins behind an assistant that another process has just deleted.
+async fn what_a_dead_process_left_is_found_also_while_the_list_changes<D: TestDatabase>(db: D) {
+    let host = start(db).await;
+    let of = |key: &str| json!({"model": "test-model", "metadata": {"ai_engine_key": key}});
+    let ours = post(&host.fake, "assistants", &of("ours")).await;
+    for _ in 0..120 {
+        post(&host.fake, "assistants", &of("of others")).await;
+    }
+    let (server, deleted) = (host.fake.clone(), AtomicBool::new(false));
+    host.fake.on_request(move |request| {
+        let is_second = request.method == "GET" && request.query.contains("after=");
+        if is_second && !deleted.swap(true, Ordering::SeqCst) {
+            let unknown = json!({"error": {"message": "no such item", "param": "after"}});
+            server.intercept("GET", "/assistants", Reply::status(404, unknown));
+        }
+    });
+    host.db.execute(&format!(
+        "INSERT INTO ai_engine_remote_deletions (endpoint, protocol, kind, remote_id, created_at) \
+         VALUES ('{}', 'assistants', 'assistants_of_key', 'ours', CURRENT_TIMESTAMP)",
+        host.fake.base_url(),
+    ));
+    host.engine.recover().await.unwrap();
+    until_deleted(&host.db).await;
+    let left = host.fake.assistant_ids();
+    assert_eq!(left.len(), 120);
+    assert!(!left.iter().any(|id| ours["id"] == **id), "it is still there");
 }
 
 async fn a_chat_leaves_nothing_there<D: TestDatabase>(db: D) {

@@ -5,10 +5,12 @@
 
 mod after;
 mod scene;
+mod there;
 
 use std::collections::BTreeSet;
 
 use ai_engine::CRASH_POINTS;
+use ai_engine::openai::Protocol;
 
 use crate::support::*;
 use after::Left::{self, *};
@@ -20,6 +22,16 @@ on_each_database!(
     a_crash_in_a_run_of_a_conversation_is_made_good,
     a_crash_around_a_conversation_costs_nothing_but_an_empty_one,
     a_crash_of_recovery_is_made_good,
+    a_crash_in_a_run_over_chat_completions_is_made_good,
+    a_crash_in_a_run_over_assistants_is_made_good,
+    a_crash_around_a_thread_of_assistants_costs_nothing_but_an_empty_one,
+    a_crash_of_a_deletion_is_made_good,
+    a_crash_of_a_deletion_over_assistants_is_made_good,
+    a_crash_of_recovery_over_chat_completions_is_made_good,
+    a_crash_of_recovery_over_assistants_is_made_good,
+    a_crash_leaves_nothing_of_what_a_call_makes_for_itself,
+    a_crash_leaves_a_picture_with_its_question_or_neither,
+    a_crash_over_other_protocols_leaves_a_picture_with_its_question_or_neither,
 );
 
 type Case = (&'static str, Scene, Left);
@@ -95,6 +107,14 @@ const RUN: &[Case] = &[
     ("release.committed", Leave, Interrupted("Once ")),
 ];
 
+/// What only Responses have, where their conversations are not kept, or a response is a thing of its own.
+const RESPONSES: &[Case] = &[
+    ("ignored_conversation.committing", AskIgnored, InterruptedSomewhere),
+    ("ignored_conversation.committed", AskIgnored, InterruptedSomewhere),
+    ("response_left.committing", AskDestroyed, DestroyedButForAResponse),
+    ("response_left.committed", AskDestroyed, Destroyed),
+];
+
 /// What only a conversation has.
 const CONVERSATION: &[Case] = &[
     ("conversation.created", AskFirst, Interrupted("")),
@@ -104,10 +124,6 @@ const CONVERSATION: &[Case] = &[
     ("lost_conversation.committed", AskLost, Interrupted("")),
     ("reconcile.committing", AskInDoubt, Interrupted("")),
     ("reconcile.committed", AskInDoubt, Interrupted("")),
-    ("ignored_conversation.committing", AskIgnored, InterruptedSomewhere),
-    ("ignored_conversation.committed", AskIgnored, InterruptedSomewhere),
-    ("response_left.committing", AskDestroyed, DestroyedButForAResponse),
-    ("response_left.committed", AskDestroyed, Destroyed),
     ("again.committing", Regenerate, Rows("path_changes", 0)),
     ("again.committed", Regenerate, Rows("path_changes", 1)),
     ("truncate.committing", Truncate, Rows("path_changes", 0)),
@@ -115,6 +131,10 @@ const CONVERSATION: &[Case] = &[
     ("choose.committing", Choose, Rows("path_changes", 1)),
     ("choose.committed", Choose, Rows("path_changes", 2)),
     ("fork.committed", Fork, Rows("assistant_threads", 2)),
+];
+
+/// The deletion of a conversation, here and there.
+const DELETION: &[Case] = &[
     ("destroy.committing", DestroyThread, Completed),
     ("destroy.committed", DestroyThread, Destroyed),
     ("deletion_claim.committing", DestroyThread, Destroyed),
@@ -124,6 +144,34 @@ const CONVERSATION: &[Case] = &[
     ("deletion.committed", DestroyThread, Destroyed),
     ("deletion_failure.committing", DestroyThreadRefused, Destroyed),
     ("deletion_failure.committed", DestroyThreadRefused, Destroyed),
+];
+
+/// What calls over Assistants make for themselves.
+const OWN: &[Case] = &[
+    ("own_assistant.committing", Ask, Interrupted("")),
+    ("own_assistant.committed", Ask, Interrupted("")),
+    ("own_end.committing", Ask, Anyhow),
+    ("own_end.committed", Ask, Anyhow),
+    ("own_assistant.committing", AskChat, Interrupted("")),
+    ("own_assistant.committed", AskChat, Interrupted("")),
+    ("own_thread.committing", AskChat, Interrupted("")),
+    ("own_thread.committed", AskChat, Interrupted("")),
+    ("call.answered", AskChat, Interrupted("")),
+    ("output.arrived", AskChat, Interrupted("")),
+    ("end.arrived", AskChat, InterruptedSomewhere),
+    ("own_end.committing", AskChat, Anyhow),
+    ("own_end.committed", AskChat, Anyhow),
+];
+
+/// A question with a picture.
+const PICTURED: &[Case] = &[
+    ("submit.committing", AskPictured, Nothing),
+    ("submit.committed", AskPictured, Completed),
+    ("claim.committed", AskPictured, Interrupted("")),
+    ("call.committed", AskPictured, Interrupted("")),
+    ("call.answered", AskPictured, Interrupted("")),
+    ("settle.committing", AskPictured, InterruptedSomewhere),
+    ("settle.committed", AskPictured, Completed),
 ];
 
 const RECOVERY: &[Case] = &[
@@ -143,39 +191,110 @@ const RECOVERY: &[Case] = &[
 #[test]
 fn every_point_has_a_case_and_a_line_in_the_table() {
     let table = include_str!("../../docs/CRASHES.md");
-    let tried: BTreeSet<&str> =
-        [SERVED, RUN, CONVERSATION, RECOVERY].concat().iter().map(|case| case.0).collect();
+    let tried: BTreeSet<&str> = [SERVED, RUN, RESPONSES, CONVERSATION, DELETION, OWN, RECOVERY]
+        .concat()
+        .iter()
+        .map(|case| case.0)
+        .collect();
     assert_eq!(tried, CRASH_POINTS.iter().copied().collect::<BTreeSet<_>>());
     let lines = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
     assert_eq!(lines.map(|(point, _)| point).collect::<BTreeSet<_>>(), tried);
 }
 
-async fn each<D: TestDatabase>(db: D, cases: &[Case], conversing: bool) {
+/// Who keeps the history, or by which other protocol the provider is spoken to.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Local,
+    Conversing,
+    By(Protocol),
+}
+
+const CHAT: Way = Way::By(Protocol::ChatCompletions);
+const ASSISTANTS: Way = Way::By(Protocol::Assistants);
+
+async fn each<D: TestDatabase>(db: D, cases: &[Case], way: Way) {
     for (point, scene, left) in cases {
         let db = db.another();
-        let host = if conversing { Host::conversing(db).await } else { Host::new(db).await };
+        let host = match way {
+            Way::Local => Host::new(db).await,
+            Way::Conversing => Host::conversing(db).await,
+            Way::By(protocol) => Host::speaking(db, protocol).await,
+        };
         let stage = scene::play(&host, *scene, point).await;
         after::check(&host, &stage, point, *left).await;
     }
 }
 
 async fn a_crash_while_a_host_is_served_leaves_all_or_nothing<D: TestDatabase>(db: D) {
-    each(db, SERVED, false).await;
+    each(db, SERVED, Way::Local).await;
 }
 
 async fn a_crash_in_a_run_of_local_history_is_made_good<D: TestDatabase>(db: D) {
-    each(db, RUN, false).await;
+    each(db, RUN, Way::Local).await;
 }
 
 async fn a_crash_in_a_run_of_a_conversation_is_made_good<D: TestDatabase>(db: D) {
-    each(db, RUN, true).await;
+    each(db, RUN, Way::Conversing).await;
 }
 
 async fn a_crash_around_a_conversation_costs_nothing_but_an_empty_one<D: TestDatabase>(db: D) {
-    each(db, CONVERSATION, true).await;
+    each(db.clone(), CONVERSATION, Way::Conversing).await;
+    each(db, RESPONSES, Way::Conversing).await;
 }
 
 async fn a_crash_of_recovery_is_made_good<D: TestDatabase>(db: D) {
-    each(db.clone(), RECOVERY, false).await;
-    each(db, RECOVERY, true).await;
+    each(db.clone(), RECOVERY, Way::Local).await;
+    each(db, RECOVERY, Way::Conversing).await;
+}
+
+async fn a_crash_in_a_run_over_chat_completions_is_made_good<D: TestDatabase>(db: D) {
+    // Its end says nothing that its stream did not, so the database refuses no more than that.
+    let cases = RUN.iter().filter(|case| case.1 != AskRefusedAtTheEnd).copied();
+    each(db, &cases.collect::<Vec<_>>(), CHAT).await;
+}
+
+async fn a_crash_in_a_run_over_assistants_is_made_good<D: TestDatabase>(db: D) {
+    each(db, RUN, ASSISTANTS).await;
+}
+
+async fn a_crash_around_a_thread_of_assistants_costs_nothing_but_an_empty_one<D: TestDatabase>(
+    db: D,
+) {
+    each(db, CONVERSATION, ASSISTANTS).await;
+}
+
+async fn a_crash_of_a_deletion_is_made_good<D: TestDatabase>(db: D) {
+    each(db, DELETION, Way::Conversing).await;
+}
+
+async fn a_crash_of_a_deletion_over_assistants_is_made_good<D: TestDatabase>(db: D) {
+    each(db, DELETION, ASSISTANTS).await;
+}
+
+async fn a_crash_of_recovery_over_chat_completions_is_made_good<D: TestDatabase>(db: D) {
+    each(db, RECOVERY, CHAT).await;
+}
+
+async fn a_crash_of_recovery_over_assistants_is_made_good<D: TestDatabase>(db: D) {
+    each(db, RECOVERY, ASSISTANTS).await;
+}
+
+async fn a_crash_leaves_nothing_of_what_a_call_makes_for_itself<D: TestDatabase>(db: D) {
+    each(db, OWN, ASSISTANTS).await;
+}
+
+async fn a_crash_leaves_a_picture_with_its_question_or_neither<D: TestDatabase>(db: D) {
+    for way in [Way::Local, Way::Conversing] {
+        each(db.clone(), PICTURED, way).await;
+    }
+}
+
+async fn a_crash_over_other_protocols_leaves_a_picture_with_its_question_or_neither<
+    D: TestDatabase,
+>(
+    db: D,
+) {
+    for way in [CHAT, ASSISTANTS] {
+        each(db.clone(), PICTURED, way).await;
+    }
 }

@@ -46,22 +46,29 @@ async fn every_call_has_its_path_and_the_header_of_the_api() {
             {"id":"msg_1","role":"user","content":[{"type":"text","text":{"value":"Yes?"}}]}],"has_more":true}"#,
     );
     let gone = || Reply::json(r#"{"deleted":true}"#);
-    let replies = [assistant(), gone(), thread(), thread(), gone(), list, run(), run()];
+    let made = Reply::json(
+        r#"{"data":[{"id":"asst_1","metadata":{"of":"us"}},{"metadata":{}}],"has_more":true}"#,
+    );
+    let replies = [assistant(), made, gone(), thread(), thread(), gone(), list, run(), run()];
     let mut server = Server::start(replies).await;
     let client = server.client();
     let assistants = client.assistants();
     let settings = AssistantSettings { model: "m".to_owned(), ..AssistantSettings::default() };
     assert_eq!(assistants.create(&settings).await.unwrap(), "asst_1");
+    let newest = ListItems { limit: Some(2), order: Some(Order::NewestFirst), after: None };
+    let made = assistants.list(&newest).await.unwrap();
+    let expected = vec![("asst_1".to_owned(), json!({"of": "us"}))];
+    assert_eq!((made.assistants, made.has_more), (expected, true));
     assistants.delete("asst_1").await.unwrap();
     assert_eq!(assistants.create_thread().await.unwrap(), "thread_1");
     assistants.retrieve_thread("thread_1").await.unwrap();
     assistants.delete_thread("thread_1").await.unwrap();
-    let newest = ListItems { limit: Some(2), order: Some(Order::NewestFirst), after: None };
     let page = assistants.messages("thread_1", &newest).await.unwrap();
     assert!(assistants.retrieve_run("thread_1", "run_1").await.unwrap().is_over());
     assistants.cancel_run("thread_1", "run_1").await.unwrap();
     for expected in [
         "POST /v1/assistants ",
+        "GET /v1/assistants?limit=2&order=desc ",
         "DELETE /v1/assistants/asst_1 ",
         "POST /v1/threads ",
         "GET /v1/threads/thread_1 ",

@@ -54,6 +54,22 @@ fn content(item: &Item, is_newest: bool) -> Result<Value> {
     parts.collect()
 }
 
+/// A message of a user with words for the parts that have no form here.
+pub(super) fn listed(item: Item) -> Item {
+    let has_no_form = |part: &Value| part_of(part).is_none();
+    let parts = item.as_value()["content"].as_array();
+    if item.role() != Some("user") || !parts.is_some_and(|parts| parts.iter().any(has_no_form)) {
+        return item;
+    }
+    let mut value = item.into_value();
+    for part in value["content"].as_array_mut().into_iter().flatten() {
+        if has_no_form(part) {
+            *part = json!({"type": "input_text", "text": placeholder(part)});
+        }
+    }
+    Item::from(value)
+}
+
 fn text_of(part: &Value) -> Option<&str> {
     match part["type"].as_str()? {
         "input_text" | "output_text" | "text" => part["text"].as_str(),

@@ -1,5 +1,6 @@
 //! A run that goes on at the provider, and what has to be tidied up behind it, however it ends for us.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -9,6 +10,7 @@ use tracing::debug;
 
 use super::gone;
 use crate::openai::{OpenAi, RunEventKind, RunStream};
+use crate::provider::Own;
 
 /// How long the id of a run is waited for, that is to be cancelled.
 const UNTIL_IT_HAS_AN_ID: Duration = Duration::from_secs(30);
@@ -26,11 +28,13 @@ pub(super) struct Running {
     pub(super) is_over: bool,
     pub(super) owns_thread: bool,
     pub(super) own_assistant: Option<String>,
+    /// Where what is made for it alone is noted.
+    own: Option<Arc<dyn Own>>,
 }
 
 impl Running {
     /// What there is before the run.
-    pub(super) const fn new(client: OpenAi) -> Self {
+    pub(super) const fn new(client: OpenAi, own: Option<Arc<dyn Own>>) -> Self {
         Self {
             client,
             thread: String::new(),
@@ -39,13 +43,15 @@ impl Running {
             is_over: true,
             owns_thread: false,
             own_assistant: None,
+            own,
         }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let needs_nothing = self.is_over && !self.owns_thread && self.own_assistant.is_none();
+        let needs_nothing =
+            self.is_over && !self.owns_thread && self.own_assistant.is_none() && self.own.is_none();
         // Without a runtime nobody is left to do it.
         let (false, Ok(handle)) = (needs_nothing, Handle::try_current()) else { return };
         let left = Left {
@@ -56,6 +62,7 @@ impl Drop for Running {
             run: self.run.take().filter(|_| !self.is_over),
             owns_thread: self.owns_thread,
             own_assistant: self.own_assistant.take(),
+            own: self.own.take(),
         };
         handle.spawn(left.tidy_up());
     }
@@ -69,11 +76,13 @@ struct Left {
     run: Option<String>,
     owns_thread: bool,
     own_assistant: Option<String>,
+    own: Option<Arc<dyn Own>>,
 }
 
 impl Left {
     async fn tidy_up(self) {
         let assistants = self.client.assistants();
+        let mut deleted = true;
         let run = match (self.run, self.stream) {
             (None, Some(stream)) => timeout(UNTIL_IT_HAS_AN_ID, id_in(stream)).await.ok().flatten(),
             (run, _) => run,
@@ -88,11 +97,16 @@ impl Left {
             && let Err(error) = gone(assistants.delete_thread(&self.thread).await)
         {
             debug!(error = %error.brief(), "a thread was not deleted");
+            deleted = false;
         }
         if let Some(assistant) = self.own_assistant
             && let Err(error) = gone(assistants.delete(&assistant).await)
         {
             debug!(error = %error.brief(), "an assistant was not deleted");
+            deleted = false;
+        }
+        if let Some(own) = self.own {
+            own.end(deleted).await;
         }
     }
 }

@@ -36,6 +36,7 @@ pub(super) async fn start(client: OpenAi, call: Call) -> Result<Running> {
 type Caller = oneshot::Sender<Result<Running>>;
 
 async fn prepare_and_begin(client: OpenAi, call: &Call, caller: &Caller) -> Result<Running> {
+    let mut running = Running::new(client, call.own.clone());
     let (additional, system) = messages::of(&call.input)?;
     let mut request = settings::run(&call.definition);
     request.additional_messages = additional;
@@ -43,16 +44,22 @@ async fn prepare_and_begin(client: OpenAi, call: &Call, caller: &Caller) -> Resu
         let texts: Vec<String> = request.instructions.into_iter().chain(system).collect();
         request.instructions = Some(texts.join("\n\n"));
     }
-    let mut running = Running::new(client);
     match &call.conversation {
         Some(thread) => running.thread.clone_from(thread),
         None => {
             running.thread = running.client.assistants().create_thread().await?;
             running.owns_thread = true;
+            if let Some(own) = &call.own {
+                own.note_thread(&running.thread).await?;
+            }
         }
     }
     // A run needs one, and says itself all that it is asked for.
-    let made = running.client.assistants().create(&settings::of(&call.definition)).await?;
+    let mut settings = settings::of(&call.definition);
+    if let Some((name, value)) = call.own.as_ref().map(|own| own.mark()) {
+        settings.metadata = [(name.to_owned(), value.to_owned())].into();
+    }
+    let made = running.client.assistants().create(&settings).await?;
     request.assistant_id.clone_from(&made);
     running.own_assistant = Some(made);
     begin(running, request, call, caller).await

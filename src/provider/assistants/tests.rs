@@ -47,9 +47,10 @@ fn what_has_no_form_here_is_refused_in_the_newest_question_alone() {
         let error = messages::of(std::slice::from_ref(&question)).unwrap_err().to_string();
         let kind = part["type"].as_str().unwrap();
         assert!(error.contains(kind) && error.contains("assistants"), "{error}");
-        let (said, _) = messages::of(&[question, Item::message("user", "And?")]).unwrap();
+        let (said, _) = messages::of(&[question.clone(), Item::message("user", "And?")]).unwrap();
         let text = said[0]["content"][0]["text"].as_str().unwrap();
         assert!(text.contains("cannot be shown"), "{text}");
+        assert_eq!(messages::listed(question).text(), text, "as it is listed");
     }
 }
 

@@ -3,9 +3,10 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use ai_engine::openai::Protocol;
 use ai_engine::openai::unstable::Conversations;
-use ai_engine::testing::{Gate, Reply};
-use ai_engine::{AssistantThread, Busy, Page, Recovery, Role, Run, prelude::*};
+use ai_engine::testing::{API_KEY, Gate, Reply};
+use ai_engine::{AssistantThread, Busy, Content, Page, Recovery, Role, Run, prelude::*};
 use serde_json::json;
 
 use crate::support::*;
@@ -40,6 +41,10 @@ pub enum Scene {
     /// The same, and the provider refuses.
     DestroyThreadRefused,
     Ask,
+    /// Ask with a picture.
+    AskPictured,
+    /// Ask on a new chat.
+    AskChat,
     /// Ask, and a model for the thread's title.
     AskTitled,
     /// Ask on a thread that has no conversation yet.
@@ -66,6 +71,12 @@ pub enum Scene {
     RecoverByRetry,
 }
 
+impl Scene {
+    pub const fn asks_a_chat(self) -> bool {
+        matches!(self, Self::AskChat)
+    }
+}
+
 /// What the child left.
 pub struct Stage {
     pub scene: Scene,
@@ -76,6 +87,11 @@ pub struct Stage {
 
 pub const QUESTION: &str = "Tell me";
 pub const WORDS: [&str; 4] = ["Once ", "upon ", "a ", "time"];
+/// Where a picture is, for who takes it by its address.
+pub const PICTURE: &str = "https://pictures.example/tree.png";
+/// One that is given by its bytes, and how it is sent.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
+pub const PNG_IN_BASE64: &str = "iVBORw0KGgogYW5kIHNvIG9u";
 pub const USAGE: (u64, u64) = (11, 7);
 /// Those of processes, and those of deletions under way.
 pub const END_LEASES: &str = "UPDATE ai_engine_workers SET lease_ends_at = 0; \
@@ -87,14 +103,20 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
     let reply = Reply::deltas(WORDS).usage(USAGE.0, USAGE.1);
     let gate = Gate::new();
     let stalls = matches!(scene, Scene::AskStalling | Scene::Leave | Scene::Recover);
-    let reply = if stalls { reply.hold_at(5, gate.clone()).stall_at(6) } else { reply };
+    // Behind the first word, which other events come before.
+    let word = match host.protocol {
+        Protocol::ChatCompletions => 2,
+        Protocol::Assistants => 8,
+        _ => 5,
+    };
+    let reply = if stalls { reply.hold_at(word, gate.clone()).stall_at(word + 1) } else { reply };
     let reply = match scene {
-        Scene::CancelDriven => reply.hold_at(5, gate.clone()),
+        Scene::CancelDriven => reply.hold_at(word, gate.clone()),
         // Its end says more than its stream.
         Scene::AskRefusedAtTheEnd => Reply::deltas([WORDS[0]])
             .final_text(WORDS.concat())
             .usage(USAGE.0, USAGE.1)
-            .hold_at(5, gate.clone()),
+            .hold_at(word, gate.clone()),
         Scene::AskDestroyed => reply.hold_at(1, gate.clone()).finish_unseen(),
         _ => reply,
     };
@@ -117,7 +139,11 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
             if scene == Scene::DestroyThreadRefused {
                 let error =
                     json!({"error": {"message": "not now", "type": "invalid_request_error"}});
-                host.fake.intercept("DELETE", "/responses", Reply::status(400, error));
+                let kept = match host.protocol {
+                    Protocol::Assistants => "/threads",
+                    _ => "/responses",
+                };
+                host.fake.intercept("DELETE", kept, Reply::status(400, error));
             }
         }
         Scene::Regenerate | Scene::Truncate | Scene::Choose | Scene::Fork => {
@@ -137,7 +163,15 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
         }
         Scene::AskLost => {
             let lost = stage.thread.remote_id.clone().unwrap();
-            Conversations::of(&host.fake.openai().unwrap()).delete(&lost).await.unwrap();
+            match host.protocol {
+                Protocol::Assistants => {
+                    let url = format!("{}/threads/{lost}", host.fake.base_url());
+                    let deletion = reqwest::Client::new().delete(url).bearer_auth(API_KEY);
+                    let deletion = deletion.header("openai-beta", "assistants=v2");
+                    assert!(deletion.send().await.unwrap().status().is_success());
+                }
+                _ => Conversations::of(&host.fake.openai().unwrap()).delete(&lost).await.unwrap(),
+            }
         }
         Scene::AskIgnored => {
             let nothing = json!({"object": "list", "data": [], "has_more": false});
@@ -280,6 +314,18 @@ async fn act() {
                 found.choose(&engine, &run).await.unwrap();
             }
             "DestroyThread" | "DestroyThreadRefused" => threads.destroy(thread).await.unwrap(),
+            "AskPictured" => {
+                let question = Content::text(QUESTION);
+                let question = match setting("CHILD_PROTOCOL").as_str() {
+                    "assistants" => question.image_url(PICTURE),
+                    _ => question.image("image/png", PNG),
+                };
+                teller.ai_engine_run(&engine, &found, question).submit().await.unwrap();
+            }
+            "AskChat" => {
+                let chat = user.chats(&engine).create().await.unwrap();
+                chat.run(&engine, "test-model", QUESTION).submit().await.unwrap();
+            }
             "AskInDoubt" => drop(ask("And then?").await.unwrap()),
             "Leave" => {
                 ask(QUESTION).submit().await.unwrap();

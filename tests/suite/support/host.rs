@@ -1,5 +1,6 @@
 //! The host's tables, structs and engine.
 
+use ai_engine::openai::Protocol;
 use ai_engine::testing::FakeOpenAi;
 use ai_engine::{
     AiEngine, AssistantDefinition, AssistantThread, EngineBuilder, History, HookContext,
@@ -73,6 +74,8 @@ pub struct Host<D> {
     pub teller: Storyteller,
     /// Whether the provider keeps the conversation.
     pub conversing: bool,
+    /// How the provider is spoken to.
+    pub protocol: Protocol,
 }
 
 impl<D: TestDatabase> Host<D> {
@@ -85,6 +88,14 @@ impl<D: TestDatabase> Host<D> {
     pub async fn conversing(db: D) -> Self {
         let host = Self::with(db, |builder| builder.history(History::Conversation)).await;
         Self { conversing: true, ..host }
+    }
+
+    /// In another protocol.
+    pub async fn speaking(db: D, protocol: Protocol) -> Self {
+        let host = Self::with(db, |builder| builder).await;
+        let openai = host.fake.openai_builder().protocol(protocol).build().unwrap();
+        let engine = engine(&host.db, &host.fake, &host.hub, |builder| builder.openai(openai));
+        Self { engine, protocol, conversing: protocol == Protocol::Assistants, ..host }
     }
 
     pub async fn with(
@@ -100,7 +111,16 @@ impl<D: TestDatabase> Host<D> {
         let teller =
             Storyteller { id: 7, name: "Scheherazade".to_owned(), model: "test-model".to_owned() };
         db.with(|conn| conn.insert_storyteller(&teller)).unwrap();
-        Self { db, engine, fake, hub, user, teller, conversing: false }
+        Self {
+            db,
+            engine,
+            fake,
+            hub,
+            user,
+            teller,
+            conversing: false,
+            protocol: Protocol::Responses,
+        }
     }
 
     pub async fn thread(&self) -> AssistantThread {

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use ai_engine::openai::Protocol;
 use ai_engine::{AiEngine, AssistantDefinition, OpenAi};
 
 use super::{Host, Hub, Sqlite, Storyteller, TestDatabase, User};
@@ -26,6 +27,7 @@ impl Process {
             .args(["--exact", test, "--ignored", "--nocapture"])
             .env("CHILD_DATABASE", host.db.url())
             .env("CHILD_PROVIDER", host.fake.base_url())
+            .env("CHILD_PROTOCOL", host.protocol.as_str())
             .env("CHILD_HISTORY", if host.conversing { "conversation" } else { "local" })
             .envs(settings.iter().copied())
             .stdin(Stdio::piped())
@@ -130,7 +132,11 @@ pub fn engine_of_this_process(hub: &Hub) -> AiEngine {
 
 fn build<D: TestDatabase>(database: D::Database, hub: &Hub) -> AiEngine {
     let provider = setting("CHILD_PROVIDER");
-    let client = OpenAi::builder().api_key("k").base_url(provider).build().unwrap();
+    let all = [Protocol::Responses, Protocol::ChatCompletions, Protocol::Assistants];
+    let named = setting("CHILD_PROTOCOL");
+    let protocol = all.into_iter().find(|protocol| protocol.as_str() == named).unwrap();
+    let client = OpenAi::builder().api_key("k").base_url(provider).protocol(protocol);
+    let client = client.build().unwrap();
     let mut builder = D::owners(AiEngine::builder(database))
         .openai(client)
         .history(setting("CHILD_HISTORY").parse().unwrap())

@@ -1,0 +1,101 @@
+//! What a call makes at the provider for itself alone, where a protocol has no way without: noted before it is used, deleted behind
+//! it, and by the outbox where the process did not come to that.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::engine::core::Core;
+use crate::engine::remotes::Remote;
+use crate::error::{Result, with_causes};
+use crate::failpoint::Write;
+use crate::model::Service;
+use crate::provider::{self, CallError, Own};
+use crate::store::outbox::{self, RemoteKind};
+
+/// The name of the pair of metadata by which an assistant is found again.
+const KEY: &str = "ai_engine_key";
+
+/// What is noted of one call.
+#[derive(Debug)]
+struct Noted {
+    core: Core,
+    service: Service,
+    key: String,
+    thread: Mutex<Option<String>>,
+}
+
+/// Notes that a call is about to make an assistant there; `None` where it makes nothing.
+pub(super) async fn begin(core: &Core, remote: &Remote) -> Result<Option<Arc<dyn Own>>> {
+    if !remote.provider.makes_its_own() {
+        return Ok(None);
+    }
+    let noted = Noted {
+        core: core.clone(),
+        service: remote.service.clone(),
+        key: new_key(),
+        thread: Mutex::default(),
+    };
+    noted.note(Write::OwnAssistant, RemoteKind::AssistantsOfKey, &noted.key).await?;
+    Ok(Some(Arc::new(noted)))
+}
+
+impl Noted {
+    async fn note(&self, write: Write, kind: RemoteKind, id: &str) -> Result<()> {
+        let (at, id) = (self.service.clone(), id.to_owned());
+        let noted = move |session: &mut dyn crate::store::session::Session| {
+            outbox::note_own(session, kind, &id, &at)
+        };
+        self.core.store().write(write, noted).await
+    }
+}
+
+#[async_trait]
+impl Own for Noted {
+    fn mark(&self) -> (&'static str, &str) {
+        (KEY, &self.key)
+    }
+
+    async fn note_thread(&self, id: &str) -> provider::Result<()> {
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+        let noted = self.note(Write::OwnThread, RemoteKind::Conversation, id).await;
+        noted.map_err(|error| {
+            tracing::warn!(
+                error = with_causes(&error),
+                "a thread could not be noted, and is not used"
+            );
+            CallError::disconnected("the database did not take the note of what the call made")
+        })
+    }
+
+    async fn end(&self, deleted: bool) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let made: Vec<String> = thread.into_iter().chain([self.key.clone()]).collect();
+        let at = self.service.clone();
+        let ended = self
+            .core
+            .store()
+            .write(Write::OwnEnd, move |session| outbox::end_own(session, &made, &at, deleted));
+        if let Err(error) = ended.await {
+            // It is found when it must be of no use any more.
+            tracing::debug!(error = with_causes(&error), "what a call made stays noted");
+        } else if !deleted {
+            self.core.work_outbox();
+        }
+    }
+}
+
+/// Deletes all assistants that carry a key. A server that lists none keeps what it has.
+pub(crate) async fn delete_of_key(remote: &Remote, key: &str) -> provider::Result<()> {
+    for id in remote.provider.find_assistants(KEY, key).await? {
+        remote.provider.delete_assistant(&id).await?;
+    }
+    Ok(())
+}
+
+/// Unlike any other: 128 random bits.
+fn new_key() -> String {
+    let random = || RandomState::new().hash_one(std::process::id());
+    format!("{:016x}{:016x}", random(), random())
+}
