@@ -63,6 +63,7 @@ fn a_call_stands_right_before_its_output_whatever_the_order_was() {
                 plain("user", "q"),
                 calls(Value::Null, &["a"]),
                 tool("a", "1"),
+                plain("assistant", "[This answer breaks off here.]"),
                 plain("user", "more")
             ]),
         ),
