@@ -59,7 +59,9 @@ async fn prepare_and_begin(client: OpenAi, call: &Call, caller: &Caller) -> Resu
     if let Some((name, value)) = call.own.as_ref().map(|own| own.mark()) {
         settings.metadata = [(name.to_owned(), value.to_owned())].into();
     }
+    running.is_in_doubt = true;
     let made = running.client.assistants().create(&settings).await?;
+    running.is_in_doubt = false;
     request.assistant_id.clone_from(&made);
     running.own_assistant = Some(made);
     begin(running, request, call, caller).await
