@@ -117,8 +117,8 @@ pub(super) fn read(data: &str) -> Option<(Chunk<'_>, Places)> {
         return None;
     }
     let places = (
-        delta.content.as_ref().and_then(|Text(text)| place(data, text)),
-        obfuscation.and_then(|Text(padding)| place(data, &padding)),
+        delta.content.as_ref().and_then(|text| place(data, text)),
+        obfuscation.and_then(|padding| place(data, &padding)),
     );
     let reasoning = [delta.reasoning_content, delta.reasoning].into_iter().find_map(filled);
     let calls = delta.tool_calls.unwrap_or_default().into_iter().map(|Map(call)| call.fragment());
@@ -134,7 +134,7 @@ pub(super) fn read(data: &str) -> Option<(Chunk<'_>, Places)> {
 }
 
 /// Where a text stands that was borrowed from `data`.
-fn place(data: &str, text: &Cow<'_, str>) -> Option<Range<usize>> {
+fn place(data: &str, Text(text): &Text<'_>) -> Option<Range<usize>> {
     let Cow::Borrowed(text) = text else { return None };
     let start = text.as_ptr().addr().checked_sub(data.as_ptr().addr())?;
     let range = start..start.checked_add(text.len())?;
