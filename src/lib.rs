@@ -91,6 +91,7 @@
 //! | `rustls` | TLS towards the provider: rustls with the platform's certificates. |
 //! | `native-tls` | TLS towards the provider: the platform's own TLS library. |
 //! | `axum` | For hosts with axum 0.8: `Error` and `Sse` are answers, `LastEventId` is an argument of a handler. |
+//! | `signal` | `AiEngine::shutdown_on_signal`: in good order at Ctrl-C and SIGTERM. |
 //! | `testing` | For your tests: `ai_engine::testing`, an in-process provider with real state and scripted faults. |
 //!
 //! Features that begin with an underscore are for this crate's own tests: what they open may change in any release.
