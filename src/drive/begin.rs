@@ -57,6 +57,7 @@ pub(crate) async fn begin(
         service: remote.service.clone(),
         apart: !remote.provider.takes_system_texts_in_place(),
         conversation,
+        tells_system_texts: !remote.provider.keeps_system_texts(),
         budget: definition.max_prompt_tokens,
         beside: estimate::beside(definition),
         halved: manner.halved,
@@ -123,6 +124,8 @@ struct Beginning {
     service: Service,
     apart: bool,
     conversation: Option<String>,
+    /// System texts are told with each call, since the conversation keeps none.
+    tells_system_texts: bool,
     budget: Option<i64>,
     /// Tokens that are sent whatever the history is.
     beside: i64,
@@ -161,8 +164,16 @@ fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> 
         let unknown = RemoteState::Unknown;
         let sent = (&*call.sent_messages, &*call.sent_items);
         held::note(session, sent, unknown, service)?;
-        let items = absent.into_iter().map(|entry| entry.item).collect();
-        Whole { items, ..Whole::default() }
+        let mut items: Vec<Item> = absent.into_iter().map(|entry| entry.item).collect();
+        let mut system = Vec::new();
+        if beginning.tells_system_texts {
+            items.retain(|item| !is_system(item));
+            let said = messages::up_to(session, *parent, *seq)?;
+            let said = entries::entries(said, Vec::new(), service).into_iter();
+            system =
+                said.map(|entry| entry.item).filter(is_system).map(|item| item.text()).collect();
+        }
+        Whole { items, system, ..Whole::default() }
     } else {
         local(session, beginning)?
     };
@@ -177,6 +188,10 @@ fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> 
     call.id = responses::begin(session, claim.run_id, model, service, stored, sent)?;
     let last = if beginning.again { items::last_position(session, claim.run_id)? } else { None };
     Ok(Ok((call, whole, last)))
+}
+
+fn is_system(item: &Item) -> bool {
+    item.role() == Some("system")
 }
 
 /// What the conversation lacks.

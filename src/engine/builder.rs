@@ -299,10 +299,18 @@ impl<D: Database> EngineBuilder<D> {
                     "two providers have the name {name:?}; give each one of its own"
                 )));
             }
-            let usual = if client.is_openai() { History::Conversation } else { History::Local };
+            let of_openai = client.is_openai();
             let said = self.history.filter(|_| remotes.is_empty());
             let said = self.histories.remove(&name).or(said);
             let provider = provider::of(client);
+            let alone = provider.has_conversations_alone();
+            let usual = if of_openai || alone { History::Conversation } else { History::Local };
+            if alone && said == Some(History::Local) {
+                return Err(Error::Configuration(format!(
+                    "History::Local needs a provider that takes the history with each call, and one of the protocol {} keeps it itself; use History::Conversation, or leave it out",
+                    provider.name()
+                )));
+            }
             if said == Some(History::Conversation) && !provider.has_conversations() {
                 return Err(Error::Configuration(format!(
                     "History::Conversation needs a provider that keeps conversations, and the protocol {} has none; use History::Local",

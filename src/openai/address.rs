@@ -8,7 +8,9 @@ pub(super) const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
 pub(super) fn parse_base_url(text: &str) -> Result<Url> {
     let refuse = |why: &str| {
+        // A query may hold a key.
         let shown = without_user_info(text);
+        let shown = shown.split('?').next().unwrap_or_default();
         let message = format!(
             "{shown:?} {why}; write it like {DEFAULT_BASE_URL} (or set OPENAI_BASE_URL so)"
         );
@@ -19,9 +21,7 @@ pub(super) fn parse_base_url(text: &str) -> Result<Url> {
         Ok(url) if !matches!(url.scheme(), "http" | "https") => {
             refuse("does not begin with http:// or https://")
         }
-        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
-            refuse("has a query or fragment")
-        }
+        Ok(url) if url.fragment().is_some() => refuse("has a fragment"),
         Ok(url) => Ok(url),
     }
 }

@@ -11,6 +11,7 @@ use reqwest::{Method, Url};
 use tracing::{Instrument, debug, debug_span};
 
 use super::answer::{Answer, Clock};
+use super::assistants::Assistants;
 use super::chat::{ChatCompletions, Dialect};
 use super::lenient::Object;
 use super::limits::Limits;
@@ -30,7 +31,7 @@ pub(super) struct Inner {
     pub(super) http: reqwest::Client,
     /// Where requests go; may hold a user name and password.
     pub(super) url: Url,
-    /// The same without them and without a slash at the end.
+    /// The same without them, its query and a slash at the end.
     pub(super) base_url: String,
     pub(super) endpoint: String,
     pub(super) organization: Option<String>,
@@ -72,7 +73,12 @@ impl OpenAi {
         ChatCompletions::of(self)
     }
 
-    /// The base URL, without user name, password and a slash at the end.
+    /// Assistants, threads and runs.
+    pub(crate) fn assistants(&self) -> Assistants<'_> {
+        Assistants::of(self)
+    }
+
+    /// The base URL, without user name, password, query and a slash at the end.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.inner.base_url
@@ -135,7 +141,7 @@ impl OpenAi {
         &self.inner.secrets
     }
 
-    /// A request to a path below the base URL. Each segment is percent-encoded, so an id cannot
+    /// A request to a path below the base URL, with the query of it if it has one. Each segment is percent-encoded, so an id cannot
     /// change the path.
     pub(super) fn call(&self, method: Method, path: &[&str]) -> Result<Call> {
         if let Some(segment) = path.iter().find(|segment| matches!(**segment, "" | "." | "..")) {
@@ -152,6 +158,7 @@ impl OpenAi {
             url,
             body: None,
             accept: "application/json",
+            beta: None,
             careful: false,
             tries: Arc::default(),
         })
@@ -200,6 +207,9 @@ impl OpenAi {
         request = request.header(ACCEPT_ENCODING, "identity");
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        if let Some(beta) = call.beta {
+            request = request.header("openai-beta", beta);
         }
         call.tries.fetch_add(1, Ordering::Relaxed);
         let clock = Clock::start(limits);
@@ -250,6 +260,8 @@ pub(super) struct Call {
     url: Url,
     body: Option<Bytes>,
     accept: &'static str,
+    /// What is asked for that is no part of the API otherwise (`OpenAI-Beta`).
+    beta: Option<&'static str>,
     /// Repeat it only when the provider surely did nothing with it.
     careful: bool,
     /// Counts the requests.
@@ -272,6 +284,11 @@ impl Call {
 
     pub(super) fn counted(mut self, careful: bool, tries: Arc<AtomicU32>) -> Self {
         (self.careful, self.tries) = (careful, tries);
+        self
+    }
+
+    pub(super) fn beta(mut self, name: &'static str) -> Self {
+        self.beta = Some(name);
         self
     }
 

@@ -94,6 +94,8 @@ impl OpenAiBuilder {
 
     /// The base URL, version included. Default: `https://api.openai.com/v1`.
     ///
+    /// A query (`…?api-version=v1`) is kept on every request, and shown nowhere.
+    ///
     /// A user name and password in it are sent as basic authorization, unless there is an API key.
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
@@ -198,8 +200,12 @@ impl OpenAiBuilder {
         // A URL that may have a host may have (and lose) these two, so the results say nothing.
         let _ = public.set_username("");
         let _ = public.set_password(None);
+        // A key in a query is none of an object's identity, nor is the version of the API.
+        let query = public.query().map(str::to_owned);
+        public.set_query(None);
         if self.key.is_some() {
             url = public.clone();
+            url.set_query(query.as_deref());
         }
         let mut http = reqwest::Client::builder()
             .default_headers(self.header_map()?)
@@ -247,9 +253,14 @@ impl OpenAiBuilder {
         // It is sent as what its percent-escapes mean.
         let of_url = of_url
             .flat_map(|text| [percent_decode_str(&text).decode_utf8_lossy().into_owned(), text]);
+        // Some gateways want their key there. A version is none, and errors speak of it.
+        let query = url.query_pairs().filter(|(name, _)| name != "api-version");
+        let query = query.map(|(_, value)| value.into_owned()).collect::<Vec<_>>();
         let key = self.key.iter().map(|key| key.expose().to_owned());
         let headers = self.headers.iter().flat_map(|(_, value)| parts_of_header(value));
-        Secrets::new(key.chain(headers).chain(of_url).chain(basic_authorization(http, url)))
+        Secrets::new(
+            key.chain(headers).chain(of_url).chain(query).chain(basic_authorization(http, url)),
+        )
     }
 
     fn check_limits(&self) -> Result<()> {

@@ -43,6 +43,7 @@
 mod address;
 mod answer;
 mod api_error;
+mod assistants;
 mod body;
 mod chat;
 mod client;
@@ -86,6 +87,10 @@ pub use error::{Error, Result};
 pub use key::ApiKey;
 pub use protocol::Protocol;
 
+// Assistants: for `provider/` alone.
+pub(crate) use assistants::{
+    AssistantSettings, CreateRun, Run, RunEventKind, RunStream, ThreadMessage, run_in_the_way,
+};
 // Chat completions: for `provider/` alone.
 pub(crate) use chat::{ChatEvent, ChatStream, Completion, CreateChatCompletion, Part, Piece};
 pub(crate) use fault::Fault;

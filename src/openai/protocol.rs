@@ -7,7 +7,7 @@ use super::{Error, Result};
 
 /// The protocol that a server is spoken to in. Nothing else of a host's code depends on it.
 ///
-/// Its text form, which [`FromStr`] reads and [`Display`](fmt::Display) writes, is `responses` or `chat_completions`.
+/// Its text form, which [`FromStr`] reads and [`Display`](fmt::Display) writes, is `responses`, `chat_completions` or `assistants`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -17,6 +17,9 @@ pub enum Protocol {
     /// The Chat Completions API (`/chat/completions`), which nearly every server speaks. It keeps no history, so each call sends it,
     /// and it knows no tools but functions.
     ChatCompletions,
+    /// The Assistants API, version 2 (`/assistants`, `/threads`), which `OpenAI` has no longer and some servers still have. The provider
+    /// keeps the history in a thread of its own.
+    Assistants,
 }
 
 impl Protocol {
@@ -26,6 +29,7 @@ impl Protocol {
         match self {
             Self::Responses => "responses",
             Self::ChatCompletions => "chat_completions",
+            Self::Assistants => "assistants",
         }
     }
 }
@@ -40,12 +44,13 @@ impl FromStr for Protocol {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        [Self::Responses, Self::ChatCompletions]
+        [Self::Responses, Self::ChatCompletions, Self::Assistants]
             .into_iter()
             .find(|protocol| protocol.as_str() == text)
             .ok_or_else(|| {
-                let message =
-                    format!("{text:?} is no protocol; it is `responses` or `chat_completions`");
+                let message = format!(
+                    "{text:?} is no protocol; it is `responses`, `chat_completions` or `assistants`"
+                );
                 Error::configuration("protocol", message)
             })
     }

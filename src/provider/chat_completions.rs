@@ -16,6 +16,7 @@ use crate::openai::{CreateChatCompletion, Error, OpenAi, Protocol};
 
 #[cfg_attr(not(feature = "_internal"), allow(unreachable_pub, reason = "fuzzing reaches it"))]
 pub(crate) use progress::progress;
+pub(super) use tools::function;
 
 const PROTOCOL: Protocol = Protocol::ChatCompletions;
 
@@ -43,7 +44,7 @@ impl ChatCompletions {
             temperature: definition.temperature,
             top_p: definition.top_p,
             reasoning_effort: effort.map(str::to_owned),
-            tools: definition.tools.into_iter().map(tools::function).collect(),
+            tools: definition.tools.into_iter().map(function).collect(),
             max_tokens: definition.max_output_tokens.and_then(|tokens| u32::try_from(tokens).ok()),
             model: definition.model,
             // Pairs of metadata are kept with stored completions only, and none is stored.

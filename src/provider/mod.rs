@@ -1,10 +1,12 @@
 //! What a run needs of a remote service, whatever protocol it speaks.
 
+mod assistants;
 mod call_error;
 mod chat_completions;
 mod progress;
 mod reasons;
 mod responses;
+mod tail;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ pub(crate) use chat_completions::progress as chat_progress;
 #[cfg(feature = "_internal")]
 pub(crate) use progress::progress;
 
+use assistants::Assistants;
 use chat_completions::ChatCompletions;
 use responses::Responses;
 
@@ -107,6 +110,7 @@ pub(crate) fn of(client: OpenAi) -> Arc<dyn Provider> {
     match client.protocol() {
         Protocol::Responses => Arc::new(Responses::new(client)),
         Protocol::ChatCompletions => Arc::new(ChatCompletions::new(client)),
+        Protocol::Assistants => Arc::new(Assistants::new(client)),
     }
 }
 
@@ -140,6 +144,14 @@ pub(crate) trait Provider: Send + Sync {
     async fn conversation_newest(&self, id: &str) -> Result<Vec<Item>>;
     /// Whether there are conversations in this protocol at all.
     fn has_conversations(&self) -> bool;
+    /// Whether there is no way without: what the model is to know has to be in one.
+    fn has_conversations_alone(&self) -> bool {
+        false
+    }
+    /// Whether a conversation keeps system texts; else they are told with each call.
+    fn keeps_system_texts(&self) -> bool {
+        true
+    }
     /// Whether system texts are taken in their places: of other servers not every chat template does.
     fn takes_system_texts_in_place(&self) -> bool;
     /// Whether conversations are known to be kept here, not only taken.

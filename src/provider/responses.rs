@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::progress::progress;
-use super::{Call, CallError, ProgressStream, Provider, Result};
+use super::tail::{endless, tail};
+use super::{Call, ProgressStream, Provider, Result};
 use crate::error;
 use crate::model::{AssistantDefinition, Item};
 use crate::openai;
@@ -14,8 +15,6 @@ use crate::openai::{
     CreateConversation, CreateResponse, Error, ListItems, OpenAi, Order, Protocol,
 };
 
-/// Most pages read of a conversation: what is newer than the last item that is known for sure is short, as a rule.
-const MOST_PAGES: usize = 50;
 /// Most items deleted at one try; the next one goes on.
 const MOST_DELETED: usize = 1_000;
 /// The largest page of the items endpoint (`OpenAI`'s API description).
@@ -124,30 +123,11 @@ impl Provider for Responses {
         id: &str,
         known: &(dyn for<'a> Fn(&'a str) -> bool + Sync),
     ) -> Result<(Vec<Item>, Option<String>)> {
-        let mut newest_first: Vec<Item> = Vec::new();
-        let (mut after, mut seen) = (None, HashSet::new());
-        for _ in 0..MOST_PAGES {
+        let page = |after| async {
             let page = self.page(id, after, Order::NewestFirst).await?;
-            let next = page.data.last().and_then(Item::id).map(str::to_owned);
-            for item in page.data {
-                let id = item.id().map(str::to_owned);
-                if let Some(anchor) = id.clone().filter(|id| known(id)) {
-                    newest_first.reverse();
-                    return Ok((newest_first, Some(anchor)));
-                }
-                if id.is_some_and(|id| !seen.insert(id)) {
-                    return Err(endless("it shows an item twice"));
-                }
-                newest_first.push(item);
-            }
-            // A server that says `has_more` without a place to go on would be asked forever.
-            if !page.has_more || next.is_none() {
-                newest_first.reverse();
-                return Ok((newest_first, None));
-            }
-            after = next;
-        }
-        Err(endless("it does not end"))
+            Ok((page.data, page.has_more))
+        };
+        tail(known, page).await
     }
 
     async fn conversation_newest(&self, id: &str) -> Result<Vec<Item>> {
@@ -224,8 +204,4 @@ fn is_gone(error: &Error) -> bool {
 /// Whether a server has no such verb.
 fn is_not_offered(error: &Error) -> bool {
     matches!(error.api().and_then(|error| error.status), Some(405 | 501))
-}
-
-fn endless(what: &str) -> CallError {
-    Error::malformed("the list of a conversation's items", what, "").into()
 }

@@ -36,7 +36,7 @@ fn is_new(model: &str) -> bool {
 }
 
 /// A function as this protocol has it.
-pub(super) fn function(tool: Value) -> Value {
+pub(in crate::provider) fn function(tool: Value) -> Value {
     match tool {
         Value::Object(mut fields) if !fields.contains_key("function") => {
             fields.remove("type");

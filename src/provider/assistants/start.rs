@@ -1,0 +1,131 @@
+//! How a run begins: on the thread of the conversation or on one of its own, by the assistant it is for or by one of its own, when the
+//! thread has nothing else to do.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+use tracing::Instrument;
+
+use super::running::Running;
+use super::{messages, settings};
+use crate::openai::{CreateRun, Error, OpenAi, run_in_the_way};
+use crate::provider::{Call, CallError, Result};
+
+/// How long an earlier run is waited for that keeps the thread busy.
+const MOST_WAITED: Duration = Duration::from_secs(30);
+/// The longest wait between two looks at it.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Most earlier runs that are cancelled for one.
+const MOST_IN_THE_WAY: usize = 3;
+
+/// Starts a run. Who stops waiting for it leaves nothing behind: each request that makes something is seen to its end.
+pub(super) async fn start(client: OpenAi, call: Call) -> Result<Running> {
+    let (caller, started) = oneshot::channel();
+    let starting = async move {
+        let running = prepare_and_begin(client, &call, &caller).await;
+        // What nobody takes is dropped, which tidies up.
+        drop(caller.send(running));
+    };
+    tokio::spawn(starting.in_current_span());
+    started
+        .await
+        .map_err(|_| CallError::disconnected("the task that starts the run was stopped"))?
+}
+
+type Caller = oneshot::Sender<Result<Running>>;
+
+async fn prepare_and_begin(client: OpenAi, call: &Call, caller: &Caller) -> Result<Running> {
+    let (additional, system) = messages::of(&call.input)?;
+    let mut request = settings::run(&call.definition);
+    request.additional_messages = additional;
+    if !system.is_empty() {
+        let texts: Vec<String> = request.instructions.into_iter().chain(system).collect();
+        request.instructions = Some(texts.join("\n\n"));
+    }
+    let mut running = Running::new(client);
+    match &call.conversation {
+        Some(thread) => running.thread.clone_from(thread),
+        None => {
+            running.thread = running.client.assistants().create_thread().await?;
+            running.owns_thread = true;
+        }
+    }
+    match &call.assistant {
+        Some(assistant) => request.assistant_id.clone_from(assistant),
+        None => own_assistant(&mut running, &mut request, call).await?,
+    }
+    begin(running, request, call, caller).await
+}
+
+async fn own_assistant(running: &mut Running, request: &mut CreateRun, call: &Call) -> Result<()> {
+    let made = running.client.assistants().create(&settings::of(&call.definition)).await?;
+    request.assistant_id.clone_from(&made);
+    running.own_assistant = Some(made);
+    Ok(())
+}
+
+/// Starts it. What is in the way is the run of a process that died, or one that was just cancelled: two of ours are never on one thread.
+async fn begin(
+    mut running: Running,
+    mut request: CreateRun,
+    call: &Call,
+    caller: &Caller,
+) -> Result<Running> {
+    // A run that may be there already is not started twice.
+    let careful = call.conversation.is_some();
+    let mut in_the_way = 0;
+    loop {
+        if caller.is_closed() {
+            return Err(CallError::disconnected("nobody waits for the run any more"));
+        }
+        let assistants = running.client.assistants();
+        let error = match assistants.stream(&running.thread, &request, careful, &call.tries).await {
+            Ok(stream) => {
+                (running.stream, running.is_over) = (Some(stream), false);
+                return Ok(running);
+            }
+            Err(error) => error,
+        };
+        if let Some(earlier) = run_in_the_way(&error).filter(|_| in_the_way < MOST_IN_THE_WAY) {
+            in_the_way += 1;
+            if make_way(&running.client, &running.thread, &earlier).await? {
+                continue;
+            }
+        }
+        // Deleted there: it answers by one that is made anew, and its keeper makes the next.
+        if running.own_assistant.is_none() && is_about(&error, &request.assistant_id) {
+            own_assistant(&mut running, &mut request, call).await?;
+            continue;
+        }
+        return Err(error.into());
+    }
+}
+
+/// Whether an error says that this assistant is not there.
+fn is_about(error: &Error, assistant: &str) -> bool {
+    error.is_not_found() && error.api().is_some_and(|api| api.message.contains(assistant))
+}
+
+/// Ends an earlier run and waits for its end; whether it came.
+async fn make_way(client: &OpenAi, thread: &str, earlier: &str) -> Result<bool> {
+    let assistants = client.assistants();
+    // One that is over by now, or about to be, cannot be cancelled.
+    if let Err(error) = assistants.cancel_run(thread, earlier).await
+        && !matches!(error.api().and_then(|api| api.status), Some(400 | 404 | 409))
+    {
+        return Err(error.into());
+    }
+    let until = Instant::now() + MOST_WAITED;
+    let mut pause = client.retry_delay();
+    loop {
+        match assistants.retrieve_run(thread, earlier).await {
+            Ok(run) if run.is_over() => return Ok(true),
+            Err(error) if error.is_not_found() => return Ok(true),
+            Err(error) => return Err(error.into()),
+            Ok(_) if Instant::now() >= until => return Ok(false),
+            Ok(_) => sleep(pause.min(LONGEST_PAUSE)).await,
+        }
+        pause = pause.saturating_mul(2);
+    }
+}
