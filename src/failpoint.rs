@@ -139,6 +139,10 @@ writes! {
         DeletionClaim "deletion_claim",
         DeletionDone "deletion",
         DeletionFailed "deletion_failure",
+        /// This process will ask the provider to make its own assistant as ours is.
+        RemoteAssistantClaim "remote_assistant_claim",
+        RemoteAssistantDone "remote_assistant",
+        RemoteAssistantFailed "remote_assistant_failure",
     }
     between {
         "conversation.created",
@@ -148,6 +152,7 @@ writes! {
         "last_hooks.between",
         "late_hooks.between",
         "deletion.carried_out",
+        "remote_assistant.carried_out",
     }
 }
 

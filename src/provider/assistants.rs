@@ -21,6 +21,9 @@ const PROTOCOL: Protocol = Protocol::Assistants;
 /// The largest page of the messages endpoint (`OpenAI`'s API description).
 const PAGE: u8 = 100;
 
+/// Most pages read for an assistant whose creation was not answered: it is among the newest.
+const MOST_PAGES: usize = 20;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Assistants {
     client: OpenAi,
@@ -122,6 +125,22 @@ impl Provider for Assistants {
 
     async fn create_assistant(&self, definition: &AssistantDefinition) -> Result<String> {
         Ok(self.client.assistants().create(&settings::of(definition)).await?)
+    }
+
+    async fn find_assistants(&self, name: &str, value: &str) -> Result<Vec<String>> {
+        let (mut found, mut after) = (Vec::new(), None);
+        for _ in 0..MOST_PAGES {
+            let list = ListItems { after, limit: Some(PAGE), order: Some(Order::NewestFirst) };
+            let page = self.client.assistants().list(&list).await?;
+            let last = page.assistants.last().map(|(id, _)| id.clone());
+            let ours = page.assistants.into_iter().filter(|(_, metadata)| metadata[name] == value);
+            found.extend(ours.map(|(id, _)| id));
+            if !page.has_more || last.is_none() {
+                break;
+            }
+            after = last;
+        }
+        Ok(found)
     }
 
     async fn update_assistant(&self, id: &str, definition: &AssistantDefinition) -> Result<()> {

@@ -166,6 +166,10 @@ pub(crate) trait Provider: Send + Sync {
     async fn create_assistant(&self, _definition: &AssistantDefinition) -> Result<String> {
         Err(CallError::not_offered("assistants of its own"))
     }
+    /// The assistants there whose metadata have this pair, where they can be looked through.
+    async fn find_assistants(&self, _name: &str, _value: &str) -> Result<Vec<String>> {
+        Err(CallError::not_offered("assistants of its own"))
+    }
     /// Makes an assistant there as this definition says. An unknown id is [`is_not_found`](CallError::is_not_found).
     async fn update_assistant(&self, _id: &str, _definition: &AssistantDefinition) -> Result<()> {
         Err(CallError::not_offered("assistants of its own"))

@@ -15,7 +15,7 @@ use super::lenient::{self, Object};
 use super::{ListItems, OpenAi, Result};
 
 pub(crate) use event::RunEventKind;
-pub(crate) use object::{Run, ThreadMessage};
+pub(crate) use object::{AssistantPage, Run, ThreadMessage};
 pub(crate) use request::{AssistantSettings, CreateRun};
 pub(crate) use stream::RunStream;
 
@@ -42,6 +42,12 @@ impl<'c> Assistants<'c> {
     pub(crate) async fn create(&self, settings: &AssistantSettings) -> Result<String> {
         let call = self.call(Method::POST, &["assistants"])?.json(&settings.body()?);
         self.id(call, ASSISTANT).await
+    }
+
+    /// One page of assistants.
+    pub(crate) async fn list(&self, list: &ListItems) -> Result<AssistantPage> {
+        let call = self.call(Method::GET, &["assistants"])?.query(&list.query());
+        Ok(AssistantPage::of(&self.object(call).await?))
     }
 
     /// Changes what the settings name.

@@ -25,6 +25,26 @@ pub(super) fn id_of(object: &Object, prefix: &str, secrets: &Secrets) -> Result<
     Err(Error::malformed("the answer", message, &secrets.redact(&text)))
 }
 
+/// A page of assistants. Source: `OpenAI`'s API description, schema `ListAssistantsResponse`.
+#[derive(Debug)]
+pub(crate) struct AssistantPage {
+    /// Each with its id and its metadata. What has no id is none.
+    pub(crate) assistants: Vec<(String, Value)>,
+    pub(crate) has_more: bool,
+}
+
+impl AssistantPage {
+    pub(super) fn of(object: &Object) -> Self {
+        let data = object.get("data").and_then(Value::as_array).into_iter().flatten();
+        let named = data.filter_map(|one| {
+            let id = one["id"].as_str().filter(|id| id.starts_with(ASSISTANT))?;
+            Some((id.to_owned(), one["metadata"].clone()))
+        });
+        let has_more = object.get("has_more").and_then(Value::as_bool).unwrap_or_default();
+        Self { assistants: named.collect(), has_more }
+    }
+}
+
 /// A run. Source: `OpenAI`'s API description, schema `RunObject`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Run {
