@@ -5,7 +5,7 @@
 //! * A question is stored before the model is asked; answers stream through hooks on your types, and as events to web pages.
 //! * What was submitted outlives a crash: another process, or the same one after its restart, ends or repeats the run.
 //! * Any number of processes work on one database, and one run at a time on each thread.
-//! * It speaks OpenAI's Responses API, also to other servers that have it.
+//! * It speaks OpenAI's Responses and Chat Completions, also to other servers, and the Assistants API to those that still have it.
 //!
 //! # A first example
 //!

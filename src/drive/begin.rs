@@ -9,6 +9,7 @@ use super::estimate;
 use super::flight::{CallRow, Flight, Halt};
 use super::input::{self, Whole};
 use super::persist::{STORE_RETRY, persist};
+use super::window;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::Result;
@@ -167,11 +168,8 @@ fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> 
         let mut items: Vec<Item> = absent.into_iter().map(|entry| entry.item).collect();
         let mut system = Vec::new();
         if beginning.tells_system_texts {
-            items.retain(|item| !is_system(item));
-            let said = messages::up_to(session, *parent, *seq)?;
-            let said = entries::entries(said, Vec::new(), service).into_iter();
-            system =
-                said.map(|entry| entry.item).filter(is_system).map(|item| item.text()).collect();
+            items.retain(|item| item.role() != Some("system"));
+            system = messages::system_texts(session, *parent, *seq)?;
         }
         Whole { items, system, ..Whole::default() }
     } else {
@@ -189,11 +187,6 @@ fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> 
     let last = if beginning.again { items::last_position(session, claim.run_id)? } else { None };
     Ok(Ok((call, whole, last)))
 }
-
-fn is_system(item: &Item) -> bool {
-    item.role() == Some("system")
-}
-
 /// What the conversation lacks.
 fn absent(
     session: &mut dyn Session,
@@ -215,17 +208,12 @@ fn absent(
 
 /// The history by our own, within what the definition allows and the model takes.
 fn local(session: &mut dyn Session, beginning: &Beginning) -> Result<Whole> {
-    let Beginning { parent, seq, service, .. } = beginning;
-    let said = messages::up_to(session, *parent, *seq)?;
-    let entries = entries::entries(said, items::up_to(session, *parent, *seq)?, service);
-    let answered = entries::answered(&entries);
-    let entries = entries::without_unanswered(entries, *seq, |seq| answered.contains(&seq));
-    let budget = match beginning.halved {
-        0 => beginning.budget,
-        halved => {
-            let left = estimate::tokens_of(&entries) >> halved;
-            Some(beginning.budget.map_or(left, |budget| budget.min(left)))
-        }
-    };
-    Ok(input::whole(entries, budget, beginning.apart))
+    let Beginning { parent, seq, service, halved, .. } = beginning;
+    let mut history = window::read(session, *parent, *seq, service, beginning.budget)?;
+    if *halved > 0 {
+        history = input::within_budget(history, beginning.budget);
+        let left = estimate::tokens_of(&history) >> halved;
+        return Ok(input::whole(history, Some(left), beginning.apart));
+    }
+    Ok(input::whole(history, beginning.budget, beginning.apart))
 }

@@ -154,8 +154,8 @@ fn known(session: &mut dyn Session, thread: i64, seq: i64, at: &Service) -> Resu
         return Ok(Known { conversation, doubtful: None });
     }
     // Also what it surely holds: an earlier message that says the same must not be taken for a later one.
-    let said = messages::up_to(session, parent, seq)?;
-    let done = items::up_to(session, parent, seq)?;
+    let said = messages::on_path(session, parent, 0..=seq)?;
+    let done = items::on_path(session, parent, 0..=seq)?;
     let doubtful = Some(entries::entries(said, done, at));
     Ok(Known { conversation, doubtful })
 }

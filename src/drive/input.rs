@@ -63,7 +63,7 @@ pub(crate) fn lacking(entries: Vec<Entry>) -> Vec<Entry> {
 
 /// What may be sent: calls only with their outputs and outputs only with their calls, reasoning only where it can be read
 /// back and with what came right after it, nothing that refers to the provider's own store.
-fn travelling(entries: Vec<Entry>) -> Vec<Entry> {
+pub(super) fn travelling(entries: Vec<Entry>) -> Vec<Entry> {
     let mut calls = HashSet::new();
     let mut outputs = HashSet::new();
     for entry in &entries {
@@ -95,8 +95,9 @@ fn travelling(entries: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// Leaves out the oldest turns until the rest fits. A turn goes whole, so that no call loses its output; the newest
-/// stays whatever it costs.
-fn within_budget(entries: Vec<Entry>, budget: Option<i64>) -> Vec<Entry> {
+/// stays whatever it costs. Where the rest begins stays the same for several turns, so that the provider's cache of what it has
+/// read serves them.
+pub(super) fn within_budget(entries: Vec<Entry>, budget: Option<i64>) -> Vec<Entry> {
     let Some(budget) = budget else { return entries };
     let mut left = budget;
     let mut from = entries.len();
@@ -110,7 +111,22 @@ fn within_budget(entries: Vec<Entry>, budget: Option<i64>) -> Vec<Entry> {
         }
         from = start;
     }
+    if let Some((first, newest)) = entries.get(from).map(|entry| entry.place.0).zip(newest)
+        && from > 0
+    {
+        let begin = steady(first, newest);
+        from += entries[from..].partition_point(|entry| entry.place.0 < begin);
+    }
     entries.into_iter().skip(from).collect()
+}
+
+/// The turn from which a window is sent that could begin with turn `first`: the next multiple of a step that is a power of two and at
+/// most a quarter of the window. So the window moves once in a step, and is never less than three quarters of what fits.
+fn steady(first: i64, newest: i64) -> i64 {
+    let quarter = u64::try_from((newest - first) / 4).unwrap_or(0);
+    let Some(power) = quarter.checked_ilog2() else { return first };
+    let step = 1_i64 << power;
+    first.saturating_add(step - 1) / step * step
 }
 
 /// An id would make the provider look for an item it did not keep, and unlinks earlier answers where it did; but reasoning,
@@ -186,6 +202,21 @@ mod tests {
         assert_eq!(texts(&sent(Some(256)).items), ["b", "c", &long]);
         assert_eq!(texts(&sent(Some(1)).items), [long.as_str()]);
         assert!(sent(Some(1)).newest_only && !sent(None).newest_only);
+    }
+
+    #[test]
+    fn a_window_moves_in_steps_and_is_never_much_smaller_than_what_fits() {
+        let turn = |seq| [said(seq, 0, "user", "q"), said(seq, 1, "assistant", "a")];
+        let cost = tokens(&turn(1)[0].item) * 2;
+        let begins = |newest: i64| {
+            let history = (1..=newest).flat_map(turn).collect();
+            let sent = within_budget(history, Some(cost * 40));
+            (sent[0].place.0, i64::try_from(sent.len()).unwrap() / 2)
+        };
+        let begun: Vec<(i64, i64)> = (60..100).map(begins).collect();
+        assert!(begun.iter().all(|(_, turns)| (30..=40).contains(turns)), "{begun:?}");
+        let moves = begun.windows(2).filter(|two| two[0].0 != two[1].0).count();
+        assert_eq!(moves, 40 / 8, "{begun:?}");
     }
 
     #[test]

@@ -26,4 +26,5 @@ pub(crate) mod steps;
 pub(crate) mod stored;
 pub(crate) mod titles;
 mod trace;
+mod window;
 pub(crate) mod writer;

@@ -245,7 +245,7 @@ mod tests {
             |url: Value| theirs(json!({"type": "input_image", "detail": "auto", "image_url": url}));
         assert!(same(&shown(Value::Null), &ours), "it does not show them");
         assert!(same(&shown(encoded(bytes, Some("image/png")).into()), &ours));
-        assert!(!same(&shown(encoded(b"abd", Some("image/png")).into()), &ours));
+        assert!(!same(&shown(encoded(b"xyz", Some("image/png")).into()), &ours));
         assert!(same(&shown("https://files.example/1".into()), &ours), "its own address");
         assert!(!same(&theirs(json!({"type": "input_file"})), &ours));
         assert!(!same(&Item::message("user", "a"), &ours));

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::host::hooks::{LoadedOwner, MessageHooks};
 use crate::host::trace_context::TraceContext;
 use crate::model::{AssistantDefinition, Recovery, provider_name};
-use crate::provider::{self, OpenAi};
+use crate::provider::{self, OpenAi, Provider};
 use crate::store::database::{Database, Store};
 use crate::store::session::{Conn, Session};
 
@@ -299,26 +299,12 @@ impl<D: Database> EngineBuilder<D> {
                     "two providers have the name {name:?}; give each one of its own"
                 )));
             }
-            let of_openai = client.is_openai();
             let said = self.history.filter(|_| remotes.is_empty());
             let said = self.histories.remove(&name).or(said);
+            let is_openai = client.is_openai();
             let provider = provider::of(client);
-            let alone = provider.has_conversations_alone();
-            let usual = if of_openai || alone { History::Conversation } else { History::Local };
-            if alone && said == Some(History::Local) {
-                return Err(Error::Configuration(format!(
-                    "History::Local needs a provider that takes the history with each call, and one of the protocol {} keeps it itself; use History::Conversation, or leave it out",
-                    provider.name()
-                )));
-            }
-            if said == Some(History::Conversation) && !provider.has_conversations() {
-                return Err(Error::Configuration(format!(
-                    "History::Conversation needs a provider that keeps conversations, and the protocol {} has none; use History::Local",
-                    provider.name()
-                )));
-            }
-            let usual = if provider.has_conversations() { usual } else { History::Local };
-            remotes.push(Remote::new(name, provider, said.unwrap_or(usual)));
+            let history = history(&*provider, is_openai, said)?;
+            remotes.push(Remote::new(name, provider, history));
         }
         if let Some(unknown) = self.histories.keys().next() {
             return Err(Error::Configuration(format!(
@@ -326,6 +312,23 @@ impl<D: Database> EngineBuilder<D> {
             )));
         }
         Ok(Remotes::new(remotes))
+    }
+}
+
+/// Who keeps the history, by what the host says and the protocol can.
+fn history(provider: &dyn Provider, is_openai: bool, said: Option<History>) -> Result<History> {
+    let protocol = provider.name();
+    let (keeps, alone) = (provider.has_conversations(), provider.has_conversations_alone());
+    match said {
+        Some(History::Conversation) if !keeps => Err(Error::Configuration(format!(
+            "History::Conversation needs a provider that keeps conversations, and the protocol {protocol} has none; use History::Local"
+        ))),
+        Some(History::Local) if alone => Err(Error::Configuration(format!(
+            "History::Local needs a provider that takes the history with each call, and one of the protocol {protocol} keeps it itself; use History::Conversation, or leave it out"
+        ))),
+        Some(said) => Ok(said),
+        None if alone || keeps && is_openai => Ok(History::Conversation),
+        None => Ok(History::Local),
     }
 }
 

@@ -92,9 +92,17 @@ impl Remotes {
 
     /// Fails for a definition that names one which is not here, or asks one for what its protocol cannot do.
     pub(crate) fn require_all(&self, definition: &AssistantDefinition) -> Result<()> {
+        definition
+            .in_turn()
+            .try_for_each(|definition| self.require(definition.provider.as_deref()).map(|_| ()))?;
+        self.check(definition)
+    }
+
+    /// Fails for a definition that asks one for what its protocol cannot do, of those that are here.
+    pub(crate) fn check(&self, definition: &AssistantDefinition) -> Result<()> {
         definition.in_turn().try_for_each(|definition| {
-            let remote = self.require(definition.provider.as_deref())?;
-            remote.provider.check(&definition)
+            let remote = self.find(definition.provider.as_deref());
+            remote.map_or(Ok(()), |remote| remote.provider.check(&definition))
         })
     }
 

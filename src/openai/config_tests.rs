@@ -50,9 +50,7 @@ fn a_missing_key_names_both_variables() {
 
 #[test]
 fn a_bad_base_url_is_named_without_its_password() {
-    for url in
-        ["api.openai.com", "ftp://host/v1", "http://", "https://host/v1?x=1", "https://host/#f"]
-    {
+    for url in ["api.openai.com", "ftp://host/v1", "http://", "https://host/#f"] {
         let text = with_base(url).unwrap_err().to_string();
         assert!(text.contains(url) && text.contains("base_url"), "{text}");
     }

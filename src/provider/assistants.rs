@@ -168,3 +168,6 @@ fn gone(result: openai::Result<()>) -> Result<()> {
 fn is_gone(error: &Error) -> bool {
     error.is_not_found() || matches!(error.api().and_then(|error| error.status), Some(405 | 501))
 }
+
+#[cfg(test)]
+mod tests;

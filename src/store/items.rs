@@ -1,6 +1,7 @@
 //! Items of a conversation that are no messages: calls, their outputs, reasoning. Kept as they came.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
@@ -114,13 +115,14 @@ macro_rules! load_up_to {
     }};
 }
 
-/// All items on the path of a conversation up to a turn, in order.
-pub(crate) fn up_to(
+/// All items on the path of a conversation, of the turns from one to another, in order.
+pub(crate) fn on_path(
     session: &mut dyn Session,
     parent: Messageable,
-    seq: i64,
+    turns: RangeInclusive<i64>,
 ) -> Result<Vec<StoredItem>> {
-    load_up_to!(session, parent, seq, |query| query)
+    let (from, to) = turns.into_inner();
+    load_up_to!(session, parent, to, |query| query.filter(runs::seq.ge(from)))
 }
 
 /// Those of runs of which the provider's conversation at this service does not surely hold everything: a call is of use only

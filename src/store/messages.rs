@@ -1,6 +1,7 @@
 //! Messages: what was said. A streaming message is its row and the deltas that came after it.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -211,14 +212,55 @@ pub(crate) fn page(
     Ok(found)
 }
 
-/// All messages on the path of a conversation up to a turn, in order.
-pub(crate) fn up_to(session: &mut dyn Session, parent: Messageable, seq: i64) -> Result<Vec<Said>> {
+/// All messages on the path of a conversation, of the turns from one to another, in order.
+pub(crate) fn on_path(
+    session: &mut dyn Session,
+    parent: Messageable,
+    turns: RangeInclusive<i64>,
+) -> Result<Vec<Said>> {
     Ok(load_whole!(session, |query| query
         .filter(of!(messages, parent))
-        .filter(messages::seq.le(seq))
+        .filter(messages::seq.ge(*turns.start()))
+        .filter(messages::seq.le(*turns.end()))
         .filter(messages::superseded_at_seq.is_null())
         .order((messages::seq, messages::position)))
     .collect())
+}
+
+/// The system texts on the path of a conversation up to a turn, in order.
+pub(crate) fn system_texts(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+) -> Result<Vec<String>> {
+    Ok(on!(session, |conn| messages::ai_engine_messages
+        .filter(of!(messages, parent))
+        .filter(messages::seq.le(seq))
+        .filter(messages::superseded_at_seq.is_null())
+        .filter(messages::role.eq(Role::System))
+        .order((messages::seq, messages::position))
+        .select(messages::content)
+        .load(conn))?)
+}
+
+/// The turn on the path that has so many others between itself and this one; `None`: there are not so many.
+pub(crate) fn turns_before(
+    session: &mut dyn Session,
+    parent: Messageable,
+    seq: i64,
+    others: i64,
+) -> Result<Option<i64>> {
+    Ok(on!(session, |conn| messages::ai_engine_messages
+        .filter(of!(messages, parent))
+        .filter(messages::position.eq(0))
+        .filter(messages::seq.le(seq))
+        .filter(messages::superseded_at_seq.is_null())
+        .order(messages::seq.desc())
+        .select(messages::seq)
+        .offset(others)
+        .limit(1)
+        .first(conn)
+        .optional())?)
 }
 
 /// Those of them that the provider's conversation at this service does not surely hold.

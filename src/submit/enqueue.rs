@@ -125,7 +125,7 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
 fn known_providers(core: &Core, then: Then, definition: &AssistantDefinition) -> Result<()> {
     match then {
         Then::Drive => core.remotes().require_all(definition),
-        Then::Leave => Ok(()),
+        Then::Leave => core.remotes().check(definition),
     }
 }
 

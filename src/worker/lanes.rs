@@ -6,7 +6,9 @@
 //!   end: whoever wants a run driven wakes the conversation, and a task that was woken looks once more before it ends.
 //!   Both happen under one lock.
 //! * Two processes cannot both miss a run: the one that ends a run looks for the next one after its commit, the one that
-//!   submits looks after its own, and whichever commit is the later one, its look sees both.
+//!   submits looks after its own, and whichever commit is the later one, its look sees both. But one that drives only what it
+//!   is told to leaves the next run alone. So where nobody else would look again, the task of whoever submitted a run stays until
+//!   the run has ended or is driven.
 //! * A run is claimed with a place ([`places`](super::places)), and waits for one as a row of the database and nothing else: others may
 //!   take or cancel it meanwhile, and a shutdown does not wait for it.
 //!
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use tracing::Span;
 
+use super::keep::LOOK;
 use super::places::{Owner, Place, Ticket};
 use super::take_up::Taken;
 use crate::drive::persist::persistently;
@@ -46,6 +49,8 @@ struct Lane {
     woken: bool,
     /// The last turn that it drives.
     up_to: i64,
+    /// The last turn that was submitted here.
+    told: Option<i64>,
     /// The spans in which its runs were submitted here, by the run's id.
     callers: HashMap<i64, Span>,
 }
@@ -61,6 +66,16 @@ impl Lanes {
     /// The last turn that the task of a conversation drives.
     fn up_to(&self, of: Messageable) -> i64 {
         self.lock().get(&of).map_or(ALL, |lane| lane.up_to)
+    }
+
+    /// The last turn of a conversation that was submitted here.
+    fn told(&self, of: Messageable) -> Option<i64> {
+        self.lock().get(&of)?.told
+    }
+
+    /// Whether somebody wants one more look.
+    fn is_woken(&self, of: Messageable) -> bool {
+        self.lock().get(&of).is_some_and(|lane| lane.woken)
     }
 
     fn caller(&self, of: Messageable, run: i64) -> Option<Span> {
@@ -88,7 +103,7 @@ pub(crate) fn wake(core: &Core, of: Messageable) {
 /// Has a turn of a conversation driven, and what stands before it; also what stands behind it, where this process takes that.
 pub(crate) fn wake_up_to(core: &Core, of: Messageable, seq: i64) {
     if !core.is_closing() && !core.remotes().is_empty() {
-        start(core, of, seq, None, None);
+        start(core, of, (seq, None), None, None);
     }
 }
 
@@ -96,7 +111,7 @@ pub(crate) fn wake_up_to(core: &Core, of: Messageable, seq: i64) {
 pub(crate) fn wake_submitted(core: &Core, run: &Run, caller: Option<Span>) {
     if !core.is_closing() && !core.remotes().is_empty() {
         let caller = caller.map(|span| (run.id, span));
-        start(core, run.messageable, run.seq, None, caller);
+        start(core, run.messageable, (run.seq, Some(run.seq)), None, caller);
     }
 }
 
@@ -105,14 +120,14 @@ pub(crate) fn wake_submitted(core: &Core, run: &Run, caller: Option<Span>) {
 pub(crate) fn wake_for(core: &Core, run: &Run, owner: Owner, caller: Option<Span>) {
     if run.status == RunStatus::Queued && core.remotes().find(run.provider.as_deref()).is_some() {
         let caller = caller.map(|span| (run.id, span));
-        start(core, run.messageable, run.seq, Some((run, owner)), caller);
+        start(core, run.messageable, (run.seq, Some(run.seq)), Some((run, owner)), caller);
     }
 }
 
 fn start(
     core: &Core,
     of: Messageable,
-    seq: i64,
+    (seq, told): (i64, Option<i64>),
     submitted: Option<(&Run, Owner)>,
     caller: Option<(i64, Span)>,
 ) {
@@ -125,12 +140,13 @@ fn start(
     if let Some(lane) = awake.get_mut(&of) {
         lane.woken = true;
         lane.up_to = lane.up_to.max(up_to);
+        lane.told = lane.told.max(told);
         lane.callers.extend(caller);
         return;
     }
     let number = lanes.tasks.fetch_add(1, Ordering::Relaxed);
     let callers = caller.into_iter().collect();
-    awake.insert(of, Lane { number, woken: false, up_to, callers });
+    awake.insert(of, Lane { number, woken: false, up_to, told, callers });
     let first = submitted.and_then(|(run, owner)| match core.places().ask(owner, run.id) {
         // Readers find the run in this process from now on, and need not ask the database.
         Ok(place) => Driving::enter(core, run.clone())
@@ -170,6 +186,8 @@ enum Next {
     Wait(Ticket),
     /// Drives this run.
     Drive(Turn),
+    /// Looks after a while.
+    LookLater,
     /// There is nothing to drive now.
     Nothing,
 }
@@ -196,6 +214,10 @@ async fn drive_all(core: &Core, of: Messageable, first: Next) {
             },
             // Apart, since it is large, and most lanes may be waiting.
             Next::Drive(turn) => Box::pin(drive(core, turn, &mut locked)).await,
+            Next::LookLater => {
+                rest(core, of).await;
+                look_for(core, of, None).await
+            }
             Next::Nothing if core.lanes().fall_asleep(of) => return,
             Next::Nothing => Ok(Next::Look),
         };
@@ -209,11 +231,31 @@ async fn drive_all(core: &Core, of: Messageable, first: Next) {
                 tracing::warn!(%of, error, "could not look for a run to drive; it is looked for later");
                 core.troubles().failed(of);
                 core.look_again_later();
-                return;
+                match core.lanes().told(of).map(|told| left(core, of, told)) {
+                    Some(later @ Next::LookLater) => later,
+                    _ => return,
+                }
             }
         };
         if core.is_closing() && !matches!(next, Next::Drive(_)) {
             // What waits is for other processes.
+            return;
+        }
+    }
+}
+
+/// What becomes of a turn that is not to be driven here now. One that was submitted here is looked at again, unless that is done
+/// anyway: whoever drives what stands before it need not go on with it.
+fn left(core: &Core, of: Messageable, seq: i64) -> Next {
+    let looked_for = core.options().take_queued && core.is_kept();
+    if !looked_for && core.lanes().told(of) >= Some(seq) { Next::LookLater } else { Next::Nothing }
+}
+
+/// Until the next look; what failed a moment ago is left alone for longer, unless somebody asks for it.
+async fn rest(core: &Core, of: Messageable) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if core.is_closing() || core.lanes().is_woken(of) || core.troubles().may_try(of) {
             return;
         }
     }
@@ -236,18 +278,23 @@ async fn look_for(core: &Core, of: Messageable, place: Option<Place>) -> Result<
                 Ok(place) => place,
                 Err(ticket) => return Ok(Next::Wait(ticket)),
             };
-            Driving::enter(core, (*row).into()).map_or(Next::Nothing, |driving| {
-                Next::Drive(Turn { driving, place, submitted: false })
-            })
+            let seq = row.seq;
+            match Driving::enter(core, (*row).into()) {
+                // A shutdown that began meanwhile may not have seen it: one of the two sees the other.
+                Some(_) if core.is_closing() => Next::Nothing,
+                Some(driving) => Next::Drive(Turn { driving, place, submitted: false }),
+                None => left(core, of, seq),
+            }
         }
-        Look::Abandoned(run) => match core.take_up(run).await? {
-            Taken::Nothing => Next::Nothing,
+        Look::Abandoned(run, seq) => match core.take_up(run).await? {
+            Taken::Nothing => left(core, of, seq),
             Taken::Queued => Next::Look,
             Taken::Settled => {
                 core.announce_later(run);
                 Next::Look
             }
         },
+        Look::Elsewhere(seq) => left(core, of, seq),
         Look::Nothing => Next::Nothing,
     })
 }
@@ -275,7 +322,10 @@ async fn drive(core: &Core, turn: Turn, locked: &mut Duration) -> Result<Next> {
         }
         // It is not its turn, perhaps that of one before it; or somebody else took it.
         Locking::Nothing if submitted => Ok(Next::Look),
-        Locking::Nothing => Ok(Next::Nothing),
+        Locking::Nothing => {
+            let transcript = &driving.flight().transcript;
+            Ok(left(core, transcript.of, transcript.seq))
+        }
     }
 }
 
@@ -283,9 +333,11 @@ async fn drive(core: &Core, turn: Turn, locked: &mut Duration) -> Result<Next> {
 enum Look {
     /// It waits to be driven, and belongs to this owner.
     Waiting(Box<RunRow>, Owner),
-    /// Whoever drove it has died.
-    Abandoned(i64),
-    /// Nothing, or what somebody drives.
+    /// Whoever drove it has died: the run, and its turn.
+    Abandoned(i64, i64),
+    /// Somebody drives this turn, or it waits for something else.
+    Elsewhere(i64),
+    /// Nothing, or what is not to be driven here.
     Nothing,
 }
 
@@ -301,8 +353,10 @@ fn first_of(session: &mut dyn Session, core: &Core, of: Messageable) -> Result<L
     let Some((id, status)) = queue::first_unended(session, of)? else {
         return Ok(Look::Nothing);
     };
-    if status != RunStatus::Queued && core.registry().get(id).is_some() {
-        return Ok(Look::Nothing);
+    if status != RunStatus::Queued
+        && let Some(flight) = core.registry().get(id)
+    {
+        return Ok(Look::Elsewhere(flight.transcript.seq));
     }
     let Some(row) = runs::find(session, id)? else {
         return Ok(Look::Nothing);
@@ -319,8 +373,8 @@ fn first_of(session: &mut dyn Session, core: &Core, of: Messageable) -> Result<L
             Look::Waiting(Box::new(row), owner.unwrap_or_default())
         }
         status if status.is_terminal() => Look::Nothing,
-        _ if queue::is_abandoned(session, &row, core.worker())? => Look::Abandoned(id),
-        _ => Look::Nothing,
+        _ if queue::is_abandoned(session, &row, core.worker())? => Look::Abandoned(id, row.seq),
+        _ => Look::Elsewhere(row.seq),
     })
 }
 
@@ -331,9 +385,10 @@ mod tests {
     #[test]
     fn a_lane_that_was_woken_looks_once_more_before_it_ends() {
         let (lanes, of) = (Lanes::default(), Messageable::AssistantThread(1));
-        lanes
-            .lock()
-            .insert(of, Lane { number: 0, woken: true, up_to: ALL, callers: HashMap::new() });
+        lanes.lock().insert(
+            of,
+            Lane { number: 0, woken: true, up_to: ALL, told: None, callers: HashMap::new() },
+        );
         assert!(!lanes.fall_asleep(of), "the wake-up is lost");
         assert!(lanes.lock().contains_key(&of));
         assert!(lanes.fall_asleep(of));

@@ -76,7 +76,7 @@ async fn an_answer_is_streamed_stored_and_counted<D: TestDatabase>(db: D) {
     host.hub.until_text("Once ").await;
     let noted =
         "SELECT protocol || ' ' || substr(remote_id, 1, 9) AS line FROM ai_engine_responses";
-    assert_eq!(host.db.texts(noted), ["chat_completions chatcmpl_"]);
+    assert_eq!(host.db.texts(noted), ["chat_completions chatcmpl-"]);
     let sent = sent(&host);
     assert_eq!(sent[0]["stream_options"], json!({"include_usage": true}));
     assert_eq!(roles(&sent[0]), ["system", "user"]);

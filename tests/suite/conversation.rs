@@ -150,9 +150,8 @@ async fn a_conversation_in_use_is_not_replaced_by_a_late_one<D: TestDatabase>(db
     });
     let thread = host.thread().await;
     assert_eq!(thread.remote_id.as_ref(), Some(&used));
-    let noted = host.db.texts("SELECT remote_id AS line FROM ai_engine_remote_deletions");
-    assert_eq!(noted.len(), 1, "the late one is to be deleted");
-    assert_ne!(noted[0], used);
+    until_deleted(&host.db).await;
+    assert_eq!(host.fake.conversation_ids(), [used], "the late one is deleted");
 }
 
 async fn an_unknown_model_costs_no_conversation<D: TestDatabase>(db: D) {

@@ -20,6 +20,7 @@
 #[macro_use]
 mod support;
 
+mod assistants;
 mod bad_input;
 mod branches;
 mod busy;

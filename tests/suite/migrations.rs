@@ -442,7 +442,7 @@ mod on_postgres {
     const SQLITE_COLUMNS: &str = r#"
         SELECT m.name || '.' || c.name || ' ' ||
             CASE c.type WHEN 'INTEGER' THEN 'integer' WHEN 'BIGINT' THEN 'integer' WHEN 'TEXT' THEN 'text'
-                WHEN 'DOUBLE' THEN 'float' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'TIMESTAMP' THEN 'timestamp'
+                WHEN 'DOUBLE' THEN 'float' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'TIMESTAMP' THEN 'timestamp' WHEN 'BLOB' THEN 'bytes'
                 ELSE c.type END ||
             CASE c."notnull" WHEN 1 THEN ' not null' ELSE '' END ||
             coalesce(' default ' || c.dflt_value, '') ||
@@ -451,7 +451,7 @@ mod on_postgres {
         WHERE m.type = 'table' AND m.name LIKE 'ai\_engine\_%' ESCAPE '\'"#;
     const POSTGRES_COLUMNS: &str = r"
         SELECT c.table_name || '.' || c.column_name || ' ' ||
-            CASE c.data_type WHEN 'bigint' THEN 'integer' WHEN 'text' THEN 'text' WHEN 'json' THEN 'text'
+            CASE c.data_type WHEN 'bigint' THEN 'integer' WHEN 'text' THEN 'text' WHEN 'json' THEN 'text' WHEN 'bytea' THEN 'bytes'
                 WHEN 'double precision' THEN 'float' WHEN 'boolean' THEN 'boolean'
                 WHEN 'timestamp without time zone' THEN 'timestamp' ELSE c.data_type END ||
             CASE c.is_nullable WHEN 'NO' THEN ' not null' ELSE '' END ||

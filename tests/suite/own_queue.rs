@@ -19,8 +19,10 @@ on_each_database!(
     what_cannot_be_driven_is_refused_and_stays_queued,
     a_shutdown_ends_the_waiting_for_another_process,
     a_job_that_is_dropped_leaves_its_run_going,
+    a_job_ends_when_its_run_ends_or_is_deleted_while_it_waits,
     an_engine_that_takes_nothing_drives_what_it_is_told_to,
     an_engine_that_takes_nothing_still_looks_after_what_dead_processes_left,
+    an_engine_that_takes_nothing_drives_what_was_submitted_to_it_behind_a_run_of_another_one,
 );
 
 async fn enqueue<D: TestDatabase>(host: &Host<D>, thread: &AssistantThread, text: &str) -> Run {
@@ -255,4 +257,70 @@ async fn an_engine_that_takes_nothing_still_looks_after_what_dead_processes_left
     );
     assert_eq!(told(&host).start().await.unwrap().settled, 1);
     host.hub.until(|heard| matches!(heard, Heard::Run(told) if told.id == run.id && told.status == RunStatus::Incomplete)).await;
+}
+
+/// Neither takes what it was not told to drive, so whoever was told must come back to it.
+async fn an_engine_that_takes_nothing_drives_what_was_submitted_to_it_behind_a_run_of_another_one<
+    D: TestDatabase,
+>(
+    db: D,
+) {
+    let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
+    let (one, other) = (told(&host), told(&host));
+    for busy in [Busy::Queue, Busy::Interrupt] {
+        let thread = host.thread().await;
+        let gate = Gate::new();
+        host.fake.reply(Reply::text("1").hold_at(0, gate.clone()));
+        host.teller.ai_engine_run(&one, &thread, "one").submit().await.unwrap();
+        gate.reached().await;
+        let behind = host.teller.ai_engine_run(&other, &thread, "two").when_busy(busy);
+        let behind = behind.submit().await.unwrap();
+        drive_some(&host, &other).await;
+        gate.open();
+        let answer = tokio::time::timeout(Duration::from_secs(20), other.answer(behind.id)).await;
+        let answer = answer.expect("nobody drives it").unwrap();
+        assert_eq!(answer.run.status, RunStatus::Completed, "{busy:?}");
+    }
+}
+
+/// Behind a run of another process, and for a place.
+async fn a_job_ends_when_its_run_ends_or_is_deleted_while_it_waits<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    host.fake.demo_pace(Duration::ZERO);
+    let drivers = engine(&host.db, &host.fake, &host.hub, |builder| {
+        builder.take_queued(false).max_concurrent_runs(1)
+    });
+    let (theirs, ours) = (Gate::new(), Gate::new());
+    host.fake.reply_to("theirs", Reply::text("1").hold_at(0, theirs.clone()));
+    host.fake.reply_to("ours", Reply::text("2").hold_at(0, ours.clone()));
+    let (thread, own) = (host.thread().await, host.thread().await);
+    host.teller.ai_engine_run(&host.engine, &thread, "theirs").submit().await.unwrap();
+    theirs.reached().await;
+    let first = host.teller.ai_engine_run(&drivers, &own, "ours").submit().await.unwrap();
+    ours.reached().await;
+    for (cancelled, deleted) in [(&thread, &thread), (&host.thread().await, &host.thread().await)] {
+        let cancelled = enqueue(&host, cancelled, "cancelled").await;
+        let gone = enqueue(&host, deleted, "gone").await;
+        let jobs = [cancelled.id, gone.id].map(|run| {
+            let drivers = drivers.clone();
+            tokio::spawn(async move { drivers.drive(run).await })
+        });
+        for _ in 0..3 {
+            drivers.recover().await.unwrap();
+        }
+        host.engine.cancel_run(cancelled.id).await.unwrap();
+        let [of_cancelled, of_gone] = jobs;
+        let answer = of_cancelled.await.unwrap().unwrap();
+        assert_eq!(answer.run.status, RunStatus::Cancelled);
+        host.user.assistant_threads(&host.engine).destroy(deleted.id).await.unwrap();
+        let error = of_gone.await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::RunGone(run) if run == gone.id), "{error}");
+    }
+    ours.open();
+    assert_eq!(drivers.answer(first.id).await.unwrap().text(), "2");
+    // No place was lost.
+    let next = host.teller.ai_engine_run(&drivers, &own, "next").await.unwrap();
+    assert_eq!(next.run.status, RunStatus::Completed);
+    theirs.open();
 }

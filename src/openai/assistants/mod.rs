@@ -141,3 +141,8 @@ pub(crate) fn run_in_the_way(error: &super::Error) -> Option<String> {
     let id = &rest[..end.unwrap_or(rest.len())];
     (id.len() > "run_".len()).then(|| lenient::bounded(id, 256))
 }
+
+#[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
+mod tests;

@@ -254,3 +254,39 @@ async fn a_start_waits_for_no_lock_on_what_a_dead_process_left() {
     })
     .await;
 }
+
+/// What is found to wait when the shutdown is over is for other processes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_that_outlasts_the_shutdown_begins_nothing() {
+    on_postgres(|db| async move {
+        let host = Host::new(db).await;
+        host.fake.demo_pace(Duration::ZERO);
+        let thread = host.thread().await;
+        let before = submit_undriven(&host, &thread);
+        host.db.execute(
+            "UPDATE ai_engine_runs SET status = 'in_progress', lease_owner = 'other', started_at = created_at; \
+             INSERT INTO ai_engine_workers (id, started_at, lease_ends_at) VALUES ('other', 0, 4000000000000)",
+        );
+        let closing = beside(&host);
+        let request = host.teller.ai_engine_run(&closing, &thread, "And then");
+        let waits = request.when_busy(Busy::Queue).submit().await.unwrap();
+        let held = Held::new(
+            &host.db,
+            format!(
+                "LOCK TABLE ai_engine_runs IN ACCESS EXCLUSIVE MODE; \
+                 UPDATE ai_engine_runs SET status = 'cancelled' WHERE id = {}",
+                before.id
+            ),
+        );
+        host.db.until_waiting(1);
+        closing.shutdown(Duration::from_secs(2)).await.unwrap();
+        drop(held);
+        for _ in 0..3 {
+            let thread = host.thread().await;
+            host.teller.ai_engine_run(&host.engine, &thread, "Tell me").await.unwrap();
+        }
+        assert_eq!(status(&host.db, waits.id), "queued");
+        assert_eq!(host.fake.responses_created(), 3);
+    })
+    .await;
+}
