@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 use tracing::Span;
 
+use super::assistants;
 use super::begin::{Manner, begin, look_before_sending};
 use super::content;
 use super::conversation;
@@ -35,6 +36,8 @@ pub(crate) async fn once(
         _ => conversation::ready(core, remote, flight.transcript.of, seq).await,
     };
     let conversation = ready?;
+    let assistant = assistants::ready(core, remote, flight, definition).await;
+    let assistant = assistant.map_err(Broken::Store)?;
     let (input, instructions) =
         begin(core, remote, flight, definition, conversation.clone(), manner).await?;
     let input = parts::filled(core, remote, input).await?;
@@ -43,7 +46,7 @@ pub(crate) async fn once(
     definition.instructions = instructions;
     let tries = Arc::default();
     let tries_of_call = Arc::clone(&tries);
-    let call = Call { definition, input, conversation, assistant: None, tries: tries_of_call };
+    let call = Call { definition, input, conversation, assistant, tries: tries_of_call };
     let careful = call.conversation.is_some();
     let most = core.options().trace_content;
     if most > 0 {

@@ -1,5 +1,6 @@
 //! One run that this process drives: claimed, called, stored as it streams, settled; its hooks called.
 
+pub(crate) mod assistants;
 pub(crate) mod attempt;
 pub(crate) mod begin;
 pub(crate) mod call;

@@ -7,6 +7,7 @@ use super::options::History;
 use crate::error::{Error, Result};
 use crate::model::{AssistantDefinition, Service};
 use crate::provider::Provider;
+use crate::store::remote_assistants::Providers;
 
 /// A provider and how its help with the history is used.
 pub(crate) struct Remote {
@@ -104,6 +105,13 @@ impl Remotes {
             let remote = self.find(definition.provider.as_deref());
             remote.map_or(Ok(()), |remote| remote.provider.check(&definition))
         })
+    }
+
+    /// All that reach one service.
+    pub(crate) fn at(&self, service: &Service) -> Providers {
+        let here = self.0.iter().filter(|remote| remote.service == *service);
+        let default = self.0.first().is_some_and(|first| first.service == *service);
+        Providers { names: here.map(|remote| remote.name.clone()).collect(), default }
     }
 
     /// One for each service: of several that reach the same one the first.

@@ -19,19 +19,27 @@ pub(crate) struct Theirs {
     pub(crate) version: i64,
     pub(crate) definition: StoredDefinition,
     pub(crate) remote_id: Option<String>,
-    pub(crate) remote_version: Option<i64>,
+    remote_version: Option<i64>,
     endpoint: Option<String>,
     protocol: Option<String>,
     /// The provider that the definition names.
-    pub(crate) remote_provider: Option<String>,
-    pub(crate) remote_key: Option<String>,
+    remote_provider: Option<String>,
+    remote_key: Option<String>,
     pub(crate) remote_due_at: Option<i64>,
-    pub(crate) remote_claim_ends_at: Option<i64>,
+    remote_claim_ends_at: Option<i64>,
     pub(crate) remote_attempts: i64,
     pub(crate) remote_error: Option<String>,
 }
 
 impl Theirs {
+    /// The provider that the definition names. A process of the version before stored no copy of that.
+    pub(crate) fn provider(&self) -> Option<String> {
+        match self.definition.read() {
+            Ok(definition) => definition.provider,
+            Err(_) => self.remote_provider.clone(),
+        }
+    }
+
     pub(crate) fn is_at(&self, service: &Service) -> bool {
         service.is(self.endpoint.as_deref(), self.protocol.as_deref())
     }
@@ -142,6 +150,7 @@ pub(crate) fn claim(
         assistants::endpoint.eq(&*at.endpoint),
         assistants::protocol.eq(&*at.protocol),
         assistants::remote_key.eq(&key),
+        assistants::remote_provider.eq(theirs.provider()),
         assistants::remote_due_at.eq(theirs.remote_due_at.unwrap_or(now)),
         assistants::remote_claim_ends_at.eq(claim),
         assistants::remote_attempts.eq(theirs.remote_attempts),
