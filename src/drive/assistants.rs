@@ -158,9 +158,9 @@ pub(crate) async fn try_once(
     let trying = tokio::spawn(async move {
         let remote = core.remotes().require(Some(&name))?;
         let (at, key) = (remote.service.clone(), new_key());
-        let claimed = core.store().write(Write::RemoteAssistantClaim, move |session| {
-            rows::claim(session, id, &at, &key)
-        });
+        let claimed = core
+            .store()
+            .write(Write::RemoteAssistantClaim, move |session| rows::claim(session, id, &at, &key));
         match claimed.await? {
             Some(claimed) => carry_out(&core, remote, claimed).await.map(Some),
             None => Ok(None),
@@ -194,9 +194,9 @@ async fn carry_out(core: &Core, remote: &Remote, claimed: Claimed) -> Result<Res
         "an assistant could not be brought in step; it is tried again later"
     );
     let text = failure.text();
-    let noted = core.store().write(Write::RemoteAssistantFailed, move |session| {
-        rows::failed(session, &claimed, &text)
-    });
+    let noted = core
+        .store()
+        .write(Write::RemoteAssistantFailed, move |session| rows::failed(session, &claimed, &text));
     noted.await?;
     Ok(Err(failure))
 }
@@ -204,7 +204,8 @@ async fn carry_out(core: &Core, remote: &Remote, claimed: Claimed) -> Result<Res
 /// Never empty: the one to use, then those that are too many.
 async fn make(remote: &Remote, claimed: &Claimed) -> Result<Vec<String>, Failure> {
     let theirs = &claimed.theirs;
-    let mut definition = theirs.definition.read().map_err(|error| Failure::Other(with_causes(&error)))?;
+    let mut definition =
+        theirs.definition.read().map_err(|error| Failure::Other(with_causes(&error)))?;
     let known = definition.metadata.len();
     // With all 16 of the host's own it cannot be looked for.
     let has_key = known < MOST_METADATA;

@@ -44,7 +44,10 @@ impl Error {
             Self::RunFailed { reason, .. } => status_of(reason),
             Self::Provider(error) => status_of(error.reason()),
             Self::NeverSaid { .. } => 502,
-            Self::Connection(_) | Self::ShuttingDown | Self::NotDriven { .. } | Self::AssistantNotInStep { .. } => 503,
+            Self::Connection(_)
+            | Self::ShuttingDown
+            | Self::NotDriven { .. }
+            | Self::AssistantNotInStep { .. } => 503,
         }
     }
 
@@ -136,9 +139,7 @@ mod tests {
             Error::Configuration(_) => Error::UnknownProvider { name: text(), known: Vec::new() },
             Error::UnknownProvider { .. } => Error::NoState("x"),
             Error::NoState(_) => provider(Reason::ServerError),
-            Error::Provider(_) => {
-                Error::AssistantNotInStep { assistant_id: 1, message: text() }
-            }
+            Error::Provider(_) => Error::AssistantNotInStep { assistant_id: 1, message: text() },
             Error::AssistantNotInStep { .. } => Error::ShuttingDown,
             Error::ShuttingDown => failed(Reason::ServerError),
             Error::RunFailed { .. } => never_said(),

@@ -76,17 +76,15 @@ pub(crate) fn find(session: &mut dyn Session, id: i64) -> Result<Option<Theirs>>
 /// Those that are noted, of these providers.
 macro_rules! open {
     ($of:expr) => {
-        assistants::ai_engine_assistants
-            .filter(assistants::remote_due_at.is_not_null())
-            .filter(
-                assistants::remote_provider.eq_any(&$of.names).or(assistants::remote_provider
-                    .is_null()
-                    .and(diesel::dsl::sql::<diesel::sql_types::Bool>(if $of.default {
-                        "1 = 1"
-                    } else {
-                        "1 = 0"
-                    }))),
-            )
+        assistants::ai_engine_assistants.filter(assistants::remote_due_at.is_not_null()).filter(
+            assistants::remote_provider.eq_any(&$of.names).or(assistants::remote_provider
+                .is_null()
+                .and(diesel::dsl::sql::<diesel::sql_types::Bool>(if $of.default {
+                    "1 = 1"
+                } else {
+                    "1 = 0"
+                }))),
+        )
     };
 }
 
@@ -95,7 +93,9 @@ pub(crate) fn due(session: &mut dyn Session, of: &Providers) -> Result<Option<i6
     let now = clock::now_ms(session)?;
     let due = open!(of)
         .filter(assistants::remote_due_at.le(now))
-        .filter(assistants::remote_claim_ends_at.is_null().or(assistants::remote_claim_ends_at.le(now)))
+        .filter(
+            assistants::remote_claim_ends_at.is_null().or(assistants::remote_claim_ends_at.le(now)),
+        )
         .order((assistants::remote_due_at, assistants::id))
         .select(assistants::id);
     Ok(on!(session, |conn| due.first(conn).optional())?)
@@ -223,9 +223,7 @@ pub(super) fn note_deletion(session: &mut dyn Session, theirs: &Theirs) -> Resul
         return outbox::note_assistant(session, id, &at);
     }
     match &theirs.remote_key {
-        Some(key) => {
-            outbox::note_assistant_of_key(session, key, &at, theirs.remote_claim_ends_at)
-        }
+        Some(key) => outbox::note_assistant_of_key(session, key, &at, theirs.remote_claim_ends_at),
         None => Ok(()),
     }
 }

@@ -22,6 +22,10 @@ pub enum Scene {
     DeleteAssistant,
     /// Delete all that belongs to the assistant's record.
     Forget,
+    /// Create the assistant where the provider keeps its own.
+    KeepAssistant,
+    /// The same, and the provider refuses.
+    KeepAssistantRefused,
     Say,
     /// Make room for a run where another waits.
     Interrupt,
@@ -103,6 +107,10 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
         Scene::DestroyChat => drop(host.user.chats(&host.engine).create().await.unwrap()),
         Scene::DeleteAssistant | Scene::Forget => {
             host.teller.create_openai_assistant(&host.engine).await.unwrap();
+        }
+        Scene::KeepAssistantRefused => {
+            let error = json!({"error": {"message": "no", "type": "invalid_request_error"}});
+            host.fake.intercept("POST", "/assistants", Reply::status(400, error));
         }
         Scene::Interrupt | Scene::CancelWaiting => {
             stage.earlier = Some(submit_undriven(host, &stage.thread));
@@ -188,6 +196,7 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
 
 fn start<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &str) -> Process {
     let sleeps = scene == Scene::AskAsleep;
+    let keeps = matches!(scene, Scene::KeepAssistant | Scene::KeepAssistantRefused);
     let titled = scene == Scene::AskTitled;
     // Its beat is a sixth of that; it sleeps for longer.
     let is_short = sleeps || point.starts_with("beat.");
@@ -202,6 +211,9 @@ fn start<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &s
     ];
     if titled {
         settings.push(("CHILD_TITLES", "yes"));
+    }
+    if keeps {
+        settings.push(("CHILD_ASSISTANTS", "yes"));
     }
     let mut test = "crash_points::scene::the_process_that_dies";
     if sleeps {
@@ -254,6 +266,9 @@ async fn act() {
             }
             "DestroyChat" => user.chats(&engine).destroy(1).await.unwrap(),
             "CreateAssistant" => drop(teller.create_openai_assistant(&engine).await.unwrap()),
+            "KeepAssistant" | "KeepAssistantRefused" => {
+                drop(teller.create_openai_assistant(&engine).await);
+            }
             "DeleteAssistant" => teller.delete_openai_assistant(&engine).await.unwrap(),
             "Forget" => drop(engine.forget(&teller).await.unwrap()),
             "Say" => {

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use ai_engine::openai::Protocol;
 use ai_engine::{AiEngine, AssistantDefinition, OpenAi};
 
 use super::{Host, Hub, Sqlite, Storyteller, TestDatabase, User};
@@ -118,7 +119,7 @@ pub fn told() -> Option<String> {
 }
 
 /// The engine of the other process, on the database and provider of the test. Its lease is `CHILD_LEASE` milliseconds; the address of a
-/// provider `local` is `CHILD_LOCAL`.
+/// provider `local` is `CHILD_LOCAL`. With `CHILD_ASSISTANTS` it speaks Assistants v2.
 pub fn engine_of_this_process(hub: &Hub) -> AiEngine {
     let url = setting("CHILD_DATABASE");
     #[cfg(feature = "postgres")]
@@ -130,11 +131,14 @@ pub fn engine_of_this_process(hub: &Hub) -> AiEngine {
 
 fn build<D: TestDatabase>(database: D::Database, hub: &Hub) -> AiEngine {
     let provider = setting("CHILD_PROVIDER");
-    let client = OpenAi::builder().api_key("k").base_url(provider).build().unwrap();
-    let mut builder = D::owners(AiEngine::builder(database))
-        .openai(client)
-        .history(setting("CHILD_HISTORY").parse().unwrap())
-        .state(hub.clone());
+    let mut client = OpenAi::builder().api_key("k").base_url(provider);
+    let mut builder = D::owners(AiEngine::builder(database)).state(hub.clone());
+    if std::env::var("CHILD_ASSISTANTS").is_ok() {
+        client = client.protocol(Protocol::Assistants);
+    } else {
+        builder = builder.history(setting("CHILD_HISTORY").parse().unwrap());
+    }
+    builder = builder.openai(client.build().unwrap());
     if let Ok(lease) = std::env::var("CHILD_LEASE") {
         builder = builder.lease(Duration::from_millis(lease.parse().unwrap()));
     }
