@@ -50,7 +50,7 @@ pub(super) fn decode(name: &str, data: &str, secrets: &Secrets) -> Result<RunEve
     }
     let name = named(name, &object);
     match &*name {
-        "thread.message.delta" => text(object, secrets),
+        "thread.message.delta" => text(&object, secrets),
         "thread.message.completed" | "thread.message.incomplete" => {
             Ok(RunEventKind::Said(Box::new(ThreadMessage::of(object, secrets)?)))
         }
@@ -60,10 +60,8 @@ pub(super) fn decode(name: &str, data: &str, secrets: &Secrets) -> Result<RunEve
         name if name.starts_with("thread.run.step.") => Ok(RunEventKind::Alive),
         name if name.starts_with("thread.run.") => {
             let run = Box::new(Run::of(object, secrets)?);
-            Ok(match run.is_over() || run.status == "requires_action" {
-                true => RunEventKind::Ended(run),
-                false => RunEventKind::Run(run),
-            })
+            let has_ended = run.is_over() || run.status == "requires_action";
+            Ok(if has_ended { RunEventKind::Ended(run) } else { RunEventKind::Run(run) })
         }
         _ if Response::is_meant(&object) || object.contains_key("choices") => {
             let message = "it is an answer of another protocol, where one of the Assistants API was asked for";
@@ -84,9 +82,9 @@ fn named(name: &str, object: &Object) -> String {
     }
 }
 
-fn text(object: Object, secrets: &Secrets) -> Result<RunEventKind> {
-    let id = id_of(&object, MESSAGE, secrets)?;
-    let parts = lenient::object(&object, "delta").and_then(|delta| delta.get("content"));
+fn text(object: &Object, secrets: &Secrets) -> Result<RunEventKind> {
+    let id = id_of(object, MESSAGE, secrets)?;
+    let parts = lenient::object(object, "delta").and_then(|delta| delta.get("content"));
     let delta: String = match parts {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(parts)) => parts

@@ -104,7 +104,7 @@ impl<'c> Assistants<'c> {
         self.run(self.call(Method::POST, &path)?.json(&Object::new())).await
     }
 
-    fn call(&self, method: Method, path: &[&str]) -> Result<Call> {
+    fn call(self, method: Method, path: &[&str]) -> Result<Call> {
         Ok(self.client.call(method, path)?.beta(BETA))
     }
 

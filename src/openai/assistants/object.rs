@@ -122,7 +122,7 @@ impl ThreadMessage {
             Some(Value::Array(parts)) => {
                 parts.into_iter().filter_map(|kind| part(kind, is_answer)).collect()
             }
-            Some(Value::String(text)) => vec![text_part(&text, Vec::new(), is_answer)],
+            Some(Value::String(text)) => vec![text_part(&text, &[], is_answer)],
             _ => Vec::new(),
         };
         let mut item = json!({"type": "message", "id": id, "role": role, "content": content});
@@ -134,10 +134,11 @@ impl ThreadMessage {
     }
 }
 
-fn text_part(text: &str, annotations: Vec<Value>, is_answer: bool) -> Value {
-    match is_answer {
-        true => json!({"type": "output_text", "text": text, "annotations": annotations}),
-        false => json!({"type": "input_text", "text": text}),
+fn text_part(text: &str, annotations: &[Value], is_answer: bool) -> Value {
+    if is_answer {
+        json!({"type": "output_text", "text": text, "annotations": annotations})
+    } else {
+        json!({"type": "input_text", "text": text})
     }
 }
 
@@ -146,14 +147,14 @@ fn part(part: Value, is_answer: bool) -> Option<Value> {
     let kind = take_text(&mut part, "type").unwrap_or_default();
     Some(match &*kind {
         "text" => match part.remove("text") {
-            Some(Value::String(text)) => text_part(&text, Vec::new(), is_answer),
+            Some(Value::String(text)) => text_part(&text, &[], is_answer),
             Some(Value::Object(mut text)) => {
                 let value = take_text(&mut text, "value").unwrap_or_default();
                 let annotations = match text.remove("annotations") {
                     Some(Value::Array(found)) => found.into_iter().map(annotation).collect(),
                     _ => Vec::new(),
                 };
-                text_part(&value, annotations, is_answer)
+                text_part(&value, &annotations, is_answer)
             }
             _ => return None,
         },

@@ -85,7 +85,7 @@ async fn a_crowd_on(database: SqliteDatabase) {
         let (engine, user, fake) = (&engine, &user, &fake);
         async move {
             let chat = user.chats(engine).create().await.unwrap();
-            let question = format!("number {number}");
+            let question = format!("number {number:02}");
             fake.reply_to(&question, Reply::deltas(["Once ", "upon ", "a time"]));
             let run = chat.run(engine, "test-model", question.as_str()).submit().await.unwrap();
             let mut events = run.events(engine);
