@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use super::create::ConversationRequest;
+use super::forget::destroy_all;
 use super::messages::Messages;
 use super::record::Owner;
 use crate::drive::conversation::create_conversation;
@@ -278,12 +279,7 @@ impl<C: Conversation> Conversations<C> {
     ///
     /// The database's.
     pub fn destroy_all_in(&self, conn: &mut dyn Session) -> Result<()> {
-        transaction(conn, |session| {
-            for id in C::ids(session, &self.owner.kind, &self.owner.id)? {
-                C::destroy(session, id)?;
-            }
-            Ok(())
-        })?;
+        transaction(conn, |session| destroy_all::<C>(session, &self.owner, &mut Vec::new()))?;
         if C::IS_KEPT_REMOTELY {
             // Not committed yet: the runs find out by themselves, the outbox is looked into soon.
             self.engine.core.remote_deletions_noted();

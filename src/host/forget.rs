@@ -116,7 +116,7 @@ fn forget(session: &mut dyn Session, owner: &Owner) -> Result<Deleted> {
 }
 
 /// Deletes the threads or the chats of an owner; says how many.
-fn destroy_all<C: ConversationRow>(
+pub(super) fn destroy_all<C: ConversationRow>(
     session: &mut dyn Session,
     owner: &Owner,
     runs: &mut Vec<i64>,

@@ -12,7 +12,8 @@ use super::update::update;
 use super::{outbox, runs_of};
 use crate::error::{Error, Result};
 use crate::model::{
-    AssistantThread, Chat, Messageable, Named, Page, TitleAuthor, utc_now, without_nul,
+    AssistantThread, Chat, Messageable, Named, Page, TitleAuthor, last_activity, utc_now,
+    without_nul,
 };
 use crate::schema::{ai_engine_assistant_threads, ai_engine_chats};
 
@@ -90,25 +91,36 @@ macro_rules! conversations {
                 Ok(heads)
             }
 
-            /// Locks the row until the transaction ends and takes the next turn's number.
+            /// Locks the row until the transaction ends and takes the next number.
             ///
             /// An UPDATE, so that it locks on PostgreSQL, and so that a host's SQLite transaction begins
             /// with a write instead of failing at its first one.
+            macro_rules! locked {
+                ($session:expr, $id:expr, $activity:expr) => {{
+                    let locked: Option<(String, String, i64, Option<i64>)> =
+                        on!($session, |conn| update(t::$table.find($id))
+                            .set((
+                                t::next_seq.eq(t::next_seq + 1),
+                                t::updated_at.eq(utc_now()),
+                                t::last_activity_at.eq($activity),
+                            ))
+                            .returning((t::$owner_type, t::$owner_id, t::next_seq, t::head_seq))
+                            .get_result(conn)
+                            .optional())?;
+                    let (owner_type, owner_id, next_seq, head) =
+                        locked.ok_or_else(|| Error::not_found($what, $id))?;
+                    Ok(Parent { owner_type, owner_id, seq: next_seq - 1, head })
+                }};
+            }
+
+            /// For a turn that begins.
             pub(crate) fn lock(session: &mut dyn Session, id: i64) -> Result<Parent> {
-                let now = utc_now();
-                let locked: Option<(String, String, i64, Option<i64>)> =
-                    on!(session, |conn| update(t::$table.find(id))
-                        .set((
-                            t::next_seq.eq(t::next_seq + 1),
-                            t::updated_at.eq(now),
-                            t::last_activity_at.eq(now),
-                        ))
-                        .returning((t::$owner_type, t::$owner_id, t::next_seq, t::head_seq))
-                        .get_result(conn)
-                        .optional())?;
-                let (owner_type, owner_id, next_seq, head) =
-                    locked.ok_or_else(|| Error::not_found($what, id))?;
-                Ok(Parent { owner_type, owner_id, seq: next_seq - 1, head })
+                locked!(session, id, utc_now())
+            }
+
+            /// For another path, which is no activity. That of a row of an earlier version is `updated_at` until now.
+            pub(super) fn lock_path(session: &mut dyn Session, id: i64) -> Result<Parent> {
+                locked!(session, id, last_activity(t::last_activity_at, t::updated_at).nullable())
             }
 
             /// Locks the row until the transaction ends.
@@ -290,6 +302,14 @@ pub(crate) fn lock(session: &mut dyn Session, parent: Messageable) -> Result<Par
     match parent {
         Messageable::AssistantThread(id) => threads::lock(session, id),
         Messageable::Chat(id) => chats::lock(session, id),
+    }
+}
+
+/// Locks a conversation for another path, and takes a number for it.
+pub(crate) fn lock_path(session: &mut dyn Session, parent: Messageable) -> Result<Parent> {
+    match parent {
+        Messageable::AssistantThread(id) => threads::lock_path(session, id),
+        Messageable::Chat(id) => chats::lock_path(session, id),
     }
 }
 

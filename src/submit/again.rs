@@ -108,14 +108,20 @@ pub(crate) fn up_to(tree: &Tree, seq: i64, position: i64) -> NewPath {
 /// How long the runs in the way may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Cancels the active runs of a conversation and waits for their ends. Not if one of them is what the key stands for: the
-/// request was made before.
+/// Cancels the active runs of a conversation and waits for their ends. Not if the key stands for a run, be it one of them or one that
+/// has ended: the request was made before.
 pub(crate) async fn cancel_active(core: &Core, of: Messageable, key: Option<&str>) -> Result<()> {
     let until = Instant::now() + PATIENCE;
-    let unended = core.store().read(move |session| runs_of::unended(session, of)).await?;
-    if unended.iter().any(|run| key.is_some() && run.idempotency_key.as_deref() == key) {
-        return Ok(());
-    }
+    let key = key.map(str::to_owned);
+    let unended = core.store().read(move |session| {
+        if let Some(key) = &key
+            && runs_of::find_by_key(session, of, key)?.is_some()
+        {
+            return Ok(Vec::new());
+        }
+        runs_of::unended(session, of)
+    });
+    let unended = unended.await?;
     for run in &unended {
         match core.cancel(run.id).await {
             Ok(_) | Err(Error::NotFound { .. }) => {}

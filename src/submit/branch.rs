@@ -87,7 +87,7 @@ fn change(
     of: Messageable,
     branch: Branch,
 ) -> Result<Taken> {
-    let locked = threads::lock(session, of)?;
+    let locked = threads::lock_path(session, of)?;
     let interrupted = make_room(session, core, of)?;
     let tree = paths::tree(session, of)?;
     let new = match branch {

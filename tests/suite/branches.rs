@@ -29,6 +29,8 @@ on_each_database!(
     no_branch_is_taken_while_a_run_is_active,
     an_interruption_makes_room_for_a_turn_taken_again,
     a_turn_taken_again_with_a_known_key_is_taken_once,
+    a_known_key_cancels_nothing_also_after_its_run,
+    no_path_that_is_taken_is_an_activity,
     what_is_no_question_or_not_here_is_refused,
     a_branch_in_the_hosts_transaction_is_rolled_back_with_it,
     chats_branch_too,
@@ -448,6 +450,46 @@ async fn a_turn_taken_again_with_a_known_key_is_taken_once<D: TestDatabase>(db: 
     assert_eq!(again(Busy::Interrupt).await.unwrap().text(), "b1");
     assert_eq!(listed(&host, &thread).await, ["q1", "b1"]);
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_runs"), 2);
+}
+
+/// The answer to the first request was lost, and the conversation went on before it was made again.
+async fn a_known_key_cancels_nothing_also_after_its_run<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let thread = host.thread().await;
+    let run = ask(&host, &thread, "q1", "a1").await;
+    let again = || {
+        let request = run.regenerate(&host.engine).idempotency_key("once");
+        request.when_busy(Busy::Interrupt)
+    };
+    host.fake.reply(Reply::text("b1"));
+    let first = again().await.unwrap().run;
+    let gate = Gate::new();
+    host.fake.reply(Reply::text("a2").hold_at(0, gate.clone()));
+    let next = host.teller.ai_engine_run(&host.engine, &thread, "q2").submit().await.unwrap();
+    gate.reached().await;
+    assert_eq!(again().submit().await.unwrap().id, first.id);
+    gate.open();
+    assert_eq!(host.engine.answer(next.id).await.unwrap().text(), "a2");
+    assert_eq!(listed(&host, &thread).await, ["q1", "b1", "q2", "a2"]);
+}
+
+/// An activity is a turn that begins.
+async fn no_path_that_is_taken_is_an_activity<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let threads = host.user.assistant_threads(&host.engine);
+    let (thread, other) = (host.thread().await, host.thread().await);
+    let run = ask(&host, &thread, "q1", "a1").await;
+    let said = messages(&host, &thread).await;
+    ask(&host, &other, "q", "a").await;
+    let before = threads.find(thread.id).await.unwrap().last_activity_at;
+    thread.truncate_after(&host.engine, &said[0]).await.unwrap();
+    thread.choose(&host.engine, &run).await.unwrap();
+    assert_eq!(threads.find(thread.id).await.unwrap().last_activity_at, before);
+    // Nor of a row that an earlier version stored.
+    host.db.execute("UPDATE ai_engine_assistant_threads SET last_activity_at = NULL");
+    let before = threads.find(thread.id).await.unwrap().last_activity_at;
+    thread.truncate_after(&host.engine, &said[0]).await.unwrap();
+    assert_eq!(threads.find(thread.id).await.unwrap().last_activity_at, before);
 }
 
 async fn what_is_no_question_or_not_here_is_refused<D: TestDatabase>(db: D) {

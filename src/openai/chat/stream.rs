@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
@@ -115,7 +114,7 @@ impl ChatStream {
     /// The events of a body that needs no connection.
     #[cfg(any(test, feature = "_internal"))]
     pub(in crate::openai) fn of_chunks(
-        chunks: impl Stream<Item = Result<Bytes>> + Send + 'static,
+        chunks: impl Stream<Item = Result<bytes::Bytes>> + Send + 'static,
         max_event_bytes: usize,
         secrets: Secrets,
     ) -> Self {
@@ -124,7 +123,7 @@ impl ChatStream {
     }
 
     #[cfg(test)]
-    pub(crate) fn of_body(body: Bytes) -> Self {
+    pub(crate) fn of_body(body: bytes::Bytes) -> Self {
         Self::of_chunks(stream::iter([Ok(body)]), 1 << 20, Secrets::default())
     }
 
