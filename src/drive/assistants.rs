@@ -48,24 +48,24 @@ pub(crate) fn keeper<'a>(core: &'a Core, definition: &AssistantDefinition) -> Op
 
 /// Brings the provider's own assistant in step and waits for it, whoever does it.
 pub(crate) async fn bring_in_step(core: &Core, id: i64) -> Result<()> {
-    let found = read(core, id).await?.ok_or_else(|| Error::not_found("assistant", id))?;
-    let remote = core.remotes().require(found.provider().as_deref())?;
-    remote.require_assistants()?;
     let deadline = Instant::now() + ONE_TRY;
     loop {
         let found = read(core, id).await?.ok_or_else(|| Error::not_found("assistant", id))?;
+        // It may name another one by now.
+        let remote = core.remotes().require(found.provider().as_deref())?;
+        remote.require_assistants()?;
         if found.in_step(&remote.service).is_some() {
             return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let message = found.remote_error.unwrap_or_else(|| "another process has it".into());
+            return Err(Error::AssistantNotInStep { assistant_id: id, message });
         }
         match try_once(core, remote, id).await? {
             Some(Ok(())) => {}
             Some(Err(failure)) => return Err(failure.into_error(id)),
             // Another has it.
-            None if Instant::now() < deadline => tokio::time::sleep(LOOK).await,
-            None => {
-                let message = found.remote_error.unwrap_or_else(|| "another process has it".into());
-                return Err(Error::AssistantNotInStep { assistant_id: id, message });
-            }
+            None => tokio::time::sleep(LOOK).await,
         }
     }
 }
@@ -104,6 +104,39 @@ pub(crate) async fn ready(
     Ok(read(core, id).await?.as_ref().and_then(usable))
 }
 
+/// For a call that was answered by *not found*: makes the provider's own assistant anew if it is what is not there. Whether it is there
+/// now; not if the call had none.
+pub(crate) async fn is_there_again(core: &Core, remote: &Remote, flight: &Flight) -> bool {
+    let had_one = flight.log(|log| log.call.as_ref().is_some_and(|call| call.has_assistant));
+    let Some(id) = flight.transcript.look(|seen| seen.run.assistant_id).filter(|_| had_one) else {
+        return false;
+    };
+    let renewing = async {
+        loop {
+            match try_once(core, remote, id).await? {
+                Some(done) => return Ok(done.is_ok()),
+                None if read(core, id).await?.is_none_or(|now| !now.is_at(&remote.service)) => {
+                    return Ok(true);
+                }
+                None => tokio::time::sleep(LOOK).await,
+            }
+        }
+    };
+    match tokio::time::timeout(RUN_WAITS, renewing).await {
+        Ok(Ok(is_there)) => is_there,
+        Ok(Err(error)) => {
+            let error: Error = error;
+            tracing::warn!(
+                assistant = id,
+                error = error.brief(),
+                "could not look for an assistant"
+            );
+            false
+        }
+        Err(_) => false,
+    }
+}
+
 /// Whether it failed a moment ago.
 async fn is_backing_off(core: &Core, theirs: &Theirs) -> Result<bool> {
     let Some(due) = theirs.remote_due_at.filter(|_| theirs.remote_error.is_some()) else {
@@ -140,7 +173,7 @@ impl Failure {
         }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Provider(error) => error.to_string(),
             Self::Other(text) => text.clone(),
@@ -148,7 +181,8 @@ impl Failure {
     }
 }
 
-/// Makes one try, to its end whoever stops waiting for it. `None`: it is gone, or somebody else has it.
+/// Makes one try, to its end whoever stops waiting for it. `None`: it is gone, somebody else has it, or its definition names a provider
+/// elsewhere by now.
 pub(crate) async fn try_once(
     core: &Core,
     remote: &Remote,
@@ -158,10 +192,11 @@ pub(crate) async fn try_once(
     let trying = tokio::spawn(async move {
         let remote = core.remotes().require(Some(&name))?;
         let (at, key) = (remote.service.clone(), new_key());
-        let claimed = core
-            .store()
-            .write(Write::RemoteAssistantClaim, move |session| rows::claim(session, id, &at, &key));
-        match claimed.await? {
+        let of = core.remotes().at(&at);
+        let claiming = core.store().write(Write::RemoteAssistantClaim, move |session| {
+            rows::claim(session, id, &at, &of, &key)
+        });
+        match claiming.await? {
             Some(claimed) => carry_out(&core, remote, claimed).await.map(Some),
             None => Ok(None),
         }
@@ -241,10 +276,17 @@ async fn find(remote: &Remote, key: &str) -> provider::Result<Vec<String>> {
     }
 }
 
-/// Deletes all assistants that carry a key.
-pub(crate) async fn delete_of_key(remote: &Remote, key: &str) -> provider::Result<()> {
-    for id in find(remote, key).await? {
-        remote.provider.delete_assistant(&id).await?;
+/// Deletes all assistants that carry a key, but for the one that is used.
+pub(crate) async fn delete_of_key(core: &Core, remote: &Remote, key: &str) -> Result<(), Failure> {
+    let carrying = find(remote, key).await.map_err(Failure::Provider)?;
+    if carrying.is_empty() {
+        return Ok(());
+    }
+    let key = key.to_owned();
+    let used = core.store().read(move |session| rows::used_of_key(session, &key)).await;
+    let used = used.map_err(|error| Failure::Other(with_causes(&error)))?;
+    for id in carrying.iter().filter(|id| Some(*id) != used.as_ref()) {
+        remote.provider.delete_assistant(id).await.map_err(Failure::Provider)?;
     }
     Ok(())
 }

@@ -52,7 +52,10 @@ pub(crate) async fn once(
     if most > 0 {
         Span::current().record("gen_ai.input.messages", content::input(&call.input, most));
     }
-    flight.note_of_call(|call| call.sent_at = Some(Instant::now()));
+    flight.note_of_call(|row| {
+        row.has_assistant = call.assistant.is_some();
+        row.sent_at = Some(Instant::now());
+    });
     let called = remote.provider.call(&call).await;
     // The first was counted before it was sent.
     let further = i64::from(tries.load(Ordering::Relaxed)).saturating_sub(1).max(0);

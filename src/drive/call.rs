@@ -1,5 +1,6 @@
 //! Calling the model: what is sent, the stream of the answer, and when to try again.
 
+use super::assistants;
 use super::attempt::once;
 use super::begin::Manner;
 use super::conversation;
@@ -24,7 +25,7 @@ pub(crate) async fn call(
     definition: &AssistantDefinition,
 ) -> Result<Outcome, Stop> {
     let (mut attempt, mut retold, mut halved) = (0, false, 0);
-    let mut anew = false;
+    let (mut anew, mut renewed) = (false, false);
     loop {
         let manner = Manner { anew: std::mem::take(&mut anew), halved };
         let mut failed = None;
@@ -78,6 +79,20 @@ pub(crate) async fn call(
                 flight.note("conversation_retold");
                 flight.begin_again();
                 (retold, anew) = (true, true);
+            }
+            Broken::Refused(error) | Broken::Stream(error)
+                if !renewed
+                    && !has_output
+                    && error.is_not_found()
+                    && assistants::is_there_again(core, remote, flight).await =>
+            {
+                tracing::warn!(
+                    run = flight.id(),
+                    error = %error.brief(),
+                    "the provider may have lost the assistant; it is as ours is again"
+                );
+                flight.begin_again();
+                renewed = true;
             }
             Broken::Stream(error) if !has_output && attempt < core.options().stream_retries => {
                 match error.wait(attempt, remote.provider.retry_delay()) {

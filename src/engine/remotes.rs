@@ -107,11 +107,15 @@ impl Remotes {
         })
     }
 
-    /// All that reach one service.
+    /// All, by whether they reach this service.
     pub(crate) fn at(&self, service: &Service) -> Providers {
-        let here = self.0.iter().filter(|remote| remote.service == *service);
-        let default = self.0.first().is_some_and(|first| first.service == *service);
-        Providers { names: here.map(|remote| remote.name.clone()).collect(), default }
+        let named = self.0.iter().map(|remote| (Some(remote.name.as_str()), remote));
+        let default = self.0.first().map(|remote| (None, remote));
+        let mut all = Providers::default();
+        for (name, remote) in default.into_iter().chain(named) {
+            all.add(name, remote.service == *service);
+        }
+        all
     }
 
     /// One for each service: of several that reach the same one the first.

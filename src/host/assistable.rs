@@ -73,7 +73,12 @@ pub trait Assistable: Record + Sized {
                 assistants::save(session, &owner.kind, &owner.id, &definition)
             });
             let saved = saving.await?;
-            if keeps { engine.sync_assistant(saved.id).await } else { Ok(saved) }
+            if keeps {
+                return engine.sync_assistant(saved.id).await;
+            }
+            // The provider that it named before may have one.
+            engine.core.work_outbox();
+            Ok(saved)
         }
     }
 

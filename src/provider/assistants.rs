@@ -124,7 +124,8 @@ impl Provider for Assistants {
     }
 
     async fn create_assistant(&self, definition: &AssistantDefinition) -> Result<String> {
-        Ok(self.client.assistants().create(&settings::of(definition)).await?)
+        // Whoever repeats it looks first.
+        Ok(self.client.assistants().create(&settings::of(definition), true).await?)
     }
 
     async fn find_assistants(&self, name: &str, value: &str) -> Result<Vec<String>> {

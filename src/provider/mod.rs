@@ -162,7 +162,8 @@ pub(crate) trait Provider: Send + Sync {
     fn keeps_assistants(&self) -> bool {
         false
     }
-    /// Creates an assistant there and returns its id.
+    /// Creates an assistant there and returns its id. Whoever repeats it has to look first: it is not repeated here while it may have
+    /// been done.
     async fn create_assistant(&self, _definition: &AssistantDefinition) -> Result<String> {
         Err(CallError::not_offered("assistants of its own"))
     }

@@ -20,7 +20,7 @@ text_enum! {
         Conversation => "conversation",
         /// An assistant.
         Assistant => "assistant",
-        /// All assistants that carry a key of ours: what was asked for and never answered, has no id that we know.
+        /// All assistants that carry a key of ours and are not used: what was asked for and never answered has no id that we know.
         AssistantsOfKey => "assistants_of_key",
     }
 }
@@ -104,14 +104,14 @@ pub(super) fn note_assistant(
     insert(session, RemoteKind::Assistant, remote_id, at)
 }
 
-/// Notes those that carry a key. One may be on its way until `not_before`.
-pub(super) fn note_assistant_of_key(
+/// Notes those that carry a key and are not used. One may be on its way until `later`.
+pub(super) fn note_assistants_of_key(
     session: &mut dyn Session,
     key: &str,
     at: &Service,
-    not_before: Option<i64>,
+    later: i64,
 ) -> Result<()> {
-    insert_due(session, RemoteKind::AssistantsOfKey, key, at, not_before.unwrap_or_default())
+    insert_due(session, RemoteKind::AssistantsOfKey, key, at, later)
 }
 
 fn insert(

@@ -1,6 +1,8 @@
 //! The provider's own assistants: what is to be done about one is noted on the row of ours, in the transaction that changes it.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::clock;
 use super::first_row::First;
@@ -56,12 +58,27 @@ impl Theirs {
     }
 }
 
-/// The assistants whose provider is one of these.
-#[derive(Debug, Clone)]
+/// The providers of an engine, by whether they reach a service. The default one is among them under the empty name.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Providers {
-    pub(crate) names: Vec<String>,
-    /// Those that name none are among them.
-    pub(crate) default: bool,
+    here: Vec<String>,
+    elsewhere: Vec<String>,
+}
+
+impl Providers {
+    /// `None`: the default one.
+    pub(crate) fn add(&mut self, name: Option<&str>, is_here: bool) {
+        let names = if is_here { &mut self.here } else { &mut self.elsewhere };
+        names.push(name.unwrap_or_default().to_owned());
+    }
+
+    fn are_here(&self, name: Option<&str>) -> bool {
+        self.here.iter().any(|known| known == name.unwrap_or_default())
+    }
+
+    fn are_elsewhere(&self, name: Option<&str>) -> bool {
+        self.elsewhere.iter().any(|known| known == name.unwrap_or_default())
+    }
 }
 
 pub(crate) fn find(session: &mut dyn Session, id: i64) -> Result<Option<Theirs>> {
@@ -74,42 +91,71 @@ pub(crate) fn find(session: &mut dyn Session, id: i64) -> Result<Option<Theirs>>
 }
 
 /// Those that are noted, of these providers.
-macro_rules! open {
-    ($of:expr) => {
-        assistants::ai_engine_assistants.filter(assistants::remote_due_at.is_not_null()).filter(
-            assistants::remote_provider.eq_any(&$of.names).or(assistants::remote_provider
-                .is_null()
-                .and(diesel::dsl::sql::<diesel::sql_types::Bool>(if $of.default {
-                    "1 = 1"
-                } else {
-                    "1 = 0"
-                }))),
-        )
+macro_rules! noted {
+    ($names:expr) => {
+        assistants::ai_engine_assistants
+            .filter(assistants::remote_due_at.is_not_null())
+            .filter(sql::<Text>("coalesce(remote_provider, '')").eq_any($names))
     };
 }
 
-/// The oldest that is due and that nobody else has, by now.
-pub(crate) fn due(session: &mut dyn Session, of: &Providers) -> Result<Option<i64>> {
+/// Those among them that were made at a service.
+macro_rules! left {
+    ($at:expr, $of:expr) => {
+        noted!(&$of.elsewhere)
+            .filter(assistants::endpoint.eq(&*$at.endpoint))
+            .filter(assistants::protocol.eq(&*$at.protocol))
+    };
+}
+
+/// The oldest of those that are due and that nobody else has, by now.
+macro_rules! oldest {
+    ($session:expr, $of_them:expr, $now:expr) => {{
+        let of_them = $of_them
+            .filter(assistants::remote_due_at.le($now))
+            .filter(
+                assistants::remote_claim_ends_at
+                    .is_null()
+                    .or(assistants::remote_claim_ends_at.le($now)),
+            )
+            .order((assistants::remote_due_at, assistants::id))
+            .select(assistants::id);
+        let oldest: Option<i64> =
+            on!($session, |conn| of_them.first_row().get_result(conn).optional())?;
+        oldest
+    }};
+}
+
+/// When the first of these may be looked at.
+macro_rules! earliest {
+    ($session:expr, $of_them:expr) => {{
+        let earliest = $of_them.select(sql::<Nullable<BigInt>>(
+            "min(CASE WHEN remote_claim_ends_at > remote_due_at THEN remote_claim_ends_at ELSE remote_due_at END)",
+        ));
+        let earliest: Option<i64> = on!($session, |conn| earliest.get_result(conn))?;
+        earliest
+    }};
+}
+
+/// One that something is to be done about at a service: it is to be made there, or to be left, since its definition names a provider
+/// elsewhere by now.
+pub(crate) fn due(session: &mut dyn Session, at: &Service, of: &Providers) -> Result<Option<i64>> {
     let now = clock::now_ms(session)?;
-    let due = open!(of)
-        .filter(assistants::remote_due_at.le(now))
-        .filter(
-            assistants::remote_claim_ends_at.is_null().or(assistants::remote_claim_ends_at.le(now)),
-        )
-        .order((assistants::remote_due_at, assistants::id))
-        .select(assistants::id);
-    Ok(on!(session, |conn| due.first(conn).optional())?)
+    Ok(match oldest!(session, noted!(&of.here), now) {
+        None => oldest!(session, left!(at, of), now),
+        due => due,
+    })
 }
 
 /// In how many milliseconds there may be something to do; `None`: nothing is noted.
-pub(crate) fn next_due(session: &mut dyn Session, of: &Providers) -> Result<Option<i64>> {
+pub(crate) fn next_due(
+    session: &mut dyn Session,
+    at: &Service,
+    of: &Providers,
+) -> Result<Option<i64>> {
     let now = clock::now_ms(session)?;
-    let next: Option<(Option<i64>, Option<i64>)> = on!(session, |conn| open!(of)
-        .order((assistants::remote_due_at, assistants::id))
-        .select((assistants::remote_due_at, assistants::remote_claim_ends_at))
-        .first(conn)
-        .optional())?;
-    let next = next.map(|(due, claimed)| due.max(claimed).unwrap_or_default());
+    let (here, left) = (earliest!(session, noted!(&of.here)), earliest!(session, left!(at, of)));
+    let next = here.into_iter().chain(left).min();
     Ok(next.map(|next| next.saturating_sub(now).max(0)))
 }
 
@@ -122,12 +168,13 @@ pub(crate) struct Claimed {
     claim: i64,
 }
 
-/// Takes an assistant, whether it is due or not: for [`TRY_MS`] nobody else is given it. `None`: it is gone, or another process has
-/// it. One at another service is left to the outbox.
+/// Takes an assistant, whether it is due or not: for [`TRY_MS`] nobody else is given it. `None`: it is gone, another process has it, or
+/// its definition names a provider elsewhere; what it has here is left to the outbox then.
 pub(crate) fn claim(
     session: &mut dyn Session,
     id: i64,
     at: &Service,
+    of: &Providers,
     new_key: &str,
 ) -> Result<Option<Claimed>> {
     let Some(mut theirs) = lock(session, id)? else { return Ok(None) };
@@ -135,7 +182,31 @@ pub(crate) fn claim(
     if theirs.remote_claim_ends_at.is_some_and(|ends| ends > now) {
         return Ok(None);
     }
-    if !theirs.is_at(at) {
+    let (is_here, provider) = (theirs.is_at(at), theirs.provider());
+    let row = assistants::ai_engine_assistants.find(id);
+    // The copy is what is looked for.
+    let named = assistants::remote_provider.eq(&provider);
+    if !of.are_here(provider.as_deref()) {
+        if is_here && of.are_elsewhere(provider.as_deref()) {
+            note_deletion(session, &theirs)?;
+            let nowhere = (
+                named,
+                assistants::remote_id.eq(None::<String>),
+                assistants::remote_version.eq(None::<i64>),
+                assistants::endpoint.eq(None::<String>),
+                assistants::protocol.eq(None::<String>),
+                assistants::remote_key.eq(None::<String>),
+                assistants::remote_claim_ends_at.eq(None::<i64>),
+                assistants::remote_attempts.eq(0),
+                assistants::remote_error.eq(None::<String>),
+            );
+            on!(session, |conn| update(row).set(nowhere).execute(conn))?;
+        } else {
+            on!(session, |conn| update(row).set(named).execute(conn))?;
+        }
+        return Ok(None);
+    }
+    if !is_here {
         note_deletion(session, &theirs)?;
         (theirs.remote_id, theirs.remote_version, theirs.remote_key) = (None, None, None);
         theirs.remote_attempts = 0;
@@ -145,19 +216,17 @@ pub(crate) fn claim(
     let claim = now.saturating_add(TRY_MS).max(theirs.remote_claim_ends_at.unwrap_or_default() + 1);
     theirs.remote_attempts += 1;
     let change = (
+        named,
         assistants::remote_id.eq(&theirs.remote_id),
         assistants::remote_version.eq(theirs.remote_version),
         assistants::endpoint.eq(&*at.endpoint),
         assistants::protocol.eq(&*at.protocol),
         assistants::remote_key.eq(&key),
-        assistants::remote_provider.eq(theirs.provider()),
         assistants::remote_due_at.eq(theirs.remote_due_at.unwrap_or(now)),
         assistants::remote_claim_ends_at.eq(claim),
         assistants::remote_attempts.eq(theirs.remote_attempts),
     );
-    on!(session, |conn| update(assistants::ai_engine_assistants.find(id))
-        .set(change)
-        .execute(conn))?;
+    on!(session, |conn| update(row).set(change).execute(conn))?;
     Ok(Some(Claimed { theirs, key, claim }))
 }
 
@@ -172,12 +241,19 @@ pub(crate) fn done(
     for unused in further.iter().filter(|further| *further != remote_id) {
         outbox::note_assistant(session, unused, at)?;
     }
-    let now = lock(session, claimed.theirs.id)?;
-    let Some(now) = now.filter(|now| now.remote_claim_ends_at == Some(claimed.claim)) else {
-        // Whoever has it may have found this very one.
-        let is_used = find(session, claimed.theirs.id)?
-            .is_some_and(|now| now.is_at(at) && now.remote_id.as_deref() == Some(remote_id));
-        return if is_used { Ok(()) } else { outbox::note_assistant(session, remote_id, at) };
+    if claimed.theirs.remote_attempts > 1 {
+        // An earlier try was not answered, and may have been carried out after it was looked for.
+        let later = clock::now_ms(session)?.saturating_add(TRY_MS);
+        outbox::note_assistants_of_key(session, &claimed.key, at, later)?;
+    }
+    let Some(now) = held(session, claimed)? else {
+        let now = find(session, claimed.theirs.id)?;
+        if now.is_none_or(|now| now.remote_key.as_ref() != Some(&claimed.key)) {
+            return outbox::note_assistant(session, remote_id, at);
+        }
+        // Whoever has it finds this very one, or has made another.
+        let later = clock::now_ms(session)?.saturating_add(TRY_MS);
+        return outbox::note_assistants_of_key(session, &claimed.key, at, later);
     };
     let version = claimed.theirs.version;
     let due = if now.version == version { None } else { now.remote_due_at };
@@ -195,13 +271,19 @@ pub(crate) fn done(
     Ok(())
 }
 
+/// The row, if it is still what was claimed.
+fn held(session: &mut dyn Session, claimed: &Claimed) -> Result<Option<Theirs>> {
+    let is_held = |now: &Theirs| {
+        now.remote_claim_ends_at == Some(claimed.claim)
+            && now.remote_key.as_ref() == Some(&claimed.key)
+    };
+    Ok(lock(session, claimed.theirs.id)?.filter(is_held))
+}
+
 /// Notes why a try failed, and when the next one may be made.
 pub(crate) fn failed(session: &mut dyn Session, claimed: &Claimed, error: &str) -> Result<()> {
     let id = claimed.theirs.id;
-    let now = lock(session, id)?;
-    let Some(now) = now.filter(|now| now.remote_claim_ends_at == Some(claimed.claim)) else {
-        return Ok(());
-    };
+    let Some(now) = held(session, claimed)? else { return Ok(()) };
     // One that was changed meanwhile is not what failed.
     let wait =
         if now.version == claimed.theirs.version { outbox::wait(now.remote_attempts) } else { 0 };
@@ -220,12 +302,26 @@ pub(crate) fn failed(session: &mut dyn Session, claimed: &Claimed, error: &str) 
 pub(super) fn note_deletion(session: &mut dyn Session, theirs: &Theirs) -> Result<()> {
     let Some(at) = theirs.service() else { return Ok(()) };
     if let Some(id) = &theirs.remote_id {
-        return outbox::note_assistant(session, id, &at);
+        outbox::note_assistant(session, id, &at)?;
     }
-    match &theirs.remote_key {
-        Some(key) => outbox::note_assistant_of_key(session, key, &at, theirs.remote_claim_ends_at),
-        None => Ok(()),
-    }
+    let Some(key) = theirs.remote_key.as_ref().filter(|_| theirs.remote_attempts > 0) else {
+        return Ok(());
+    };
+    // What was asked for may be carried out late.
+    let later = clock::now_ms(session)?.saturating_add(TRY_MS);
+    let later = theirs.remote_claim_ends_at.map_or(later, |ends| ends.max(later));
+    outbox::note_assistants_of_key(session, key, &at, later)
+}
+
+/// The one that is used of those that carry a key.
+pub(crate) fn used_of_key(session: &mut dyn Session, key: &str) -> Result<Option<String>> {
+    let used: Option<Option<String>> = on!(session, |conn| assistants::ai_engine_assistants
+        .filter(assistants::remote_key.eq(key))
+        .select(assistants::remote_id)
+        .first_row()
+        .get_result(conn)
+        .optional())?;
+    Ok(used.flatten())
 }
 
 /// The row as it is now and stays until the transaction ends.

@@ -16,10 +16,11 @@ pub(super) async fn pass(core: &Core, remote: &Remote) -> Result<Option<Duration
     let of = core.remotes().at(&remote.service);
     loop {
         let of = of.clone();
+        let at = remote.service.clone();
         let look = core.store().read(move |session| {
-            Ok(match rows::due(session, &of)? {
+            Ok(match rows::due(session, &at, &of)? {
                 Some(id) => Ok(id),
-                None => Err(rows::next_due(session, &of)?),
+                None => Err(rows::next_due(session, &at, &of)?),
             })
         });
         match look.await? {

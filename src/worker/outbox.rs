@@ -169,16 +169,19 @@ async fn pass(core: &Core, remote: &Remote) -> Result<Option<Duration>> {
 async fn carry_out(core: &Core, remote: &Remote, deletion: Deletion) -> Result<()> {
     let id = &deletion.remote_id;
     let deleting = async {
-        match deletion.kind {
+        let deleted = match deletion.kind {
             RemoteKind::Response => remote.provider.delete_response(id).await,
             RemoteKind::Conversation => remote.provider.delete_conversation(id).await,
             RemoteKind::Assistant => remote.provider.delete_assistant(id).await,
-            RemoteKind::AssistantsOfKey => delete_of_key(remote, id).await,
-        }
+            RemoteKind::AssistantsOfKey => {
+                return delete_of_key(core, remote, id).await.map_err(|failure| failure.text());
+            }
+        };
+        deleted.map_err(|error| error.to_string())
     };
     let failure = match tokio::time::timeout(ONE_TRY, deleting).await {
         Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
+        Ok(Err(error)) => Some(error),
         Err(_) => Some(format!("the provider took longer than {ONE_TRY:?}")),
     };
     let Some(failure) = failure else {

@@ -1,3 +1,4 @@
+DROP INDEX ai_engine_assistants_remote_left;
 DROP INDEX ai_engine_assistants_remote_due;
 ALTER TABLE ai_engine_assistants DROP COLUMN remote_error;
 ALTER TABLE ai_engine_assistants DROP COLUMN remote_attempts;

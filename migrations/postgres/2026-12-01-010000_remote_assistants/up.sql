@@ -13,4 +13,7 @@ ALTER TABLE ai_engine_assistants ADD COLUMN remote_claim_ends_at BIGINT;
 -- Tries since it last went well.
 ALTER TABLE ai_engine_assistants ADD COLUMN remote_attempts BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE ai_engine_assistants ADD COLUMN remote_error TEXT;
-CREATE INDEX ai_engine_assistants_remote_due ON ai_engine_assistants (remote_due_at) WHERE remote_due_at IS NOT NULL;
+CREATE INDEX ai_engine_assistants_remote_due
+    ON ai_engine_assistants (coalesce(remote_provider, ''), remote_due_at) WHERE remote_due_at IS NOT NULL;
+CREATE INDEX ai_engine_assistants_remote_left
+    ON ai_engine_assistants (endpoint, protocol) WHERE remote_due_at IS NOT NULL;

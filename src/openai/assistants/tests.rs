@@ -52,7 +52,7 @@ async fn every_call_has_its_path_and_the_header_of_the_api() {
     let client = server.client();
     let assistants = client.assistants();
     let settings = AssistantSettings { model: "m".to_owned(), ..AssistantSettings::default() };
-    assert_eq!(assistants.create(&settings).await.unwrap(), "asst_1");
+    assert_eq!(assistants.create(&settings, true).await.unwrap(), "asst_1");
     assistants.update("asst_1", &settings).await.unwrap();
     assistants.delete("asst_1").await.unwrap();
     assert_eq!(assistants.create_thread().await.unwrap(), "thread_1");

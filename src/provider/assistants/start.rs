@@ -9,7 +9,7 @@ use tracing::Instrument;
 
 use super::running::Running;
 use super::{messages, settings};
-use crate::openai::{CreateRun, Error, OpenAi, run_in_the_way};
+use crate::openai::{CreateRun, OpenAi, run_in_the_way};
 use crate::provider::{Call, CallError, Result};
 
 /// How long an earlier run is waited for that keeps the thread busy.
@@ -53,22 +53,21 @@ async fn prepare_and_begin(client: OpenAi, call: &Call, caller: &Caller) -> Resu
     }
     match &call.assistant {
         Some(assistant) => request.assistant_id.clone_from(assistant),
-        None => own_assistant(&mut running, &mut request, call).await?,
+        // A run needs one, and says itself all that it is asked for.
+        None => {
+            let settings = settings::of(&call.definition);
+            let made = running.client.assistants().create(&settings, false).await?;
+            request.assistant_id.clone_from(&made);
+            running.own_assistant = Some(made);
+        }
     }
     begin(running, request, call, caller).await
-}
-
-async fn own_assistant(running: &mut Running, request: &mut CreateRun, call: &Call) -> Result<()> {
-    let made = running.client.assistants().create(&settings::of(&call.definition)).await?;
-    request.assistant_id.clone_from(&made);
-    running.own_assistant = Some(made);
-    Ok(())
 }
 
 /// Starts it. What is in the way is the run of a process that died, or one that was just cancelled: two of ours are never on one thread.
 async fn begin(
     mut running: Running,
-    mut request: CreateRun,
+    request: CreateRun,
     call: &Call,
     caller: &Caller,
 ) -> Result<Running> {
@@ -93,18 +92,8 @@ async fn begin(
                 continue;
             }
         }
-        // Deleted there: it answers by one that is made anew, and its keeper makes the next.
-        if running.own_assistant.is_none() && is_about(&error, &request.assistant_id) {
-            own_assistant(&mut running, &mut request, call).await?;
-            continue;
-        }
         return Err(error.into());
     }
-}
-
-/// Whether an error says that this assistant is not there.
-fn is_about(error: &Error, assistant: &str) -> bool {
-    error.is_not_found() && error.api().is_some_and(|api| api.message.contains(assistant))
 }
 
 /// Ends an earlier run and waits for its end; whether it came.
