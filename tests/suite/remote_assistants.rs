@@ -1,5 +1,8 @@
 //! Where the provider keeps assistants, there is one for each of ours, as ours is, and none besides.
 
+mod changing;
+mod elsewhere;
+mod meanwhile;
 mod model;
 
 use ai_engine::openai::Protocol;
@@ -15,8 +18,6 @@ on_each_database!(
     what_the_provider_refused_is_noted_and_done_later,
     a_create_whose_answer_was_lost_is_found_again,
     what_was_made_and_never_answered_is_deleted_with_ours,
-    two_engines_make_one,
-    one_that_was_deleted_there_is_made_again,
     a_run_is_answered_by_it_unless_it_would_add_to_the_call,
     a_run_goes_on_while_none_can_be_made,
     a_protocol_without_assistants_says_so,
@@ -50,6 +51,9 @@ async fn ours<D: TestDatabase>(host: &Host<D>) -> Option<Assistant> {
 fn refusal() -> Reply {
     Reply::status(400, json!({"error": {"message": "no", "type": "invalid_request_error"}}))
 }
+
+/// What each of them there carries.
+const KEY: &str = "ai_engine_key";
 
 /// What a process that died has to itself is had by others again.
 const END_CLAIMS: &str = "UPDATE ai_engine_assistants SET remote_claim_ends_at = NULL, \
@@ -141,30 +145,6 @@ async fn what_was_made_and_never_answered_is_deleted_with_ours<D: TestDatabase>(
     assert_eq!(there(&host.fake), [] as [Value; 0]);
 }
 
-async fn two_engines_make_one<D: TestDatabase>(db: D) {
-    let host = start(db).await;
-    let other = keeping(&host);
-    let (one, two) = tokio::join!(
-        host.teller.create_openai_assistant(&host.engine),
-        host.teller.create_openai_assistant(&other)
-    );
-    assert_eq!(one.unwrap().remote_id, two.unwrap().remote_id);
-    assert_eq!(host.fake.assistant_ids().len(), 1);
-}
-
-async fn one_that_was_deleted_there_is_made_again<D: TestDatabase>(db: D) {
-    let mut host = start(db).await;
-    let made = host.teller.create_openai_assistant(&host.engine).await.unwrap();
-    let url = format!("{}/assistants/{}", host.fake.base_url(), made.remote_id.clone().unwrap());
-    let gone = reqwest::Client::new().delete(url).header("openai-beta", "assistants=v2");
-    let gone = gone.bearer_auth(ai_engine::testing::API_KEY).send().await.unwrap();
-    assert!(gone.status().is_success());
-    host.teller.model = "other-model".to_owned();
-    let again = host.teller.update_openai_assistant(&host.engine).await.unwrap();
-    assert_ne!(again.remote_id, made.remote_id);
-    assert_eq!(host.fake.assistant_ids(), [again.remote_id.unwrap()]);
-}
-
 /// Which assistant each run was asked of.
 fn asked_of(fake: &FakeOpenAi) -> Vec<String> {
     let requests = fake.requests().into_iter();
@@ -227,6 +207,6 @@ async fn forgetting_the_record_deletes_it<D: TestDatabase>(db: D) {
 
 async fn whatever_happens_both_sides_are_equal_at_last<D: TestDatabase>(db: D) {
     for seed in model::seeds() {
-        model::play(&start(db.another()).await, seed).await;
+        model::play(db.another(), seed).await;
     }
 }

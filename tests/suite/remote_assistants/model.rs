@@ -1,11 +1,14 @@
-//! Random sequences of what a host does, of a provider that refuses all, and of processes that die. At the end the provider has one
-//! assistant for ours, as it is, or none where there is none.
+//! Random sequences of what a host does, of providers that refuse all, of two engines at once, and of processes that die. At the end
+//! the provider that the definition names has one assistant for ours, as it says, and no other provider has any.
 
-use ai_engine::testing::{API_KEY, Reply};
+use ai_engine::testing::{API_KEY, FakeOpenAi, Reply};
+use ai_engine::{AiEngine, AssistantDefinition, prelude::*};
+use serde_json::json;
 
-use super::{END_CLAIMS, END_WAITS, dies, ours, there};
+use super::changing::{Changing, is_as};
+use super::elsewhere::with_others;
+use super::{END_CLAIMS, END_WAITS, dies, keeping, ours, there};
 use crate::support::*;
-use ai_engine::prelude::*;
 
 /// Those of this run, or the one that `REMOTE_ASSISTANTS_SEED` names.
 pub fn seeds() -> Vec<u64> {
@@ -25,6 +28,30 @@ impl Random {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % end
     }
+
+    /// Whether a member is set; often it is not.
+    fn sets(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    fn definition(&mut self) -> AssistantDefinition {
+        let mut definition = AssistantDefinition::new(format!("model-{}", self.below(5)));
+        if self.sets() {
+            definition = definition.name("Dinarzade").instructions("You listen.");
+        }
+        if self.sets() {
+            definition = definition.reasoning(json!({"effort": "low"})).temperature(0.5);
+        }
+        if self.sets() {
+            definition =
+                definition.tool(json!({"type": "code_interpreter"})).metadata("night", "1");
+        }
+        match self.below(5) {
+            0 => definition.provider("other"),
+            1 => definition.provider("plain"),
+            _ => definition,
+        }
+    }
 }
 
 const STEPS: u64 = 14;
@@ -38,22 +65,35 @@ const POINTS: [&str; 7] = [
     "assistant_deletion.committed",
 ];
 
-pub async fn play<D: TestDatabase>(host: &Host<D>, seed: u64) {
+/// What is played on.
+struct Play<D> {
+    host: Host<D>,
+    other: FakeOpenAi,
+    /// A second engine, which does not know the other providers.
+    second: AiEngine,
+}
+
+pub async fn play<D: TestDatabase>(db: D, seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut done = Vec::new();
-    let (mut teller, mut is_away) = (host.teller.clone(), false);
-    host.fake.reply_always(Reply::text("Yes."));
+    let (host, other) = with_others(db).await;
+    let play = Play { second: keeping(&host), host, other };
+    let (host, mut is_away) = (&play.host, false);
+    let mut teller = Changing::of(host);
     let thread = host.thread().await;
+    for fake in play.fakes() {
+        fake.reply_always(Reply::text("Yes."));
+    }
     for _ in 0..STEPS {
-        match random.below(8) {
+        match random.below(9) {
             0 => {
                 done.push("create".to_owned());
                 drop(teller.create_openai_assistant(&host.engine).await);
             }
             1 | 2 => {
-                teller.model = format!("model-{}", random.below(5));
-                done.push(format!("change to {}", teller.model));
-                host.db.with(|conn| teller.update_openai_assistant_in(conn.session())).unwrap();
+                teller.definition = random.definition();
+                done.push(format!("change to {:?}", teller.definition));
+                teller.store(&host.db);
             }
             3 => {
                 done.push("delete".to_owned());
@@ -66,50 +106,80 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, seed: u64) {
             5 => {
                 is_away = !is_away;
                 done.push(if is_away { "away" } else { "back" }.to_owned());
-                host.fake.keys(if is_away { vec!["nobody"] } else { vec![API_KEY, "k"] });
+                for fake in play.fakes() {
+                    fake.keys(if is_away { vec!["nobody"] } else { vec![API_KEY, "k"] });
+                }
+            }
+            6 => {
+                let one = Changing { definition: random.definition(), ..teller.clone() };
+                let two = Changing { definition: random.definition(), ..teller.clone() };
+                let deletes = random.sets();
+                done.push(format!("at once {:?} and {:?}", one.definition, two.definition));
+                let ends = async {
+                    if deletes {
+                        drop(teller.delete_openai_assistant(&play.second).await);
+                    }
+                };
+                drop(tokio::join!(
+                    one.update_openai_assistant(&host.engine),
+                    two.update_openai_assistant(&play.second),
+                    ends,
+                ));
             }
             // The child's own points need a provider that is there, and something to be done at it.
             _ if !is_away => {
                 let point = POINTS[usize::try_from(random.below(7)).unwrap()];
-                teller.model = format!("model-of-child-{}", done.len());
                 done.push(format!("a process dies at {point}"));
                 host.db.execute(END_CLAIMS);
-                dies(host, point, &teller.model);
-                if random.below(2) == 0 {
+                dies(host, point, &format!("model-of-child-{}", done.len()));
+                if random.sets() {
                     host.db.execute(END_CLAIMS);
                 }
             }
             _ => {}
         }
     }
-    host.fake.keys([API_KEY, "k"]);
-    let tell = format!("REMOTE_ASSISTANTS_SEED={seed}: {done:#?}");
+    for fake in play.fakes() {
+        fake.keys([API_KEY, "k"]);
+    }
     for _ in 0..100 {
         host.db.execute(END_CLAIMS);
         host.db.execute(END_WAITS);
         host.engine.recover().await.unwrap();
-        if equal(host).await {
+        if play.is_equal().await {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    panic!("{tell}\nours: {:#?}\nthere: {:#?}", ours(host).await, there(&host.fake));
+    let (ours, here, other) = (ours(host).await, there(&host.fake), there(&play.other));
+    panic!(
+        "REMOTE_ASSISTANTS_SEED={seed}: {done:#?}\nours: {ours:#?}\nthere: {here:#?}\nother: {other:#?}"
+    );
 }
 
-async fn equal<D: TestDatabase>(host: &Host<D>) -> bool {
-    let open = host.db.number("SELECT count(*) FROM ai_engine_remote_deletions")
-        + host
-            .db
-            .number("SELECT count(*) FROM ai_engine_assistants WHERE remote_due_at IS NOT NULL");
-    let there = there(&host.fake);
-    open == 0
-        && match ours(host).await {
-            None => there.is_empty(),
-            Some(ours) => {
-                there.len() == 1
-                    && there[0]["id"].as_str() == ours.remote_id.as_deref()
-                    && there[0]["model"] == *ours.model
-                    && ours.remote_version == Some(ours.version)
-            }
+impl<D: TestDatabase> Play<D> {
+    fn fakes(&self) -> [&FakeOpenAi; 2] {
+        [&self.host.fake, &self.other]
+    }
+
+    async fn is_equal(&self) -> bool {
+        let db = &self.host.db;
+        if db.number("SELECT count(*) FROM ai_engine_remote_deletions") > 0 {
+            return false;
         }
+        let (ours, here, other) =
+            (ours(&self.host).await, there(&self.host.fake), there(&self.other));
+        let Some(ours) = ours else { return here.is_empty() && other.is_empty() };
+        let definition = ours.definition().unwrap();
+        let (at, nowhere) = match definition.provider.as_deref() {
+            None => (here, other),
+            Some("other") => (other, here),
+            Some(_) => return here.is_empty() && other.is_empty() && ours.remote_id.is_none(),
+        };
+        nowhere.is_empty()
+            && at.len() == 1
+            && at[0]["id"].as_str() == ours.remote_id.as_deref()
+            && is_as(&at[0], &definition)
+            && ours.remote_version == Some(ours.version)
+    }
 }
