@@ -14,7 +14,7 @@ use crate::failpoint::{self, Write};
 use crate::model::AssistantDefinition;
 use crate::provider::{self, CallError};
 use crate::store::outbox::TRY_MS;
-use crate::store::remote_assistants::{self as rows, Claimed, Theirs};
+use crate::store::remote_assistants::{self as rows, Claim, Claimed, Theirs};
 
 /// Longest time one try may take: well before another process may make its own.
 const ONE_TRY: Duration = Duration::from_millis(TRY_MS.unsigned_abs() * 3 / 4);
@@ -61,7 +61,7 @@ pub(crate) async fn bring_in_step(core: &Core, id: i64) -> Result<()> {
             let message = found.remote_error.unwrap_or_else(|| "another process has it".into());
             return Err(Error::AssistantNotInStep { assistant_id: id, message });
         }
-        match try_once(core, remote, id).await? {
+        match try_once(core, remote, id, false).await? {
             Some(Ok(())) => {}
             Some(Err(failure)) => return Err(failure.into_error(id)),
             // Another has it.
@@ -113,7 +113,7 @@ pub(crate) async fn is_there_again(core: &Core, remote: &Remote, flight: &Flight
     };
     let renewing = async {
         loop {
-            match try_once(core, remote, id).await? {
+            match try_once(core, remote, id, true).await? {
                 Some(done) => return Ok(done.is_ok()),
                 None if read(core, id).await?.is_none_or(|now| !now.is_at(&remote.service)) => {
                     return Ok(true);
@@ -181,12 +181,13 @@ impl Failure {
     }
 }
 
-/// Makes one try, to its end whoever stops waiting for it. `None`: it is gone, somebody else has it, or its definition names a provider
-/// elsewhere by now.
+/// Makes one try, to its end whoever stops waiting for it; also for one that is in step, if that is doubted. `None`: there was nothing to
+/// do, or somebody else has it, or its definition names a provider elsewhere by now.
 pub(crate) async fn try_once(
     core: &Core,
     remote: &Remote,
     id: i64,
+    doubted: bool,
 ) -> Result<Option<Result<(), Failure>>> {
     let (core, name) = (core.clone(), remote.name.clone());
     let trying = tokio::spawn(async move {
@@ -194,11 +195,16 @@ pub(crate) async fn try_once(
         let (at, key) = (remote.service.clone(), new_key());
         let of = core.remotes().at(&at);
         let claiming = core.store().write(Write::RemoteAssistantClaim, move |session| {
-            rows::claim(session, id, &at, &of, &key)
+            rows::claim(session, id, &at, &of, (&key, doubted))
         });
         match claiming.await? {
-            Some(claimed) => carry_out(&core, remote, claimed).await.map(Some),
-            None => Ok(None),
+            Claim::Taken(claimed) => carry_out(&core, remote, *claimed).await.map(Some),
+            Claim::Elsewhere => {
+                // There it is to be made, and here to be deleted.
+                core.work_outbox();
+                Ok(None)
+            }
+            Claim::NotNow => Ok(None),
         }
     });
     trying.await.map_err(|error| Error::Panicked(error.to_string()))?

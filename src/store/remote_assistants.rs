@@ -159,6 +159,17 @@ pub(crate) fn next_due(
     Ok(next.map(|next| next.saturating_sub(now).max(0)))
 }
 
+/// What became of a claim.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// For [`TRY_MS`] nobody else is given it.
+    Taken(Box<Claimed>),
+    /// Its definition names a provider elsewhere. What it has here is left to the outbox.
+    Elsewhere,
+    /// It is gone, another process has it, or it is in step already.
+    NotNow,
+}
+
 /// What a process has to itself until the claim ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Claimed {
@@ -168,19 +179,18 @@ pub(crate) struct Claimed {
     claim: i64,
 }
 
-/// Takes an assistant, whether it is due or not: for [`TRY_MS`] nobody else is given it. `None`: it is gone, another process has it, or
-/// its definition names a provider elsewhere; what it has here is left to the outbox then.
+/// Takes an assistant, whether it is due or not. `doubted`: also one that is in step, as far as is known.
 pub(crate) fn claim(
     session: &mut dyn Session,
     id: i64,
     at: &Service,
     of: &Providers,
-    new_key: &str,
-) -> Result<Option<Claimed>> {
-    let Some(mut theirs) = lock(session, id)? else { return Ok(None) };
+    (new_key, doubted): (&str, bool),
+) -> Result<Claim> {
+    let Some(mut theirs) = lock(session, id)? else { return Ok(Claim::NotNow) };
     let now = clock::now_ms(session)?;
     if theirs.remote_claim_ends_at.is_some_and(|ends| ends > now) {
-        return Ok(None);
+        return Ok(Claim::NotNow);
     }
     let (is_here, provider) = (theirs.is_at(at), theirs.provider());
     let row = assistants::ai_engine_assistants.find(id);
@@ -204,7 +214,11 @@ pub(crate) fn claim(
         } else {
             on!(session, |conn| update(row).set(named).execute(conn))?;
         }
-        return Ok(None);
+        return Ok(Claim::Elsewhere);
+    }
+    // Somebody else may have done it since it was looked for.
+    if !doubted && theirs.remote_due_at.is_none() && theirs.in_step(at).is_some() {
+        return Ok(Claim::NotNow);
     }
     if !is_here {
         note_deletion(session, &theirs)?;
@@ -227,7 +241,7 @@ pub(crate) fn claim(
         assistants::remote_attempts.eq(theirs.remote_attempts),
     );
     on!(session, |conn| update(row).set(change).execute(conn))?;
-    Ok(Some(Claimed { theirs, key, claim }))
+    Ok(Claim::Taken(Box::new(Claimed { theirs, key, claim })))
 }
 
 /// Notes what the provider has now. What is not used goes to the outbox: the row is gone, or another process has it.

@@ -25,7 +25,7 @@ pub(super) async fn pass(core: &Core, remote: &Remote) -> Result<Option<Duration
         });
         match look.await? {
             // What failed is noted, and due later.
-            Ok(id) => drop(assistants::try_once(core, remote, id).await?),
+            Ok(id) => drop(assistants::try_once(core, remote, id, false).await?),
             Err(next) => return Ok(next.map(|ms| Duration::from_millis(ms.unsigned_abs()))),
         }
     }

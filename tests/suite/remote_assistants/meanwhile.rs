@@ -17,6 +17,7 @@ on_each_database!(
     deleted_while_it_is_changed_nothing_is_left,
     deleted_and_stored_again_while_it_is_made_there_is_one,
     two_engines_make_one,
+    a_process_that_was_away_for_long_overwrites_nothing,
     a_create_that_was_not_answered_is_not_repeated_blindly,
     a_create_that_comes_late_leaves_no_second_one,
     one_that_was_deleted_there_is_made_again_by_a_change,
@@ -126,13 +127,34 @@ async fn two_engines_make_one<D: TestDatabase>(db: D) {
     amid(&host.fake, "POST", "/v1/assistants", move |_| {
         let creating = async move { teller.create_openai_assistant(&engine).await };
         *begun.lock().unwrap() = Some(handle.spawn(creating));
-        // It has looked by then, or does so later: both are to be one.
-        std::thread::yield_now();
     });
     let first = host.teller.create_openai_assistant(&host.engine).await.unwrap();
     let second = second.lock().unwrap().take().unwrap();
     assert_eq!(second.await.unwrap().unwrap().remote_id, first.remote_id);
     assert_eq!((host.fake.assistant_ids().len(), posts(&host)), (1, 1));
+}
+
+async fn a_process_that_was_away_for_long_overwrites_nothing<D: TestDatabase>(db: D) {
+    let host = start(db).await;
+    let (first, db) = (Changing::of(&host), host.db.clone());
+    let second = first.clone().with_model("second");
+    let (other, changed) = (keeping(&host), second.clone());
+    let handle = tokio::runtime::Handle::current();
+    amid(&host.fake, "POST", "/v1/assistants", move |_| {
+        // Its claim has ended, and another process has it.
+        db.execute(END_CLAIMS);
+        let (done, wait) = std::sync::mpsc::channel();
+        handle.spawn(async move {
+            done.send(changed.update_openai_assistant(&other).await).unwrap();
+        });
+        let changed = tokio::task::block_in_place(|| wait.recv()).unwrap().unwrap();
+        assert_eq!(changed.remote_version, Some(2));
+    });
+    first.create_openai_assistant(&host.engine).await.unwrap();
+    host.db.execute(END_WAITS);
+    host.engine.recover().await.unwrap();
+    until_deleted(&host.db).await;
+    in_step(&host, &second.definition).await;
 }
 
 async fn a_create_that_was_not_answered_is_not_repeated_blindly<D: TestDatabase>(db: D) {
@@ -243,7 +265,9 @@ async fn what_is_rolled_back_happens_nowhere<D: TestDatabase>(db: D) {
         changed.update_openai_assistant_in(conn.session()).unwrap();
         teller.delete_openai_assistant_in(conn.session()).unwrap();
     });
-    rolled_back(&|conn| drop(host.engine.forget_in(conn.session(), &teller).unwrap()));
+    rolled_back(&|conn| {
+        host.engine.forget_in(conn.session(), &teller).unwrap();
+    });
     host.engine.recover().await.unwrap();
     assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_remote_deletions"), 0);
     let now = host.engine.sync_assistant(made.id).await.unwrap();
@@ -282,15 +306,17 @@ async fn a_run_says_which_version_answered_while_the_other_is_not_in_step<D: Tes
     let (id, remote) = (made.id, made.remote_id.unwrap());
     let thread = host.thread().await;
     let changed = teller.with_model("second");
+    // It is away for the whole test, also where somebody tries again in between.
+    for _ in 0..5 {
+        let away = Reply::status(400, json!({"error": {"message": "not now"}}));
+        host.fake.intercept("POST", &format!("/assistants/{remote}"), away);
+    }
     changed.store(&host.db);
-    let away = Reply::status(400, json!({"error": {"message": "not now"}}));
-    host.fake.intercept("POST", &format!("/assistants/{remote}"), away);
     let run = changed.ai_engine_run(&host.engine, &thread, "first").await.unwrap().run;
     assert_eq!((run.assistant_version, run.model.as_str()), (Some(2), "second"));
     assert_ne!(asked_of(&host.fake), [remote.clone()], "it is as the first version says");
     assert_eq!(ours(&host).await.unwrap().remote_version, Some(1));
-    host.db.execute(END_CLAIMS);
-    host.engine.sync_assistant(id).await.unwrap();
+    while host.engine.sync_assistant(id).await.is_err() {}
     changed.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
     assert_eq!(asked_of(&host.fake)[1], remote);
     in_step(&host, &changed.definition).await;
