@@ -180,9 +180,13 @@ async fn a_run_goes_on_while_none_can_be_made<D: TestDatabase>(db: D) {
     host.teller.ai_engine_run(&host.engine, &thread, "first").await.unwrap();
     assert_eq!(asked_of(&host.fake).len(), 1, "by one of the run's own");
     host.db.execute(END_CLAIMS);
+    host.fake.intercept("POST", "/assistants", refusal());
     host.teller.ai_engine_run(&host.engine, &thread, "second").await.unwrap();
-    let own = ours(&host).await.unwrap().remote_id.unwrap();
-    assert_eq!(asked_of(&host.fake)[1], own);
+    assert_eq!(asked_of(&host.fake).len(), 2);
+    let id = ours(&host).await.unwrap().id;
+    let own = host.engine.sync_assistant(id).await.unwrap().remote_id.unwrap();
+    host.teller.ai_engine_run(&host.engine, &thread, "third").await.unwrap();
+    assert_eq!(asked_of(&host.fake)[2], own);
 }
 
 async fn a_protocol_without_assistants_says_so<D: TestDatabase>(db: D) {

@@ -1,6 +1,8 @@
 //! What happens while a request is on its way, or without our knowing.
 
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ai_engine::testing::Reply;
 use ai_engine::{AssistantDefinition, Error, RunStatus, prelude::*};
@@ -28,6 +30,9 @@ on_each_database!(
     what_is_no_longer_set_is_taken_away_there,
     a_run_says_which_version_answered_while_the_other_is_not_in_step,
 );
+
+/// How long something is waited for that must not come.
+const IS_NOT_DONE: Duration = Duration::from_millis(500);
 
 async fn in_step<D: TestDatabase>(host: &Host<D>, definition: &AssistantDefinition) {
     let (ours, there) = (ours(host).await.unwrap(), there(&host.fake));
@@ -125,8 +130,16 @@ async fn two_engines_make_one<D: TestDatabase>(db: D) {
     let second = Arc::new(Mutex::new(None));
     let begun = Arc::clone(&second);
     amid(&host.fake, "POST", "/v1/assistants", move |_| {
-        let creating = async move { teller.create_openai_assistant(&engine).await };
-        *begun.lock().unwrap() = Some(handle.spawn(creating));
+        let (done, wait) = std::sync::mpsc::channel();
+        let creating = handle.spawn(async move {
+            let made = teller.create_openai_assistant(&engine).await;
+            drop(done);
+            made
+        });
+        *begun.lock().unwrap() = Some(creating);
+        // It waits for this request, so it is not done by then.
+        let waited = tokio::task::block_in_place(|| wait.recv_timeout(IS_NOT_DONE));
+        assert_eq!(waited, Err::<(), _>(RecvTimeoutError::Timeout));
     });
     let first = host.teller.create_openai_assistant(&host.engine).await.unwrap();
     let second = second.lock().unwrap().take().unwrap();
@@ -150,7 +163,10 @@ async fn a_process_that_was_away_for_long_overwrites_nothing<D: TestDatabase>(db
         let changed = tokio::task::block_in_place(|| wait.recv()).unwrap().unwrap();
         assert_eq!(changed.remote_version, Some(2));
     });
-    first.create_openai_assistant(&host.engine).await.unwrap();
+    first.store(&host.db);
+    host.engine.recover().await.unwrap();
+    // Each of them may have left one, and says so.
+    until(|| host.db.number("SELECT count(*) FROM ai_engine_remote_deletions") == 2).await;
     host.db.execute(END_WAITS);
     host.engine.recover().await.unwrap();
     until_deleted(&host.db).await;
