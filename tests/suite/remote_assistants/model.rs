@@ -54,7 +54,7 @@ impl Random {
     }
 }
 
-const STEPS: u64 = 14;
+const STEPS: u64 = 30;
 const POINTS: [&str; 7] = [
     "assistant.committed",
     "remote_assistant_claim.committing",
@@ -85,7 +85,7 @@ pub async fn play<D: TestDatabase>(db: D, seed: u64) {
         fake.reply_always(Reply::text("Yes."));
     }
     for _ in 0..STEPS {
-        match random.below(9) {
+        match random.below(12) {
             0 => {
                 done.push("create".to_owned());
                 drop(teller.create_openai_assistant(&host.engine).await);
@@ -127,7 +127,7 @@ pub async fn play<D: TestDatabase>(db: D, seed: u64) {
                 ));
             }
             // The child's own points need a provider that is there, and something to be done at it.
-            _ if !is_away => {
+            7 | 8 if !is_away => {
                 let point = POINTS[usize::try_from(random.below(7)).unwrap()];
                 done.push(format!("a process dies at {point}"));
                 host.db.execute(END_CLAIMS);
@@ -136,7 +136,11 @@ pub async fn play<D: TestDatabase>(db: D, seed: u64) {
                     host.db.execute(END_CLAIMS);
                 }
             }
-            _ => {}
+            _ => {
+                teller.definition = random.definition();
+                done.push(format!("update to {:?}", teller.definition));
+                drop(teller.update_openai_assistant(&host.engine).await);
+            }
         }
     }
     for fake in play.fakes() {
