@@ -9,7 +9,7 @@ use super::outcome::{Broken, Outcome, refused};
 use super::parts;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
-use crate::error::with_causes;
+use crate::error::{Error, with_causes};
 use crate::model::{AssistantDefinition, Reason, RemoteState, RunStatus};
 use crate::provider::{CallError, Ended};
 
@@ -115,17 +115,16 @@ pub(crate) async fn call(
                 let (reason, sent) = (Reason::FileElsewhere, RemoteState::Absent);
                 return Ok(Outcome::broken(reason, error, has_output, sent));
             }
-            Broken::Store(error) => {
-                let sent = if flight.log(|log| log.call.is_some()) {
-                    RemoteState::Unknown
-                } else {
-                    RemoteState::Absent
-                };
-                let error = with_causes(&error);
-                return Ok(Outcome::broken(Reason::Database, error, has_output, sent));
-            }
+            Broken::Store(error) => return Ok(not_stored(flight, &error, has_output)),
         }
     }
+}
+
+/// The end of a run whose call our database stopped.
+fn not_stored(flight: &Flight, error: &Error, has_output: bool) -> Outcome {
+    let was_noted = flight.log(|log| log.call.is_some());
+    let sent = if was_noted { RemoteState::Unknown } else { RemoteState::Absent };
+    Outcome::broken(Reason::Database, with_causes(error), has_output, sent)
 }
 
 /// Whether there is less to send than what was too long for the model.

@@ -131,8 +131,8 @@ impl Provider for Assistants {
     async fn find_assistants(&self, name: &str, value: &str) -> Result<Vec<String>> {
         let (mut found, mut after) = (Vec::new(), None);
         for _ in 0..MOST_PAGES {
-            let list = ListItems { after, limit: Some(PAGE), order: Some(Order::NewestFirst) };
-            let page = self.client.assistants().list(&list).await?;
+            let wanted = ListItems { after, limit: Some(PAGE), order: Some(Order::NewestFirst) };
+            let page = self.client.assistants().list(&wanted).await?;
             let last = page.assistants.last().map(|(id, _)| id.clone());
             let ours = page.assistants.into_iter().filter(|(_, metadata)| metadata[name] == value);
             found.extend(ours.map(|(id, _)| id));
