@@ -85,7 +85,7 @@ async fn one_is_made_changed_and_deleted_with_ours<D: TestDatabase>(db: D) {
     assert_eq!((&all[0]["name"], &all[0]["model"]), (&json!("Scheherazade"), &json!("test-model")));
     assert_eq!(made.remote_id.as_deref(), all[0]["id"].as_str());
     assert_eq!(made.remote_version, Some(1));
-    host.teller.model = "other-model".to_owned();
+    "other-model".clone_into(&mut host.teller.model);
     let changed = host.teller.update_openai_assistant(&host.engine).await.unwrap();
     assert_eq!((changed.remote_id, changed.remote_version), (made.remote_id, Some(2)));
     assert_eq!(there(&host.fake)[0]["model"], "other-model");

@@ -85,6 +85,10 @@ pub const USAGE: (u64, u64) = (11, 7);
 pub const END_LEASES: &str = "UPDATE ai_engine_workers SET lease_ends_at = 0; \
     UPDATE ai_engine_remote_deletions SET next_attempt_at = 0";
 
+fn refused() -> Reply {
+    Reply::status(400, json!({"error": {"message": "no", "type": "invalid_request_error"}}))
+}
+
 /// Has a child die at `point`.
 pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) -> Stage {
     let mut stage = Stage { scene, thread: host.thread().await, earlier: None };
@@ -108,10 +112,7 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
         Scene::DeleteAssistant | Scene::Forget => {
             host.teller.create_openai_assistant(&host.engine).await.unwrap();
         }
-        Scene::KeepAssistantRefused => {
-            let error = json!({"error": {"message": "no", "type": "invalid_request_error"}});
-            host.fake.intercept("POST", "/assistants", Reply::status(400, error));
-        }
+        Scene::KeepAssistantRefused => host.fake.intercept("POST", "/assistants", refused()),
         Scene::Interrupt | Scene::CancelWaiting => {
             stage.earlier = Some(submit_undriven(host, &stage.thread));
         }

@@ -30,7 +30,7 @@ impl Changing {
     }
 
     pub fn with_model(mut self, model: &str) -> Self {
-        self.definition.model = model.to_owned();
+        model.clone_into(&mut self.definition.model);
         self
     }
 
