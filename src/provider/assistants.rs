@@ -151,6 +151,19 @@ impl Provider for Assistants {
         gone(self.client.assistants().delete_thread(id).await)
     }
 
+    fn keeps_assistants(&self) -> bool {
+        true
+    }
+
+    async fn create_assistant(&self, definition: &AssistantDefinition) -> Result<String> {
+        // Whoever repeats it looks first.
+        Ok(self.client.assistants().create(&settings::of(definition), true).await?)
+    }
+
+    async fn update_assistant(&self, id: &str, definition: &AssistantDefinition) -> Result<()> {
+        Ok(self.client.assistants().update(id, &settings::of(definition)).await?)
+    }
+
     /// A run is deleted with its thread, and no other way.
     async fn delete_response(&self, _: &str) -> Result<()> {
         Ok(())

@@ -54,14 +54,19 @@ async fn prepare_and_begin(client: OpenAi, call: &Call, caller: &Caller) -> Resu
             }
         }
     }
-    // A run needs one, and says itself all that it is asked for.
-    let mut settings = settings::of(&call.definition);
-    if let Some((name, value)) = call.own.as_ref().map(|own| own.mark()) {
-        settings.metadata = [(name.to_owned(), value.to_owned())].into();
+    match &call.assistant {
+        Some(assistant) => request.assistant_id.clone_from(assistant),
+        // A run needs one, and says itself all that it is asked for.
+        None => {
+            let mut settings = settings::of(&call.definition);
+            if let Some((name, value)) = call.own.as_ref().map(|own| own.mark()) {
+                settings.metadata = [(name.to_owned(), value.to_owned())].into();
+            }
+            let made = running.client.assistants().create(&settings, false).await?;
+            request.assistant_id.clone_from(&made);
+            running.own_assistant = Some(made);
+        }
     }
-    let made = running.client.assistants().create(&settings).await?;
-    request.assistant_id.clone_from(&made);
-    running.own_assistant = Some(made);
     begin(running, request, call, caller).await
 }
 
