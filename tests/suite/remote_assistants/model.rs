@@ -54,7 +54,7 @@ impl Random {
     }
 }
 
-const STEPS: u64 = 30;
+const STEPS: u64 = 20;
 const POINTS: [&str; 7] = [
     "assistant.committed",
     "remote_assistant_claim.committing",
