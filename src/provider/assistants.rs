@@ -6,6 +6,7 @@ mod running;
 mod settings;
 mod start;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -117,15 +118,15 @@ impl Provider for Assistants {
             let page = match self.client.assistants().list(&list).await {
                 // There is no such list. A later page may begin behind what was just deleted: that is an error, to try again.
                 Err(error) if is_first && is_gone(&error) => return Ok(found),
-                page => page?,
+                listed => listed?,
             };
-            let last = page.assistants.last().map(|(id, _)| id.clone());
+            let behind = page.assistants.last().map(|(id, _)| id.clone());
             let ours = page.assistants.into_iter().filter(|(_, metadata)| metadata[name] == value);
             found.extend(ours.map(|(id, _)| id));
-            if !page.has_more || last.is_none() {
+            if !page.has_more || behind.is_none() {
                 break;
             }
-            after = last;
+            after = behind;
         }
         Ok(found)
     }
@@ -157,7 +158,7 @@ impl Provider for Assistants {
 
     async fn create_assistant(&self, definition: &AssistantDefinition) -> Result<String> {
         // Whoever repeats it looks first.
-        Ok(self.client.assistants().create(&settings::of(definition), true).await?)
+        Ok(self.client.assistants().create(&settings::of(definition), true, &Arc::default()).await?)
     }
 
     async fn update_assistant(&self, id: &str, definition: &AssistantDefinition) -> Result<()> {

@@ -31,8 +31,9 @@ pub fn calls(
         let is_over = ended.get(&first.key).is_some_and(|end| *end <= second.at);
         let falls = script.falls_from(first.api) && asked.then == Some(second.api);
         let again = first.api == second.api && script.may_be_repeated();
-        let reason = if first.key == second.key { falls || again } else { false };
-        if !reason && !(is_over && run.recovery != "settle") {
+        let by_itself = first.key == second.key && (falls || again);
+        let asked_again = is_over && run.recovery != "settle";
+        if !by_itself && !asked_again {
             broken.push(format!(
                 "{question} of run {} (recovery {:?}) is asked by {} in {:?} and, {} µs later, by {} in {:?}",
                 run.id,

@@ -35,7 +35,7 @@ pub struct Makers {
 impl Makers {
     pub fn look(&mut self, fake: &FakeOpenAi, request: &Request, key: &str) {
         self.note_new(fake);
-        self.before = key.to_owned();
+        key.clone_into(&mut self.before);
         self.makes = request.method == "POST"
             && matches!(
                 request.path.as_str(),

@@ -165,12 +165,12 @@ fn is_busy(fake: &FakeOpenAi, thread: &str) -> bool {
 /// Whether the last picture in a message is that of its last question, if that has one.
 fn shows_its_picture(said: &Value, question: &str) -> bool {
     let parts = said["content"].as_array().into_iter().flatten();
-    let shown = parts.filter_map(|part| {
+    let mut shown = parts.filter_map(|part| {
         let url = &part["image_url"];
         url.as_str().or_else(|| url["url"].as_str())
     });
     let asked = Question::of(question);
-    match shown.last() {
+    match shown.next_back() {
         _ if !asked.picture => true,
         Some(url) if asked.by_address() => url == question::address(question),
         Some(url) => {

@@ -31,6 +31,7 @@ pub const UNBIDDEN: &str = "unbidden ";
 
 /// The answer to a question.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 pub struct Script {
     question: Question,
     /// The provider that is asked first is away.

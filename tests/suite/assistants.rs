@@ -22,6 +22,7 @@ on_each_database!(
     an_answer_whose_stream_broke_is_known_in_the_next_turn,
     a_picture_that_has_no_form_there_is_told_once,
     what_a_dead_process_left_is_found_also_while_the_list_changes,
+    an_assistant_whose_creation_was_not_answered_is_found,
     a_chat_leaves_nothing_there,
     a_server_that_does_not_stream_is_followed,
 );
@@ -149,7 +150,7 @@ async fn a_run_that_failed_expired_or_was_cut_says_why<D: TestDatabase>(db: D) {
     }
     let thread = host.thread().await;
     host.fake.reply(Reply::text("Once upon").hold_after("Once "));
-    let asked = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").submit().await.unwrap();
+    let asked = chat.run(&host.engine, "test-model", "Tell me").submit().await.unwrap();
     host.hub.until_text("Once ").await;
     host.fake.expire_runs();
     let run = ended(&host, &asked).await;
@@ -278,6 +279,31 @@ async fn what_a_dead_process_left_is_found_also_while_the_list_changes<D: TestDa
     let left = host.fake.assistant_ids();
     assert_eq!(left.len(), 120);
     assert!(!left.iter().any(|id| ours["id"] == **id), "it is still there");
+}
+
+async fn an_assistant_whose_creation_was_not_answered_is_found<D: TestDatabase>(db: D) {
+    let host = start(db).await;
+    let chat = host.user.chats(&host.engine).create().await.unwrap();
+    let (server, seen) = (host.fake.clone(), AtomicBool::new(false));
+    host.fake.on_request(move |request| {
+        let makes = request.method == "POST" && request.path.ends_with("/assistants");
+        if makes && !seen.swap(true, Ordering::SeqCst) {
+            // It is made, and the answer says that it is not.
+            let (gate, body) = (Gate::new(), request.body.clone().unwrap());
+            let refusal = json!({"error": {"message": "no", "type": "invalid_request_error"}});
+            let reply = Reply::status(400, refusal).hold_at(0, gate.clone());
+            server.intercept("POST", "/assistants", reply);
+            let server = server.clone();
+            tokio::spawn(async move {
+                post(&server, "assistants", &body).await;
+                gate.open();
+            });
+        }
+    });
+    let asked = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").submit().await.unwrap();
+    assert_eq!(ended(&host, &asked).await.status, RunStatus::Failed);
+    until_deleted(&host.db).await;
+    assert_eq!(host.fake.assistant_ids(), Vec::<String>::new());
 }
 
 async fn a_chat_leaves_nothing_there<D: TestDatabase>(db: D) {

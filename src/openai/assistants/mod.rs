@@ -38,14 +38,15 @@ impl<'c> Assistants<'c> {
         Self { client }
     }
 
-    /// Creates an assistant; its id. `careful`: repeated only when the server surely did nothing.
+    /// Creates an assistant, counting the requests; its id. `careful`: repeated only when the server surely did nothing.
     pub(crate) async fn create(
         &self,
         settings: &AssistantSettings,
         careful: bool,
+        tries: &Arc<AtomicU32>,
     ) -> Result<String> {
         let call = self.call(Method::POST, &["assistants"])?.json(&settings.body()?);
-        self.id(call.careful(careful), ASSISTANT).await
+        self.id(call.counted(careful, Arc::clone(tries)), ASSISTANT).await
     }
 
     /// Makes an assistant as the settings say.

@@ -28,6 +28,8 @@ pub(super) struct Running {
     pub(super) is_over: bool,
     pub(super) owns_thread: bool,
     pub(super) own_assistant: Option<String>,
+    /// An assistant was asked for, and may be there under an id that was not heard.
+    pub(super) is_in_doubt: bool,
     /// Where what is made for it alone is noted.
     own: Option<Arc<dyn Own>>,
 }
@@ -43,6 +45,7 @@ impl Running {
             is_over: true,
             owns_thread: false,
             own_assistant: None,
+            is_in_doubt: false,
             own,
         }
     }
@@ -62,6 +65,7 @@ impl Drop for Running {
             run: self.run.take().filter(|_| !self.is_over),
             owns_thread: self.owns_thread,
             own_assistant: self.own_assistant.take(),
+            is_in_doubt: self.is_in_doubt,
             own: self.own.take(),
         };
         handle.spawn(left.tidy_up());
@@ -76,13 +80,14 @@ struct Left {
     run: Option<String>,
     owns_thread: bool,
     own_assistant: Option<String>,
+    is_in_doubt: bool,
     own: Option<Arc<dyn Own>>,
 }
 
 impl Left {
     async fn tidy_up(self) {
         let assistants = self.client.assistants();
-        let mut deleted = true;
+        let mut deleted = !self.is_in_doubt;
         let run = match (self.run, self.stream) {
             (None, Some(stream)) => timeout(UNTIL_IT_HAS_AN_ID, id_in(stream)).await.ok().flatten(),
             (run, _) => run,
