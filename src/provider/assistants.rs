@@ -158,7 +158,11 @@ impl Provider for Assistants {
 
     async fn create_assistant(&self, definition: &AssistantDefinition) -> Result<String> {
         // Whoever repeats it looks first.
-        Ok(self.client.assistants().create(&settings::of(definition), true, &Arc::default()).await?)
+        Ok(self
+            .client
+            .assistants()
+            .create(&settings::of(definition), true, &Arc::default())
+            .await?)
     }
 
     async fn update_assistant(&self, id: &str, definition: &AssistantDefinition) -> Result<()> {

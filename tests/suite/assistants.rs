@@ -150,7 +150,7 @@ async fn a_run_that_failed_expired_or_was_cut_says_why<D: TestDatabase>(db: D) {
     }
     let thread = host.thread().await;
     host.fake.reply(Reply::text("Once upon").hold_after("Once "));
-    let asked = chat.run(&host.engine, "test-model", "Tell me").submit().await.unwrap();
+    let asked = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").submit().await.unwrap();
     host.hub.until_text("Once ").await;
     host.fake.expire_runs();
     let run = ended(&host, &asked).await;
@@ -300,7 +300,7 @@ async fn an_assistant_whose_creation_was_not_answered_is_found<D: TestDatabase>(
             });
         }
     });
-    let asked = host.teller.ai_engine_run(&host.engine, &thread, "Tell me").submit().await.unwrap();
+    let asked = chat.run(&host.engine, "test-model", "Tell me").submit().await.unwrap();
     assert_eq!(ended(&host, &asked).await.status, RunStatus::Failed);
     until_deleted(&host.db).await;
     assert_eq!(host.fake.assistant_ids(), Vec::<String>::new());

@@ -119,7 +119,11 @@ async fn dropping_a_stream_closes_its_connection() {
 async fn an_id_of_another_kind_is_no_answer_and_is_named() {
     for body in [r#"{"id":"conv_77"}"#, r#"{"id":"asst_"}"#, "{}", r#"{"id":7}"#] {
         let server = Server::start([Reply::json(body)]).await;
-        let error = server.client().assistants().create(&AssistantSettings::default(), true, &Arc::default()).await;
+        let error = server
+            .client()
+            .assistants()
+            .create(&AssistantSettings::default(), true, &Arc::default())
+            .await;
         let error = error.unwrap_err();
         let id = if body.contains("conv_77") { "conv_77" } else { "asst_" };
         assert!(matches!(error, Error::Malformed { .. }), "{error:?}");

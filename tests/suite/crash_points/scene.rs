@@ -108,27 +108,8 @@ fn refused() -> Reply {
 /// Has a child die at `point`.
 pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) -> Stage {
     let mut stage = Stage { scene, thread: host.thread().await, earlier: None };
-    let reply = Reply::deltas(WORDS).usage(USAGE.0, USAGE.1);
     let gate = Gate::new();
-    let stalls = matches!(scene, Scene::AskStalling | Scene::Leave | Scene::Recover);
-    // Behind the first word, which other events come before.
-    let word = match host.protocol {
-        Protocol::ChatCompletions => 2,
-        Protocol::Assistants => 8,
-        _ => 5,
-    };
-    let reply = if stalls { reply.hold_at(word, gate.clone()).stall_at(word + 1) } else { reply };
-    let reply = match scene {
-        Scene::CancelDriven => reply.hold_at(word, gate.clone()),
-        // Its end says more than its stream.
-        Scene::AskRefusedAtTheEnd => Reply::deltas([WORDS[0]])
-            .final_text(WORDS.concat())
-            .usage(USAGE.0, USAGE.1)
-            .hold_at(word, gate.clone()),
-        Scene::AskDestroyed => reply.hold_at(1, gate.clone()).finish_unseen(),
-        _ => reply,
-    };
-    host.fake.reply_to(QUESTION, reply);
+    host.fake.reply_to(QUESTION, reply(scene, host.protocol, &gate));
     match scene {
         Scene::DestroyChat => drop(host.user.chats(&host.engine).create().await.unwrap()),
         Scene::DeleteAssistant | Scene::Forget => {
@@ -172,15 +153,7 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
         }
         Scene::AskLost => {
             let lost = stage.thread.remote_id.clone().unwrap();
-            match host.protocol {
-                Protocol::Assistants => {
-                    let url = format!("{}/threads/{lost}", host.fake.base_url());
-                    let deletion = reqwest::Client::new().delete(url).bearer_auth(API_KEY);
-                    let deletion = deletion.header("openai-beta", "assistants=v2");
-                    assert!(deletion.send().await.unwrap().status().is_success());
-                }
-                _ => Conversations::of(&host.fake.openai().unwrap()).delete(&lost).await.unwrap(),
-            }
+            lose(host, &lost).await;
         }
         Scene::AskIgnored => {
             let nothing = json!({"object": "list", "data": [], "has_more": false});
@@ -227,6 +200,42 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
         gate.open();
     }
     stage
+}
+
+/// The answer that the child gets.
+fn reply(scene: Scene, protocol: Protocol, gate: &Gate) -> Reply {
+    let reply = Reply::deltas(WORDS).usage(USAGE.0, USAGE.1);
+    let stalls = matches!(scene, Scene::AskStalling | Scene::Leave | Scene::Recover);
+    // Behind the first word, which other events come before.
+    let word = match protocol {
+        Protocol::ChatCompletions => 2,
+        Protocol::Assistants => 8,
+        _ => 5,
+    };
+    let reply = if stalls { reply.hold_at(word, gate.clone()).stall_at(word + 1) } else { reply };
+    match scene {
+        Scene::CancelDriven => reply.hold_at(word, gate.clone()),
+        // Its end says more than its stream.
+        Scene::AskRefusedAtTheEnd => Reply::deltas([WORDS[0]])
+            .final_text(WORDS.concat())
+            .usage(USAGE.0, USAGE.1)
+            .hold_at(word, gate.clone()),
+        Scene::AskDestroyed => reply.hold_at(1, gate.clone()).finish_unseen(),
+        _ => reply,
+    }
+}
+
+/// Has the provider forget a conversation.
+async fn lose<D: TestDatabase>(host: &Host<D>, lost: &str) {
+    match host.protocol {
+        Protocol::Assistants => {
+            let url = format!("{}/threads/{lost}", host.fake.base_url());
+            let deletion = reqwest::Client::new().delete(url).bearer_auth(API_KEY);
+            let deletion = deletion.header("openai-beta", "assistants=v2");
+            assert!(deletion.send().await.unwrap().status().is_success());
+        }
+        _ => Conversations::of(&host.fake.openai().unwrap()).delete(lost).await.unwrap(),
+    }
 }
 
 fn start<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &str) -> Process {
