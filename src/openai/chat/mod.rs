@@ -3,6 +3,7 @@
 mod calls;
 mod chunk;
 mod dialect;
+mod form;
 mod piece;
 mod reader;
 mod request;

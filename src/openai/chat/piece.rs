@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -25,6 +26,8 @@ struct Plain<'a> {
     /// One, and no more.
     #[serde(borrow)]
     choices: [Map<Answer<'a>>; 1],
+    #[serde(borrow)]
+    obfuscation: Option<Text<'a>>,
     // What says more than a piece does; `null` says nothing.
     error: Option<IgnoredAny>,
     usage: Option<IgnoredAny>,
@@ -44,7 +47,8 @@ struct Answer<'a> {
 
 #[derive(Deserialize)]
 struct Delta<'a> {
-    content: Option<String>,
+    #[serde(borrow)]
+    content: Option<Text<'a>>,
     #[serde(borrow)]
     reasoning_content: Option<Text<'a>>,
     #[serde(borrow)]
@@ -99,26 +103,42 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Map<T> {
     }
 }
 
+/// Where the text and the padding stand in the data, without quotes, where they are there as they are meant.
+pub(super) type Places = (Option<Range<usize>>, Option<Range<usize>>);
+
 /// Reads the data of an event that is surely a piece of one answer.
-pub(super) fn read(data: &str) -> Option<Chunk<'_>> {
-    let Plain { id, model, choices: [Map(answer)], error, usage, x_groq } = certain(data)?;
+pub(super) fn read(data: &str) -> Option<(Chunk<'_>, Places)> {
+    let Plain { id, model, choices: [Map(answer)], obfuscation, error, usage, x_groq } =
+        certain(data)?;
     let Answer { index, delta: Map(delta), finish_reason, error: failed, message } = answer;
     let says_more = [error, usage, x_groq, failed, message, delta.refusal, delta.annotations];
     let says_more = says_more.iter().any(Option::is_some) || delta.function_call.is_some();
     if says_more || index.is_some_and(|index| index != 0) {
         return None;
     }
+    let places = (
+        delta.content.as_ref().and_then(|Text(text)| place(data, text)),
+        obfuscation.and_then(|Text(padding)| place(data, &padding)),
+    );
     let reasoning = [delta.reasoning_content, delta.reasoning].into_iter().find_map(filled);
     let calls = delta.tool_calls.unwrap_or_default().into_iter().map(|Map(call)| call.fragment());
     let choice = Choice {
         reasoning: reasoning.map(Cow::into_owned).unwrap_or_default(),
-        text: delta.content.unwrap_or_default(),
+        text: delta.content.map(|Text(text)| text.into_owned()).unwrap_or_default(),
         calls: calls.collect(),
         finish_reason: filled(finish_reason).map(Cow::into_owned),
         ..Choice::default()
     };
     let chunk = Chunk { id: filled(id), model: filled(model), usage: None, choice: Some(choice) };
-    (!has_nul(&chunk)).then_some(chunk)
+    (!has_nul(&chunk)).then_some((chunk, places))
+}
+
+/// Where a text stands that was borrowed from `data`.
+fn place(data: &str, text: &Cow<'_, str>) -> Option<Range<usize>> {
+    let Cow::Borrowed(text) = text else { return None };
+    let start = text.as_ptr().addr().checked_sub(data.as_ptr().addr())?;
+    let range = start..start.checked_add(text.len())?;
+    (data.get(range.clone())? == *text).then_some(range)
 }
 
 impl Call<'_> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::Sleep;
 
 use super::chunk::{Chunk, error_of_choice};
-use super::piece;
+use super::form::Form;
 use super::reader::{Completion, News, Reader};
 use crate::openai::answer::Answer;
 use crate::openai::body::Body;
@@ -55,6 +55,7 @@ pub(crate) struct ChatStream {
     told: VecDeque<ChatEvent>,
     /// The first chunk that could not be read.
     unreadable: Option<Error>,
+    form: Form,
     /// Every chunk is read by way of a map, also those that could be read faster.
     only_leniently: bool,
     /// The first half of a character.
@@ -107,6 +108,7 @@ impl ChatStream {
             reader: Reader::new(most_bytes),
             told: VecDeque::new(),
             unreadable: None,
+            form: Form::default(),
             only_leniently: false,
             half: None,
             waiting: None,
@@ -202,7 +204,9 @@ impl ChatStream {
             "[DONE]" => return self.done(),
             _ => {}
         }
-        if let Some(chunk) = piece::read(data).filter(|_| !self.only_leniently) {
+        if !self.only_leniently
+            && let Some(chunk) = self.form.read(data)
+        {
             return self.take(chunk, (None, None));
         }
         let message = match lenient::parse_in_halves(data.as_bytes(), Streamed::CONTENT) {
