@@ -86,10 +86,15 @@ impl<'d> Dialects<'d> {
                 self.first.get_or_insert(error);
                 Ok(())
             }
+            // The first is no news when another parameter is refused now.
+            None if !NAMES.iter().any(|name| names(refusal, name)) => Err(error),
             None => Err(self.first.take().unwrap_or(error)),
         }
     }
 }
+
+/// The parameters that have another way.
+const NAMES: [&str; 3] = ["max_tokens", "max_completion_tokens", "stream_options"];
 
 /// What is left to try.
 fn after(words: Words, refusal: &ApiError) -> Option<Words> {
@@ -156,6 +161,12 @@ mod tests {
         dialects.go_on_after(refusal("", "max_completion_tokens is unknown")).unwrap();
         let error = dialects.go_on_after(refusal("", "max_tokens is unsupported")).unwrap_err();
         assert!(error.to_string().contains("max_completion_tokens is unknown"), "{error}");
+        // It was put otherwise, and something else is refused then.
+        let mut dialects = Dialects::of(&remembered, false);
+        dialects.go_on_after(refusal("max_tokens", OPENAI_OLD)).unwrap();
+        let other = refusal("temperature", "Unsupported parameter: temperature");
+        let error = dialects.go_on_after(other).unwrap_err();
+        assert!(error.to_string().contains("temperature"), "{error}");
         for error in [
             // The value is wrong, by whatever name.
             refusal("max_tokens", "max_tokens is too large: 5000. At most 4096 are possible"),
