@@ -141,6 +141,16 @@ pub enum Error {
     /// [`ProviderError::reason`] for the kind of failure. What fails inside a run is [`Error::RunFailed`].
     #[error("the provider's call failed")]
     Provider(#[source] ProviderError),
+    /// The assistant is stored, and the provider's own one is not as it is, yet: it took too long, another process is at it, or the
+    /// stored definition cannot be read. It is tried again by any started engine.
+    #[error("assistant {assistant_id} is stored, and not yet at the provider: {message}")]
+    #[non_exhaustive]
+    AssistantNotInStep {
+        /// The assistant.
+        assistant_id: i64,
+        /// What stood in the way.
+        message: String,
+    },
     /// The engine is being shut down and takes no new run: nothing was stored. Submit it to another process, or after the restart.
     ///
     /// [`AiEngine::answer`](crate::AiEngine::answer) returns it when the engine was shut down before the run ended. That run is stored

@@ -145,6 +145,10 @@ writes! {
         OwnThread "own_thread",
         /// What a call made for itself is deleted.
         OwnEnd "own_end",
+        /// This process will ask the provider to make its own assistant as ours is.
+        RemoteAssistantClaim "remote_assistant_claim",
+        RemoteAssistantDone "remote_assistant",
+        RemoteAssistantFailed "remote_assistant_failure",
     }
     between {
         "conversation.created",
@@ -154,6 +158,7 @@ writes! {
         "last_hooks.between",
         "late_hooks.between",
         "deletion.carried_out",
+        "remote_assistant.carried_out",
     }
 }
 

@@ -36,6 +36,12 @@ diesel::table! {
         remote_version -> Nullable<BigInt>,
         endpoint -> Nullable<Text>,
         protocol -> Nullable<Text>,
+        remote_provider -> Nullable<Text>,
+        remote_key -> Nullable<Text>,
+        remote_due_at -> Nullable<BigInt>,
+        remote_claim_ends_at -> Nullable<BigInt>,
+        remote_attempts -> BigInt,
+        remote_error -> Nullable<Text>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
     }

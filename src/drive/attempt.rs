@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 use tracing::Span;
 
+use super::assistants;
 use super::begin::{Manner, begin, look_before_sending};
 use super::content;
 use super::conversation;
@@ -36,7 +37,11 @@ pub(crate) async fn once(
         _ => conversation::ready(core, remote, flight.transcript.of, seq).await,
     };
     let conversation = ready?;
-    let own = own::begin(core, remote).await.map_err(Broken::Store)?;
+    let assistant = assistants::ready(core, remote, flight, definition).await;
+    let assistant = assistant.map_err(Broken::Store)?;
+    let is_all_there = assistant.is_some() && conversation.is_some();
+    let own =
+        if is_all_there { None } else { own::begin(core, remote).await.map_err(Broken::Store)? };
     let (input, instructions) =
         begin(core, remote, flight, definition, conversation.clone(), manner).await?;
     let input = parts::filled(core, remote, input).await?;
@@ -45,13 +50,17 @@ pub(crate) async fn once(
     definition.instructions = instructions;
     let tries = Arc::default();
     let end_user = flight.end_user(core, remote);
-    let call = Call { definition, input, conversation, end_user, own, tries: Arc::clone(&tries) };
+    let counted = Arc::clone(&tries);
+    let call = Call { definition, input, conversation, assistant, end_user, own, tries: counted };
     let careful = call.conversation.is_some();
     let most = core.options().trace_content;
     if most > 0 {
         Span::current().record("gen_ai.input.messages", content::input(&call.input, most));
     }
-    flight.note_of_call(|call| call.sent_at = Some(Instant::now()));
+    flight.note_of_call(|row| {
+        row.has_assistant = call.assistant.is_some();
+        row.sent_at = Some(Instant::now());
+    });
     let called = remote.provider.call(&call).await;
     // The first was counted before it was sent.
     let further = i64::from(tries.load(Ordering::Relaxed)).saturating_sub(1).max(0);

@@ -1,5 +1,6 @@
 //! Calling the model: what is sent, the stream of the answer, and when to try again.
 
+use super::assistants;
 use super::attempt::once;
 use super::begin::Manner;
 use super::conversation;
@@ -8,7 +9,7 @@ use super::outcome::{Broken, Outcome, refused};
 use super::parts;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
-use crate::error::with_causes;
+use crate::error::{Error, with_causes};
 use crate::model::{AssistantDefinition, Reason, RemoteState, RunStatus};
 use crate::provider::{CallError, Ended};
 
@@ -24,7 +25,7 @@ pub(crate) async fn call(
     definition: &AssistantDefinition,
 ) -> Result<Outcome, Stop> {
     let (mut attempt, mut retold, mut halved) = (0, false, 0);
-    let mut anew = false;
+    let (mut anew, mut renewed) = (false, false);
     loop {
         let manner = Manner { anew: std::mem::take(&mut anew), halved };
         let mut failed = None;
@@ -79,6 +80,20 @@ pub(crate) async fn call(
                 flight.begin_again();
                 (retold, anew) = (true, true);
             }
+            Broken::Refused(error) | Broken::Stream(error)
+                if !renewed
+                    && !has_output
+                    && error.is_not_found()
+                    && assistants::is_there_again(core, remote, flight).await =>
+            {
+                tracing::warn!(
+                    run = flight.id(),
+                    error = %error.brief(),
+                    "the provider may have lost the assistant; it is as ours is again"
+                );
+                flight.begin_again();
+                renewed = true;
+            }
             Broken::Stream(error) if !has_output && attempt < core.options().stream_retries => {
                 match error.wait(attempt, remote.provider.retry_delay()) {
                     Some(wait) => {
@@ -100,17 +115,16 @@ pub(crate) async fn call(
                 let (reason, sent) = (Reason::FileElsewhere, RemoteState::Absent);
                 return Ok(Outcome::broken(reason, error, has_output, sent));
             }
-            Broken::Store(error) => {
-                let sent = if flight.log(|log| log.call.is_some()) {
-                    RemoteState::Unknown
-                } else {
-                    RemoteState::Absent
-                };
-                let error = with_causes(&error);
-                return Ok(Outcome::broken(Reason::Database, error, has_output, sent));
-            }
+            Broken::Store(error) => return Ok(not_stored(flight, &error, has_output)),
         }
     }
+}
+
+/// The end of a run whose call our database stopped.
+fn not_stored(flight: &Flight, error: &Error, has_output: bool) -> Outcome {
+    let was_noted = flight.log(|log| log.call.is_some());
+    let sent = if was_noted { RemoteState::Unknown } else { RemoteState::Absent };
+    Outcome::broken(Reason::Database, with_causes(error), has_output, sent)
 }
 
 /// Whether there is less to send than what was too long for the model.

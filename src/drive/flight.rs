@@ -115,6 +115,8 @@ pub(crate) struct CallRow {
     /// Whether the row holds `remote_id`.
     pub(crate) identified: bool,
     pub(crate) conversation: Option<String>,
+    /// The provider's own assistant of ours answers.
+    pub(crate) has_assistant: bool,
     /// Whom it asks: the provider by its name in the engine, and the model.
     pub(crate) provider: String,
     pub(crate) asked_model: String,

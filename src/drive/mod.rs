@@ -1,5 +1,6 @@
 //! One run that this process drives: claimed, called, stored as it streams, settled; its hooks called.
 
+pub(crate) mod assistants;
 pub(crate) mod attempt;
 pub(crate) mod begin;
 pub(crate) mod call;
@@ -12,11 +13,12 @@ mod fallback;
 pub(crate) mod flight;
 mod gain;
 pub(crate) mod input;
+pub(crate) mod keyed;
 pub(crate) mod open_calls;
 pub(crate) mod outcome;
 pub(crate) mod output;
 mod output_parts;
-pub(crate) mod own;
+mod own;
 mod parts;
 pub(crate) mod persist;
 pub(crate) mod reconcile;

@@ -1,11 +1,11 @@
 //! What a call makes at the provider for itself alone, where a protocol has no way without: noted before it is used, deleted behind
 //! it, and by the outbox where the process did not come to that.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use super::keyed::{KEY, new_key};
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::{Result, with_causes};
@@ -13,9 +13,6 @@ use crate::failpoint::Write;
 use crate::model::Service;
 use crate::provider::{self, CallError, Own};
 use crate::store::outbox::{self, RemoteKind};
-
-/// The name of the pair of metadata by which an assistant is found again.
-const KEY: &str = "ai_engine_key";
 
 /// What is noted of one call.
 #[derive(Debug)]
@@ -84,18 +81,4 @@ impl Own for Noted {
             self.core.work_outbox();
         }
     }
-}
-
-/// Deletes all assistants that carry a key. A server that lists none keeps what it has.
-pub(crate) async fn delete_of_key(remote: &Remote, key: &str) -> provider::Result<()> {
-    for id in remote.provider.find_assistants(KEY, key).await? {
-        remote.provider.delete_assistant(&id).await?;
-    }
-    Ok(())
-}
-
-/// Unlike any other: 128 random bits.
-fn new_key() -> String {
-    let random = || RandomState::new().hash_one(std::process::id());
-    format!("{:016x}{:016x}", random(), random())
 }

@@ -151,6 +151,7 @@ async fn ask_one(
         definition: AssistantDefinition { instructions: Some(own), ..definition },
         input: vec![Item::message("user", exchange)],
         conversation: None,
+        assistant: None,
         end_user,
         tries: Arc::default(),
         own: own::begin(core, remote).await.map_err(|error| with_causes(&error))?,

@@ -7,6 +7,7 @@ use super::options::History;
 use crate::error::{Error, Result};
 use crate::model::{AssistantDefinition, Service};
 use crate::provider::Provider;
+use crate::store::remote_assistants::Providers;
 
 /// A provider and how its help with the history is used.
 pub(crate) struct Remote {
@@ -112,6 +113,17 @@ impl Remotes {
             let remote = self.find(definition.provider.as_deref());
             remote.map_or(Ok(()), |remote| remote.provider.check(&definition))
         })
+    }
+
+    /// All, by whether they reach this service.
+    pub(crate) fn at(&self, service: &Service) -> Providers {
+        let named = self.0.iter().map(|remote| (Some(remote.name.as_str()), remote));
+        let default = self.0.first().map(|remote| (None, remote));
+        let mut all = Providers::default();
+        for (name, remote) in default.into_iter().chain(named) {
+            all.add(name, remote.service == *service);
+        }
+        all
     }
 
     /// One for each service: of several that reach the same one the first.

@@ -19,7 +19,7 @@ impl Error {
     /// | 500 | [`Database`](Self::Database), [`NotMigrated`](Self::NotMigrated), [`Migration`](Self::Migration), [`Panicked`](Self::Panicked), [`NoLoader`](Self::NoLoader), [`OwnerId`](Self::OwnerId), [`Configuration`](Self::Configuration), [`UnknownProvider`](Self::UnknownProvider), [`NoState`](Self::NoState), [`WithinTransaction`](Self::WithinTransaction), [`Host`](Self::Host); a run that failed in the database, or for a setting or a stored definition |
     /// | 501 | [`Unsupported`](Self::Unsupported), and a run that failed for it |
     /// | 502 | [`RunFailed`](Self::RunFailed) and [`Provider`](Self::Provider), where no other line is of their reason; [`NeverSaid`](Self::NeverSaid) |
-    /// | 503 | [`Connection`](Self::Connection), [`ShuttingDown`](Self::ShuttingDown), [`NotDriven`](Self::NotDriven); [`Database`](Self::Database) when it is away, locked or full for the moment; a run whose process ended, or that failed since the provider's quota is used up |
+    /// | 503 | [`Connection`](Self::Connection), [`ShuttingDown`](Self::ShuttingDown), [`NotDriven`](Self::NotDriven), [`AssistantNotInStep`](Self::AssistantNotInStep); [`Database`](Self::Database) when it is away, locked or full for the moment; a run whose process ended, or that failed since the provider's quota is used up |
     /// | 504 | a run or call that failed since the provider did not answer in time |
     #[must_use]
     pub fn http_status(&self) -> u16 {
@@ -44,7 +44,10 @@ impl Error {
             Self::RunFailed { reason, .. } => status_of(reason),
             Self::Provider(error) => status_of(error.reason()),
             Self::NeverSaid { .. } => 502,
-            Self::Connection(_) | Self::ShuttingDown | Self::NotDriven { .. } => 503,
+            Self::Connection(_)
+            | Self::ShuttingDown
+            | Self::NotDriven { .. }
+            | Self::AssistantNotInStep { .. } => 503,
         }
     }
 
@@ -136,7 +139,8 @@ mod tests {
             Error::Configuration(_) => Error::UnknownProvider { name: text(), known: Vec::new() },
             Error::UnknownProvider { .. } => Error::NoState("x"),
             Error::NoState(_) => provider(Reason::ServerError),
-            Error::Provider(_) => Error::ShuttingDown,
+            Error::Provider(_) => Error::AssistantNotInStep { assistant_id: 1, message: text() },
+            Error::AssistantNotInStep { .. } => Error::ShuttingDown,
             Error::ShuttingDown => failed(Reason::ServerError),
             Error::RunFailed { .. } => never_said(),
             Error::NeverSaid { .. } => Error::RunGone(1),
@@ -191,6 +195,7 @@ mod tests {
             ("UnknownProvider", 500),
             ("NoState", 500),
             ("Provider", 502),
+            ("AssistantNotInStep", 503),
             ("ShuttingDown", 503),
             ("RunFailed", 502),
             ("NeverSaid", 502),

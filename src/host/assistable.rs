@@ -1,6 +1,7 @@
 use std::future::Future;
 
 use super::record::{Owner, Record};
+use crate::drive::assistants as remote;
 use crate::engine::AiEngine;
 use crate::error::Result;
 use crate::failpoint::Write;
@@ -17,7 +18,12 @@ use crate::submit::request::RunRequest;
 /// The host says what the assistant is in [`ai_engine_assistant`](Self::ai_engine_assistant). Its row is created by
 /// [`create_openai_assistant`](Self::create_openai_assistant), or by the first run; a changed definition is stored by
 /// [`update_openai_assistant`](Self::update_openai_assistant), or by the next run. Each run keeps a snapshot of the
-/// definition it was submitted with. Nothing of it is stored at the provider: the definition travels with each call.
+/// definition it was submitted with, which travels with each call.
+///
+/// Where the provider that the definition names keeps assistants itself ([`Protocol::Assistants`](crate::openai::Protocol::Assistants)),
+/// one is made there and kept as this one is. What is to be done is noted with the definition, in the same transaction, and done after
+/// its commit: by the awaited methods here, by the next run, or by any started engine. While the provider is away, it is tried again at
+/// growing intervals, and runs go on with their own definition. Everywhere else nothing is made at the provider.
 ///
 /// # Guarantees
 ///
@@ -28,11 +34,14 @@ use crate::submit::request::RunRequest;
 /// # Cancellation
 ///
 /// Each method that writes makes one transaction, which dropping its future does not interrupt: it is made as a whole, or, when it
-/// had not begun, not at all. [`ai_engine_run`](Self::ai_engine_run) is described at [`RunRequest`].
+/// had not begun, not at all. What is to be done at the provider is done later then. [`ai_engine_run`](Self::ai_engine_run) is described at [`RunRequest`].
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`](crate::Error::Invalid) when the definition is out of its limits: nothing is stored.
+/// [`Error::Invalid`](crate::Error::Invalid) when the definition is out of its limits: nothing is stored. Where the provider keeps
+/// assistants, [`create_openai_assistant`](Self::create_openai_assistant) and
+/// [`update_openai_assistant`](Self::update_openai_assistant) also fail as [`AiEngine::sync_assistant`] does: the definition is stored
+/// by then, and the provider is asked again later.
 pub trait Assistable: Record + Sized {
     /// What this record is as an assistant, now.
     fn ai_engine_assistant(&self) -> AssistantDefinition;
@@ -59,13 +68,17 @@ pub trait Assistable: Record + Sized {
     ) -> impl Future<Output = Result<Assistant>> + Send {
         let (owner, definition) = (Owner::of(self), self.ai_engine_assistant());
         async move {
-            engine
-                .core
-                .store()
-                .write(Write::Assistant, move |session| {
-                    assistants::save(session, &owner.kind, &owner.id, &definition)
-                })
-                .await
+            let keeps = remote::keeper(&engine.core, &definition).is_some();
+            let saving = engine.core.store().write(Write::Assistant, move |session| {
+                assistants::save(session, &owner.kind, &owner.id, &definition)
+            });
+            let saved = saving.await?;
+            if keeps {
+                return engine.sync_assistant(saved.id).await;
+            }
+            // The provider that it named before may have one.
+            engine.core.work_outbox();
+            Ok(saved)
         }
     }
 
@@ -77,7 +90,8 @@ pub trait Assistable: Record + Sized {
         self.create_openai_assistant(engine)
     }
 
-    /// Deletes the assistant. Its runs and messages stay. Nothing happens when there is none.
+    /// Deletes the assistant. Its runs and messages stay. Nothing happens when there is none. The provider's own one is deleted
+    /// afterwards, and when that fails it is tried again.
     fn delete_openai_assistant(
         &self,
         engine: &AiEngine,
@@ -90,7 +104,9 @@ pub trait Assistable: Record + Sized {
                 .write(Write::AssistantDeletion, move |session| {
                     assistants::delete(session, &owner.kind, &owner.id).map(|_| ())
                 })
-                .await
+                .await?;
+            engine.core.work_outbox();
+            Ok(())
         }
     }
 

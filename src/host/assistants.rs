@@ -1,10 +1,11 @@
 //! From a run or a thread to the assistant it asked, and to the host's record; and what an assistant was.
 
 use super::record::Record;
+use crate::drive::assistants as remote;
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::model::{Assistant, AssistantDefinition, AssistantThread, AssistantVersion, Page, Run};
-use crate::store::{assistants, versions};
+use crate::store::{assistants, refuse_within, versions};
 
 impl Run {
     /// The id of the record that was asked, if it is a `T`. It stays known when the assistant is deleted.
@@ -34,6 +35,27 @@ impl AiEngine {
     /// The database's.
     pub async fn assistant(&self, id: i64) -> Result<Option<Assistant>> {
         self.core.store().read(move |session| assistants::find_by_id(session, id)).await
+    }
+
+    /// Has the provider's own assistant made as the stored one is, and returns when it is: for after the commit of a transaction of
+    /// yours with a method such as
+    /// [`create_openai_assistant_in`](crate::Assistable::create_openai_assistant_in). A started engine does it by itself soon, so you
+    /// need this only to wait for it. Nothing happens when it is in step already.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future ends the waiting. A request that was begun is seen to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] when the provider that the definition names keeps no assistants. [`Error::Provider`] when it refused or
+    /// is away and [`Error::AssistantNotInStep`] when it is not done in time (45 s): it is tried again later. [`Error::NotFound`] when
+    /// there is no such assistant, [`Error::UnknownProvider`] and [`Error::Configuration`] when the engine does not have its provider,
+    /// or the database's.
+    pub async fn sync_assistant(&self, id: i64) -> Result<Assistant> {
+        refuse_within()?;
+        remote::bring_in_step(&self.core, id).await?;
+        self.assistant(id).await?.ok_or_else(|| Error::not_found("assistant", id))
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Assistant {
     pub version: i64,
     /// Id at the provider, for protocols that keep assistants.
     pub remote_id: Option<String>,
+    /// The version that the provider's own one is as; another one than `version` until it was brought in step.
+    pub remote_version: Option<i64>,
     /// When it was created.
     #[diesel(deserialize_as = UtcTimestamp)]
     pub created_at: DateTime<Utc>,

@@ -290,7 +290,12 @@ impl Call {
     }
 
     pub(super) fn counted(mut self, careful: bool, tries: Arc<AtomicU32>) -> Self {
-        (self.careful, self.tries) = (careful, tries);
+        self.tries = tries;
+        self.careful(careful)
+    }
+
+    pub(super) const fn careful(mut self, careful: bool) -> Self {
+        self.careful = careful;
         self
     }
 

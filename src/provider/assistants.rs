@@ -6,6 +6,7 @@ mod running;
 mod settings;
 mod start;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -149,6 +150,23 @@ impl Provider for Assistants {
     async fn delete_conversation(&self, id: &str) -> Result<()> {
         // Its messages and runs go with it.
         gone(self.client.assistants().delete_thread(id).await)
+    }
+
+    fn keeps_assistants(&self) -> bool {
+        true
+    }
+
+    async fn create_assistant(&self, definition: &AssistantDefinition) -> Result<String> {
+        // Whoever repeats it looks first.
+        Ok(self
+            .client
+            .assistants()
+            .create(&settings::of(definition), true, &Arc::default())
+            .await?)
+    }
+
+    async fn update_assistant(&self, id: &str, definition: &AssistantDefinition) -> Result<()> {
+        Ok(self.client.assistants().update(id, &settings::of(definition)).await?)
     }
 
     /// A run is deleted with its thread, and no other way.

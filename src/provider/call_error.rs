@@ -20,6 +20,11 @@ impl CallError {
         openai::Error::Disconnected { message: message.to_owned(), source: None }.into()
     }
 
+    /// The service has no such thing.
+    pub(crate) fn not_offered(what: &str) -> Self {
+        openai::Error::configuration("protocol", format!("this one has no {what}")).into()
+    }
+
     /// One word for it, whichever server it is.
     pub(crate) fn reason(&self) -> Reason {
         reasons::of_error(&self.0)

@@ -42,6 +42,8 @@ pub(crate) struct Call {
     pub(crate) input: Vec<Item>,
     /// The conversation it continues; `None`: the provider shall keep nothing.
     pub(crate) conversation: Option<String>,
+    /// The assistant at the provider that answers, where it has one.
+    pub(crate) assistant: Option<String>,
     /// For whom it is, where the provider is told.
     pub(crate) end_user: Option<EndUser>,
     /// Counts the requests that were sent for it.
@@ -183,13 +185,26 @@ pub(crate) trait Provider: Send + Sync {
     fn surely_keeps_conversations(&self) -> bool;
     /// Deletes a conversation after its items. Unknown ids are as good as deleted.
     async fn delete_conversation(&self, id: &str) -> Result<()>;
-    /// The assistants there whose metadata have this pair; none where they cannot be looked through.
+    /// Whether the service keeps assistants of its own.
+    fn keeps_assistants(&self) -> bool {
+        false
+    }
+    /// Creates an assistant there and returns its id. Whoever repeats it has to look first: it is not repeated here while it may have
+    /// been done.
+    async fn create_assistant(&self, _definition: &AssistantDefinition) -> Result<String> {
+        Err(CallError::not_offered("assistants of its own"))
+    }
+    /// The assistants there whose metadata have this pair, where they can be looked through.
     async fn find_assistants(&self, _name: &str, _value: &str) -> Result<Vec<String>> {
-        Ok(Vec::new())
+        Err(CallError::not_offered("assistants of its own"))
+    }
+    /// Makes an assistant there as this definition says. An unknown id is [`is_not_found`](CallError::is_not_found).
+    async fn update_assistant(&self, _id: &str, _definition: &AssistantDefinition) -> Result<()> {
+        Err(CallError::not_offered("assistants of its own"))
     }
     /// Deletes an assistant there. Unknown ids are as good as deleted.
     async fn delete_assistant(&self, _id: &str) -> Result<()> {
-        Ok(())
+        Err(CallError::not_offered("assistants of its own"))
     }
     /// Deletes a stored response. Unknown ids are as good as deleted.
     async fn delete_response(&self, id: &str) -> Result<()>;

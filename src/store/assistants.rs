@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use super::first_row::First;
 use super::session::{Conn, Session, on};
 use super::update::update;
-use super::versions;
+use super::{remote_assistants, versions};
 use crate::error::{Error, Result};
 use crate::model::{Assistant, AssistantDefinition, StoredDefinition, utc_now, without_nul};
 use crate::schema::ai_engine_assistants::dsl as assistants;
@@ -27,6 +27,9 @@ pub(crate) fn save(
             assistants::name.eq(&definition.name),
             assistants::model.eq(&definition.model),
             assistants::definition.eq(&stored),
+            // Whoever reaches that provider brings its own assistant in step, if it has such.
+            assistants::remote_provider.eq(&definition.provider),
+            assistants::remote_due_at.eq(0),
         )
     };
     let now = utc_now();
@@ -150,6 +153,9 @@ pub(crate) fn delete(session: &mut dyn Session, kind: &str, id: &str) -> Result<
         .set(runs::assistant_id.eq(None::<i64>))
         .execute(conn))?;
     versions::delete_all(session, found.id)?;
+    if let Some(theirs) = remote_assistants::lock(session, found.id)? {
+        remote_assistants::note_deletion(session, &theirs)?;
+    }
     let deleted =
         on!(session, |conn| diesel::delete(assistants::ai_engine_assistants.find(found.id))
             .execute(conn))?;

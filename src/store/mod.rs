@@ -33,6 +33,7 @@ pub(crate) mod postgres;
 mod prepared_tests;
 pub(crate) mod queue;
 pub(crate) mod recent;
+pub(crate) mod remote_assistants;
 pub(crate) mod responses;
 pub(crate) mod runs;
 pub(crate) mod runs_of;

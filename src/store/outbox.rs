@@ -18,7 +18,9 @@ text_enum! {
         Response => "response",
         /// A conversation; its items go before it.
         Conversation => "conversation",
-        /// All assistants that carry a key of ours: one that was asked for and never answered has no id that we know.
+        /// An assistant.
+        Assistant => "assistant",
+        /// All assistants that carry a key of ours and are not used: one that was asked for and never answered has no id that we know.
         AssistantsOfKey => "assistants_of_key",
     }
 }
@@ -124,6 +126,24 @@ pub(crate) fn end_own(
     Ok(())
 }
 
+pub(super) fn note_assistant(
+    session: &mut dyn Session,
+    remote_id: &str,
+    at: &Service,
+) -> Result<()> {
+    insert(session, RemoteKind::Assistant, remote_id, at)
+}
+
+/// Notes those that carry a key and are not used. One may be on its way until `later`.
+pub(super) fn note_assistants_of_key(
+    session: &mut dyn Session,
+    key: &str,
+    at: &Service,
+    later: i64,
+) -> Result<()> {
+    insert_due(session, RemoteKind::AssistantsOfKey, key, at, later)
+}
+
 fn insert(
     session: &mut dyn Session,
     kind: RemoteKind,
@@ -163,6 +183,12 @@ pub(crate) const TRY_MS: i64 = 60_000;
 const FIRST_WAIT_MS: i64 = 1_000;
 /// The longest wait between two tries.
 const LONGEST_WAIT_MS: i64 = 60 * 60 * 1_000;
+
+/// The wait after so many tries that failed, in milliseconds.
+pub(super) fn wait(attempts: i64) -> i64 {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(30);
+    FIRST_WAIT_MS.saturating_mul(1 << doublings).min(LONGEST_WAIT_MS)
+}
 
 /// Takes the oldest deletion at a service that is due: for [`TRY_MS`] nobody else is given it.
 pub(crate) fn take(session: &mut dyn Session, at: &Service) -> Result<Option<Deletion>> {
@@ -210,8 +236,7 @@ pub(crate) fn done(session: &mut dyn Session, id: i64) -> Result<()> {
 
 /// Notes why a try failed, and when the next one may be made.
 pub(crate) fn failed(session: &mut dyn Session, deletion: &Deletion, error: &str) -> Result<()> {
-    let doublings = u32::try_from(deletion.attempts.saturating_sub(1)).unwrap_or(0).min(30);
-    let wait = FIRST_WAIT_MS.saturating_mul(1 << doublings).min(LONGEST_WAIT_MS);
+    let wait = wait(deletion.attempts);
     let change = (
         deletions::next_attempt_at.eq(clock::now_ms(session)?.saturating_add(wait)),
         deletions::last_error.eq(error),

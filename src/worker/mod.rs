@@ -2,6 +2,7 @@
 //! lease, delivers last hooks, works the outbox, and ends in good order.
 
 pub(crate) mod announce;
+mod assistants;
 pub(crate) mod keep;
 pub(crate) mod lanes;
 pub(crate) mod lease;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::drive::own;
+use super::assistants;
+use crate::drive::keyed;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::{Result, with_causes};
@@ -121,13 +122,13 @@ async fn work(task: &Task) {
     let (core, line) = (&task.core, task.line());
     let Some(remote) = core.remotes().services().nth(task.line) else { return };
     loop {
-        let wait = match pass(core, remote).await {
+        let wait = match both(core, remote).await {
             Ok(Some(wait)) => wait.clamp(STORE_RETRY, LONGEST),
             Ok(None) if line.fall_asleep() => return,
             Ok(None) => Duration::ZERO,
             Err(error) => {
                 let error = with_causes(&error);
-                tracing::warn!(error, "remote deletions wait for the database");
+                tracing::warn!(error, "what is to be done at the provider waits for the database");
                 STORE_RETRY
             }
         };
@@ -136,6 +137,13 @@ async fn work(task: &Task) {
             () = line.news.notified() => {}
         }
     }
+}
+
+/// Deletes, and brings assistants in step. Returns when the next is due of either.
+async fn both(core: &Core, remote: &Remote) -> Result<Option<Duration>> {
+    let deletion = pass(core, remote).await?;
+    let assistant = assistants::pass(core, remote).await?;
+    Ok(deletion.into_iter().chain(assistant).min())
 }
 
 /// Carries out what is due. Returns when the next one is due, if any is open.
@@ -161,15 +169,17 @@ async fn pass(core: &Core, remote: &Remote) -> Result<Option<Duration>> {
 async fn carry_out(core: &Core, remote: &Remote, deletion: Deletion) -> Result<()> {
     let id = &deletion.remote_id;
     let deleting = async {
-        match deletion.kind {
+        let deleted = match deletion.kind {
             RemoteKind::Response => remote.provider.delete_response(id).await,
             RemoteKind::Conversation => remote.provider.delete_conversation(id).await,
-            RemoteKind::AssistantsOfKey => own::delete_of_key(remote, id).await,
-        }
+            RemoteKind::Assistant => remote.provider.delete_assistant(id).await,
+            RemoteKind::AssistantsOfKey => return keyed::delete(core, remote, id).await,
+        };
+        deleted.map_err(|error| error.to_string())
     };
     let failure = match tokio::time::timeout(ONE_TRY, deleting).await {
         Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
+        Ok(Err(error)) => Some(error),
         Err(_) => Some(format!("the provider took longer than {ONE_TRY:?}")),
     };
     let Some(failure) = failure else {

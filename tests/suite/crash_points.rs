@@ -39,6 +39,10 @@ type Case = (&'static str, Scene, Left);
 /// Threads with what was noted.
 const NOTED: &str = "assistant_threads WHERE CAST(metadata AS TEXT) LIKE '%noted%'";
 
+/// Assistants of which it is not known whether the provider has made its own.
+const UNANSWERED: &str = "assistants WHERE remote_claim_ends_at IS NOT NULL AND remote_id IS NULL";
+const REFUSED: &str = "assistants WHERE remote_error IS NOT NULL AND remote_claim_ends_at IS NULL";
+
 /// What a host asks for: one transaction each.
 const SERVED: &[Case] = &[
     ("thread.committing", CreateThread, Rows("assistant_threads", 1)),
@@ -57,6 +61,21 @@ const SERVED: &[Case] = &[
     ("assistant.committed", CreateAssistant, Rows("assistants", 1)),
     ("assistant_deletion.committing", DeleteAssistant, Rows("assistants", 1)),
     ("assistant_deletion.committed", DeleteAssistant, Rows("assistants", 0)),
+    (
+        "remote_assistant_claim.committing",
+        KeepAssistant,
+        Rows("assistants WHERE remote_key IS NULL", 1),
+    ),
+    ("remote_assistant_claim.committed", KeepAssistant, Rows(UNANSWERED, 1)),
+    ("remote_assistant.carried_out", KeepAssistant, Rows(UNANSWERED, 1)),
+    ("remote_assistant.committing", KeepAssistant, Rows(UNANSWERED, 1)),
+    (
+        "remote_assistant.committed",
+        KeepAssistant,
+        Rows("assistants WHERE remote_version = version", 1),
+    ),
+    ("remote_assistant_failure.committing", KeepAssistantRefused, Rows(UNANSWERED, 1)),
+    ("remote_assistant_failure.committed", KeepAssistantRefused, Rows(REFUSED, 1)),
     ("forget.committing", Forget, Rows("assistants", 1)),
     ("forget.committed", Forget, Rows("assistants", 0)),
     ("message.committing", Say, Rows("messages", 0)),

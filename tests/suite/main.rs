@@ -56,6 +56,7 @@ mod processes;
 mod providers;
 mod readers;
 mod recovery;
+mod remote_assistants;
 mod retold;
 mod spans;
 mod spawnable;

@@ -38,10 +38,21 @@ impl<'c> Assistants<'c> {
         Self { client }
     }
 
-    /// Creates an assistant; its id.
-    pub(crate) async fn create(&self, settings: &AssistantSettings) -> Result<String> {
+    /// Creates an assistant, counting the requests; its id. `careful`: repeated only when the server surely did nothing.
+    pub(crate) async fn create(
+        &self,
+        settings: &AssistantSettings,
+        careful: bool,
+        tries: &Arc<AtomicU32>,
+    ) -> Result<String> {
         let call = self.call(Method::POST, &["assistants"])?.json(&settings.body()?);
-        self.id(call, ASSISTANT).await
+        self.id(call.counted(careful, Arc::clone(tries)), ASSISTANT).await
+    }
+
+    /// Makes an assistant as the settings say.
+    pub(crate) async fn update(&self, id: &str, settings: &AssistantSettings) -> Result<()> {
+        let call = self.call(Method::POST, &["assistants", id])?.json(&settings.change()?);
+        self.id(call, ASSISTANT).await.map(drop)
     }
 
     /// One page of assistants.

@@ -11,7 +11,8 @@ use crate::openai::request::object;
 
 /// What an assistant is. Source: `OpenAI`'s API description, schemas `CreateAssistantRequest` and `ModifyAssistantRequest`.
 ///
-/// All is sent, what is not set too: an update takes away what is no longer set.
+/// What is not set is sent, too: an update takes away what is no longer set. A creation leaves out the effort of reasoning, which
+/// servers without such models may not know.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct AssistantSettings {
     pub(crate) model: String,
@@ -29,6 +30,12 @@ pub(crate) struct AssistantSettings {
 impl AssistantSettings {
     pub(super) fn body(&self) -> Result<Object> {
         object("the assistant request", self)
+    }
+
+    pub(super) fn change(&self) -> Result<Object> {
+        let mut body = self.body()?;
+        body.entry("reasoning_effort").or_insert(Value::Null);
+        Ok(body)
     }
 }
 
@@ -97,5 +104,8 @@ mod tests {
             "top_p": null, "tools": [], "metadata": {},
         });
         assert_eq!(Value::Object(settings.body().unwrap()), expected);
+        assert_eq!(settings.change().unwrap()["reasoning_effort"], Value::Null);
+        let settings = AssistantSettings { reasoning_effort: Some("low".to_owned()), ..settings };
+        assert_eq!(settings.change().unwrap()["reasoning_effort"], "low");
     }
 }

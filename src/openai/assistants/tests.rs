@@ -49,12 +49,15 @@ async fn every_call_has_its_path_and_the_header_of_the_api() {
     let made = Reply::json(
         r#"{"data":[{"id":"asst_1","metadata":{"of":"us"}},{"metadata":{}}],"has_more":true}"#,
     );
-    let replies = [assistant(), made, gone(), thread(), thread(), gone(), list, run(), run()];
+    let (made_there, changed) = (assistant(), assistant());
+    let replies =
+        [made_there, changed, made, gone(), thread(), thread(), gone(), list, run(), run()];
     let mut server = Server::start(replies).await;
     let client = server.client();
     let assistants = client.assistants();
     let settings = AssistantSettings { model: "m".to_owned(), ..AssistantSettings::default() };
-    assert_eq!(assistants.create(&settings).await.unwrap(), "asst_1");
+    assert_eq!(assistants.create(&settings, true, &Arc::default()).await.unwrap(), "asst_1");
+    assistants.update("asst_1", &settings).await.unwrap();
     let newest = ListItems { limit: Some(2), order: Some(Order::NewestFirst), after: None };
     let made = assistants.list(&newest).await.unwrap();
     let expected = vec![("asst_1".to_owned(), json!({"of": "us"}))];
@@ -68,6 +71,7 @@ async fn every_call_has_its_path_and_the_header_of_the_api() {
     assistants.cancel_run("thread_1", "run_1").await.unwrap();
     for expected in [
         "POST /v1/assistants ",
+        "POST /v1/assistants/asst_1 ",
         "GET /v1/assistants?limit=2&order=desc ",
         "DELETE /v1/assistants/asst_1 ",
         "POST /v1/threads ",
@@ -115,7 +119,11 @@ async fn dropping_a_stream_closes_its_connection() {
 async fn an_id_of_another_kind_is_no_answer_and_is_named() {
     for body in [r#"{"id":"conv_77"}"#, r#"{"id":"asst_"}"#, "{}", r#"{"id":7}"#] {
         let server = Server::start([Reply::json(body)]).await;
-        let error = server.client().assistants().create(&AssistantSettings::default()).await;
+        let error = server
+            .client()
+            .assistants()
+            .create(&AssistantSettings::default(), true, &Arc::default())
+            .await;
         let error = error.unwrap_err();
         let id = if body.contains("conv_77") { "conv_77" } else { "asst_" };
         assert!(matches!(error, Error::Malformed { .. }), "{error:?}");

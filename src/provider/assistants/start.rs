@@ -1,6 +1,8 @@
 //! How a run begins: on the thread of the conversation or on one of its own, by the assistant it is for or by one of its own, when the
 //! thread has nothing else to do.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -54,16 +56,23 @@ async fn prepare_and_begin(client: OpenAi, call: &Call, caller: &Caller) -> Resu
             }
         }
     }
-    // A run needs one, and says itself all that it is asked for.
-    let mut settings = settings::of(&call.definition);
-    if let Some((name, value)) = call.own.as_ref().map(|own| own.mark()) {
-        settings.metadata = [(name.to_owned(), value.to_owned())].into();
+    match &call.assistant {
+        Some(assistant) => request.assistant_id.clone_from(assistant),
+        // A run needs one, and says itself all that it is asked for.
+        None => {
+            let mut settings = settings::of(&call.definition);
+            if let Some((name, value)) = call.own.as_ref().map(|own| own.mark()) {
+                settings.metadata = [(name.to_owned(), value.to_owned())].into();
+            }
+            running.is_in_doubt = true;
+            let tries = Arc::default();
+            let made = running.client.assistants().create(&settings, false, &tries).await?;
+            // Each request that was not answered may have made one.
+            running.is_in_doubt = tries.load(Ordering::Relaxed) > 1;
+            request.assistant_id.clone_from(&made);
+            running.own_assistant = Some(made);
+        }
     }
-    running.is_in_doubt = true;
-    let made = running.client.assistants().create(&settings).await?;
-    running.is_in_doubt = false;
-    request.assistant_id.clone_from(&made);
-    running.own_assistant = Some(made);
     begin(running, request, call, caller).await
 }
 

@@ -114,6 +114,7 @@ fn a_request_has_what_the_definition_sets_in_this_protocols_names() {
         input: vec![Item::message("user", "Hi")],
         conversation: None,
         own: None,
+        assistant: None,
         tries: std::sync::Arc::default(),
     };
     for (url, role) in

@@ -23,6 +23,10 @@ pub enum Scene {
     DeleteAssistant,
     /// Delete all that belongs to the assistant's record.
     Forget,
+    /// Create the assistant where the provider keeps its own.
+    KeepAssistant,
+    /// The same, and the provider refuses.
+    KeepAssistantRefused,
     Say,
     /// Make room for a run where another waits.
     Interrupt,
@@ -97,6 +101,10 @@ pub const USAGE: (u64, u64) = (11, 7);
 pub const END_LEASES: &str = "UPDATE ai_engine_workers SET lease_ends_at = 0; \
     UPDATE ai_engine_remote_deletions SET next_attempt_at = 0";
 
+fn refused() -> Reply {
+    Reply::status(400, json!({"error": {"message": "no", "type": "invalid_request_error"}}))
+}
+
 /// Has a child die at `point`.
 pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) -> Stage {
     let mut stage = Stage { scene, thread: host.thread().await, earlier: None };
@@ -107,6 +115,7 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
         Scene::DeleteAssistant | Scene::Forget => {
             host.teller.create_openai_assistant(&host.engine).await.unwrap();
         }
+        Scene::KeepAssistantRefused => host.fake.intercept("POST", "/assistants", refused()),
         Scene::Interrupt | Scene::CancelWaiting => {
             stage.earlier = Some(submit_undriven(host, &stage.thread));
         }
@@ -231,6 +240,7 @@ async fn lose<D: TestDatabase>(host: &Host<D>, lost: &str) {
 
 fn start<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &str) -> Process {
     let sleeps = scene == Scene::AskAsleep;
+    let keeps = matches!(scene, Scene::KeepAssistant | Scene::KeepAssistantRefused);
     let titled = scene == Scene::AskTitled;
     // Its beat is a sixth of that; it sleeps for longer.
     let is_short = sleeps || point.starts_with("beat.");
@@ -245,6 +255,10 @@ fn start<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &s
     ];
     if titled {
         settings.push(("CHILD_TITLES", "yes"));
+    }
+    if keeps {
+        settings.push(("CHILD_PROTOCOL", "assistants"));
+        settings.push(("CHILD_HISTORY", "conversation"));
     }
     let mut test = "crash_points::scene::the_process_that_dies";
     if sleeps {
@@ -297,6 +311,9 @@ async fn act() {
             }
             "DestroyChat" => user.chats(&engine).destroy(1).await.unwrap(),
             "CreateAssistant" => drop(teller.create_openai_assistant(&engine).await.unwrap()),
+            "KeepAssistant" | "KeepAssistantRefused" => {
+                drop(teller.create_openai_assistant(&engine).await);
+            }
             "DeleteAssistant" => teller.delete_openai_assistant(&engine).await.unwrap(),
             "Forget" => drop(engine.forget(&teller).await.unwrap()),
             "Say" => {

@@ -120,7 +120,7 @@ pub fn told() -> Option<String> {
 }
 
 /// The engine of the other process, on the database and provider of the test. Its lease is `CHILD_LEASE` milliseconds; the address of a
-/// provider `local` is `CHILD_LOCAL`.
+/// provider `local` is `CHILD_LOCAL`. It speaks `CHILD_PROTOCOL`.
 pub fn engine_of_this_process(hub: &Hub) -> AiEngine {
     let url = setting("CHILD_DATABASE");
     #[cfg(feature = "postgres")]

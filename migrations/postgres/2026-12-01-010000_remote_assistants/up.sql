@@ -1,0 +1,19 @@
+-- The provider's own assistant of an assistant, and what is to be done about it.
+--
+-- A rolling deploy: processes of the version before write none of these columns, so each may be NULL or has a default.
+
+-- The provider that the definition names; NULL: the engine's default one.
+ALTER TABLE ai_engine_assistants ADD COLUMN remote_provider TEXT;
+-- What the provider's own one carries in its metadata: by it one is found of which the answer was lost.
+ALTER TABLE ai_engine_assistants ADD COLUMN remote_key TEXT;
+-- When the provider's own one is to be made as this one is, in milliseconds; NULL: nothing is to be done.
+ALTER TABLE ai_engine_assistants ADD COLUMN remote_due_at BIGINT;
+-- Until when one process has that to itself, in milliseconds.
+ALTER TABLE ai_engine_assistants ADD COLUMN remote_claim_ends_at BIGINT;
+-- Tries since it last went well.
+ALTER TABLE ai_engine_assistants ADD COLUMN remote_attempts BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE ai_engine_assistants ADD COLUMN remote_error TEXT;
+CREATE INDEX ai_engine_assistants_remote_due
+    ON ai_engine_assistants (coalesce(remote_provider, ''), remote_due_at) WHERE remote_due_at IS NOT NULL;
+CREATE INDEX ai_engine_assistants_remote_left
+    ON ai_engine_assistants (endpoint, protocol) WHERE remote_due_at IS NOT NULL;
