@@ -84,6 +84,7 @@ pub(crate) async fn call(
                 if !renewed
                     && !has_output
                     && error.is_not_found()
+                    && error.reason() != Reason::ModelNotFound
                     && assistants::is_there_again(core, remote, flight).await =>
             {
                 tracing::warn!(

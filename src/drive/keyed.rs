@@ -20,10 +20,7 @@ pub(super) fn new_key() -> String {
 
 /// Those that carry a key; none where they cannot be looked through.
 pub(super) async fn find(remote: &Remote, key: &str) -> provider::Result<Vec<String>> {
-    match remote.provider.find_assistants(KEY, key).await {
-        Err(error) if error.is_not_offered() => Ok(Vec::new()),
-        found => found,
-    }
+    remote.provider.find_assistants(KEY, key).await
 }
 
 /// Deletes all that carry a key, but for the one that a row of ours uses. Says why it could not.

@@ -1,9 +1,9 @@
-//! The usual form of a server-sent event: at most a name, one line of data, and a blank line, all in one piece. It is cut
-//! out of the bytes as they came, without a copy.
+//! The usual form of a server-sent event: at most a name, one line of data, and a blank line. In one piece it is cut
+//! out of the bytes as they came, without a copy; one that the network cut in two is put together once.
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use memchr::memchr2;
 
 /// An event in the usual form.
@@ -14,28 +14,53 @@ pub(super) struct Plain {
     data: Range<usize>,
 }
 
+/// Why bytes do not begin with an event in the usual form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unusual {
+    /// They end before it does.
+    Cut,
+    /// It has another form, or is longer than an event may be.
+    Other,
+}
+
+/// Lines of an event in the usual form.
+const MOST_LINES: usize = 3;
+
 impl Plain {
-    /// Takes the event at the beginning of `chunk`. `None`: it has another form, its end is not here, or it is longer than
-    /// an event may be; then nothing is taken.
-    pub(super) fn take(chunk: &mut Bytes, max_event_bytes: usize) -> Option<Self> {
-        let bytes: &[u8] = chunk;
-        let (mut name, mut begin, mut before) = (0..0, 0, 0);
-        if bytes.starts_with(b"event:") {
-            let (end, next) = line_end(bytes, 0)?;
-            name = value(bytes, "event:".len(), end);
-            (begin, before) = (next, end + 1);
+    /// Takes the event at the beginning of `chunk`, or nothing.
+    pub(super) fn take(chunk: &mut Bytes, max_event_bytes: usize) -> Result<Self, Unusual> {
+        let Parts { name, data, after } = parts(chunk, max_event_bytes)?;
+        Ok(Self { lines: chunk.split_to(after), name, data })
+    }
+
+    /// Takes the event whose first bytes are `begin` and whose others are at the beginning of `chunk`, or nothing.
+    pub(super) fn join(
+        begin: &[u8],
+        chunk: &mut Bytes,
+        max_event_bytes: usize,
+    ) -> Result<Self, Unusual> {
+        let (mut lines, mut taken) = (Vec::new(), 0);
+        for _ in 0..MOST_LINES {
+            let (_, next) = line_end(chunk, taken)?;
+            if taken == 0 {
+                // The blank line is the next one, as a rule.
+                lines.reserve_exact(begin.len() + next + 2);
+                lines.extend_from_slice(begin);
+            }
+            lines.extend_from_slice(chunk.get(taken..next).unwrap_or_default());
+            taken = next;
+            match parts(&lines, max_event_bytes) {
+                Ok(Parts { name, data, after }) => {
+                    // A single CR is known to end a line by what follows it.
+                    lines.truncate(after);
+                    chunk.advance(after.saturating_sub(begin.len()));
+                    return Ok(Self { lines: lines.into(), name, data });
+                }
+                Err(Unusual::Cut) => {}
+                Err(Unusual::Other) => break,
+            }
         }
-        if !bytes.get(begin..)?.starts_with(b"data:") {
-            return None;
-        }
-        let (end, next) = line_end(bytes, begin)?;
-        let data = value(bytes, begin + "data:".len(), end);
-        let after = behind(bytes, next)?;
-        // Each line counts with one byte for its end.
-        if before + (end - begin) + 1 > max_event_bytes {
-            return None;
-        }
-        Some(Self { lines: chunk.split_to(after), name, data })
+        Err(Unusual::Other)
     }
 
     /// Empty when the event has none.
@@ -48,23 +73,59 @@ impl Plain {
     }
 }
 
+/// Where the parts of an event are, and what comes after it.
+struct Parts {
+    name: Range<usize>,
+    data: Range<usize>,
+    after: usize,
+}
+
+fn parts(bytes: &[u8], max_event_bytes: usize) -> Result<Parts, Unusual> {
+    let (mut name, mut begin, mut before) = (0..0, 0, 0);
+    if begins_with(bytes, b"event:")? {
+        let (end, next) = line_end(bytes, 0)?;
+        name = value(bytes, "event:".len(), end);
+        (begin, before) = (next, end + 1);
+    }
+    if !begins_with(bytes.get(begin..).unwrap_or_default(), b"data:")? {
+        return Err(Unusual::Other);
+    }
+    let (end, next) = line_end(bytes, begin)?;
+    let data = value(bytes, begin + "data:".len(), end);
+    let after = behind(bytes, next)?;
+    // Each line counts with one byte for its end.
+    if before + (end - begin) + 1 > max_event_bytes {
+        return Err(Unusual::Other);
+    }
+    Ok(Parts { name, data, after })
+}
+
+fn begins_with(bytes: &[u8], what: &[u8]) -> Result<bool, Unusual> {
+    if bytes.len() < what.len() && what.starts_with(bytes) {
+        return Err(Unusual::Cut);
+    }
+    Ok(bytes.starts_with(what))
+}
+
 /// The value of a field: one blank before it does not count.
 fn value(bytes: &[u8], begin: usize, end: usize) -> Range<usize> {
     if bytes.get(begin) == Some(&b' ') { begin + 1..end } else { begin..end }
 }
 
 /// Where the line that holds `from` ends, and where the next one begins.
-fn line_end(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
-    let end = from + memchr2(b'\n', b'\r', bytes.get(from..)?)?;
-    Some((end, behind(bytes, end)?))
+fn line_end(bytes: &[u8], from: usize) -> Result<(usize, usize), Unusual> {
+    let rest = bytes.get(from..).unwrap_or_default();
+    let end = from + memchr2(b'\n', b'\r', rest).ok_or(Unusual::Cut)?;
+    Ok((end, behind(bytes, end)?))
 }
 
 /// Where the next line begins if one ends at `end`. A CR that is the last byte may be half an end.
-fn behind(bytes: &[u8], end: usize) -> Option<usize> {
-    match (bytes.get(end)?, bytes.get(end + 1)) {
-        (b'\r', Some(b'\n')) => Some(end + 2),
-        (b'\n', _) | (b'\r', Some(_)) => Some(end + 1),
-        _ => None,
+fn behind(bytes: &[u8], end: usize) -> Result<usize, Unusual> {
+    match (bytes.get(end), bytes.get(end + 1)) {
+        (Some(b'\r'), Some(b'\n')) => Ok(end + 2),
+        (Some(b'\n'), _) | (Some(b'\r'), Some(_)) => Ok(end + 1),
+        (None | Some(b'\r'), _) => Err(Unusual::Cut),
+        _ => Err(Unusual::Other),
     }
 }
 
@@ -76,7 +137,7 @@ mod tests {
 
     fn take(text: &'static str) -> Option<(String, String, String)> {
         let mut chunk = Bytes::from_static(text.as_bytes());
-        let plain = Plain::take(&mut chunk, LIMIT)?;
+        let plain = Plain::take(&mut chunk, LIMIT).ok()?;
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Some((text(plain.name()), text(plain.data()), text(&chunk)))
     }
@@ -123,6 +184,42 @@ mod tests {
             "event: 0123456789012345678\ndata: 0123456789012345678901234567890\n\n",
         ] {
             assert_eq!(take(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_go_on_is_told_from_what_has_another_form() {
+        let unusual = |text: &str| {
+            Plain::take(&mut Bytes::copy_from_slice(text.as_bytes()), LIMIT).unwrap_err()
+        };
+        for text in ["e", "event: a", "event: a\n", "event: a\nda", "data: 1\r", "data: 1\n"] {
+            assert_eq!(unusual(text), Unusual::Cut, "{text:?}");
+        }
+        for text in [":", "id", "evil", "event: a\nid", "data: 1\ndata", "\n"] {
+            assert_eq!(unusual(text), Unusual::Other, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_is_put_together_wherever_it_was_cut() {
+        for event in ["event: a\ndata: b\n\n", "data: b\r\n\r\n", "data: b\r\r", "data: b\n\n"] {
+            for at in 1..event.len() {
+                let (begin, rest) = event.split_at(at);
+                let mut chunk = Bytes::from(format!("{rest}data: 2\n\n"));
+                let plain = Plain::join(begin.as_bytes(), &mut chunk, LIMIT).unwrap();
+                let name = if event.starts_with("event") { "a" } else { "" };
+                assert_eq!((plain.name(), plain.data()), (name.as_bytes(), &b"b"[..]), "{begin:?}");
+                assert_eq!(chunk, "data: 2\n\n", "{begin:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_of_what_does_not_end() {
+        for (begin, rest) in [("data: 1", "2"), ("data: 1", "2\n"), ("data: 1", "\ndata: 2\n\n")] {
+            let mut chunk = Bytes::from_static(rest.as_bytes());
+            assert!(Plain::join(begin.as_bytes(), &mut chunk, LIMIT).is_err(), "{rest:?}");
+            assert_eq!(chunk, rest);
         }
     }
 }

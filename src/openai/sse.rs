@@ -1,7 +1,7 @@
 //! Server-sent events: bytes in, events out.
 //!
-//! An event in the usual form (`plain.rs`) is cut out of the bytes as they came: those come by the thousand. Every other
-//! one is read by `eventsource-stream`, which knows the fields of an event. It must not meet a raw network stream,
+//! An event in the usual form (`plain.rs`) is cut out of the bytes as they came, or put together of two chunks: those come by the
+//! thousand. Every other one is read by `eventsource-stream`, which knows the fields of an event. It must not meet a raw network stream,
 //! though: a leading byte order mark panics it, a long line that arrives in pieces is parsed anew
 //! for each piece, a chunk of many lines is copied for each line, and a long `id` is cloned for
 //! every later event. So [`Events`] stands in front: it gathers the lines of one event, complete,
@@ -25,7 +25,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use memchr::memchr2;
 use tokio::time::Sleep;
 
-use super::plain::Plain;
+use super::plain::{Plain, Unusual};
 use super::{Error, Result, lenient};
 
 /// How long to wait for the blank line behind an event that looks whole.
@@ -124,6 +124,8 @@ where
         max_event_bytes,
         data: Data::None,
         plain,
+        cut: Bytes::new(),
+        by_line: false,
         waiting: None,
         finished: false,
     }
@@ -148,6 +150,10 @@ struct Events<S> {
     data: Data,
     /// Whether events in the usual form are left as they came.
     plain: bool,
+    /// The beginning of one whose rest is expected in the next chunk.
+    cut: Bytes,
+    /// The next event is read line by line, whatever its form.
+    by_line: bool,
     /// How long the blank line behind it may take.
     waiting: Option<Pin<Box<Sleep>>>,
     finished: bool,
@@ -181,19 +187,17 @@ fn read(lines: &str, complete: bool) -> Result<Option<SseEvent>> {
 
 impl<S> Events<S> {
     /// The next event, or `None` when more bytes are needed. Looks at each byte of an odd event once, and at those of
-    /// one in the usual form once more if it came in pieces.
+    /// one in the usual form a few times more if it came in pieces.
     fn next_event(&mut self) -> Result<Option<Framed>> {
         while !self.chunk.is_empty() {
             if std::mem::take(&mut self.after_cr) && self.chunk.first() == Some(&b'\n') {
                 self.chunk.advance(1);
                 continue;
             }
-            let is_between = self.event_bytes == 0 && self.line.is_empty() && !self.at_start;
-            if self.plain
-                && is_between
-                && let Some(plain) = Plain::take(&mut self.chunk, self.max_event_bytes)
-            {
-                return Ok(Some(Framed::Plain(plain)));
+            match self.take_plain() {
+                Ok(plain) => return Ok(Some(Framed::Plain(plain))),
+                Err(Unusual::Cut) => return Ok(None),
+                Err(Unusual::Other) => {}
             }
             let end = memchr2(b'\n', b'\r', &self.chunk);
             let part = self.chunk.split_to(end.unwrap_or(self.chunk.len()));
@@ -215,6 +219,42 @@ impl<S> Events<S> {
             }
         }
         Ok(None)
+    }
+
+    /// Takes an event in the usual form, or its beginning. It is put together once: one of three pieces or more is read line by line.
+    fn take_plain(&mut self) -> Result<Plain, Unusual> {
+        let is_between = self.event_bytes == 0 && self.line.is_empty() && !self.at_start;
+        if !self.plain || !is_between || std::mem::take(&mut self.by_line) {
+            return Err(Unusual::Other);
+        }
+        let begin = std::mem::take(&mut self.cut);
+        if begin.is_empty() {
+            let taken = Plain::take(&mut self.chunk, self.max_event_bytes);
+            if matches!(taken, Err(Unusual::Cut)) {
+                if self.chunk.len() > self.max_event_bytes {
+                    return Err(Unusual::Other);
+                }
+                self.cut = std::mem::take(&mut self.chunk);
+            }
+            return taken;
+        }
+        Plain::join(&begin, &mut self.chunk, self.max_event_bytes).map_err(|_| {
+            self.chunk = [begin, std::mem::take(&mut self.chunk)].concat().into();
+            Unusual::Other
+        })
+    }
+
+    /// Has the beginning of an event read line by line; whether there is one.
+    fn read_cut(&mut self) -> bool {
+        self.chunk = std::mem::take(&mut self.cut);
+        self.by_line = !self.chunk.is_empty();
+        self.by_line
+    }
+
+    /// Whether an event may lack no more than the end of its last line.
+    fn cut_may_be_whole(&self) -> bool {
+        let cut = self.cut.trim_ascii_end();
+        cut.ends_with(b"}") || cut.ends_with(DONE)
     }
 
     /// Ends the open event, if there is one.
@@ -276,6 +316,12 @@ impl<S> Events<S> {
     /// What is left when the body has ended, without the blank line that is missing.
     fn finish(&mut self) -> Result<Option<Framed>> {
         self.finished = true;
+        if self.read_cut()
+            && let Some(event) = self.next_event()?
+        {
+            // A single CR ended it; what came is behind us.
+            return Ok(Some(event));
+        }
         if !self.line.is_empty() {
             self.finish_line();
         }
@@ -302,6 +348,7 @@ impl<S: Stream<Item = Result<Bytes>>> Stream for Events<S> {
                     }
                     Poll::Ready(Some(Err(error))) => error,
                     Poll::Ready(None) => return Poll::Ready(this.finish().transpose()),
+                    Poll::Pending if this.cut_may_be_whole() && this.read_cut() => continue,
                     Poll::Pending if this.may_be_whole() => {
                         let wait = || Box::pin(tokio::time::sleep(WITHOUT_BLANK_LINE));
                         ready!(this.waiting.get_or_insert_with(wait).as_mut().poll(cx));

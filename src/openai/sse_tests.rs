@@ -194,10 +194,24 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(PIECES), 0..40).prop_map(|pieces| pieces.concat())
 }
 
+/// In the usual form and nearly so.
+fn usual() -> impl Strategy<Value = Vec<u8>> {
+    const EVENTS: [&str; 6] = [
+        "data: {\"a\":1}\n\n",
+        "event: a\ndata: é😀\n\n",
+        "event: a\r\ndata: b\r\n\r\n",
+        "data: 1\r\r",
+        "data: 1\ndata: 2\n\n",
+        ": ping\n\n",
+    ];
+    let events = prop::collection::vec(prop::sample::select(EVENTS.as_slice()), 0..12);
+    events.prop_map(|events| events.concat().into_bytes())
+}
+
 proptest! {
     #[test]
     fn any_chunking_gives_the_same_events(
-        body in prop_oneof![body(), prop::collection::vec(any::<u8>(), 0..200)],
+        body in prop_oneof![body(), usual(), prop::collection::vec(any::<u8>(), 0..200)],
         sizes in prop::collection::vec(0_usize..9, 1..50),
         limit in prop_oneof![Just(LIMIT), 1_usize..40],
     ) {

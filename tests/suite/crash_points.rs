@@ -167,10 +167,10 @@ const DELETION: &[Case] = &[
 
 /// What calls over Assistants make for themselves.
 const OWN: &[Case] = &[
-    ("own_assistant.committing", Ask, Interrupted("")),
-    ("own_assistant.committed", Ask, Interrupted("")),
-    ("own_end.committing", Ask, Anyhow),
-    ("own_end.committed", Ask, Anyhow),
+    ("own_assistant.committing", AskOtherwise, Interrupted("")),
+    ("own_assistant.committed", AskOtherwise, Interrupted("")),
+    ("own_end.committing", AskOtherwise, Anyhow),
+    ("own_end.committed", AskOtherwise, Anyhow),
     ("own_assistant.committing", AskChat, Interrupted("")),
     ("own_assistant.committed", AskChat, Interrupted("")),
     ("own_thread.committing", AskChat, Interrupted("")),

@@ -40,6 +40,7 @@ pub(super) async fn deletion_leaves_nothing<S: Subject>(subject: &S) -> Outcome 
     // The other one is as it was.
     scene.turn(&kept, "Still?", "Still.").await;
     threads.destroy(kept.id).await.expect("it can be destroyed");
+    scene.forget_answerer().await;
     scene.until_held_again(before).await;
     scene.passed().await
 }
@@ -58,6 +59,7 @@ pub(super) async fn deletion_stops_the_run<S: Subject>(subject: &S) -> Outcome {
     let answer = scene.engine.answer(run.id).await;
     assert!(matches!(answer, Err(Error::RunGone(id)) if id == run.id), "{answer:?}");
     scene.until_left(before, 1).await;
+    scene.forget_answerer().await;
     scene.until_held_again(held).await;
     scene.passed().await
 }

@@ -220,6 +220,11 @@ impl<'s, S: Subject> Scene<'s, S> {
         self.until("the connection to be closed", left).await;
     }
 
+    /// Deletes what is kept of who answers, also at a provider that keeps assistants.
+    pub(super) async fn forget_answerer(&self) {
+        self.engine.forget(&self.answerer).await.expect("it can be forgotten");
+    }
+
     /// Waits until the server holds what it held then, and nothing is left to be deleted there.
     pub(super) async fn until_held_again(&self, before: Option<Vec<String>>) {
         let deadline = tokio::time::Instant::now() + self.subject.patience();

@@ -48,6 +48,7 @@ pub(super) async fn switch_of_protocol_in_mid_thread<S: Subject>(subject: &S) ->
     scene.assert_said(&thread, &turns).await;
     let threads = scene.asker.assistant_threads(&scene.engine);
     threads.destroy(thread.id).await.expect("it can be destroyed");
+    scene.forget_answerer().await;
     scene.until_held_again(before).await;
     scene.passed().await
 }

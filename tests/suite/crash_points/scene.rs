@@ -6,7 +6,9 @@ use std::time::Duration;
 use ai_engine::openai::Protocol;
 use ai_engine::openai::unstable::Conversations;
 use ai_engine::testing::{API_KEY, Gate, Reply};
-use ai_engine::{AssistantThread, Busy, Content, Page, Recovery, Role, Run, prelude::*};
+use ai_engine::{
+    AssistantDefinition, AssistantThread, Busy, Content, Page, Recovery, Role, Run, prelude::*,
+};
 use serde_json::json;
 
 use crate::support::*;
@@ -45,6 +47,8 @@ pub enum Scene {
     /// The same, and the provider refuses.
     DestroyThreadRefused,
     Ask,
+    /// Ask without the instructions that the assistant has.
+    AskOtherwise,
     /// Ask with a picture.
     AskPictured,
     /// Ask on a new chat.
@@ -97,9 +101,10 @@ pub const PICTURE: &str = "https://pictures.example/tree.png";
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
 pub const PNG_IN_BASE64: &str = "iVBORw0KGgogYW5kIHNvIG9u";
 pub const USAGE: (u64, u64) = (11, 7);
-/// Those of processes, and those of deletions under way.
+/// Those of processes, and those of what is under way at the provider.
 pub const END_LEASES: &str = "UPDATE ai_engine_workers SET lease_ends_at = 0; \
-    UPDATE ai_engine_remote_deletions SET next_attempt_at = 0";
+    UPDATE ai_engine_remote_deletions SET next_attempt_at = 0; \
+    UPDATE ai_engine_assistants SET remote_claim_ends_at = 0 WHERE remote_claim_ends_at IS NOT NULL";
 
 fn refused() -> Reply {
     Reply::status(400, json!({"error": {"message": "no", "type": "invalid_request_error"}}))
@@ -347,6 +352,10 @@ async fn act() {
                     _ => question.image("image/png", PNG),
                 };
                 teller.ai_engine_run(&engine, &found, question).submit().await.unwrap();
+            }
+            "AskOtherwise" => {
+                let bare = |_| AssistantDefinition::new("test-model");
+                ask(QUESTION).definition(bare).submit().await.unwrap();
             }
             "AskChat" => {
                 let chat = user.chats(&engine).create().await.unwrap();

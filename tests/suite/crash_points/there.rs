@@ -48,7 +48,8 @@ pub fn conversations<D: TestDatabase>(host: &Host<D>) -> Vec<String> {
     }
 }
 
-/// The assistants there, and the threads that are no conversation of ours or of the test's: calls made them for themselves.
+/// The assistants there that are none of ours, and the threads that are no conversation of ours or of the test's: calls made them for
+/// themselves, or a process that died.
 pub fn own_of_calls<D: TestDatabase>(host: &Host<D>, stage: &Stage) -> Vec<String> {
     let known = host.db.texts(
         "SELECT remote_id AS line FROM ai_engine_assistant_threads WHERE remote_id IS NOT NULL",
@@ -56,5 +57,9 @@ pub fn own_of_calls<D: TestDatabase>(host: &Host<D>, stage: &Stage) -> Vec<Strin
     let is_own = |id: &String| !known.contains(id) && stage.thread.remote_id.as_ref() != Some(id);
     let threads = host.fake.thread_ids().into_iter().filter(is_own);
     let threads = threads.filter(|_| stage.scene.asks_a_chat());
-    host.fake.assistant_ids().into_iter().chain(threads).collect()
+    let kept = host
+        .db
+        .texts("SELECT remote_id AS line FROM ai_engine_assistants WHERE remote_id IS NOT NULL");
+    let assistants = host.fake.assistant_ids().into_iter().filter(|id| !kept.contains(id));
+    assistants.chain(threads).collect()
 }
