@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use ai_engine::openai::OpenAiBuilder;
+use ai_engine::openai::{OpenAiBuilder, Protocol};
 use ai_engine::testing::conformance::{self, Subject};
 use ai_engine::{
     AiEngine, Answer, AssistantDefinition, History, HookContext, HookResult, Message,
@@ -113,6 +113,12 @@ impl Subject for Server {
 
     fn definition(&self) -> AssistantDefinition {
         AssistantDefinition::new(&self.model).max_output_tokens(48)
+    }
+
+    fn other_protocols(&self) -> Vec<OpenAiBuilder> {
+        let ours = self.client().build().unwrap().protocol();
+        let both = [Protocol::Responses, Protocol::ChatCompletions].into_iter();
+        both.filter(|other| *other != ours).map(|other| self.client().protocol(other)).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr2;
 
 /// An event in the usual form.
@@ -33,28 +33,31 @@ impl Plain {
         Ok(Self { lines: chunk.split_to(after), name, data })
     }
 
-    /// Takes the event whose first bytes are `begin` and whose others are at the beginning of `chunk`, or nothing.
+    /// Takes the event whose first bytes are `begin` and whose others are at the beginning of `chunk`, or nothing. Room for it comes from
+    /// `lines`, which gets it back when the event is dropped.
     pub(super) fn join(
         begin: &[u8],
         chunk: &mut Bytes,
+        lines: &mut BytesMut,
         max_event_bytes: usize,
     ) -> Result<Self, Unusual> {
-        let (mut lines, mut taken) = (Vec::new(), 0);
+        let mut taken = 0;
+        lines.clear();
         for _ in 0..MOST_LINES {
             let (_, next) = line_end(chunk, taken)?;
             if taken == 0 {
                 // The blank line is the next one, as a rule.
-                lines.reserve_exact(begin.len() + next + 2);
+                lines.reserve(begin.len() + next + 2);
                 lines.extend_from_slice(begin);
             }
             lines.extend_from_slice(chunk.get(taken..next).unwrap_or_default());
             taken = next;
-            match parts(&lines, max_event_bytes) {
+            match parts(lines, max_event_bytes) {
                 Ok(Parts { name, data, after }) => {
                     // A single CR is known to end a line by what follows it.
                     lines.truncate(after);
                     chunk.advance(after.saturating_sub(begin.len()));
-                    return Ok(Self { lines: lines.into(), name, data });
+                    return Ok(Self { lines: lines.split().freeze(), name, data });
                 }
                 Err(Unusual::Cut) => {}
                 Err(Unusual::Other) => break,
@@ -135,6 +138,10 @@ mod tests {
 
     const LIMIT: usize = 64;
 
+    fn join(begin: &str, chunk: &mut Bytes) -> Result<Plain, Unusual> {
+        Plain::join(begin.as_bytes(), chunk, &mut BytesMut::new(), LIMIT)
+    }
+
     fn take(text: &'static str) -> Option<(String, String, String)> {
         let mut chunk = Bytes::from_static(text.as_bytes());
         let plain = Plain::take(&mut chunk, LIMIT).ok()?;
@@ -206,7 +213,7 @@ mod tests {
             for at in 1..event.len() {
                 let (begin, rest) = event.split_at(at);
                 let mut chunk = Bytes::from(format!("{rest}data: 2\n\n"));
-                let plain = Plain::join(begin.as_bytes(), &mut chunk, LIMIT).unwrap();
+                let plain = join(begin, &mut chunk).unwrap();
                 let name = if event.starts_with("event") { "a" } else { "" };
                 assert_eq!((plain.name(), plain.data()), (name.as_bytes(), &b"b"[..]), "{begin:?}");
                 assert_eq!(chunk, "data: 2\n\n", "{begin:?}");
@@ -218,7 +225,7 @@ mod tests {
     fn nothing_is_taken_of_what_does_not_end() {
         for (begin, rest) in [("data: 1", "2"), ("data: 1", "2\n"), ("data: 1", "\ndata: 2\n\n")] {
             let mut chunk = Bytes::from_static(rest.as_bytes());
-            assert!(Plain::join(begin.as_bytes(), &mut chunk, LIMIT).is_err(), "{rest:?}");
+            assert!(join(begin, &mut chunk).is_err(), "{rest:?}");
             assert_eq!(chunk, rest);
         }
     }

@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use eventsource_stream::{Event, EventStream};
 use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt, stream};
@@ -125,6 +125,7 @@ where
         data: Data::None,
         plain,
         cut: Bytes::new(),
+        joined: BytesMut::new(),
         by_line: false,
         waiting: None,
         finished: false,
@@ -152,6 +153,8 @@ struct Events<S> {
     plain: bool,
     /// The beginning of one whose rest is expected in the next chunk.
     cut: Bytes,
+    /// Where it is put together.
+    joined: BytesMut,
     /// The next event is read line by line, whatever its form.
     by_line: bool,
     /// How long the blank line behind it may take.
@@ -238,7 +241,7 @@ impl<S> Events<S> {
             }
             return taken;
         }
-        Plain::join(&begin, &mut self.chunk, self.max_event_bytes).map_err(|_| {
+        Plain::join(&begin, &mut self.chunk, &mut self.joined, self.max_event_bytes).map_err(|_| {
             self.chunk = [begin, std::mem::take(&mut self.chunk)].concat().into();
             Unusual::Other
         })

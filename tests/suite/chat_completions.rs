@@ -3,7 +3,9 @@
 
 use ai_engine::openai::Protocol;
 use ai_engine::testing::Reply;
-use ai_engine::{AiEngine, AssistantDefinition, Error, MessageStatus, Role, RunStatus, prelude::*};
+use ai_engine::{
+    AiEngine, AssistantDefinition, Error, History, MessageStatus, Role, RunStatus, prelude::*,
+};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -19,6 +21,7 @@ on_each_database!(
     a_limit_is_sent_by_the_name_that_the_server_knows,
     what_cannot_be_had_is_refused_before_anything_is_stored,
     what_was_enqueued_elsewhere_and_cannot_be_had_fails_with_that_reason,
+    a_run_takes_no_more_statements_than_over_responses,
 );
 
 fn chatting<D: TestDatabase>(host: &Host<D>) -> AiEngine {
@@ -245,4 +248,30 @@ async fn what_was_enqueued_elsewhere_and_cannot_be_had_fails_with_that_reason<D:
     assert!(message.contains("web_search"), "{message}");
     assert_eq!(host.fake.requests(), []);
     host.teller.ai_engine_run(&host.engine, &thread, "again").await.unwrap();
+}
+
+async fn a_run_takes_no_more_statements_than_over_responses<D: TestDatabase + Raw>(db: D) {
+    let host = Host::new(db).await;
+    let chat = host.fake.openai_builder().protocol(Protocol::ChatCompletions).build().unwrap();
+    let responses = host.fake.openai().unwrap();
+    let (engine, watched) = watched_with(&host, |builder| {
+        let builder = builder.history(History::Local).state(host.hub.clone());
+        builder.provider("chat", chat).provider("responses", responses)
+    });
+    host.fake.reply_always(Reply::deltas(["Once ", "upon ", "a ", "time"]));
+    let mut fewest = Vec::new();
+    for provider in ["chat", "responses"] {
+        let thread = host.thread().await;
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            watched.forget();
+            let request = host.teller.ai_engine_run(&engine, &thread, "Go on");
+            let answer = request.provider(provider).await.unwrap();
+            assert_eq!(answer.run.status, RunStatus::Completed);
+            taken.push(watched.statements().len());
+        }
+        // What the engine does beside may be in some.
+        fewest.push(taken.into_iter().min().unwrap());
+    }
+    assert!(fewest[0] <= fewest[1], "over Chat Completions, and over Responses: {fewest:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use ai_engine::AiEngine;
+use ai_engine::{AiEngine, EngineBuilder};
 use diesel::connection::InstrumentationEvent;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection, Pool};
 
@@ -46,9 +46,17 @@ impl Watched {
 
 /// Another process on the same database, whose statements are watched. It drives nothing.
 pub fn watched<D: TestDatabase + Raw>(host: &Host<D>) -> (AiEngine, Watched) {
+    watched_with(host, |builder| builder)
+}
+
+/// The same, of an engine with more to it.
+pub fn watched_with<D: TestDatabase + Raw>(
+    host: &Host<D>,
+    configure: impl FnOnce(EngineBuilder<D::Database>) -> EngineBuilder<D::Database>,
+) -> (AiEngine, Watched) {
     let watched = Watched::default();
     let pool = Pool::builder().max_size(4).connection_customizer(Box::new(watched.clone()));
     let pool = pool.build(ConnectionManager::<D::Conn>::new(host.db.url())).unwrap();
-    let engine = D::owners(AiEngine::builder(D::from_pool(pool))).build().unwrap();
-    (engine, watched)
+    let builder = D::owners(AiEngine::builder(D::from_pool(pool)));
+    (configure(builder).build().unwrap(), watched)
 }
