@@ -232,6 +232,10 @@ impl Error {
     pub(crate) fn brief(&self) -> String {
         match self {
             Self::Provider(error) => format!("{self}: {}", error.brief),
+            // What the provider said of it may be in there.
+            Self::AssistantNotInStep { assistant_id, .. } => {
+                format!("assistant {assistant_id} is not in step with the provider's own")
+            }
             other => with_causes(other),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::flight::Flight;
 use super::keyed::{self, KEY, new_key};
@@ -20,10 +20,9 @@ use crate::store::remote_assistants::{self as rows, Claim, Claimed, Theirs};
 const ONE_TRY: Duration = Duration::from_millis(TRY_MS.unsigned_abs() * 3 / 4);
 /// Longest time that a run waits.
 const RUN_WAITS: Duration = Duration::from_secs(10);
-/// Between two looks whether another process is done.
-const LOOK: Duration = Duration::from_millis(100);
-/// Pairs of metadata of an assistant there.
-const MOST_METADATA: usize = 16;
+/// Before the first look whether another process is done; each further one comes later.
+const LOOK: Duration = Duration::from_millis(50);
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
 
 impl Remote {
     /// Fails where it keeps no assistants.
@@ -47,24 +46,48 @@ pub(crate) fn keeper<'a>(core: &'a Core, definition: &AssistantDefinition) -> Op
 
 /// Brings the provider's own assistant in step and waits for it, whoever does it.
 pub(crate) async fn bring_in_step(core: &Core, id: i64) -> Result<()> {
-    let deadline = Instant::now() + ONE_TRY;
+    let waited = tokio::time::timeout(ONE_TRY, in_step(core, id, Hurry::Now)).await;
+    waited.unwrap_or_else(|_| {
+        let message = "another process has it".to_owned();
+        Err(Error::AssistantNotInStep { assistant_id: id, message })
+    })
+}
+
+/// Whether it is tried again at once where it failed a moment ago.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hurry {
+    Now,
+    /// A run has another way.
+    WhenDue,
+}
+
+async fn in_step(core: &Core, id: i64, hurry: Hurry) -> Result<()> {
+    let mut pause = LOOK;
     loop {
-        let found = read(core, id).await?.ok_or_else(|| Error::not_found("assistant", id))?;
+        let (found, now) =
+            read(core, id).await?.ok_or_else(|| Error::not_found("assistant", id))?;
         // It may name another one by now.
         let remote = core.remotes().require(found.provider().as_deref())?;
         remote.require_assistants()?;
         if found.in_step(&remote.service).is_some() {
             return Ok(());
         }
-        if Instant::now() >= deadline {
-            let message = found.remote_error.unwrap_or_else(|| "another process has it".into());
+        if hurry == Hurry::WhenDue && found.is_backing_off(now) {
+            let message = found.remote_error.unwrap_or_default();
             return Err(Error::AssistantNotInStep { assistant_id: id, message });
         }
-        match try_once(core, remote, id, false).await? {
+        let tried = match found.is_claimed(now) {
+            true => None,
+            false => try_once(core, remote, id, false).await?,
+        };
+        match tried {
             Some(Ok(())) => {}
             Some(Err(failure)) => return Err(failure.into_error(id)),
             // Another has it.
-            None => tokio::time::sleep(LOOK).await,
+            None => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_LOOK);
+            }
         }
     }
 }
@@ -82,25 +105,48 @@ pub(crate) async fn ready(
     let Some(id) = assistant.filter(|_| remote.provider.keeps_assistants()) else {
         return Ok(None);
     };
-    let usable = |theirs: &Theirs| {
-        let id = theirs.in_step(&remote.service)?;
-        let ours = theirs.definition.read().ok()?;
-        let is_same = asked_for.is_none_or(|version| version == theirs.version);
-        (is_same && says_all(definition, &ours)).then(|| id.to_owned())
+    let may_answer = |theirs: &Theirs| {
+        let own = core.remotes().find(theirs.provider().as_deref());
+        own.is_some_and(|own| own.service == remote.service)
+            && asked_for.is_none_or(|version| version == theirs.version)
+            && theirs.definition.read().is_ok_and(|ours| says_all(definition, &ours))
     };
-    let Some(theirs) = read(core, id).await? else { return Ok(None) };
-    let own = core.remotes().find(theirs.provider().as_deref());
-    if own.is_none_or(|own| own.service != remote.service) {
+    let in_step_now = |(theirs, _): &(Theirs, i64)| {
+        let id = theirs.in_step(&remote.service).filter(|_| may_answer(theirs));
+        id.map(ToOwned::to_owned)
+    };
+    let Some(found) = read(core, id).await?.filter(|(theirs, _)| may_answer(theirs)) else {
         return Ok(None);
+    };
+    if let Some(there) = in_step_now(&found) {
+        return Ok(Some(there));
     }
-    if theirs.in_step(&remote.service).is_none() && !is_backing_off(core, &theirs).await? {
-        let waiting = tokio::time::timeout(RUN_WAITS, bring_in_step(core, id)).await;
-        if let Ok(Err(error)) = waiting {
+    match tokio::time::timeout(RUN_WAITS, in_step(core, id, Hurry::WhenDue)).await {
+        Ok(Ok(())) => Ok(read(core, id).await?.as_ref().and_then(in_step_now)),
+        Ok(Err(error)) => {
             let error = error.brief();
             tracing::warn!(assistant = id, error, "a run goes on without the provider's assistant");
+            Ok(None)
         }
+        Err(_) => Ok(None),
     }
-    Ok(read(core, id).await?.as_ref().and_then(usable))
+}
+
+/// Whether the assistant that a call went to was changed while the call began, in a way that the call does not say: its answer would
+/// be of neither version.
+pub(crate) async fn has_moved(
+    core: &Core,
+    flight: &Flight,
+    definition: &AssistantDefinition,
+) -> Result<bool> {
+    let (assistant, asked_for) =
+        flight.transcript.look(|seen| (seen.run.assistant_id, seen.run.assistant_version));
+    let Some(id) = assistant else { return Ok(false) };
+    // What was stored after that is sent there after that.
+    Ok(read(core, id).await?.is_some_and(|(theirs, _)| {
+        asked_for.is_some_and(|version| version != theirs.version)
+            && theirs.definition.read().is_ok_and(|ours| !says_all(definition, &ours))
+    }))
 }
 
 /// For a call that was answered by *not found*: makes the provider's own assistant anew if it is what is not there. Whether it is there
@@ -114,7 +160,11 @@ pub(crate) async fn is_there_again(core: &Core, remote: &Remote, flight: &Flight
         loop {
             match try_once(core, remote, id, true).await? {
                 Some(done) => return Ok(done.is_ok()),
-                None if read(core, id).await?.is_none_or(|now| !now.is_at(&remote.service)) => {
+                // Without it, the call makes its own.
+                None if read(core, id)
+                    .await?
+                    .is_none_or(|(now, _)| !now.is_at(&remote.service)) =>
+                {
                     return Ok(true);
                 }
                 None => tokio::time::sleep(LOOK).await,
@@ -136,14 +186,6 @@ pub(crate) async fn is_there_again(core: &Core, remote: &Remote, flight: &Flight
     }
 }
 
-/// Whether it failed a moment ago.
-async fn is_backing_off(core: &Core, theirs: &Theirs) -> Result<bool> {
-    let Some(due) = theirs.remote_due_at.filter(|_| theirs.remote_error.is_some()) else {
-        return Ok(false);
-    };
-    core.store().read(move |session| Ok(crate::store::clock::now_ms(session)? < due)).await
-}
-
 /// Whether a call with this definition says all that the assistant would say otherwise: what a call leaves out, the assistant adds.
 fn says_all(call: &AssistantDefinition, assistant: &AssistantDefinition) -> bool {
     (call.instructions.is_some() || assistant.instructions.is_none())
@@ -153,8 +195,9 @@ fn says_all(call: &AssistantDefinition, assistant: &AssistantDefinition) -> bool
         && (!call.tools.is_empty() || assistant.tools.is_empty())
 }
 
-async fn read(core: &Core, id: i64) -> Result<Option<Theirs>> {
-    core.store().read(move |session| rows::find(session, id)).await
+/// One as it is now, and the time by the database.
+async fn read(core: &Core, id: i64) -> Result<Option<(Theirs, i64)>> {
+    core.store().read(move |session| rows::look(session, id)).await
 }
 
 /// Why a try failed.
@@ -189,7 +232,7 @@ pub(crate) async fn try_once(
     doubted: bool,
 ) -> Result<Option<Result<(), Failure>>> {
     let (core, name) = (core.clone(), remote.name.clone());
-    let trying = tokio::spawn(async move {
+    let trying = async move {
         let remote = core.remotes().require(Some(&name))?;
         let (at, key) = (remote.service.clone(), new_key());
         let of = core.remotes().at(&at);
@@ -205,8 +248,10 @@ pub(crate) async fn try_once(
             }
             Claim::NotNow => Ok(None),
         }
-    });
-    trying.await.map_err(|error| Error::Panicked(error.to_string()))?
+    };
+    tokio::spawn(trying.in_current_span())
+        .await
+        .map_err(|error| Error::Panicked(error.to_string()))?
 }
 
 async fn carry_out(core: &Core, remote: &Remote, claimed: Claimed) -> Result<Result<(), Failure>> {
@@ -237,7 +282,10 @@ async fn carry_out(core: &Core, remote: &Remote, claimed: Claimed) -> Result<Res
     let noted = core
         .store()
         .write(Write::RemoteAssistantFailed, move |session| rows::failed(session, &claimed, &text));
-    noted.await?;
+    if let Err(error) = noted.await {
+        // The claim ends by itself.
+        tracing::warn!(assistant = id, error = with_causes(&error), "that could not be noted");
+    }
     Ok(Err(failure))
 }
 
@@ -246,9 +294,7 @@ async fn make(remote: &Remote, claimed: &Claimed) -> Result<Vec<String>, Failure
     let theirs = &claimed.theirs;
     let mut definition =
         theirs.definition.read().map_err(|error| Failure::Other(with_causes(&error)))?;
-    let known = definition.metadata.len();
-    // With all 16 of the host's own it cannot be looked for.
-    let has_key = known < MOST_METADATA;
+    let has_key = Claimed::takes_the_key(&definition);
     if has_key {
         definition.metadata.insert(KEY.to_owned(), claimed.key.clone().into());
     }
@@ -261,7 +307,7 @@ async fn make(remote: &Remote, claimed: &Claimed) -> Result<Vec<String>, Failure
             Err(error) => return Err(Failure::Provider(error)),
         }
     }
-    if theirs.remote_attempts > 1 && has_key {
+    if claimed.is_in_doubt() && has_key {
         let mut found = keyed::find(remote, &claimed.key).await.map_err(Failure::Provider)?;
         found.retain(|id| Some(id) != theirs.remote_id.as_ref());
         if let Some(id) = found.first() {

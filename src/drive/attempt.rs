@@ -77,6 +77,12 @@ pub(crate) async fn once(
         }
     })?;
     failpoint::point!("call.answered");
+    if call.assistant.is_some()
+        && assistants::has_moved(core, flight, &call.definition).await.map_err(Broken::Store)?
+    {
+        let moved = CallError::disconnected("the assistant was changed while the call began");
+        return Err(Broken::Stream(moved));
+    }
     drop(call);
     while let Some(progress) = next(&mut stream, flight).await {
         match flight.apply(progress.map_err(Broken::Stream)?) {

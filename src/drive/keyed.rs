@@ -32,6 +32,7 @@ pub(crate) async fn delete(core: &Core, remote: &Remote, key: &str) -> Result<()
     let key = key.to_owned();
     let used = core.store().read(move |session| rows::used_of_key(session, &key)).await;
     let used = used.map_err(|error| with_causes(&error))?;
+    let used = used.map_err(|_| "a process is about to use one of them".to_owned())?;
     for id in carrying.iter().filter(|id| Some(*id) != used.as_ref()) {
         remote.provider.delete_assistant(id).await.map_err(|error| error.to_string())?;
     }

@@ -1,6 +1,8 @@
 //! Assistants: one row per host record, upserted, with each of their definitions beside it.
 
+use diesel::dsl::case_when;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use super::first_row::First;
 use super::session::{Conn, Session, on};
@@ -73,10 +75,14 @@ pub(crate) fn save(
     // A process of the release before stored that version without noting it.
     let replaced_at = found.updated_at.naive_utc();
     versions::note(session, found.id, found.version, &found.definition, replaced_at)?;
+    // What the earlier definition was refused for says nothing of this one; that something may be under way, stays known.
+    let attempts = assistants::remote_attempts;
+    let doubt = case_when::<_, _, BigInt>(attempts.gt(1), 1_i64).otherwise(attempts);
     let updated: Assistant =
         on!(session, |conn| update(assistants::ai_engine_assistants.find(found.id))
             .set((
                 defined(),
+                assistants::remote_attempts.eq(doubt),
                 assistants::version.eq(assistants::version + 1),
                 assistants::updated_at.eq(now)
             ))

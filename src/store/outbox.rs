@@ -25,6 +25,14 @@ text_enum! {
     }
 }
 
+/// What this version knows of them: a later one may note others.
+const KNOWN: [&str; 4] = [
+    RemoteKind::Response.as_str(),
+    RemoteKind::Conversation.as_str(),
+    RemoteKind::Assistant.as_str(),
+    RemoteKind::AssistantsOfKey.as_str(),
+];
+
 /// One remote object to delete.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = ai_engine_remote_deletions)]
@@ -196,6 +204,7 @@ pub(crate) fn take(session: &mut dyn Session, at: &Service) -> Result<Option<Del
     let due = deletions::ai_engine_remote_deletions
         .filter(deletions::endpoint.eq(&*at.endpoint))
         .filter(deletions::protocol.eq(&*at.protocol))
+        .filter(deletions::kind.eq_any(KNOWN))
         .filter(deletions::next_attempt_at.le(now))
         .order((deletions::next_attempt_at, deletions::id))
         .select(deletions::id);
@@ -223,6 +232,7 @@ pub(crate) fn next_due(session: &mut dyn Session, at: &Service) -> Result<Option
     let next: Option<i64> = on!(session, |conn| deletions::ai_engine_remote_deletions
         .filter(deletions::endpoint.eq(&*at.endpoint))
         .filter(deletions::protocol.eq(&*at.protocol))
+        .filter(deletions::kind.eq_any(KNOWN))
         .select(diesel::dsl::min(deletions::next_attempt_at))
         .get_result(conn))?;
     Ok(next.map(|next| next.saturating_sub(now).max(0)))

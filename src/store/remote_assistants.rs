@@ -10,7 +10,7 @@ use super::outbox::{self, TRY_MS};
 use super::session::{Conn, Session, on};
 use super::update::update;
 use crate::error::Result;
-use crate::model::{Service, StoredDefinition};
+use crate::model::{AssistantDefinition, Service, StoredDefinition};
 use crate::schema::ai_engine_assistants::{self, dsl as assistants};
 
 /// What the provider has of an assistant, by its row.
@@ -52,6 +52,16 @@ impl Theirs {
         (self.remote_version == Some(self.version)).then_some(id)
     }
 
+    /// Whether a process has it to itself.
+    pub(crate) fn is_claimed(&self, now: i64) -> bool {
+        self.remote_claim_ends_at.is_some_and(|ends| ends > now)
+    }
+
+    /// Whether it failed a moment ago.
+    pub(crate) fn is_backing_off(&self, now: i64) -> bool {
+        self.remote_error.is_some() && self.remote_due_at.is_some_and(|due| due > now)
+    }
+
     /// The service of which it is known that there is one, or may be.
     fn service(&self) -> Option<Service> {
         Service::stored(self.endpoint.clone(), self.protocol.clone())
@@ -81,7 +91,13 @@ impl Providers {
     }
 }
 
-pub(crate) fn find(session: &mut dyn Session, id: i64) -> Result<Option<Theirs>> {
+/// One as it is now, and the time by the database.
+pub(crate) fn look(session: &mut dyn Session, id: i64) -> Result<Option<(Theirs, i64)>> {
+    let now = clock::now_ms(session)?;
+    Ok(find(session, id)?.map(|theirs| (theirs, now)))
+}
+
+fn find(session: &mut dyn Session, id: i64) -> Result<Option<Theirs>> {
     Ok(on!(session, |conn| assistants::ai_engine_assistants
         .find(id)
         .select(Theirs::as_select())
@@ -110,8 +126,9 @@ macro_rules! left {
 
 /// The oldest of those that are due and that nobody else has, by now.
 macro_rules! oldest {
-    ($session:expr, $of_them:expr, $now:expr) => {{
+    ($session:expr, $of_them:expr, $now:expr, $but:expr) => {{
         let of_them = $of_them
+            .filter(assistants::id.ne_all($but))
             .filter(assistants::remote_due_at.le($now))
             .filter(
                 assistants::remote_claim_ends_at
@@ -138,11 +155,16 @@ macro_rules! earliest {
 }
 
 /// One that something is to be done about at a service: it is to be made there, or to be left, since its definition names a provider
-/// elsewhere by now.
-pub(crate) fn due(session: &mut dyn Session, at: &Service, of: &Providers) -> Result<Option<i64>> {
+/// elsewhere by now. Not one of `but`.
+pub(crate) fn due(
+    session: &mut dyn Session,
+    at: &Service,
+    of: &Providers,
+    but: &[i64],
+) -> Result<Option<i64>> {
     let now = clock::now_ms(session)?;
-    Ok(match oldest!(session, noted!(&of.here), now) {
-        None => oldest!(session, left!(at, of), now),
+    Ok(match oldest!(session, noted!(&of.here), now, but) {
+        None => oldest!(session, left!(at, of), now, but),
         due => due,
     })
 }
@@ -166,7 +188,7 @@ pub(crate) enum Claim {
     Taken(Box<Claimed>),
     /// Its definition names a provider elsewhere. What it has here is left to the outbox.
     Elsewhere,
-    /// It is gone, another process has it, or it is in step already.
+    /// It is gone, another process or a transaction of a host's has it, or it is in step already.
     NotNow,
 }
 
@@ -179,6 +201,22 @@ pub(crate) struct Claimed {
     claim: i64,
 }
 
+/// From so many tries on, an earlier one was not answered and may have been carried out, or may be yet.
+const IN_DOUBT: i64 = 2;
+/// Pairs of metadata of an assistant there.
+const MOST_METADATA: usize = 16;
+
+impl Claimed {
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.theirs.remote_attempts >= IN_DOUBT
+    }
+
+    /// Whether one with this definition has room for the key: it cannot be looked for when it has all pairs of the host's own.
+    pub(crate) fn takes_the_key(definition: &AssistantDefinition) -> bool {
+        definition.metadata.len() < MOST_METADATA
+    }
+}
+
 /// Takes an assistant, whether it is due or not. `doubted`: also one that is in step, as far as is known.
 pub(crate) fn claim(
     session: &mut dyn Session,
@@ -187,9 +225,9 @@ pub(crate) fn claim(
     of: &Providers,
     (new_key, doubted): (&str, bool),
 ) -> Result<Claim> {
-    let Some(mut theirs) = lock(session, id)? else { return Ok(Claim::NotNow) };
+    let Some(mut theirs) = lock_if_free(session, id)? else { return Ok(Claim::NotNow) };
     let now = clock::now_ms(session)?;
-    if theirs.remote_claim_ends_at.is_some_and(|ends| ends > now) {
+    if theirs.is_claimed(now) {
         return Ok(Claim::NotNow);
     }
     let (is_here, provider) = (theirs.is_at(at), theirs.provider());
@@ -228,7 +266,11 @@ pub(crate) fn claim(
     let key = theirs.remote_key.clone().unwrap_or_else(|| new_key.to_owned());
     // Unlike that of whoever had it before.
     let claim = now.saturating_add(TRY_MS).max(theirs.remote_claim_ends_at.unwrap_or_default() + 1);
-    theirs.remote_attempts += 1;
+    // Who asks before it is due makes nobody wait longer for the next try.
+    let is_due = theirs.remote_due_at.is_none_or(|due| due <= now);
+    if is_due || theirs.remote_attempts < IN_DOUBT {
+        theirs.remote_attempts += 1;
+    }
     let change = (
         named,
         assistants::remote_id.eq(&theirs.remote_id),
@@ -255,22 +297,36 @@ pub(crate) fn done(
     for unused in further.iter().filter(|further| *further != remote_id) {
         outbox::note_assistant(session, unused, at)?;
     }
-    if claimed.theirs.remote_attempts > 1 {
-        // An earlier try was not answered, and may have been carried out after it was looked for.
-        let later = clock::now_ms(session)?.saturating_add(TRY_MS);
+    let later = clock::now_ms(session)?.saturating_add(TRY_MS);
+    let in_doubt = claimed.is_in_doubt();
+    if in_doubt {
+        // What was not answered may have been carried out after it was looked for.
         outbox::note_assistants_of_key(session, &claimed.key, at, later)?;
     }
-    let Some(now) = held(session, claimed)? else {
-        let now = find(session, claimed.theirs.id)?;
-        if now.is_none_or(|now| now.remote_key.as_ref() != Some(&claimed.key)) {
-            return outbox::note_assistant(session, remote_id, at);
+    let now = match holder(session, claimed)? {
+        Holder::Us(now) => now,
+        Holder::Nobody => return outbox::note_assistant(session, remote_id, at),
+        Holder::Another(now) => {
+            // Whoever has it finds this very one, or has made another.
+            outbox::note_assistants_of_key(session, &claimed.key, at, later)?;
+            let definition = claimed.theirs.definition.read();
+            let is_found = definition.is_ok_and(|told| Claimed::takes_the_key(&told));
+            if !is_found && now.remote_id.as_deref() != Some(remote_id) {
+                outbox::note_assistant(session, remote_id, at)?;
+            }
+            return doubt(session, &now);
         }
-        // Whoever has it finds this very one, or has made another.
-        let later = clock::now_ms(session)?.saturating_add(TRY_MS);
-        return outbox::note_assistants_of_key(session, &claimed.key, at, later);
     };
+    if let Some(before) = claimed.theirs.remote_id.as_ref().filter(|before| *before != remote_id) {
+        // It was not found, which may have been said in error.
+        outbox::note_assistant(session, before, at)?;
+    }
     let version = claimed.theirs.version;
-    let due = if now.version == version { None } else { now.remote_due_at };
+    let due = match now.version == version {
+        // A change that was not answered may still be carried out, and is then undone.
+        true => in_doubt.then_some(later),
+        false => now.remote_due_at,
+    };
     let change = (
         assistants::remote_id.eq(remote_id),
         assistants::remote_version.eq(version),
@@ -285,19 +341,41 @@ pub(crate) fn done(
     Ok(())
 }
 
-/// The row, if it is still what was claimed.
-fn held(session: &mut dyn Session, claimed: &Claimed) -> Result<Option<Theirs>> {
-    let is_held = |now: &Theirs| {
-        now.remote_claim_ends_at == Some(claimed.claim)
-            && now.remote_key.as_ref() == Some(&claimed.key)
-    };
-    Ok(lock(session, claimed.theirs.id)?.filter(is_held))
+/// Who has what was claimed.
+enum Holder {
+    Us(Theirs),
+    /// The claim had ended: another process may have changed the same one there.
+    Another(Theirs),
+    /// The row is gone, or is about another one there.
+    Nobody,
+}
+
+fn holder(session: &mut dyn Session, claimed: &Claimed) -> Result<Holder> {
+    Ok(match lock(session, claimed.theirs.id)? {
+        Some(now) if now.remote_key.as_ref() != Some(&claimed.key) => Holder::Nobody,
+        Some(now) if now.remote_claim_ends_at == Some(claimed.claim) => Holder::Us(now),
+        Some(now) => Holder::Another(now),
+        None => Holder::Nobody,
+    })
+}
+
+/// What was sent late may be what is there now, so it is not known to be in step.
+fn doubt(session: &mut dyn Session, now: &Theirs) -> Result<()> {
+    let change = (assistants::remote_version.eq(None::<i64>), assistants::remote_due_at.eq(0));
+    on!(session, |conn| update(assistants::ai_engine_assistants.find(now.id))
+        .set(change)
+        .execute(conn))?;
+    Ok(())
 }
 
 /// Notes why a try failed, and when the next one may be made.
 pub(crate) fn failed(session: &mut dyn Session, claimed: &Claimed, error: &str) -> Result<()> {
     let id = claimed.theirs.id;
-    let Some(now) = held(session, claimed)? else { return Ok(()) };
+    let now = match holder(session, claimed)? {
+        Holder::Us(now) => now,
+        Holder::Another(now) => return doubt(session, &now),
+        Holder::Nobody => return Ok(()),
+    };
     // One that was changed meanwhile is not what failed.
     let wait =
         if now.version == claimed.theirs.version { outbox::wait(now.remote_attempts) } else { 0 };
@@ -327,15 +405,41 @@ pub(super) fn note_deletion(session: &mut dyn Session, theirs: &Theirs) -> Resul
     outbox::note_assistants_of_key(session, key, &at, later)
 }
 
-/// The one that is used of those that carry a key.
-pub(crate) fn used_of_key(session: &mut dyn Session, key: &str) -> Result<Option<String>> {
-    let used: Option<Option<String>> = on!(session, |conn| assistants::ai_engine_assistants
+/// The one that is used of those that carry a key; `Err`: a process is just finding out which.
+pub(crate) fn used_of_key(
+    session: &mut dyn Session,
+    key: &str,
+) -> Result<std::result::Result<Option<String>, Claimant>> {
+    let now = clock::now_ms(session)?;
+    let user: Option<Theirs> = on!(session, |conn| assistants::ai_engine_assistants
         .filter(assistants::remote_key.eq(key))
-        .select(assistants::remote_id)
+        .select(Theirs::as_select())
         .first_row()
         .get_result(conn)
         .optional())?;
-    Ok(used.flatten())
+    Ok(match user {
+        Some(user) if user.is_claimed(now) => Err(Claimant),
+        user => Ok(user.and_then(|user| user.remote_id)),
+    })
+}
+
+/// A process has an assistant to itself.
+#[derive(Debug)]
+pub(crate) struct Claimant;
+
+/// The same as [`lock`], unless somebody has it: a host's transaction may hold it for long.
+fn lock_if_free(session: &mut dyn Session, id: i64) -> Result<Option<Theirs>> {
+    let row = assistants::ai_engine_assistants.find(id);
+    Ok(match session.conn() {
+        // Writers are alone on SQLite.
+        #[cfg(feature = "sqlite")]
+        Conn::Sqlite(conn) => row.select(Theirs::as_select()).first(conn).optional()?,
+        #[cfg(feature = "postgres")]
+        Conn::Pg(conn) => {
+            let free = row.select(Theirs::as_select()).for_no_key_update().skip_locked();
+            free.first(conn).optional()?
+        }
+    })
 }
 
 /// The row as it is now and stays until the transaction ends.

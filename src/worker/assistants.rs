@@ -14,19 +14,21 @@ pub(super) async fn pass(core: &Core, remote: &Remote) -> Result<Option<Duration
         return Ok(None);
     }
     let of = core.remotes().at(&remote.service);
+    let mut taken = Vec::new();
     loop {
-        let of = of.clone();
-        let at = remote.service.clone();
-        let look = core.store().read(move |session| {
-            Ok(match rows::due(session, &at, &of)? {
-                Some(id) => Ok(id),
-                None => Err(rows::next_due(session, &at, &of)?),
-            })
-        });
-        match look.await? {
-            // What failed is noted, and due later.
-            Ok(id) => drop(assistants::try_once(core, remote, id, false).await?),
-            Err(next) => return Ok(next.map(|ms| Duration::from_millis(ms.unsigned_abs()))),
+        let (of, at, but) = (of.clone(), remote.service.clone(), taken.clone());
+        let due = core.store().read(move |session| rows::due(session, &at, &of, &but)).await?;
+        let Some(id) = due else { break };
+        // What failed is noted, and due later.
+        if assistants::try_once(core, remote, id, false).await?.is_none() {
+            taken.push(id);
         }
     }
+    let at = remote.service.clone();
+    let next = core.store().read(move |session| rows::next_due(session, &at, &of)).await?;
+    let next = next.map(|ms| Duration::from_millis(ms.unsigned_abs()));
+    Ok(next.map(|next| if taken.is_empty() { next } else { next.max(TAKEN) }))
 }
+
+/// What somebody else has is looked at again after so long.
+const TAKEN: Duration = Duration::from_secs(1);

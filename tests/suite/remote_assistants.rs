@@ -2,6 +2,7 @@
 
 mod changing;
 mod elsewhere;
+mod late;
 mod meanwhile;
 mod model;
 
@@ -11,6 +12,7 @@ use ai_engine::{AiEngine, Assistant, Error, OpenAi, prelude::*};
 use serde_json::{Value, json};
 
 use crate::support::*;
+use changing::is_as;
 
 on_each_database!(
     one_is_made_changed_and_deleted_with_ours,

@@ -14,6 +14,23 @@ ALTER TABLE ai_engine_assistants ADD COLUMN remote_claim_ends_at BIGINT;
 ALTER TABLE ai_engine_assistants ADD COLUMN remote_attempts BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE ai_engine_assistants ADD COLUMN remote_error TEXT;
 CREATE INDEX ai_engine_assistants_remote_due
-    ON ai_engine_assistants (coalesce(remote_provider, ''), remote_due_at) WHERE remote_due_at IS NOT NULL;
+    ON ai_engine_assistants (coalesce(remote_provider, ''), remote_due_at, id) WHERE remote_due_at IS NOT NULL;
 CREATE INDEX ai_engine_assistants_remote_left
     ON ai_engine_assistants (endpoint, protocol) WHERE remote_due_at IS NOT NULL;
+CREATE INDEX ai_engine_assistants_remote_key ON ai_engine_assistants (remote_key) WHERE remote_key IS NOT NULL;
+
+-- What a process of the version before changes or deletes, it does not note.
+CREATE TRIGGER ai_engine_assistants_remote_changed
+AFTER UPDATE OF version ON ai_engine_assistants
+WHEN NEW.version <> OLD.version AND NEW.remote_id IS NOT NULL AND NEW.remote_due_at IS NULL
+BEGIN
+    UPDATE ai_engine_assistants SET remote_due_at = 0 WHERE id = NEW.id;
+END;
+CREATE TRIGGER ai_engine_assistants_remote_deleted
+AFTER DELETE ON ai_engine_assistants
+WHEN OLD.remote_id IS NOT NULL AND OLD.endpoint IS NOT NULL AND OLD.protocol IS NOT NULL
+BEGIN
+    INSERT INTO ai_engine_remote_deletions (kind, remote_id, endpoint, protocol, created_at)
+    SELECT 'assistant', OLD.remote_id, OLD.endpoint, OLD.protocol, CURRENT_TIMESTAMP
+    WHERE NOT EXISTS (SELECT 1 FROM ai_engine_remote_deletions WHERE kind = 'assistant' AND remote_id = OLD.remote_id);
+END;

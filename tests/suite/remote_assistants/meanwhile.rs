@@ -170,6 +170,7 @@ async fn a_process_that_was_away_for_long_overwrites_nothing<D: TestDatabase>(db
     host.db.execute(END_WAITS);
     host.engine.recover().await.unwrap();
     until_deleted(&host.db).await;
+    host.engine.sync_assistant(ours(&host).await.unwrap().id).await.unwrap();
     in_step(&host, &second.definition).await;
 }
 
