@@ -76,10 +76,8 @@ async fn in_step(core: &Core, id: i64, hurry: Hurry) -> Result<()> {
             let message = found.remote_error.unwrap_or_default();
             return Err(Error::AssistantNotInStep { assistant_id: id, message });
         }
-        let tried = match found.is_claimed(now) {
-            true => None,
-            false => try_once(core, remote, id, false).await?,
-        };
+        let tried =
+            if found.is_claimed(now) { None } else { try_once(core, remote, id, false).await? };
         match tried {
             Some(Ok(())) => {}
             Some(Err(failure)) => return Err(failure.into_error(id)),
