@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ai_engine::prelude::*;
 use ai_engine::{AiEngine, Busy, Error, Events, Recovery, Result, Role, RunRequest};
 use tokio::sync::RwLock;
 use tokio::time::{Instant, timeout_at};
 
-use crate::host::{GONE, HostDatabase, Place, tell};
-use crate::question::{self, Question};
+use crate::host::{GONE, HostDatabase, Place, Teller, tell};
+use crate::question::{self, Api, Question};
 use crate::random::Random;
 use crate::shown::Shown;
 
@@ -63,6 +64,9 @@ impl<D: HostDatabase> App<D> {
                 Ok(place) => told("destroy", place.destroy(&self.engine).await),
                 Err(error) => told("find", Err::<(), _>(error)),
             }
+        }
+        for api in Api::ALL {
+            told("forget", Teller::of(api).delete_openai_assistant(&self.engine).await);
         }
     }
 

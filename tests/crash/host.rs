@@ -21,12 +21,12 @@ pub struct Owner {
 }
 
 /// One assistant for each provider.
-struct Teller {
+pub struct Teller {
     id: i64,
 }
 
 impl Teller {
-    fn of(api: Api) -> Self {
+    pub fn of(api: Api) -> Self {
         Self { id: 1 + api as i64 }
     }
 }

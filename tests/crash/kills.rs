@@ -355,7 +355,7 @@ impl World {
         broken.append(&mut self.told.errors);
     }
 
-    /// Has one process destroy every conversation that there is.
+    /// Has one process destroy every conversation that there is, and each assistant.
     fn clear(&mut self, process: usize, broken: &mut Vec<String>) {
         let all = [("t", "threadable", "assistant_threads"), ("c", "chattable", "chats")];
         let all = all.into_iter().flat_map(|(letter, owner, table)| {
@@ -374,7 +374,8 @@ impl World {
             self.fleet.hear(&mut self.told, Duration::from_millis(5), None);
         }
         self.note_outbox();
-        let tables = ["runs", "responses", "messages", "run_items", "message_parts", "blobs"];
+        let tables =
+            ["runs", "responses", "messages", "run_items", "message_parts", "blobs", "assistants"];
         for table in tables {
             let rows = self.conn.numbers(&["count(*)"], &format!("FROM ai_engine_{table}"));
             if rows != [0] {
