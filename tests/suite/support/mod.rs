@@ -29,6 +29,7 @@ pub use watched::*;
 /// A test that hangs fails instead of holding up all others.
 pub async fn in_time(test: impl Future<Output = ()>) {
     const LIMIT: std::time::Duration = std::time::Duration::from_mins(3);
+    listen();
     tokio::time::timeout(LIMIT, test).await.expect("the test hangs");
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -47,20 +47,48 @@ pub struct EventSeen {
     pub fields: Fields,
 }
 
+/// Has somebody listen in this process from its first test on, to nothing. Where nobody ever listens, a place that says something is
+/// registered as one that nobody wants to hear, and a subscriber that comes at that moment hears nothing of it.
+pub fn listen() {
+    static LISTENS: Once = Once::new();
+    LISTENS.call_once(|| tracing::subscriber::set_global_default(Nobody).unwrap());
+}
+
+/// Hears of every place, and wants nothing.
+struct Nobody;
+
+impl Subscriber for Nobody {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
 /// Runs a test on one thread, which has this subscriber: it is a thread's, and runs are driven by other tasks.
 pub async fn recorded<F: Future<Output = ()>>(test: impl FnOnce(Recorder) -> F + Send + 'static) {
+    listen();
     let running = tokio::task::spawn_blocking(|| {
         let recorder = Recorder::default();
         let _guard = tracing::subscriber::set_default(recorder.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            // What another test's thread was just registering did not hear of this subscriber.
-            tokio::spawn(async {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-                tracing_core::callsite::rebuild_interest_cache();
-            });
-            super::in_time(test(recorder)).await;
-        });
+        runtime.block_on(super::in_time(test(recorder)));
     });
     running.await.unwrap();
 }
