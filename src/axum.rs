@@ -1,6 +1,6 @@
 //! For hosts with axum 0.8: answers and extractors of the engine's own types.
 //!
-//! With the feature `axum`, [`Error`] and [`Sse`] are answers of a handler, and [`LastEventId`] is an argument of one. A handler
+//! With the feature `axum`, [`Error`], [`Sse`] and [`UiStream`] are answers of a handler, and [`LastEventId`] is an argument of one. A handler
 //! may return `Result<Sse, ai_engine::Error>` or `Result<Json<Run>, ai_engine::Error>`.
 
 use std::convert::Infallible;
@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::error::{Error, with_causes};
 use crate::follow::sse::Sse;
+use crate::ui::UiStream;
 
 /// Where a browser's stream of events is to go on, for [`Events::resume`](crate::Events::resume): the header `Last-Event-ID`, which
 /// it sends when it comes back, or else the query's `after`, which the page's first address has. Empty ones are none.
@@ -43,14 +44,25 @@ impl<S: Sync> FromRequestParts<S> for LastEventId {
     }
 }
 
-impl IntoResponse for Sse {
+impl<E: 'static> IntoResponse for Sse<E> {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from_stream(self));
-        let headers = Self::HEADERS
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        response.headers_mut().extend(headers);
-        response
+        with_headers(&Sse::HEADERS, Body::from_stream(self))
     }
+}
+
+impl IntoResponse for UiStream {
+    fn into_response(self) -> Response {
+        with_headers(self.headers(), Body::from_stream(self))
+    }
+}
+
+fn with_headers(headers: &[(&'static str, &'static str)], body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = headers
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    response.headers_mut().extend(headers);
+    response
 }
 
 /// [`http_status`](Error::http_status), and as JSON what may be shown ([`public_message`](Error::public_message)):

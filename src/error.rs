@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display, Write};
 
 use diesel::result::Error as DieselError;
 
-use crate::model::{Messageable, Reason, RunStatus};
+use crate::model::{Messageable, Reason, RunStatus, ToolCallStatus};
 
 mod database;
 mod provider;
@@ -100,6 +100,35 @@ pub enum Error {
     Answered {
         /// The run.
         run_id: i64,
+    },
+    /// The call of a tool does not wait for such a decision, or not any more: somebody was faster, its time is over, or its run has
+    /// ended. Nothing was changed; the first decision stands.
+    #[error("tool call {tool_call_id} does not wait for this decision: it is {status}")]
+    #[non_exhaustive]
+    Decided {
+        /// The call.
+        tool_call_id: i64,
+        /// What it is.
+        status: ToolCallStatus,
+    },
+    /// An answer does not have the form of the type that it was to be read as. It is stored as it is; ask again, or show its text.
+    #[error("the answer does not fit{}: {reason}", at(.path))]
+    #[non_exhaustive]
+    Mismatch {
+        /// The place in it, such as `lines[0].count`; empty for the whole.
+        path: String,
+        /// Why.
+        reason: String,
+        /// The answer.
+        text: String,
+    },
+    /// The owner of the thread or chat refuses the run
+    /// ([`MessageHooks::ai_engine_before_run`](crate::MessageHooks::ai_engine_before_run)). Nothing was stored. The reason is for whoever asked.
+    #[error("the run was refused: {reason}")]
+    #[non_exhaustive]
+    Refused {
+        /// Why, in the host's words.
+        reason: String,
     },
     /// The engine cannot load owners of this type: give its builder a loader
     /// ([`EngineBuilder::owner`](crate::EngineBuilder::owner)).
@@ -239,6 +268,11 @@ impl Error {
             other => with_causes(other),
         }
     }
+}
+
+/// A place in an answer, for a sentence.
+fn at(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!(" at `{path}`") }
 }
 
 /// The start of a value: enough to find it, not enough to flood a log.

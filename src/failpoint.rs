@@ -119,6 +119,19 @@ writes! {
         Words "deltas",
         /// A server takes conversations and does not keep them.
         ConversationIgnored "ignored_conversation",
+        /// The end of a call of the model that asks for tools.
+        Step "step",
+        /// Tools are about to be carried out, or wait for somebody.
+        ToolsBegin "tools_begin",
+        ToolOutput "tool_output",
+        /// Somebody decides on calls of tools.
+        Decide "decide",
+        /// Nobody decided in time.
+        Expire "expire",
+        /// This process has the tool for which a call waited.
+        Adopt "adopt",
+        /// A run waits for somebody's decision.
+        Pause "pause",
         Settle "settle",
         /// The end of a run with less than all of it, since the database refuses the rest.
         SettleWithLess "settle_with_less",
@@ -130,6 +143,8 @@ writes! {
         LeaseRelease "release",
         RecoverSettle "recover_settle",
         RecoverRetry "recover_retry",
+        /// A run of a dead process waits for somebody's decision on a call of a tool.
+        RecoverPause "recover_pause",
         /// This process will call the last hooks of a run that it did not drive.
         AnnounceClaim "late_claim",
         /// They were called.
@@ -155,6 +170,7 @@ writes! {
         "call.answered",
         "output.arrived",
         "end.arrived",
+        "tool.returned",
         "last_hooks.between",
         "late_hooks.between",
         "deletion.carried_out",

@@ -46,15 +46,16 @@
 //!
 //! # Where to go from here
 //!
-//! * The [guide] goes through everything a host does: transactions, hooks, events for web pages, errors, several processes,
-//!   databases, settings.
-//! * The examples: [`quickstart`] is a whole program with a database of its own, [`web`] a web app, [`worker`] a process that only
-//!   works, [`metrics`] its gauges.
+//! * The [guide] goes through everything a host does, one question a chapter, from [first steps](guide::first_steps) over a
+//!   [web app](guide::a_web_app) to [what an error means](guide::operations).
+//! * The examples: [`quickstart`] is a whole program with a database of its own, [`web`] a web app, [`tools`] an assistant that asks
+//!   before it acts, [`worker`] a process that only works, [`metrics`] its gauges.
 //! * [How it works, and why][design]; [what each place to crash at leaves][crashes]; [what changed][changelog].
 //!
-//! [guide]: https://docs.rs/crate/ai-engine/latest
+//! [guide]: mod@guide
 //! [`quickstart`]: https://docs.rs/crate/ai-engine/latest/source/examples/quickstart.rs
 //! [`web`]: https://docs.rs/crate/ai-engine/latest/source/examples/web.rs
+//! [`tools`]: https://docs.rs/crate/ai-engine/latest/source/examples/tools.rs
 //! [`worker`]: https://docs.rs/crate/ai-engine/latest/source/examples/worker.rs
 //! [`metrics`]: https://docs.rs/crate/ai-engine/latest/source/examples/metrics.rs
 //! [design]: https://docs.rs/crate/ai-engine/latest/source/docs/DESIGN.md
@@ -73,6 +74,8 @@
 //! | [`AiEngine`] | built once in each process, with [`AiEngine::builder`]; [`start`](AiEngine::start) makes the process take part, until [`shutdown`](AiEngine::shutdown) |
 //! | [`RunRequest`] | a question: awaited it gives an [`Answer`], streamed [`RunEvents`] |
 //! | [`AssistantThread::events`] | what a page follows, as [`Sse`]; after a reconnect it goes on with [`Events::resume`] |
+//! | [`ui`] | the same for pages that speak the AI SDK's protocol (`useChat`), or AG-UI |
+//! | [`PriceList`] | what models cost, and so what a [`Usage`] did; the models to choose from |
 //!
 //! **Ids that a browser sends.** Ask the owner: [`AssistantThreads::find`], [`Chats::find`] and [`OwnedRuns`] find what belongs to
 //! that owner, and nothing else. The methods of [`AiEngine`], and those of a [`Run`], an [`AssistantThread`] or a [`Chat`] that you
@@ -90,7 +93,7 @@
 //! | `postgres-bundled` | PostgreSQL with libpq compiled in (needs OpenSSL's headers). |
 //! | `rustls` | TLS towards the provider: rustls with the platform's certificates. |
 //! | `native-tls` | TLS towards the provider: the platform's own TLS library. |
-//! | `axum` | For hosts with axum 0.8: `Error` and `Sse` are answers, `LastEventId` is an argument of a handler. |
+//! | `axum` | For hosts with axum 0.8: `Error`, `Sse` and `ui::UiStream` are answers, `LastEventId` is an argument of a handler. |
 //! | `signal` | `AiEngine::shutdown_on_signal`: in good order at Ctrl-C and SIGTERM. |
 //! | `testing` | For your tests: `ai_engine::testing`, an in-process provider with real state and scripted faults. |
 //!
@@ -180,10 +183,14 @@ mod follow;
 #[cfg(feature = "_internal")]
 #[doc(hidden)]
 pub mod fuzzing;
+// For the documentation alone, and for the tests of its snippets, which need SQLite.
+#[cfg(all(doc, any(not(doctest), feature = "sqlite")))]
+pub mod guide;
 mod host;
 mod item;
 mod model;
 pub mod openai;
+mod price;
 mod provider;
 pub mod schema;
 mod store;
@@ -191,14 +198,19 @@ mod submit;
 mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tool;
+pub mod ui;
 mod worker;
 
 pub use engine::{AiEngine, EngineBuilder, History, Identify};
 pub use error::{BoxError, Error, HookResult, ProviderError, Result};
 pub use follow::cursor::Cursor;
 pub use follow::events::{Event, EventKind, Events, RunEvents};
+pub use follow::owner_cursor::OwnerCursor;
+pub use follow::owner_events::{OwnerEvent, OwnerEvents};
 pub use follow::sse::Sse;
 pub use host::assistable::Assistable;
+pub use host::before_run::{BeforeRun, Refusal, RunProposal};
 pub use host::chattable::Chattable;
 pub use host::composite_id::CompositeId;
 pub use host::conversations::{AssistantThreads, Chats, Conversation, Conversations};
@@ -207,17 +219,26 @@ pub use host::forget::Forgotten;
 pub use host::hooks::{HookContext, MessageHooks};
 pub use host::messages::{MessageRequest, Messages};
 pub use host::orphans::{Orphan, Orphans, UnregisteredType};
+pub use host::owned_events::OwnedEvents;
 pub use host::owned_runs::OwnedRuns;
 pub use host::record::Record;
 pub use host::threadable::Threadable;
+pub use host::tool_calls::{OwnedToolCalls, ToolCalls};
 pub use host::trace_context::TraceContext;
+pub use host::usage::OwnedUsage;
 pub use model::{
     Annotation, Answer, Assistant, AssistantDefinition, AssistantThread, AssistantVersion, Backlog,
-    Chat, ChatSummary, Content, DatabaseStats, DefinitionChange, Fallback, Message, MessageStatus,
-    Messageable, Page, PageToken, Paged, Part, PartKind, ProcessStats, Reason, Recovery,
-    RemoteState, Role, Run, RunStatus, Stats, ThreadSummary, TitleAuthor, Turn, Usage,
+    Chat, ChatSummary, Content, Costs, DatabaseStats, DefinitionChange, Fallback, Message,
+    MessageStatus, Messageable, Money, Page, PageToken, Paged, Part, PartKind, ProcessStats,
+    Reason, Recovery, RemoteState, Repeatable, Role, Run, RunStatus, Stats, ThreadSummary,
+    TitleAuthor, ToolCall, ToolCallStatus, Turn, Usage, UsageReport, UsageRow,
 };
 pub use openai::OpenAi;
+pub use price::{
+    Billable, Cost, ModelOption, Price, PriceList, PriceListBuilder, ServiceTier, Skipped, Unpriced,
+};
+/// The crate whose `JsonSchema` tools and typed answers derive.
+pub use schemars;
 pub use store::database::Database;
 pub use store::migrate::migrate;
 #[cfg(feature = "postgres")]
@@ -226,7 +247,9 @@ pub use store::session::Session;
 #[cfg(feature = "sqlite")]
 pub use store::sqlite::SqliteDatabase;
 pub use submit::asked::Busy;
+pub use submit::decide::Decision;
 pub use submit::request::RunRequest;
+pub use tool::{Approval, Tool, ToolContext, ToolError};
 pub use worker::recover::Recovered;
 // For tests that have a process die.
 #[cfg(feature = "_internal")]
@@ -243,5 +266,8 @@ pub struct Readme;
 pub mod prelude {
     #[cfg(feature = "testing")]
     pub use crate::testing::FakeClient;
-    pub use crate::{Assistable, Chattable, MessageHooks, OwnedRuns, Record, Threadable};
+    pub use crate::{
+        Assistable, Chattable, MessageHooks, OwnedEvents, OwnedRuns, OwnedToolCalls, OwnedUsage,
+        Record, Threadable, Tool,
+    };
 }

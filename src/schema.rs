@@ -1,7 +1,9 @@
 //! The tables of the bundled migrations, for hosts that join their own tables to ours.
 //!
 //! Columns follow the migrations: they may be added in a minor release, and one that a migration keeps for processes of the
-//! version before is not among them. Owner ids are stored as text, so a join casts the host's key. Two lines say that two tables
+//! version before is not among them. Nor are `input_cost`, `output_cost`, `tool_cost` and `priced_on` of `ai_engine_runs`: with them
+//! it would be wider than the tables that Diesel is built for, unless a host asks for wider ones. They are the sums of those of
+//! `ai_engine_responses`. Owner ids are stored as text, so a join casts the host's key. Two lines say that two tables
 //! are not the same one (Diesel's
 //! `allow_tables_to_appear_in_same_query!` says more for PostgreSQL, which only the crate of both tables may):
 //!
@@ -142,6 +144,10 @@ diesel::table! {
         created_at -> Timestamp,
         finished_at -> Nullable<Timestamp>,
         usage_estimated -> Bool,
+        input_cost -> Nullable<BigInt>,
+        output_cost -> Nullable<BigInt>,
+        tool_cost -> Nullable<BigInt>,
+        priced_on -> Nullable<Date>,
     }
 }
 
@@ -175,6 +181,9 @@ diesel::table! {
         usage_estimated -> Bool,
         chosen_at_seq -> Nullable<BigInt>,
         part_count -> BigInt,
+        input_cost -> Nullable<BigInt>,
+        output_cost -> Nullable<BigInt>,
+        tool_cost -> Nullable<BigInt>,
     }
 }
 
@@ -239,6 +248,34 @@ diesel::table! {
 }
 
 diesel::table! {
+    ai_engine_tool_calls (id) {
+        id -> BigInt,
+        run_id -> BigInt,
+        step -> BigInt,
+        position -> BigInt,
+        output_position -> BigInt,
+        call_id -> Text,
+        kind -> Text,
+        name -> Text,
+        arguments -> Text,
+        changed_arguments -> Nullable<Text>,
+        status -> Text,
+        repeatable -> Text,
+        output -> Nullable<Text>,
+        error -> Nullable<Text>,
+        attempts -> BigInt,
+        idempotency_key -> Text,
+        decided_by -> Nullable<Text>,
+        decide_until -> Nullable<BigInt>,
+        version -> BigInt,
+        created_at -> Timestamp,
+        started_at -> Nullable<Timestamp>,
+        decided_at -> Nullable<Timestamp>,
+        finished_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
     ai_engine_message_deltas (id) {
         id -> BigInt,
         message_id -> BigInt,
@@ -287,6 +324,7 @@ diesel::joinable!(ai_engine_message_parts -> ai_engine_messages (message_id));
 diesel::joinable!(ai_engine_message_parts -> ai_engine_blobs (blob_id));
 diesel::joinable!(ai_engine_message_parts -> ai_engine_run_items (item_id));
 diesel::joinable!(ai_engine_run_items -> ai_engine_runs (run_id));
+diesel::joinable!(ai_engine_tool_calls -> ai_engine_runs (run_id));
 diesel::joinable!(ai_engine_message_deltas -> ai_engine_messages (message_id));
 diesel::allow_tables_to_appear_in_same_query!(
     ai_engine_assistants,
@@ -300,6 +338,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     ai_engine_message_parts,
     ai_engine_path_changes,
     ai_engine_run_items,
+    ai_engine_tool_calls,
     ai_engine_message_deltas,
     ai_engine_workers,
     ai_engine_remote_deletions,

@@ -21,6 +21,7 @@ use crate::engine::remotes::Remote;
 use crate::failpoint;
 use crate::model::{AssistantDefinition, Usage};
 use crate::provider::{Call, CallError, Ended, Progress, ProgressStream};
+use crate::tool;
 
 /// Calls the model once.
 pub(crate) async fn once(
@@ -48,10 +49,16 @@ pub(crate) async fn once(
     look_before_sending(core, flight).await?;
     let mut definition = definition.clone();
     definition.instructions = instructions;
+    if flight.has_earlier_steps() {
+        tool::choose_freely(&mut definition);
+    }
+    definition.tools = tool::told(&definition.tools, remote.is_strict);
+    let form = tool::shape(&mut definition, remote.provider.protocol(), remote.is_strict);
     let tries = Arc::default();
     let end_user = flight.end_user(core, remote);
     let counted = Arc::clone(&tries);
-    let call = Call { definition, input, conversation, assistant, end_user, own, tries: counted };
+    let call =
+        Call { definition, form, input, conversation, assistant, end_user, own, tries: counted };
     let careful = call.conversation.is_some();
     let most = core.options().trace_content;
     if most > 0 {

@@ -1,22 +1,22 @@
 //! A call is noted before it is made, in one transaction with what is sent.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
 use super::entries::{self, Entry, Source};
 use super::estimate;
+use super::fenced::{Cancel, fenced};
 use super::flight::{CallRow, Flight, Halt};
 use super::input::{self, Whole};
-use super::persist::{STORE_RETRY, persist};
+use super::tariff::Tariff;
 use super::window;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::Result;
 use crate::failpoint::Write;
 use crate::model::{AssistantDefinition, Item, Messageable, RemoteState, Service, Usage};
+use crate::provider::Keeps;
 use crate::store::responses::{self, Reached};
-use crate::store::runs::{self, Claim, Fence};
+use crate::store::runs;
 use crate::store::session::Session;
 use crate::store::{held, items, messages, workers};
 
@@ -39,48 +39,44 @@ pub(crate) async fn begin(
     conversation: Option<String>,
     manner: Manner,
 ) -> std::result::Result<(Vec<Item>, Option<String>), Halt> {
-    let claim = flight.claim()?;
     let previous = flight.log(|log| {
         let previous = log.call.as_ref();
         previous.map(|call| Reached {
             id: call.id,
             remote_id: call.remote_id.clone(),
             position: None,
-            cost: call.cost,
+            cost: call.cost.map(|usage| call.spent(None, usage, None)),
         })
     });
-    let beginning = Arc::new(Beginning {
-        claim,
+    let beginning = Beginning {
+        run: flight.id(),
         parent: flight.transcript.of,
         seq: flight.transcript.seq,
         provider: remote.name.clone(),
         model: definition.model.clone(),
+        tariff: Tariff::of(core, &remote.name, definition),
         service: remote.service.clone(),
         apart: !remote.provider.takes_system_texts_in_place(),
         conversation,
-        tells_system_texts: !remote.provider.keeps_system_texts(),
+        keeps: remote.provider.keeps(),
         budget: definition.max_prompt_tokens,
         beside: estimate::beside(definition),
         halved: manner.halved,
-        again: previous.is_some() || flight.transcript.look(|seen| seen.run.attempts > 0),
+        again: previous.is_some()
+            || flight.log(|log| log.steps > 0)
+            || flight.transcript.look(|seen| seen.run.attempts > 0),
         previous,
-    });
-    loop {
-        let noted = Arc::clone(&beginning);
-        match persist(core, Write::Call, move |session| note_call(session, &noted)).await? {
-            Ok((call, whole, last)) => {
-                // Behind what was settled of the run, and what was found of it at the provider.
-                flight.begin_step(last.unwrap_or_default().max(flight.first_slot()));
-                flight.log(|log| log.call = Some(call));
-                let own = definition.instructions.clone();
-                let texts: Vec<String> = own.into_iter().chain(whole.system).collect();
-                return Ok((whole.items, (!texts.is_empty()).then(|| texts.join("\n\n"))));
-            }
-            // Not waiting with a connection in hand, for whoever of the host's has the row.
-            Err(Fence::Locked) => tokio::time::sleep(STORE_RETRY).await,
-            Err(fence) => return Err(fence.into()),
-        }
-    }
+    };
+    let (call, whole, last) = fenced(core, flight, Write::Call, Cancel::Stops, move |session| {
+        note_call(session, &beginning)
+    })
+    .await?;
+    // Behind what was settled of the run, and what was found of it at the provider.
+    flight.begin_step(last.unwrap_or_default().max(flight.first_slot()));
+    flight.log(|log| log.call = Some(call));
+    let own = definition.instructions.clone();
+    let texts: Vec<String> = own.into_iter().chain(whole.system).collect();
+    Ok((whole.items, (!texts.is_empty()).then(|| texts.join("\n\n"))))
 }
 
 /// Looks whether the run is still ours, right before it is sent: a process that slept (a laptop, a stopped container) may
@@ -92,41 +88,28 @@ pub(crate) async fn look_before_sending(
     if core.lease().is_fresh(core.options().lease) {
         return Ok(());
     }
-    let claim = flight.claim()?;
-    loop {
-        let (worker, lease, asked) =
-            (core.worker().to_owned(), core.options().lease, Instant::now());
-        let held = persist(core, Write::LeaseCheck, move |session| {
-            let held = runs::fence(session, &[claim])?.first().copied();
-            if matches!(held, Some(Fence::Held { .. })) {
-                workers::beat(session, &worker, lease)?;
-            }
-            Ok(held.unwrap_or(Fence::Gone))
-        });
-        match held.await? {
-            Fence::Held { cancel: false } => {
-                core.lease().extended(asked);
-                return Ok(());
-            }
-            Fence::Locked => tokio::time::sleep(STORE_RETRY).await,
-            fence => return Err(fence.into()),
-        }
-    }
+    let (worker, lease, asked) = (core.worker().to_owned(), core.options().lease, Instant::now());
+    fenced(core, flight, Write::LeaseCheck, Cancel::Stops, move |session| {
+        workers::beat(session, &worker, lease)
+    })
+    .await?;
+    core.lease().extended(asked);
+    Ok(())
 }
 
 /// A call that is to be noted.
 #[derive(Debug)]
 struct Beginning {
-    claim: Claim,
+    run: i64,
     parent: Messageable,
     seq: i64,
     provider: String,
     model: String,
+    tariff: Tariff,
     service: Service,
     apart: bool,
     conversation: Option<String>,
-    /// System texts are told with each call, since the conversation keeps none.
-    tells_system_texts: bool,
+    keeps: Keeps,
     budget: Option<i64>,
     /// Tokens that are sent whatever the history is.
     beside: i64,
@@ -137,19 +120,18 @@ struct Beginning {
     again: bool,
 }
 
-/// The call, what it sends, and the last place that is taken; or what keeps it from being made.
-type Noted = std::result::Result<(CallRow, Whole, Option<i64>), Fence>;
-
-fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> {
-    let Beginning { claim, parent, seq, provider, model, service, .. } = beginning;
-    let held = runs::fence(session, &[*claim])?;
-    if held.first() != Some(&Fence::Held { cancel: false }) {
-        return Ok(Err(held.first().copied().unwrap_or(Fence::Gone)));
-    }
+/// Returns the call, what it sends, and the last place that is taken.
+fn note_call(
+    session: &mut dyn Session,
+    beginning: &Beginning,
+) -> Result<(CallRow, Whole, Option<i64>)> {
+    let Beginning { run, parent, seq, provider, model, service, .. } = beginning;
     let mut call = CallRow {
         conversation: beginning.conversation.clone(),
+        keeps: beginning.keeps,
         provider: provider.clone(),
         asked_model: model.clone(),
+        tariff: beginning.tariff.clone(),
         service: service.clone(),
         ..CallRow::default()
     };
@@ -167,7 +149,7 @@ fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> 
         held::note(session, sent, unknown, service)?;
         let mut items: Vec<Item> = absent.into_iter().map(|entry| entry.item).collect();
         let mut system = Vec::new();
-        if beginning.tells_system_texts {
+        if !beginning.keeps.system_texts {
             items.retain(|item| item.role() != Some("system"));
             system = messages::system_texts(session, *parent, *seq)?;
         }
@@ -176,17 +158,18 @@ fn note_call(session: &mut dyn Session, beginning: &Beginning) -> Result<Noted> 
         local(session, beginning)?
     };
     call.newest_only = whole.newest_only;
-    runs::count_attempt(session, claim.run_id, provider, model)?;
+    runs::count_attempt(session, *run, provider, model)?;
     if let Some(previous) = &beginning.previous {
         responses::reached(session, previous)?;
     }
     call.input_tokens =
         beginning.beside.saturating_add(estimate::sent(&whole.items, &whole.system));
-    let sent = Usage::estimate(call.input_tokens, 0);
-    call.id = responses::begin(session, claim.run_id, model, service, stored, sent)?;
-    let last = if beginning.again { items::last_position(session, claim.run_id)? } else { None };
-    Ok(Ok((call, whole, last)))
+    let sent = call.spent(None, Usage::estimate(call.input_tokens, 0), None);
+    call.id = responses::begin(session, *run, model, service, stored, sent)?;
+    let last = if beginning.again { items::last_position(session, *run)? } else { None };
+    Ok((call, whole, last))
 }
+
 /// What the conversation lacks.
 fn absent(
     session: &mut dyn Session,

@@ -33,7 +33,7 @@ pub(crate) async fn call(
             // A response that failed and says nothing is as good as an error in the stream.
             Ok(ended)
                 if let Some(failure) = ended.failure.clone()
-                    && !flight.has_output() =>
+                    && !flight.has_output_of_call() =>
             {
                 flight.note_of_call(|call| call.cost = ended.usage);
                 failed = Some(ended);
@@ -50,11 +50,12 @@ pub(crate) async fn call(
             }
             Err(broken) => broken,
         };
-        let has_output = flight.has_output();
+        let has_output = flight.has_output_of_call();
+        let any = flight.has_output();
         // When it is not tried again: with all that a response that failed tells.
         let refused = |error: &CallError| match failed {
             Some(ended) => Outcome::of(ended, definition.max_output_tokens),
-            None => refused(error, has_output),
+            None => refused(error, any),
         };
         match broken {
             // An error in the stream is as good as one before it, as long as nothing was said.
@@ -110,13 +111,13 @@ pub(crate) async fn call(
             Broken::Stopped(stop) => return Err(stop),
             Broken::TooLong(error) => {
                 let reason = Reason::MessageTooLong;
-                return Ok(Outcome::broken(reason, error, has_output, RemoteState::Unknown));
+                return Ok(Outcome::broken(reason, error, any, RemoteState::Unknown));
             }
             Broken::Elsewhere(error) => {
                 let (reason, sent) = (Reason::FileElsewhere, RemoteState::Absent);
-                return Ok(Outcome::broken(reason, error, has_output, sent));
+                return Ok(Outcome::broken(reason, error, any, sent));
             }
-            Broken::Store(error) => return Ok(not_stored(flight, &error, has_output)),
+            Broken::Store(error) => return Ok(not_stored(flight, &error, any)),
         }
     }
 }

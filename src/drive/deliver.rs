@@ -11,7 +11,7 @@ use crate::failpoint;
 use crate::follow::delivered::{Change as News, Delivered};
 use crate::follow::transcript::Transcript;
 use crate::host::hooks::{Change, HookContext, LoadedOwner};
-use crate::model::{Message, Messageable, Run};
+use crate::model::{Message, Messageable, Run, ToolCall};
 use crate::task::Guarded;
 
 /// Delivers what happens to a run until it has ended. `false`: its last hooks are still to be delivered.
@@ -25,6 +25,12 @@ pub(crate) async fn deliver(core: Core, transcript: Arc<Transcript>) -> bool {
     let mut caller =
         Caller { core, owner, run: Arc::new(transcript.look(|seen| seen.run.clone())) };
     let mut delivered = Delivered::default();
+    // Of one that goes on after a decision they have heard before.
+    transcript.look(|seen| {
+        if seen.resumed {
+            while seen.after(&mut delivered).is_some() {}
+        }
+    });
     // The messages as the hooks have seen them.
     let mut seen: Vec<Arc<Message>> = Vec::new();
     loop {
@@ -52,6 +58,7 @@ pub(crate) async fn deliver(core: Core, transcript: Arc<Transcript>) -> bool {
                     caller.call(Hook::Appended(Arc::clone(message), text)).await;
                 }
             }
+            News::ToolCall(call) => caller.call(Hook::ToolCall(Box::new(call))).await,
             News::Replaced(message) => {
                 caller.call(Hook::Settled { message: Box::new(message), replaced: true }).await
             }
@@ -117,6 +124,7 @@ enum Hook {
     Created(Arc<Message>),
     Appended(Arc<Message>, String),
     Settled { message: Box<Message>, replaced: bool },
+    ToolCall(Box<ToolCall>),
     Run,
 }
 
@@ -125,6 +133,7 @@ impl Hook {
         match self {
             Self::Created(_) => "ai_engine_on_message_create",
             Self::Appended(..) | Self::Settled { .. } => "ai_engine_on_message_update",
+            Self::ToolCall(_) => "ai_engine_on_tool_call",
             Self::Run => "ai_engine_on_run_update",
         }
     }
@@ -152,6 +161,7 @@ impl Caller {
                     let change = if *replaced { Change::Replaced } else { Change::None };
                     owner.message_updated(message, &cx(change)).await
                 }
+                Hook::ToolCall(call) => owner.tool_called(call, &cx(Change::None)).await,
                 Hook::Run => owner.run_updated(&run, &cx(Change::None)).await,
             }
         })

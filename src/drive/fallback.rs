@@ -40,7 +40,7 @@ pub(crate) async fn call(
             }
         };
         let Some((next, _)) = known.peek() else { return Ok(outcome) };
-        if !outcome.is_of_the_server || flight.has_output() {
+        if !outcome.is_of_the_server || flight.has_output_of_call() {
             return Ok(outcome);
         }
         tracing::warn!(

@@ -1,7 +1,7 @@
 //! What the driver of a run knows beside what is seen of it: its claim, the call that is being made, what of the texts is
 //! stored, and whether it is to stop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -13,9 +13,12 @@ use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::{Error, Result};
 use crate::follow::transcript::{Seen, Transcript};
-use crate::model::{Run, Service, Usage};
-use crate::provider::{EndUser, Ended, News, Progress};
+use crate::host::record::Owner;
+use crate::model::Run;
+use crate::provider::{Billed, EndUser, Ended, News, Progress};
 use crate::store::runs::{Claim, Fence};
+
+pub(crate) use super::call_row::CallRow;
 
 /// Why a run is to stop before the provider ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +93,10 @@ pub(crate) struct Log {
     pub(crate) first_word: Option<(Instant, Duration)>,
     /// The call that is being made.
     pub(crate) call: Option<CallRow>,
+    /// Steps that were stored here.
+    pub(crate) steps: u32,
+    /// The provider's containers that those worked in: each is charged for once.
+    containers: HashSet<String>,
     /// The writer must leave the run alone: its end is being written.
     pub(crate) settling: bool,
     /// Words for what was out of the ordinary.
@@ -105,34 +112,6 @@ pub(crate) struct Log {
     left_alone: Option<Instant>,
     /// Bytes of each message's text that are committed, by its slot.
     stored: BTreeMap<i64, usize>,
-}
-
-/// The row of a call, and what it was sent.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct CallRow {
-    pub(crate) id: i64,
-    pub(crate) remote_id: Option<String>,
-    /// Whether the row holds `remote_id`.
-    pub(crate) identified: bool,
-    pub(crate) conversation: Option<String>,
-    /// The provider's own assistant of ours answers.
-    pub(crate) has_assistant: bool,
-    /// Whom it asks: the provider by its name in the engine, and the model.
-    pub(crate) provider: String,
-    pub(crate) asked_model: String,
-    pub(crate) service: Service,
-    /// Nothing but the newest turn was sent.
-    pub(crate) newest_only: bool,
-    /// An estimate of what was sent, in tokens.
-    pub(crate) input_tokens: i64,
-    /// When the request went out, as far as is known here.
-    pub(crate) sent_at: Option<Instant>,
-    /// Who answered, by the provider's word.
-    pub(crate) model: Option<String>,
-    /// What it cost, if that is known of a call without an end: nothing, or what a failed response reported.
-    pub(crate) cost: Option<Usage>,
-    pub(crate) sent_messages: Vec<i64>,
-    pub(crate) sent_items: Vec<i64>,
 }
 
 /// What became of something the stream said.
@@ -163,6 +142,11 @@ impl Flight {
             stop: watch::Sender::new(None),
             released: watch::Sender::new(false),
         }
+    }
+
+    /// Whether other steps of the run came before, also in another process.
+    pub(crate) fn has_earlier_steps(&self) -> bool {
+        self.log(|log| log.steps > 0) || self.transcript.look(|seen| seen.resumed)
     }
 
     pub(crate) fn id(&self) -> i64 {
@@ -238,8 +222,37 @@ impl Flight {
         self.transcript.update(Seen::begin_again);
     }
 
+    /// Whether the model said anything in this run.
     pub(crate) fn has_output(&self) -> bool {
-        self.transcript.look(Seen::has_output)
+        self.transcript.look(|seen| seen.has_output_from(0))
+    }
+
+    /// Whether it said anything in the call that is being made.
+    pub(crate) fn has_output_of_call(&self) -> bool {
+        let first = self.first_slot();
+        self.transcript.look(|seen| seen.has_output_from(first))
+    }
+
+    /// A step is stored, and more are to come: the next call begins behind it.
+    pub(crate) fn step_ended(&self, last: i64) {
+        self.begin_step(last.max(self.first_slot()));
+        self.log(|log| {
+            log.containers.extend(log.call.take().into_iter().flat_map(|call| call.containers));
+            log.settling = false;
+            log.steps += 1;
+        });
+    }
+
+    /// What is charged for of a call that no step before it was charged for.
+    pub(super) fn billed(&self, mut billed: Billed) -> Billed {
+        self.log(|log| billed.containers.retain(|id| !log.containers.contains(id)));
+        billed
+    }
+
+    /// Whose thread or chat it is.
+    pub(crate) fn owner(&self) -> Owner {
+        let (kind, id) = self.owner.get().cloned().unwrap_or_default();
+        Owner { kind, id }
     }
 
     /// Takes in what the stream said. The end is the caller's to settle.

@@ -6,9 +6,10 @@ use super::flight::{Flight, Log};
 use crate::error::Result;
 use crate::failpoint::Write;
 use crate::follow::transcript::{Seen, SeenMessage};
-use crate::model::{Message, MessageStatus, RemoteState, Role};
+use crate::model::{Message, MessageStatus, Messageable, RemoteState, Role};
 use crate::store::deltas::{self, NewDelta};
 use crate::store::messages::{self, NewMessage};
+use crate::store::news::{self, News};
 use crate::store::responses::{self, Reached};
 use crate::store::runs::{self, Claim, Fence};
 use crate::store::session::Session;
@@ -17,6 +18,8 @@ use crate::store::session::Session;
 #[derive(Debug)]
 pub(super) struct Gain {
     pub(super) claim: Claim,
+    /// Where the run is.
+    of: Messageable,
     /// The place in the stream that this goes up to.
     pub(super) position: Option<i64>,
     /// What the row of the call is to hold from now on, if anything.
@@ -79,6 +82,7 @@ fn gained(log: &Log, seen: &Seen, all: bool, most: usize, now: Instant) -> Optio
     let call = log.call.as_ref().filter(|call| begins || !call.identified);
     Some(Gain {
         claim,
+        of: seen.run.messageable,
         position: seen.position,
         call: call.map(|call| Reached {
             id: call.id,
@@ -168,6 +172,11 @@ pub(super) fn append(session: &mut dyn Session, gains: &[Gain]) -> Result<Vec<St
         stored.push(Stored::Done { cancel, rows });
     }
     deltas::append(session, &new)?;
+    let told = gains.iter().zip(&stored).filter(|(gain, stored)| {
+        matches!(stored, Stored::Done { .. }) && !gain.messages.is_empty()
+    });
+    let told: Vec<News> = told.map(|(gain, _)| News::Run(gain.of, gain.claim.run_id)).collect();
+    news::tell(session, &told)?;
     Ok(stored)
 }
 

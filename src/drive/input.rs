@@ -139,6 +139,10 @@ fn as_input(item: Item) -> Item {
     let mut value = item.into_value();
     if let Some(fields) = value.as_object_mut() {
         fields.remove("id");
+        // Some servers say an object, and take none back.
+        if let Some(arguments) = fields.get_mut("arguments").filter(|said| said.is_object()) {
+            *arguments = arguments.to_string().into();
+        }
     }
     Item::from(value)
 }

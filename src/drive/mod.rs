@@ -1,15 +1,19 @@
 //! One run that this process drives: claimed, called, stored as it streams, settled; its hooks called.
 
+mod asked;
 pub(crate) mod assistants;
 pub(crate) mod attempt;
 pub(crate) mod begin;
+mod budget;
 pub(crate) mod call;
+mod call_row;
 mod content;
 pub(crate) mod conversation;
 pub(crate) mod deliver;
 pub(crate) mod entries;
 pub(crate) mod estimate;
 mod fallback;
+mod fenced;
 pub(crate) mod flight;
 mod gain;
 pub(crate) mod input;
@@ -23,11 +27,15 @@ mod parts;
 pub(crate) mod persist;
 pub(crate) mod reconcile;
 pub(crate) mod registry;
+mod rounds;
 pub(crate) mod settle;
+mod step;
 mod step_end;
 pub(crate) mod steps;
 pub(crate) mod stored;
+pub(crate) mod tariff;
 pub(crate) mod titles;
+mod tools;
 mod trace;
 mod window;
 pub(crate) mod writer;

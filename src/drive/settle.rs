@@ -21,6 +21,7 @@ use crate::store::messages;
 use crate::store::responses;
 use crate::store::runs::{self, Claim, End, Fence};
 use crate::store::session::Session;
+use crate::store::tool_calls;
 use crate::store::verdict::{Verdict, verdict};
 
 /// All that the end of a run writes: its last step, and the end itself.
@@ -46,13 +47,17 @@ pub(crate) async fn settle(
         Span::current().record("gen_ai.output.messages", said);
     }
     let (written, replaced) = written(core, settlement).await?;
-    flight.transcript.update(|seen| show(seen, written, &replaced));
+    let (run, rows) = written;
+    flight.transcript.update(|seen| {
+        seen.run = run;
+        show(seen, rows, &replaced);
+        seen.ended = true;
+    });
     Ok(())
 }
 
-/// Shows readers what was committed.
-fn show(seen: &mut Seen, (run, rows): (Run, Vec<Message>), replaced: &HashSet<i64>) {
-    seen.run = run;
+/// Shows readers the messages of a step that were committed.
+pub(super) fn show(seen: &mut Seen, rows: Vec<Message>, replaced: &HashSet<i64>) {
     let slots: HashSet<i64> = rows.iter().map(|row| row.position - 1).collect();
     // Those of earlier steps were settled with them.
     seen.keep_messages(|message| message.settled || slots.contains(&message.slot));
@@ -66,7 +71,6 @@ fn show(seen: &mut Seen, (run, rows): (Run, Vec<Message>), replaced: &HashSet<i6
             message.row = Some(row);
         });
     }
-    seen.ended = true;
 }
 
 /// How often the database may refuse an end, for a reason that Diesel has no name for, until less of it is stored.
@@ -89,7 +93,7 @@ async fn written(
                     tokio::time::sleep(STORE_RETRY).await;
                     continue;
                 }
-                Ok(Ok(written)) => return Ok((written, settlement.replaced())),
+                Ok(Ok(written)) => return Ok((written, settlement.step.replaced())),
                 Ok(Err(fence)) => return Err(fence.into()),
                 Err(error) => error,
             };
@@ -132,7 +136,8 @@ async fn with_less(
                 None => return Ok(Err(Fence::Gone)),
             }
             plan.step.write_cost(session)?;
-            let Some(run) = stored::end(session, claim.run_id, &end, keep)? else {
+            let Some(run) = stored::end(session, claim.run_id, &end, keep, &plan.step.tariff())?
+            else {
                 return Ok(Err(Fence::Lost));
             };
             let said = messages::of_run(session, claim.run_id)?;
@@ -146,13 +151,6 @@ async fn with_less(
         }
     }
     Ok(None)
-}
-
-impl Settlement {
-    fn replaced(&self) -> HashSet<i64> {
-        let replaced = self.step.messages.iter().filter(|message| message.replaced);
-        replaced.map(|message| message.slot).collect()
-    }
 }
 
 fn plan(flight: &Flight, outcome: Outcome) -> Result<Settlement> {
@@ -185,8 +183,9 @@ fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
         None => return Ok(Err(Fence::Gone)),
     }
     let rows = plan.step.write(session)?;
-    let usage = responses::usage_of_run(session, plan.claim.run_id)?;
-    let ended = runs::end(session, plan.claim.run_id, &plan.end, usage)?;
+    tool_calls::close_open(session, plan.claim.run_id)?;
+    let spent = responses::spent_on_run(session, plan.claim.run_id)?;
+    let ended = runs::end(session, plan.claim.run_id, &plan.end, spent)?;
     Ok(ended.map(|run| (run, rows)).ok_or(Fence::Lost))
 }
 

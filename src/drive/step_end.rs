@@ -1,12 +1,15 @@
 //! What one call of a run came to, and how that is stored: its texts, its items, its cost, what the provider holds of it.
 
+use std::collections::HashSet;
+
 use super::estimate;
 use super::flight::{CallRow, Flight};
 use super::output::{Final, close_calls, final_messages, other_items};
 use super::output_parts;
+use super::tariff::Tariff;
 use crate::error::Result;
 use crate::model::{
-    Message, MessageBody, MessageStatus, Messageable, RemoteState, Role, RunStatus, Usage,
+    Message, MessageBody, MessageStatus, Messageable, RemoteState, Role, RunStatus, Spent, Usage,
 };
 use crate::provider::Ended;
 use crate::store::items::{self, NewItem};
@@ -26,11 +29,15 @@ pub(super) struct StepEnd {
     call: Option<CallRow>,
     model: Option<String>,
     remote_id: Option<String>,
-    usage: Usage,
+    pub(super) spent: Spent,
     position: Option<i64>,
     sent: RemoteState,
     pub(super) messages: Vec<Final>,
     pub(super) items: Vec<NewItem>,
+    /// Other steps came before it.
+    is_later: bool,
+    /// How many of them, the last ones, close calls.
+    closing: usize,
     /// The model called what nobody carries out.
     pub(super) closes_calls: bool,
 }
@@ -41,7 +48,8 @@ impl StepEnd {
         let transcript = &flight.transcript;
         let call = flight.log(|log| log.call.clone());
         let keeps = call.as_ref().is_some_and(|call| call.conversation.is_some());
-        let output_state = if keeps { sent } else { RemoteState::Absent };
+        let keeps_calls = keeps && call.as_ref().is_some_and(|call| call.keeps.calls);
+        let output_state = if keeps_calls { sent } else { RemoteState::Absent };
         let first = flight.first_slot();
         let output = ended.map_or(&[][..], |ended| &ended.output);
         let (messages, position) =
@@ -50,14 +58,21 @@ impl StepEnd {
         output_parts::attach(&mut messages, &mut items, output, first);
         let reported = ended.and_then(|ended| ended.usage);
         let usage = reported.unwrap_or_else(|| not_reported(call.as_ref(), &messages, &items));
+        let said = items.len();
         let closes_calls = close_calls(&mut items, output, first);
+        let closing = items.len() - said;
         let model = ended.and_then(|ended| ended.model.clone());
+        let billed = ended.map(|ended| flight.billed(ended.billed.clone()));
+        let took = call.as_ref().map_or(Spent { usage, ..Spent::NOTHING }, |call| {
+            call.spent(model.as_deref(), usage, billed.as_ref())
+        });
         let remote_id = ended
             .and_then(|ended| ended.response_id.clone())
             .or_else(|| call.as_ref().and_then(|call| call.remote_id.clone()));
         flight.note_of_call(|call| {
             call.model.clone_from(&model);
             call.remote_id.clone_from(&remote_id);
+            call.containers.extend(billed.into_iter().flat_map(|billed| billed.containers));
         });
         Ok(Self {
             run: flight.claim()?.run_id,
@@ -66,14 +81,34 @@ impl StepEnd {
             status: RunStatus::Completed,
             model,
             remote_id,
-            usage,
+            spent: took,
             position,
             call,
             sent,
             messages,
             items,
+            is_later: flight.has_earlier_steps(),
+            closing,
             closes_calls,
         })
+    }
+
+    /// Of a step whose calls are carried out: nothing closes them but their outputs.
+    pub(super) fn with_open_calls(mut self) -> Self {
+        self.items.truncate(self.items.len() - self.closing);
+        self.closes_calls = false;
+        self
+    }
+
+    /// The places of messages whose final text is not the one that was streamed.
+    pub(super) fn replaced(&self) -> HashSet<i64> {
+        let replaced = self.messages.iter().filter(|message| message.replaced);
+        replaced.map(|message| message.slot).collect()
+    }
+
+    /// What its call costs.
+    pub(super) fn tariff(&self) -> Tariff {
+        self.call.as_ref().map(|call| call.tariff.clone()).unwrap_or_default()
     }
 
     /// The end of the call alone, for when nothing else of it can be stored.
@@ -87,7 +122,7 @@ impl StepEnd {
                 sequence_number: self.position,
                 model: self.model.clone(),
                 status: self.status,
-                usage: self.usage,
+                spent: self.spent,
             },
         )
     }
@@ -95,6 +130,11 @@ impl StepEnd {
     /// Writes it; returns the messages.
     pub(super) fn write(&self, session: &mut dyn Session) -> Result<Vec<Message>> {
         let at = self.call.as_ref().map(|call| call.service.clone()).unwrap_or_default();
+        let before = if self.is_later && !self.messages.is_empty() {
+            uncounted(session, self.run)?
+        } else {
+            Spent::NOTHING
+        };
         if let Some(call) = &self.call {
             let sent = (&*call.sent_messages, &*call.sent_items);
             held::note(session, sent, self.sent, &at)?;
@@ -104,7 +144,8 @@ impl StepEnd {
         let last = self.messages.len().saturating_sub(1);
         let mut rows = Vec::with_capacity(self.messages.len());
         for (index, message) in self.messages.iter().enumerate() {
-            rows.push(self.write_message(session, message, index == last)?);
+            let spent = if index == last { self.spent + before } else { Spent::NOTHING };
+            rows.push(self.write_message(session, message, spent)?);
         }
         deltas::fold(session, &rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
         for item in &self.items {
@@ -121,7 +162,7 @@ impl StepEnd {
         &self,
         session: &mut dyn Session,
         message: &Final,
-        last: bool,
+        spent: Spent,
     ) -> Result<Message> {
         let kept = self.call.as_ref().filter(|call| call.conversation.is_some());
         let whole = self.status == RunStatus::Completed;
@@ -130,7 +171,8 @@ impl StepEnd {
             content: message.content.clone(),
             model: self.model.clone(),
             // Counted once: at the last message.
-            usage: if last { self.usage } else { Usage::default() },
+            usage: spent.usage,
+            costs: spent.costs,
             remote_id: message.remote_id.clone().filter(|_| kept.is_some()),
             remote_state: kept.map_or(RemoteState::Absent, |_| self.sent),
             endpoint: kept.map(|call| call.service.endpoint.to_string()),
@@ -150,6 +192,12 @@ impl StepEnd {
         );
         messages::insert(session, &NewMessage { body: settled, ..new })
     }
+}
+
+/// What earlier steps cost that said nothing: it is counted at the next message.
+pub(super) fn uncounted(session: &mut dyn Session, run: i64) -> Result<Spent> {
+    let steps = responses::spent_on_steps_before(session, run)?;
+    Ok(steps.without(messages::spent_on_run(session, run)?))
 }
 
 /// What a call cost of which the provider did not say it.

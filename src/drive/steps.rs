@@ -7,16 +7,16 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::fallback;
 use super::flight::{Flight, Halt, Stop};
 use super::outcome::Outcome;
+use super::rounds::{self, Answered};
 use super::{deliver, settle, titles, trace};
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
-use crate::model::{Reason, RemoteState, Role, Run, RunRow};
+use crate::model::{Reason, RemoteState, Run, RunRow};
 use crate::store::runs::{self, Claim, Locking};
-use crate::store::{messages, outbox, workers};
+use crate::store::{messages, outbox, tool_calls, workers};
 use crate::task::Guarded;
 
 use super::persist::persist;
@@ -73,11 +73,11 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
         // Not before the run: whoever has that locked would hold up this process's heartbeats as well.
         workers::beat(session, &worker, lease)?;
         let said = messages::of_run(session, id)?;
-        let last = said.iter().map(|message| message.position).max();
-        let asked = said.into_iter().find(|message| message.role == Role::User);
-        Ok(Locking::Got((row, asked, last.unwrap_or_default())))
+        // Before its first call it has called for no tool.
+        let calls = if row.attempts > 0 { tool_calls::of_run(session, id)? } else { Vec::new() };
+        Ok(Locking::Got((row, said, calls)))
     });
-    let (row, said, last) = match claimed.await? {
+    let (row, said, calls) = match claimed.await? {
         Locking::Got(claimed) => claimed,
         Locking::Locked => return Ok(Locking::Locked),
         Locking::Nothing => return Ok(Locking::Nothing),
@@ -88,11 +88,12 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
         log.claimed_at = Some(Instant::now());
     });
     // A place is one more than a slot.
-    flight.begin_step(last);
+    let last = said.iter().map(|message| message.position).max();
+    flight.begin_step(last.unwrap_or_default());
     flight.transcript.update(|seen| {
+        seen.resumed = !calls.is_empty();
+        seen.take(row.clone().into(), said, calls);
         seen.begun = true;
-        seen.run = row.clone().into();
-        seen.user_message = said;
     });
     Ok(Locking::Got(row))
 }
@@ -106,17 +107,18 @@ pub(crate) async fn drive(driving: Driving, row: RunRow, caller: Option<Span>) -
     let (core, flight) = (driving.core.clone(), Arc::clone(&driving.flight));
     let span = trace::begin(&core, &row, caller.as_ref());
     let driven = to_its_end(&core, &flight, row).instrument(span.clone()).await;
-    if let Ok(Some(_)) = driven {
+    if let Ok(Driven::Ended(_)) = driven {
         trace::end(&core, &flight, &span);
     }
     // Its hooks are not part of it.
     drop(span);
     match driven {
-        Ok(Some(hooks)) => {
+        Ok(Driven::Ended(hooks)) => {
             titles::after(&core, &flight);
             finish(driving, hooks)
         }
-        Ok(None) => {}
+        Ok(Driven::Waits(hooks)) => hear_out(driving, hooks),
+        Ok(Driven::NotOurs) => {}
         Err(error) => {
             let error = with_causes(&error);
             tracing::error!(
@@ -157,12 +159,30 @@ fn finish(driving: Driving, mut hooks: Guarded<bool>) {
     });
 }
 
-/// The hooks that are still being called, when the end is stored.
-async fn to_its_end(
-    core: &Core,
-    flight: &Arc<Flight>,
-    row: RunRow,
-) -> Result<Option<Guarded<bool>>> {
+/// What became of a run that was driven here.
+enum Driven {
+    /// Its end is stored; its hooks are still being called.
+    Ended(Guarded<bool>),
+    /// It waits for somebody's decision; its hooks are still being called.
+    Waits(Guarded<bool>),
+    NotOurs,
+}
+
+/// Has the hooks of a run that waits called, as far as there is something to tell.
+fn hear_out(driving: Driving, mut hooks: Guarded<bool>) {
+    tokio::spawn(async move {
+        let flight = Arc::clone(&driving.flight);
+        // They end when nothing is left to tell.
+        drop(driving);
+        tokio::select! {
+            _ = hooks.ended() => {}
+            () = flight.released() => {}
+        }
+    });
+}
+
+/// Drives it as far as it can be driven.
+async fn to_its_end(core: &Core, flight: &Arc<Flight>, row: RunRow) -> Result<Driven> {
     core.writer().start(core);
     let hooks = Guarded::spawn(deliver::deliver(core.clone(), Arc::clone(&flight.transcript)));
     let mut answering = Box::pin(answer(core, flight, row).fuse());
@@ -172,7 +192,8 @@ async fn to_its_end(
         called = &mut answering => called,
     };
     let outcome = match called {
-        Ok(outcome) => outcome,
+        Ok(Answered::Ended(outcome)) => *outcome,
+        Ok(Answered::Waits) => return Ok(Driven::Waits(hooks)),
         Err(Stop::Gone) => {
             drop(hooks);
             // The response may just be getting its id, without which it could not be deleted.
@@ -203,7 +224,7 @@ async fn to_its_end(
         () = flight.released() => return give_up(core, hooks).await,
     };
     match settled {
-        Ok(()) => Ok(Some(hooks)),
+        Ok(()) => Ok(Driven::Ended(hooks)),
         Err(Halt::Stopped(stop)) => {
             if stop == Stop::Gone {
                 leave_nothing_behind(core, flight).await;
@@ -249,14 +270,14 @@ async fn leave_nothing_behind(core: &Core, flight: &Flight) {
 }
 
 /// What has arrived is for whoever goes on.
-async fn give_up<T>(core: &Core, hooks: Guarded<bool>) -> Result<Option<T>> {
+async fn give_up(core: &Core, hooks: Guarded<bool>) -> Result<Driven> {
     drop(hooks);
-    core.writer().flush(core, true).await.map(|()| None)
+    core.writer().flush(core, true).await.map(|()| Driven::NotOurs)
 }
 
-fn not_ours<T>(flight: &Flight, stop: Stop) -> Option<T> {
+fn not_ours(flight: &Flight, stop: Stop) -> Driven {
     tracing::warn!(run = flight.id(), ?stop, "the run is not ours any more");
-    None
+    Driven::NotOurs
 }
 
 fn unstorable(flight: &Flight) -> Outcome {
@@ -264,13 +285,14 @@ fn unstorable(flight: &Flight) -> Outcome {
     Outcome::broken(Reason::Database, refusal, false, RemoteState::Unknown)
 }
 
-async fn answer(core: &Core, flight: &Flight, row: RunRow) -> std::result::Result<Outcome, Stop> {
+async fn answer(core: &Core, flight: &Flight, row: RunRow) -> std::result::Result<Answered, Stop> {
     let definition = match row.definition.read() {
         Ok(definition) => definition,
         Err(error) => {
             let (error, sent) = (error.to_string(), RemoteState::Absent);
-            return Ok(Outcome::broken(Reason::Definition, error, false, sent));
+            let broken = Outcome::broken(Reason::Definition, error, false, sent);
+            return Ok(Answered::Ended(Box::new(broken)));
         }
     };
-    fallback::call(core, flight, &definition).await
+    rounds::answer(core, flight, &definition, &row).await
 }

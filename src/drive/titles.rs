@@ -150,6 +150,7 @@ async fn ask_one(
     let call = Call {
         definition: AssistantDefinition { instructions: Some(own), ..definition },
         input: vec![Item::message("user", exchange)],
+        form: None,
         conversation: None,
         assistant: None,
         end_user,

@@ -9,14 +9,15 @@ use diesel::OptionalExtension;
 use super::AiEngine;
 use super::core::{Core, Loader};
 use super::options::{History, Identify, Options};
-use super::remotes::{Remote, Remotes};
+use super::remotes::{Remote, Remotes, history};
 use crate::error::{Error, Result};
 use crate::host::hooks::{LoadedOwner, MessageHooks};
 use crate::host::trace_context::TraceContext;
 use crate::model::{AssistantDefinition, Recovery, provider_name};
-use crate::provider::{self, OpenAi, Provider};
+use crate::provider::{self, OpenAi};
 use crate::store::database::{Database, Store};
 use crate::store::session::{Conn, Session};
+use crate::tool::{Tool, Tools};
 
 /// Builds an [`AiEngine`].
 pub struct EngineBuilder<D> {
@@ -27,7 +28,8 @@ pub struct EngineBuilder<D> {
     histories: HashMap<String, History>,
     loaders: HashMap<&'static str, Loader>,
     state: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
-    options: Options,
+    tools: Result<Tools>,
+    pub(super) options: Options,
     database: PhantomData<fn() -> D>,
 }
 
@@ -41,6 +43,7 @@ impl<D: Database> EngineBuilder<D> {
             histories: HashMap::new(),
             loaders: HashMap::new(),
             state: HashMap::new(),
+            tools: Ok(Tools::default()),
             options: Options::default(),
             database: PhantomData,
         }
@@ -143,6 +146,45 @@ impl<D: Database> EngineBuilder<D> {
             Ok(loaded.map(|owner| Arc::new(owner) as LoadedOwner))
         };
         self.loaders.insert(O::TYPE, Arc::new(loader));
+        self
+    }
+
+    /// A tool that assistants may use ([`AssistantDefinition::uses`]). All processes that drive their runs should have it: where it is
+    /// missing, a call of it waits for the host ([`AiEngine::submit_output`]).
+    ///
+    /// Two tools of one name, and a name that no model can use, fail in [`build`](Self::build).
+    #[must_use]
+    pub fn tool<T: Tool>(mut self) -> Self {
+        self.tools = self.tools.and_then(|mut tools| tools.add::<T>().map(|()| tools));
+        self
+    }
+
+    /// In how many steps of one run the model may ask for tools; default 8. When it asks in the last one, that is not carried out, and
+    /// the run ends as `incomplete`, reason [`MaxSteps`](crate::Reason::MaxSteps); the next turn can go on.
+    #[must_use]
+    pub const fn max_steps(mut self, steps: u32) -> Self {
+        self.options.max_steps = steps;
+        self
+    }
+
+    /// How long somebody may take to decide on a call; unless set, for ever. After that it counts as rejected, and the run goes on.
+    #[must_use]
+    pub const fn approval_expiry(mut self, time: Duration) -> Self {
+        self.options.approval_expiry = Some(time);
+        self
+    }
+
+    /// Longest output of a tool that the model is told, in bytes; default 256 KiB. Of a longer one the model is told that it is too long.
+    #[must_use]
+    pub const fn max_tool_output_bytes(mut self, bytes: usize) -> Self {
+        self.options.max_tool_output_bytes = bytes;
+        self
+    }
+
+    /// How deep runs that tools start may go; default 4. A run that is submitted by a host is at depth 0.
+    #[must_use]
+    pub const fn max_depth(mut self, depth: u32) -> Self {
+        self.options.max_depth = depth;
         self
     }
 
@@ -303,7 +345,8 @@ impl<D: Database> EngineBuilder<D> {
         if let Some(titles) = self.options.titles.as_ref().filter(|_| !remotes.is_empty()) {
             remotes.require_all(titles)?;
         }
-        Ok(Core::new(self.store, remotes, self.loaders, self.state, self.options).into())
+        let tools = self.tools?;
+        Ok(Core::new(self.store, remotes, self.loaders, self.state, tools, self.options).into())
     }
 
     fn remotes(&mut self) -> Result<Remotes> {
@@ -323,7 +366,7 @@ impl<D: Database> EngineBuilder<D> {
             let provider = provider::of(client);
             let history = history(&*provider, is_openai, said)?;
             let identifies = self.options.identify.includes(is_openai);
-            remotes.push(Remote::new(name, provider, history, identifies));
+            remotes.push(Remote::new(name, provider, history, identifies, is_openai));
         }
         if let Some(unknown) = self.histories.keys().next() {
             return Err(Error::Configuration(format!(
@@ -331,23 +374,6 @@ impl<D: Database> EngineBuilder<D> {
             )));
         }
         Ok(Remotes::new(remotes))
-    }
-}
-
-/// Who keeps the history, by what the host says and the protocol can.
-fn history(provider: &dyn Provider, is_openai: bool, said: Option<History>) -> Result<History> {
-    let protocol = provider.name();
-    let (keeps, alone) = (provider.has_conversations(), provider.has_conversations_alone());
-    match said {
-        Some(History::Conversation) if !keeps => Err(Error::Configuration(format!(
-            "History::Conversation needs a provider that keeps conversations, and the protocol {protocol} has none; use History::Local"
-        ))),
-        Some(History::Local) if alone => Err(Error::Configuration(format!(
-            "History::Local needs a provider that takes the history with each call, and one of the protocol {protocol} keeps it itself; use History::Conversation, or leave it out"
-        ))),
-        Some(said) => Ok(said),
-        None if alone || keeps && is_openai => Ok(History::Conversation),
-        None => Ok(History::Local),
     }
 }
 

@@ -18,15 +18,19 @@ use crate::drive::writer::Writer;
 use crate::error::{Error, Result};
 use crate::follow::hubs::Hubs;
 use crate::follow::transcript::Transcript;
+use crate::host::before_run::Words;
 use crate::host::hooks::LoadedOwner;
 use crate::model::Messageable;
 use crate::store::database::Store;
 use crate::store::session::Session;
 use crate::store::threads;
+use crate::tool::Tools;
 use crate::worker::announce::Announcements;
 use crate::worker::keep::Upkeep;
 use crate::worker::lanes::Lanes;
 use crate::worker::lease::Lease;
+#[cfg(feature = "postgres")]
+use crate::worker::listen::Listening;
 use crate::worker::outbox::Outbox;
 use crate::worker::places::Places;
 use crate::worker::troubles::Troubles;
@@ -73,6 +77,8 @@ struct Inner {
     remotes: Remotes,
     loaders: HashMap<&'static str, Loader>,
     state: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    tools: Tools,
+    owners_words: Words,
     options: Options,
     /// This process among those of the database.
     worker: String,
@@ -87,6 +93,8 @@ struct Inner {
     runtime: Option<Handle>,
     outbox: Outbox,
     upkeep: Upkeep,
+    #[cfg(feature = "postgres")]
+    listening: Listening,
     troubles: Troubles,
     /// A second look of `recover` is due.
     second_look: AtomicBool,
@@ -104,6 +112,7 @@ impl Core {
         remotes: Remotes,
         loaders: HashMap<&'static str, Loader>,
         state: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+        tools: Tools,
         options: Options,
     ) -> Self {
         let inner = Inner {
@@ -112,6 +121,8 @@ impl Core {
             remotes,
             loaders,
             state,
+            tools,
+            owners_words: Words::default(),
             places: Places::new(options.max_concurrent_runs),
             options,
             worker: worker_id(),
@@ -123,6 +134,8 @@ impl Core {
             titles: Titles::default(),
             lease: Lease::default(),
             upkeep: Upkeep::default(),
+            #[cfg(feature = "postgres")]
+            listening: Listening::default(),
             troubles: Troubles::default(),
             second_look: AtomicBool::new(false),
             closing: watch::Sender::new(false),
@@ -131,6 +144,14 @@ impl Core {
             runtime: Handle::try_current().ok(),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn tools(&self) -> &Tools {
+        &self.inner.tools
+    }
+
+    pub(crate) fn owners_words(&self) -> &Words {
+        &self.inner.owners_words
     }
 
     pub(crate) fn state<T: Any + Send + Sync>(&self) -> Result<&T> {
@@ -193,6 +214,11 @@ impl Core {
 
     pub(crate) fn upkeep(&self) -> &Upkeep {
         &self.inner.upkeep
+    }
+
+    #[cfg(feature = "postgres")]
+    pub(crate) fn listening(&self) -> &Listening {
+        &self.inner.listening
     }
 
     pub(crate) fn troubles(&self) -> &Troubles {

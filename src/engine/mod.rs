@@ -3,6 +3,7 @@
 mod builder;
 pub(crate) mod core;
 mod options;
+mod prices;
 pub(crate) mod remotes;
 #[cfg(feature = "signal")]
 mod signal;
@@ -104,6 +105,8 @@ impl AiEngine {
     /// * A run that another process drives, or that waits behind one of another process, is waited for. Should that process die, the
     ///   run is taken up here once its lease has ended.
     /// * A run that has ended answers at once, so a job of your queue may be done again.
+    /// * A run that waits for somebody's decision answers as it is, with the status `requires_action`. Once that is made it waits to be
+    ///   driven again: by another job of yours, or by any process that takes what is queued.
     /// * Where this process drives as many runs as it may
     ///   ([`max_concurrent_runs`](crate::EngineBuilder::max_concurrent_runs)), it waits for a place.
     ///

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::host::trace_context::TraceContext;
 use crate::model::{AssistantDefinition, PartLimits, Recovery};
+use crate::price::Prices;
 
 /// Who keeps the history that the model sees. Your database always has all of it. This is for threads: chats are always
 /// [`Local`](Self::Local).
@@ -101,6 +102,14 @@ pub(crate) struct Options {
     pub(crate) identify: Identify,
     /// What is hashed with it.
     pub(crate) identify_salt: Vec<u8>,
+    /// Steps of a run in which the model may ask for tools.
+    pub(crate) max_steps: u32,
+    /// How long somebody may take to decide.
+    pub(crate) approval_expiry: Option<Duration>,
+    pub(crate) max_tool_output_bytes: usize,
+    pub(crate) max_depth: u32,
+    /// What calls cost.
+    pub(crate) prices: Prices,
     /// Who is asked for titles.
     pub(crate) titles: Option<AssistantDefinition>,
 }
@@ -118,6 +127,10 @@ impl std::fmt::Debug for Options {
             .field("identify", &self.identify)
             .field("max_concurrent_runs", &self.max_concurrent_runs)
             .field("titles", &self.titles)
+            .field("max_steps", &self.max_steps)
+            .field("approval_expiry", &self.approval_expiry)
+            .field("max_tool_output_bytes", &self.max_tool_output_bytes)
+            .field("max_depth", &self.max_depth)
             .field("take_queued", &self.take_queued)
             .finish_non_exhaustive()
     }
@@ -146,6 +159,11 @@ impl Default for Options {
             parts: PartLimits::default(),
             identify: Identify::default(),
             identify_salt: Vec::new(),
+            max_steps: 8,
+            approval_expiry: None,
+            max_tool_output_bytes: 256 * 1024,
+            max_depth: 4,
+            prices: Prices::default(),
             titles: None,
         }
     }

@@ -19,6 +19,8 @@ pub(crate) struct Remote {
     pub(crate) history: History,
     /// Whether it is told for whom a call is.
     pub(crate) identifies: bool,
+    /// Whether it holds a model to strict schemas.
+    pub(crate) is_strict: bool,
     /// The conversations of this server were looked into, and hold what was said.
     verified: AtomicBool,
     /// The server takes conversations and does not keep them.
@@ -31,6 +33,7 @@ impl Remote {
         provider: Arc<dyn Provider>,
         history: History,
         identifies: bool,
+        is_strict: bool,
     ) -> Self {
         Self {
             name,
@@ -40,6 +43,7 @@ impl Remote {
             provider,
             history,
             identifies,
+            is_strict,
         }
     }
 
@@ -133,5 +137,26 @@ impl Remotes {
         };
         let all = self.0.iter().enumerate();
         all.filter(move |(at, remote)| first(*at, &remote.service)).map(|(_, remote)| remote)
+    }
+}
+
+/// Who keeps the history, by what the host says and the protocol can.
+pub(super) fn history(
+    provider: &dyn Provider,
+    is_openai: bool,
+    said: Option<History>,
+) -> Result<History> {
+    let protocol = provider.name();
+    let (keeps, alone) = (provider.has_conversations(), provider.has_conversations_alone());
+    match said {
+        Some(History::Conversation) if !keeps => Err(Error::Configuration(format!(
+            "History::Conversation needs a provider that keeps conversations, and the protocol {protocol} has none; use History::Local"
+        ))),
+        Some(History::Local) if alone => Err(Error::Configuration(format!(
+            "History::Local needs a provider that takes the history with each call, and one of the protocol {protocol} keeps it itself; use History::Conversation, or leave it out"
+        ))),
+        Some(said) => Ok(said),
+        None if alone || keeps && is_openai => Ok(History::Conversation),
+        None => Ok(History::Local),
     }
 }

@@ -11,21 +11,23 @@ impl Error {
     ///
     /// | status | |
     /// |---|---|
+    /// | 403 | [`Refused`](Self::Refused) |
     /// | 404 | [`NotFound`](Self::NotFound), and [`Database`](Self::Database) with Diesel's `NotFound` |
-    /// | 409 | [`Busy`](Self::Busy), [`Answered`](Self::Answered) |
+    /// | 409 | [`Busy`](Self::Busy), [`Answered`](Self::Answered), [`Decided`](Self::Decided) |
     /// | 410 | [`RunGone`](Self::RunGone) |
     /// | 422 | [`Invalid`](Self::Invalid); a run that failed since the conversation is too long for the model or was stopped by a filter |
     /// | 429 | a run or call that failed since the provider takes no more requests for a while |
     /// | 500 | [`Database`](Self::Database), [`NotMigrated`](Self::NotMigrated), [`Migration`](Self::Migration), [`Panicked`](Self::Panicked), [`NoLoader`](Self::NoLoader), [`OwnerId`](Self::OwnerId), [`Configuration`](Self::Configuration), [`UnknownProvider`](Self::UnknownProvider), [`NoState`](Self::NoState), [`WithinTransaction`](Self::WithinTransaction), [`Host`](Self::Host); a run that failed in the database, or for a setting or a stored definition |
     /// | 501 | [`Unsupported`](Self::Unsupported), and a run that failed for it |
-    /// | 502 | [`RunFailed`](Self::RunFailed) and [`Provider`](Self::Provider), where no other line is of their reason; [`NeverSaid`](Self::NeverSaid) |
+    /// | 502 | [`RunFailed`](Self::RunFailed) and [`Provider`](Self::Provider), where no other line is of their reason; [`NeverSaid`](Self::NeverSaid), [`Mismatch`](Self::Mismatch) |
     /// | 503 | [`Connection`](Self::Connection), [`ShuttingDown`](Self::ShuttingDown), [`NotDriven`](Self::NotDriven), [`AssistantNotInStep`](Self::AssistantNotInStep); [`Database`](Self::Database) when it is away, locked or full for the moment; a run whose process ended, or that failed since the provider's quota is used up |
     /// | 504 | a run or call that failed since the provider did not answer in time |
     #[must_use]
     pub fn http_status(&self) -> u16 {
         match self {
             Self::NotFound { .. } | Self::Database(DieselError::NotFound) => 404,
-            Self::Busy { .. } | Self::Answered { .. } => 409,
+            Self::Busy { .. } | Self::Answered { .. } | Self::Decided { .. } => 409,
+            Self::Refused { .. } => 403,
             Self::RunGone(_) => 410,
             Self::Invalid { .. } => 422,
             Self::Unsupported { .. } => 501,
@@ -43,7 +45,7 @@ impl Error {
             | Self::Host(_) => 500,
             Self::RunFailed { reason, .. } => status_of(reason),
             Self::Provider(error) => status_of(error.reason()),
-            Self::NeverSaid { .. } => 502,
+            Self::NeverSaid { .. } | Self::Mismatch { .. } => 502,
             Self::Connection(_)
             | Self::ShuttingDown
             | Self::NotDriven { .. }
@@ -56,6 +58,7 @@ impl Error {
     #[must_use]
     pub fn public_message(&self) -> String {
         let said = match (self, self.http_status()) {
+            (Self::Refused { reason }, _) => return reason.clone(),
             (
                 Self::NotFound { .. }
                 | Self::Busy { .. }
@@ -91,6 +94,8 @@ const fn status_of(reason: &Reason) -> u16 {
         Reason::MaxOutputTokens
         | Reason::Refusal
         | Reason::ToolCalls
+        | Reason::MaxSteps
+        | Reason::Budget
         | Reason::InvalidApiKey
         | Reason::PermissionDenied
         | Reason::ModelNotFound
@@ -133,7 +138,12 @@ mod tests {
             Error::Unsupported { .. } => Error::not_found("run", 1),
             Error::NotFound { .. } => Error::Busy { run_id: 1, on: Messageable::Chat(1) },
             Error::Busy { .. } => Error::Answered { run_id: 1 },
-            Error::Answered { .. } => Error::NoLoader(text()),
+            Error::Answered { .. } => {
+                Error::Decided { tool_call_id: 1, status: crate::model::ToolCallStatus::Approved }
+            }
+            Error::Decided { .. } => Error::Mismatch { path: text(), reason: text(), text: text() },
+            Error::Mismatch { .. } => Error::Refused { reason: text() },
+            Error::Refused { .. } => Error::NoLoader(text()),
             Error::NoLoader(_) => Error::OwnerId { kind: text(), id: text() },
             Error::OwnerId { .. } => Error::Configuration(text()),
             Error::Configuration(_) => Error::UnknownProvider { name: text(), known: Vec::new() },
@@ -189,6 +199,9 @@ mod tests {
             ("NotFound", 404),
             ("Busy", 409),
             ("Answered", 409),
+            ("Decided", 409),
+            ("Mismatch", 502),
+            ("Refused", 403),
             ("NoLoader", 500),
             ("OwnerId", 500),
             ("Configuration", 500),

@@ -1,4 +1,6 @@
-//! Waiting for a run to end, whoever drives it.
+//! Waiting for a run to end, or to wait for somebody's decision, whoever drives it.
+
+use std::time::Duration;
 
 use super::events::RunEvents;
 use crate::engine::core::Core;
@@ -6,10 +8,14 @@ use crate::error::{Error, Result};
 use crate::model::{Answer, Message, Reason, Run, RunStatus};
 use crate::store::{messages, refuse_within, runs};
 
+/// How far those who follow a run may be behind the database.
+pub(crate) const BEHIND: Duration = Duration::from_millis(50);
+
 impl Core {
     pub(crate) async fn answer(&self, run: i64) -> Result<Answer> {
         refuse_within()?;
         self.keep_up();
+        let mut followed = false;
         loop {
             // Whoever began to drive it meanwhile, perhaps because it waited for its turn, is waited for like that.
             if let Some(message) = self.driven_here(run).await {
@@ -22,13 +28,18 @@ impl Core {
                 Ok((Run::from(row), messages::of_run(session, run)?))
             });
             let (ended, said) = found.await?;
-            if ended.status.is_terminal() {
+            if ended.status == RunStatus::RequiresAction || ended.status.is_terminal() {
                 // It may have begun and ended since we asked; its end is stored, whatever became of its hooks.
                 self.driven_here(run).await;
                 return answer_of(ended, said);
             }
+            if std::mem::replace(&mut followed, true) {
+                // It was decided on since; those who follow it have not looked yet.
+                self.hubs().nudge();
+                tokio::time::sleep(BEHIND).await;
+            }
             // Another process drives it, or nobody yet: one look into the database tells all who wait.
-            let mut events = RunEvents::of(self, ended);
+            let mut events = RunEvents::of(self, ended).until_it_waits();
             while let Some(event) = events.next().await {
                 event?;
             }

@@ -59,9 +59,14 @@ const LARGEST: i64 = 1 << 53;
 impl Paged<Turn> {
     /// The place behind what these turns show, for [`Events::resume`](crate::Events::resume): a page that shows the newest turns goes on
     /// with the events that follow them. `None`: there are no turns, and the events begin at the beginning.
+    ///
+    /// Where an answer is on its way and questions wait behind it, it is the place in that answer; what waits is then told again, under
+    /// the same ids.
     #[must_use]
     pub fn follow(&self) -> Option<Cursor> {
-        self.items.last()?.messages.last().map(Cursor::after)
+        let goes_on = |turn: &&Turn| turn.run.as_ref().is_some_and(|run| !run.status.is_terminal());
+        let turn = self.items.iter().find(goes_on).or(self.items.last())?;
+        turn.messages.last().map(Cursor::after)
     }
 }
 
@@ -180,6 +185,9 @@ impl fmt::Display for Cursor {
                 write!(f, ":{}:{:x}", seen.bytes, seen.digest)?;
             }
         }
+        for (position, version) in self.delivered.calls.iter().take(MOST_MESSAGES) {
+            write!(f, ".k{position}:{version}")?;
+        }
         Ok(())
     }
 }
@@ -237,10 +245,16 @@ fn parse(text: &str) -> Option<Cursor> {
         delivered.passed = number(passed)?;
     }
     for part in parts {
+        if let Some(call) = part.strip_prefix('k') {
+            let (position, version) = call.split_once(':')?;
+            delivered.calls.push((number(position)?, number(version)?));
+            continue;
+        }
         let mut fields = part.split(':');
         let slot = number(fields.next()?)?;
         // By their places, each once, and no more than we write.
-        if delivered.messages.len() == MOST_MESSAGES
+        if !delivered.calls.is_empty()
+            || delivered.messages.len() == MOST_MESSAGES
             || delivered.messages.last().is_some_and(|last| last.slot >= slot)
         {
             return None;
@@ -253,6 +267,10 @@ fn parse(text: &str) -> Option<Cursor> {
             }
             _ => return None,
         });
+    }
+    let by_place = |pair: &[(i64, i64)]| pair[0].0 < pair[1].0;
+    if !delivered.calls.windows(2).all(by_place) {
+        return None;
     }
     let cursor = Cursor { of, seq, part, delivered: Arc::new(delivered) };
     // Whatever reads otherwise was not written by us.
@@ -297,6 +315,7 @@ mod tests {
             "t1.2b",
             "t1.2b3.3:12:cbf29ce484222325",
             "t1.2b.0.1:0:1",
+            "t1.2b.0.k2:3.k4:1",
             "t1.8s5",
             "t1.8s0",
             "c1.8r3",

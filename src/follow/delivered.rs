@@ -1,7 +1,7 @@
 //! What a reader of a run has not been delivered yet: one rule for hooks, subscribers and readers of the database.
 
 use super::transcript::{Seen, SeenMessage};
-use crate::model::{Message, Run, RunStatus};
+use crate::model::{Message, Run, RunStatus, ToolCall};
 
 /// How much of one run a reader has been delivered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) struct Delivered {
     pub(crate) passed: i64,
     /// By their places.
     pub(crate) messages: Vec<DeliveredText>,
+    /// Calls of tools by their places, each with the number of the change that was delivered last.
+    pub(crate) calls: Vec<(i64, i64)>,
     pub(crate) ended: bool,
     looked: Looked,
 }
@@ -137,6 +139,8 @@ pub(crate) enum Change {
     Replaced(Message),
     /// The message is settled.
     Settled(Message),
+    /// A call of a tool changed.
+    ToolCall(ToolCall),
     /// The run has ended.
     Ended(Run),
 }
@@ -173,13 +177,35 @@ impl Seen {
             delivered.looked = Looked { source: self.source, version: 0 };
         }
         for (version, message) in self.changed_since(delivered.looked.version) {
+            // What was asked for before it was said.
+            if let Some(call) = self.of_calls(delivered, message.slot) {
+                return Some(call);
+            }
             if let Some(change) = self.of_message(message, delivered) {
                 return Some(change);
             }
             delivered.looked.version = version;
         }
+        if let Some(call) = self.of_calls(delivered, i64::MAX - 1) {
+            return Some(call);
+        }
         (self.ended && !std::mem::replace(&mut delivered.ended, true))
             .then(|| Change::Ended(self.run.clone()))
+    }
+
+    /// The next change of a call that stands before this slot.
+    fn of_calls(&self, delivered: &mut Delivered, slot: i64) -> Option<Change> {
+        let before = self.calls.iter().take_while(|call| call.position <= slot);
+        for call in before.filter(|call| call.position > delivered.passed) {
+            let known = delivered.calls.binary_search_by_key(&call.position, |known| known.0);
+            match known {
+                Ok(at) if delivered.calls[at].1 >= call.version => continue,
+                Ok(at) => delivered.calls[at].1 = call.version,
+                Err(at) => delivered.calls.insert(at, (call.position, call.version)),
+            }
+            return Some(Change::ToolCall(call.clone()));
+        }
+        None
     }
 
     fn of_message(&self, message: &SeenMessage, delivered: &mut Delivered) -> Option<Change> {
@@ -227,7 +253,7 @@ mod tests {
         let message = Message::sample(0, text, status);
         let ended = status != MessageStatus::Streaming;
         let run = Run::sample(if ended { RunStatus::Completed } else { RunStatus::InProgress });
-        Transcript::stored(run, vec![message])
+        Transcript::stored(run, vec![message], Vec::new())
     }
 
     /// What a reader of this source is given, in a word each.
@@ -266,8 +292,12 @@ mod tests {
         let (run, row) =
             { end.look(|seen| (seen.run.clone(), seen.messages[0].row.clone().unwrap())) };
         for _ in 0..2 {
-            let progress =
-                Progress { run: run.clone(), messages: vec![row.clone()], appended: Vec::new() };
+            let progress = Progress {
+                run: run.clone(),
+                messages: vec![row.clone()],
+                appended: Vec::new(),
+                calls: Vec::new(),
+            };
             assert!(source.follow(progress));
         }
         assert_eq!(tell(&source, &mut delivered), ["replaced x", "ended"]);
@@ -280,7 +310,8 @@ mod tests {
         for offset in [0, 1, 3, usize::MAX] {
             let appended = Appended { message_id: 1, offset, text: "x".to_owned() };
             let run = source.look(|seen| seen.run.clone());
-            let progress = Progress { run, messages: Vec::new(), appended: vec![appended] };
+            let progress =
+                Progress { run, messages: Vec::new(), appended: vec![appended], calls: Vec::new() };
             assert!(!source.follow(progress), "{offset}");
         }
     }

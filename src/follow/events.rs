@@ -14,7 +14,7 @@ use super::hub::gone;
 use super::reader::Reader;
 use crate::engine::core::Core;
 use crate::error::Result;
-use crate::model::{Message, Messageable, Run};
+use crate::model::{Message, Messageable, Run, ToolCall};
 use crate::store::{refuse_within, runs, threads};
 
 /// One thing that happened, and the place after it.
@@ -101,21 +101,37 @@ pub enum EventKind {
         /// The message. It does not change any more.
         message: Message,
     },
+    /// A call of a tool was asked for, or changed: it waits for somebody, is carried out, has an output. A reader that begins later
+    /// is told what it is now, and not each step on the way there.
+    #[non_exhaustive]
+    ToolCall {
+        /// The call.
+        call: ToolCall,
+    },
 }
 
 impl Event {
     /// The kind's name, such as `message_appended`: what the `event` of its JSON says.
     #[must_use]
     pub const fn name(&self) -> &'static str {
-        match self.kind {
-            EventKind::RunQueued { .. } => "run_queued",
-            EventKind::RunStarted { .. } => "run_started",
-            EventKind::RunSettled { .. } => "run_settled",
-            EventKind::TurnSuperseded { .. } => "turn_superseded",
-            EventKind::MessageStarted { .. } => "message_started",
-            EventKind::MessageAppended { .. } => "message_appended",
-            EventKind::MessageReplaced { .. } => "message_replaced",
-            EventKind::MessageSettled { .. } => "message_settled",
+        self.kind.name()
+    }
+}
+
+impl EventKind {
+    /// Its name, such as `message_appended`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::RunQueued { .. } => "run_queued",
+            Self::RunStarted { .. } => "run_started",
+            Self::RunSettled { .. } => "run_settled",
+            Self::TurnSuperseded { .. } => "turn_superseded",
+            Self::MessageStarted { .. } => "message_started",
+            Self::MessageAppended { .. } => "message_appended",
+            Self::MessageReplaced { .. } => "message_replaced",
+            Self::MessageSettled { .. } => "message_settled",
+            Self::ToolCall { .. } => "tool_call",
         }
     }
 }
@@ -135,6 +151,7 @@ impl From<Change> for EventKind {
             }
             Change::Replaced(message) => Self::MessageReplaced { message },
             Change::Settled(message) => Self::MessageSettled { message },
+            Change::ToolCall(call) => Self::ToolCall { call },
         }
     }
 }
@@ -171,6 +188,7 @@ pub struct Events {
 pub struct RunEvents {
     core: Core,
     run: Run,
+    after: Option<Cursor>,
     inner: Inner,
 }
 
@@ -242,7 +260,35 @@ async fn checked(
 impl RunEvents {
     pub(crate) fn of(core: &Core, run: Run) -> Self {
         let reader = Reader::of_run(core, &run);
-        Self { core: core.clone(), run, inner: follow(reader) }
+        Self { core: core.clone(), run, after: None, inner: follow(reader) }
+    }
+
+    fn reader(&self) -> Reader {
+        let reader = Reader::of_run(&self.core, &self.run);
+        match &self.after {
+            Some(cursor) => reader.after(cursor.clone()),
+            None => reader,
+        }
+    }
+
+    /// Only to where the run waits for somebody's decision.
+    pub(crate) fn until_it_waits(self) -> Self {
+        let reader = self.reader().until_it_waits();
+        Self { inner: follow(reader), ..self }
+    }
+
+    pub(crate) const fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Where it begins, if not at the beginning.
+    pub(crate) const fn begins_after(&self) -> Option<&Cursor> {
+        self.after.as_ref()
+    }
+
+    /// Whether the end of its stream is that of the engine.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.core.closed().borrow()
     }
 
     /// The run as it was when its events were asked for.
@@ -253,8 +299,9 @@ impl RunEvents {
 
     /// Begins behind this place instead of at the beginning of the run; a place before the run is its beginning.
     #[must_use]
-    pub fn after(self, cursor: Cursor) -> Self {
-        let reader = Reader::of_run(&self.core, &self.run).after(cursor);
+    pub fn after(mut self, cursor: Cursor) -> Self {
+        self.after = Some(cursor);
+        let reader = self.reader();
         Self { inner: follow(reader), ..self }
     }
 

@@ -75,8 +75,8 @@ pub(crate) enum Place {
 impl Turn {
     pub(crate) fn of(stored: StoredTurn) -> Self {
         match stored {
-            StoredTurn::Run(run, messages) => {
-                Self::Run(Arc::new(Transcript::stored(run, messages)))
+            StoredTurn::Run(run, messages, calls) => {
+                Self::Run(Arc::new(Transcript::stored(run, messages, calls)))
             }
             StoredTurn::Said(message) => Self::Said(Box::new(message)),
             StoredTurn::Moved(Moved { seq, left, back }) => {
@@ -257,7 +257,7 @@ impl State {
             // This process took the run up.
             Some(driven) => driven,
             None if live.look(Seen::is_left) => {
-                Arc::new(Transcript::stored(progress.run, progress.messages))
+                Arc::new(Transcript::stored(progress.run, progress.messages, progress.calls))
             }
             None => {
                 if !live.follow(progress) {

@@ -1,13 +1,14 @@
 //! The hubs of all conversations that have readers here. One task looks into the database for all of them, four times a
 //! second and whenever something of ours begins.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
+use super::feeds::{Feed, Feeds, OwnerKey};
 use super::hub::Hub;
 use super::readers::Readers;
 use crate::engine::TICK;
@@ -18,14 +19,28 @@ use crate::store::timeline::{self, Question};
 use crate::store::verdict::{Verdict, verdict};
 use crate::task::Running;
 
+/// Where there is something to look for.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Anywhere.
+    anywhere: bool,
+    /// A turn began on one of these, or more of a run is stored.
+    of: HashSet<Messageable>,
+    /// A turn began.
+    turn: bool,
+}
+
 /// The hubs that have readers.
 #[derive(Debug, Default)]
 pub(crate) struct Hubs {
     all: Mutex<HashMap<Messageable, Weak<Hub>>>,
     running: AtomicBool,
     pub(crate) readers: Readers,
+    /// Owners all of whose conversations are followed.
+    feeds: Feeds,
     /// Something began that readers may be waiting for.
     news: Notify,
+    heard: Mutex<Heard>,
     /// Held by the one look at a time: a later one must not be overtaken by an earlier.
     looking: tokio::sync::Mutex<()>,
 }
@@ -46,17 +61,65 @@ impl Hubs {
             all.insert(of, Arc::downgrade(&hub));
             hub
         });
-        if !hubs.running.swap(true, Ordering::SeqCst) {
+        drop(all);
+        hubs.see_that_somebody_looks(core);
+        hub
+    }
+
+    /// What happens on the conversations of an owner.
+    pub(super) fn join_owner(core: &Core, owner: &OwnerKey) -> Arc<Feed> {
+        core.keep_up();
+        let hubs = core.hubs();
+        let feed = hubs.feeds.join(owner);
+        hubs.see_that_somebody_looks(core);
+        feed
+    }
+
+    fn see_that_somebody_looks(&self, core: &Core) {
+        if !self.running.swap(true, Ordering::SeqCst) {
             tokio::spawn(keep_looking(core.clone()));
         }
-        hub
+        #[cfg(feature = "postgres")]
+        core.listen();
+    }
+
+    fn hear(&self, hear: impl FnOnce(&mut Heard)) {
+        if self.running.load(Ordering::SeqCst) {
+            hear(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+            self.news.notify_one();
+        }
+    }
+
+    fn take_heard(&self) -> Heard {
+        std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Something began in this process.
     pub(crate) fn nudge(&self) {
-        if self.running.load(Ordering::SeqCst) {
-            self.news.notify_one();
+        self.hear(|heard| heard.anywhere = true);
+    }
+
+    /// Another process stored something of this conversation.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn heard(&self, of: Messageable) {
+        if self.lock().get(&of).is_some_and(|hub| hub.strong_count() > 0) {
+            self.hear(|heard| heard.of.extend([of]));
         }
+    }
+
+    /// A turn began on this conversation, perhaps in another process.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn heard_of_turn(&self, of: Messageable) {
+        self.heard(of);
+        if self.feeds.are_followed() {
+            self.hear(|heard| heard.turn = true);
+        }
+    }
+
+    /// Whether somebody follows a conversation here.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn are_read(&self) -> bool {
+        self.running.load(Ordering::SeqCst)
     }
 
     /// The hubs that still have readers.
@@ -69,11 +132,13 @@ impl Hubs {
     /// Ends the task, unless a hub was joined in between and found it running.
     fn retire(&self) -> bool {
         let all = self.lock();
-        let retired = all.values().all(|hub| hub.strong_count() == 0);
-        if retired {
-            self.running.store(false, Ordering::SeqCst);
+        let retired = all.values().all(|hub| hub.strong_count() == 0) && !self.feeds.are_followed();
+        if !retired {
+            return false;
         }
-        retired
+        self.running.store(false, Ordering::SeqCst);
+        // An owner may have been joined in between, and found it running.
+        !self.feeds.are_followed() || self.running.swap(true, Ordering::SeqCst)
     }
 }
 
@@ -82,15 +147,16 @@ async fn keep_looking(core: Core) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = core.hubs().news.notified() => {}
-        }
-        let hubs = core.hubs().read();
+        let heard = tokio::select! {
+            _ = ticks.tick() => Heard { anywhere: true, ..core.hubs().take_heard() },
+            () = core.hubs().news.notified() => core.hubs().take_heard(),
+        };
+        let mut hubs = core.hubs().read();
         if hubs.is_empty() && core.hubs().retire() {
             return running.retire();
         }
-        if let Err(error) = look(&core, &hubs).await {
+        hubs.retain(|hub| heard.anywhere || heard.of.contains(&hub.of));
+        if let Err(error) = look_everywhere(&core, &hubs, heard.anywhere || heard.turn).await {
             let error = with_causes(&error);
             tracing::warn!(
                 error,
@@ -99,6 +165,15 @@ async fn keep_looking(core: Core) {
             ticks.tick().await;
         }
     }
+}
+
+async fn look_everywhere(core: &Core, hubs: &[Arc<Hub>], owners: bool) -> Result<()> {
+    let looked = if hubs.is_empty() { Ok(()) } else { look(core, hubs).await };
+    // A conversation's row that cannot be read must not blind the readers of others, nor the other way round.
+    if owners {
+        core.hubs().feeds.look(core).await?;
+    }
+    looked
 }
 
 /// Looks for the first time, unless somebody has meanwhile.

@@ -1,12 +1,16 @@
 //! Following conversations: what is seen of a run, and streams of it from any cursor, in any process.
 
 pub(crate) mod answer;
+pub(crate) mod body;
 pub(crate) mod cursor;
 pub(crate) mod delivered;
 pub(crate) mod events;
+mod feeds;
 pub(crate) mod has;
 pub(crate) mod hub;
 pub(crate) mod hubs;
+pub(crate) mod owner_cursor;
+pub(crate) mod owner_events;
 pub(crate) mod reader;
 pub(crate) mod readers;
 pub(crate) mod replica;

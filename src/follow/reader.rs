@@ -12,7 +12,7 @@ use super::readers::Reading;
 use super::transcript::Transcript;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
-use crate::model::{Message, Messageable, Run};
+use crate::model::{Message, Messageable, Run, RunStatus};
 use crate::store::timeline;
 
 /// Turns read from the database at once.
@@ -24,6 +24,8 @@ pub(crate) struct Reader {
     pub(crate) cursor: Cursor,
     /// Read this run and nothing else.
     only: Option<Only>,
+    /// Read it no further than to where it waits for somebody's decision.
+    until_it_waits: bool,
     /// The turn being delivered.
     turn: Option<Turn>,
     /// Turns read ahead.
@@ -54,6 +56,7 @@ impl Reader {
             core: core.clone(),
             cursor: Cursor::start(of),
             only: None,
+            until_it_waits: false,
             turn: None,
             stored: VecDeque::new(),
             hub: None,
@@ -69,6 +72,12 @@ impl Reader {
         reader.only = Some(Only { id: run.id, seq: run.seq });
         reader.turn = core.transcript(run.id).map(Turn::Run);
         reader
+    }
+
+    /// Of a run: ends where that waits for somebody's decision as well.
+    pub(crate) fn until_it_waits(mut self) -> Self {
+        self.until_it_waits = true;
+        self
     }
 
     pub(crate) fn core(&self) -> &Core {
@@ -91,7 +100,7 @@ impl Reader {
         self
     }
 
-    /// The next thing; `None` after the end of the only run. After an error there is nothing more.
+    /// The next thing; `None` after the end of the only run, or where that waits. After an error there is nothing more.
     pub(crate) async fn next(&mut self) -> Result<Option<Change>> {
         if let Some(error) = self.refused.take() {
             return Err(error);
@@ -119,7 +128,7 @@ impl Reader {
                             if self.cursor.delivered.ended {
                                 self.turn = None;
                             }
-                            return Ok(Some(change));
+                            return Ok(change);
                         }
                         Err(failure) => {
                             self.turn = None;
@@ -143,13 +152,22 @@ impl Reader {
         }
     }
 
-    /// What the run has to tell next. `Err`: its transcript says no more, perhaps for this reason.
-    async fn step(&mut self, live: &Transcript) -> std::result::Result<Change, Option<String>> {
+    /// What the run has to tell next; `None`: it waits, and that is as far as it is read. `Err`: its transcript says no more, perhaps
+    /// for this reason.
+    async fn step(
+        &mut self,
+        live: &Transcript,
+    ) -> std::result::Result<Option<Change>, Option<String>> {
+        let until_it_waits = self.until_it_waits;
         // Copied only while somebody keeps the last event.
         let delivered = Arc::make_mut(&mut self.cursor.delivered);
         let step = live.wait(|seen| match seen.after(delivered) {
-            Some(change) => Some(Ok(change)),
-            None => seen.is_left().then(|| Err(seen.failure.clone())),
+            Some(change) => Some(Ok(Some(change))),
+            // What this process drove says no more; whether the run still waits, the database knows.
+            None if seen.is_left() => Some(Err(seen.failure.clone())),
+            None => {
+                (until_it_waits && seen.run.status == RunStatus::RequiresAction).then_some(Ok(None))
+            }
         });
         let step = step.await;
         if self.cursor.delivered.ended {
@@ -196,7 +214,7 @@ impl Reader {
                     self.cursor.delivered = Arc::new(Delivered::all());
                     Some(Change::Said(Message::clone(message)))
                 }
-                Some(Turn::Run(stored)) => self.step(stored).await.ok(),
+                Some(Turn::Run(stored)) => self.step(stored).await.ok().flatten(),
             };
             let begun = change.is_some() || self.cursor.delivered.opening > Opening::Nothing;
             self.has.came(next.0, begun);

@@ -1,18 +1,19 @@
 //! Events as the body of a `text/event-stream`, for any web framework.
 
 use std::convert::Infallible;
-use std::fmt::{self, Write};
+use std::fmt::{self, Display, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
+use serde::Serialize;
 use serde_json::Value;
-use tokio::time::{Instant, Sleep, sleep};
 
+use super::body::Body;
 use super::events::{Event, Events, RunEvents};
-use crate::error::{Error, Result, with_causes};
+use super::owner_events::{OwnerEvent, OwnerEvents};
+use crate::error::Result;
 
 /// Events as server-sent events: bytes that any web framework takes as a body.
 ///
@@ -38,20 +39,40 @@ use crate::error::{Error, Result, with_causes};
 /// }
 /// # }
 /// ```
-pub struct Sse {
-    events: Pin<Box<dyn Stream<Item = Result<Event>> + Send>>,
-    show: Option<Show>,
-    /// Until the next comment; begun with the first look.
-    quiet: Option<Pin<Box<Sleep>>>,
-    ended: bool,
+pub struct Sse<E = Event> {
+    body: Body<E>,
 }
 
-type Show = Box<dyn Fn(&Event) -> Option<Value> + Send + Sync>;
+/// What is sent as one event.
+#[doc(hidden)]
+#[allow(unnameable_types, reason = "sealed: the events are ours")]
+pub trait Told: Serialize + 'static {
+    fn id(&self) -> &dyn Display;
+    fn name(&self) -> &'static str;
+}
 
-/// How long nothing is sent at most. Proxies close connections after a minute of silence, as a rule.
-const QUIET: Duration = Duration::from_secs(15);
-/// What is ready is sent together, up to about so many bytes.
-const TOGETHER: usize = 16 * 1024;
+impl Told for Event {
+    fn id(&self) -> &dyn Display {
+        &self.cursor
+    }
+
+    fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+}
+
+impl Told for OwnerEvent {
+    fn id(&self) -> &dyn Display {
+        &self.cursor
+    }
+
+    fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+}
+
+/// The wait before a browser comes back.
+const OPENING: &str = "retry: 1000\n\n";
 
 impl Sse {
     /// The headers of the answer: its type, and that neither caches nor proxies may hold it back.
@@ -60,90 +81,42 @@ impl Sse {
         ("cache-control", "no-cache"),
         ("x-accel-buffering", "no"),
     ];
+}
 
-    fn new(events: impl Stream<Item = Result<Event>> + Send + 'static) -> Self {
-        Self { events: Box::pin(events), show: None, quiet: None, ended: false }
+impl<E: Told> Sse<E> {
+    fn new(events: impl Stream<Item = Result<E>> + Send + 'static) -> Self {
+        let write = |event: &E, text: &mut String| {
+            block(event, &serde_json::to_string(event)?, text);
+            Ok(())
+        };
+        Self { body: Body::new(events, OPENING, Box::new(write)) }
     }
 
     /// Sends what `show` makes of each event instead of the event's own JSON, which holds the whole conversation: system messages
     /// as well, a run's error in the provider's words, and its idempotency key. `None` leaves the event out.
     #[must_use]
-    pub fn showing(
-        mut self,
-        show: impl Fn(&Event) -> Option<Value> + Send + Sync + 'static,
-    ) -> Self {
-        self.show = Some(Box::new(show));
-        self
-    }
-
-    /// Adds an event as a block of text.
-    fn write(&self, event: &Event, text: &mut String) -> Result<(), serde_json::Error> {
-        let data = match &self.show {
-            Some(show) => match show(event) {
-                Some(shown) => shown.to_string(),
-                None => return Ok(()),
-            },
-            None => serde_json::to_string(event)?,
-        };
-        // JSON has no line breaks. Writing to a text cannot fail.
-        let _ = write!(text, "id: {}\nevent: {}\ndata: {data}\n\n", event.cursor, event.name());
-        Ok(())
-    }
-
-    /// Adds what is ready.
-    fn take(&mut self, cx: &mut Context<'_>, text: &mut String) {
-        while !self.ended && text.len() < TOGETHER {
-            match self.events.as_mut().poll_next(cx) {
-                Poll::Ready(Some(Ok(event))) => {
-                    if let Err(error) = self.write(&event, text) {
-                        tracing::error!(%error, "an event cannot be written as JSON; its reader is sent away");
-                        self.ended = true;
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    match &error {
-                        Error::NotFound { .. } | Error::RunGone(_) => {}
-                        error => tracing::warn!(
-                            error = with_causes(error),
-                            "a reader of events is sent away"
-                        ),
-                    }
-                    self.ended = true;
-                }
-                Poll::Ready(None) => self.ended = true,
-                Poll::Pending => return,
+    pub fn showing(mut self, show: impl Fn(&E) -> Option<Value> + Send + Sync + 'static) -> Self {
+        self.body.write = Box::new(move |event, text| {
+            if let Some(shown) = show(event) {
+                block(event, &shown.to_string(), text);
             }
-        }
+            Ok(())
+        });
+        self
     }
 }
 
-impl Stream for Sse {
+/// Adds an event as a block. JSON has no line breaks.
+fn block(event: &impl Told, data: &str, text: &mut String) {
+    // Writing to a text cannot fail.
+    let _ = write!(text, "id: {}\nevent: {}\ndata: {data}\n\n", event.id(), event.name());
+}
+
+impl<E> Stream for Sse<E> {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut text = String::new();
-        if self.quiet.is_none() {
-            // The wait before a browser comes back. It also has the head of the answer sent at once.
-            text.push_str("retry: 1000\n\n");
-        }
-        self.take(cx, &mut text);
-        let next = Instant::now() + QUIET;
-        if !text.is_empty() {
-            match &mut self.quiet {
-                Some(quiet) => quiet.as_mut().reset(next),
-                quiet => *quiet = Some(Box::pin(sleep(QUIET))),
-            }
-            return Poll::Ready(Some(Ok(text.into())));
-        }
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let Some(quiet) = &mut self.quiet else { return Poll::Pending };
-        if quiet.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
-        }
-        quiet.as_mut().reset(next);
-        Poll::Ready(Some(Ok(Bytes::from_static(b":\n\n"))))
+        self.body.poll(cx)
     }
 }
 
@@ -151,6 +124,14 @@ impl Events {
     /// As the body of a `text/event-stream`.
     #[must_use]
     pub fn sse(self) -> Sse {
+        Sse::new(self)
+    }
+}
+
+impl OwnerEvents {
+    /// As the body of a `text/event-stream`.
+    #[must_use]
+    pub fn sse(self) -> Sse<OwnerEvent> {
         Sse::new(self)
     }
 }
@@ -163,9 +144,9 @@ impl RunEvents {
     }
 }
 
-impl fmt::Debug for Sse {
+impl<E> fmt::Debug for Sse<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sse").field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("Sse").field("ended", &self.body.ended).finish_non_exhaustive()
     }
 }
 
@@ -173,7 +154,12 @@ impl fmt::Debug for Sse {
 mod tests {
     use futures_util::{StreamExt, stream};
 
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::error::Error;
     use crate::follow::cursor::Cursor;
     use crate::follow::events::EventKind;
     use crate::model::Messageable;
@@ -203,7 +189,7 @@ mod tests {
         assert_eq!((&data["text"], lines.len()), (&Value::from("a\nb"), 3));
         let begun = Instant::now();
         assert_eq!(next(&mut sse).await.unwrap(), ":\n\n");
-        assert_eq!(begun.elapsed(), QUIET);
+        assert_eq!(begun.elapsed(), Duration::from_secs(15));
     }
 
     #[tokio::test]

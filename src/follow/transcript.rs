@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::model::{Message, Messageable, Run};
+use crate::model::{Message, Messageable, Run, ToolCall};
 
 /// A run as it is seen: one that this process drives, or the replica of one that another does.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub(crate) struct Transcript {
 
 /// What is seen of a run now.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Seen {
     /// The row as last committed.
     pub(crate) run: Run,
@@ -34,6 +35,10 @@ pub(crate) struct Seen {
     pub(crate) user_message: Option<Message>,
     /// The model's messages in the order of their positions.
     pub(crate) messages: Vec<SeenMessage>,
+    /// Calls of tools in the order of their positions.
+    pub(crate) calls: Vec<ToolCall>,
+    /// It goes on with what an earlier process, or an earlier part of this one's time, stored.
+    pub(crate) resumed: bool,
     /// How far the stream was read: the number of the last event whose text is in `messages`.
     pub(crate) position: Option<i64>,
     /// The end is committed.
@@ -99,6 +104,8 @@ impl Transcript {
                 begun: false,
                 user_message: None,
                 messages: Vec::new(),
+                calls: Vec::new(),
+                resumed: false,
                 position: None,
                 ended: false,
                 failure: None,
@@ -291,9 +298,20 @@ impl Seen {
         self.finished && !self.ended
     }
 
-    /// Whether the model said anything.
-    pub(crate) fn has_output(&self) -> bool {
-        self.messages.iter().any(|message| !message.is_blank())
+    /// Whether the model said anything from this place on.
+    pub(crate) fn has_output_from(&self, slot: i64) -> bool {
+        self.messages.iter().any(|message| message.slot >= slot && !message.is_blank())
+    }
+
+    /// Calls of tools as they were committed.
+    pub(crate) fn show_calls(&mut self, calls: impl IntoIterator<Item = ToolCall>) {
+        for call in calls {
+            match self.calls.binary_search_by_key(&call.position, |known| known.position) {
+                Ok(at) if self.calls[at].version < call.version => self.calls[at] = call,
+                Ok(_) => {}
+                Err(at) => self.calls.insert(at, call),
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::store::conversations::Other;
 use crate::store::recent::Recent;
 use crate::store::session::{Session, transaction};
 use crate::store::threads::ConversationRow;
-use crate::store::{refuse_within, turns};
+use crate::store::{refuse_within, runs, runs_of, turns};
 
 /// A thread or a chat: what [`Conversations`] are of. No other type implements it.
 pub trait Conversation: Kind {}
@@ -82,6 +82,25 @@ macro_rules! conversation {
             /// [`Error::Invalid`](crate::Error::Invalid) for the token of another list, or the database's.
             pub async fn runs(&self, engine: &AiEngine, page: Page) -> Result<Vec<Run>> {
                 engine.core.runs_of(self.messageable(), page).await
+            }
+
+            /// Its active run, if there is one; of several that have not ended, the one that was submitted first. For a page that comes
+            /// back and wants the answer that is on its way.
+            ///
+            /// # Cancellation
+            ///
+            /// It only reads: dropping the future changes nothing.
+            ///
+            /// # Errors
+            ///
+            /// The database's.
+            pub async fn active_run(&self, engine: &AiEngine) -> Result<Option<Run>> {
+                let of = self.messageable();
+                let find = move |session: &mut dyn Session| {
+                    let id = runs_of::active(session, of)?;
+                    id.map(|id| runs::require(session, id)).transpose()
+                };
+                engine.core.store().read(find).await
             }
 
             /// Stops its active run, if there is one, and keeps its text. Of several runs that have not ended, it stops the one

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::before_run::{BeforeRun, Refusal, RunProposal};
 use super::record::Record;
 use crate::engine::AiEngine;
 use crate::error::{HookResult, Result};
-use crate::model::{Message, Run};
+use crate::model::{Message, Run, ToolCall};
 
 /// Hooks of an owner of threads or chats. All default to doing nothing.
 ///
@@ -57,6 +58,51 @@ use crate::model::{Message, Run};
     note = "the hooks default to doing nothing"
 )]
 pub trait MessageHooks: Record {
+    /// A run is about to be stored. An `Err` refuses it: nothing is stored, and whoever submits it gets [`Error::Refused`](crate::Error::Refused) with the
+    /// reason. Every way to submit asks, in this process and in the transaction that stores the run, the host's own included; a request
+    /// that is repeated ([`RunRequest::idempotency_key`](crate::RunRequest::idempotency_key)) does not ask again. With
+    /// [`Busy::Interrupt`](crate::Busy::Interrupt) a request that takes another one's place (such as [`Run::retry`]) has cancelled what
+    /// was in its way by then.
+    ///
+    /// It does not wait for anything but the database: the transaction holds a lock on the thread or chat, and on `SQLite` on all. What
+    /// it looks up, it looks up through [`BeforeRun::session`]. It may be called more than once, when the transaction is repeated.
+    ///
+    /// A type that says nothing here costs nothing, but for its first submit in a process, which finds that out. For one that does, its
+    /// loader ([`EngineBuilder::owner`](crate::EngineBuilder::owner)) is called with each submit, and where that fails, so does the
+    /// submit; but while no owner of the type has been loaded for it in this process, the run goes on, as without its other hooks. An
+    /// owner that was deleted refuses nothing.
+    ///
+    /// ```
+    /// use ai_engine::{BeforeRun, MessageHooks, Money, OwnedUsage, Refusal, RunProposal};
+    /// use chrono::{Duration, Utc};
+    ///
+    /// struct User { id: i32 }
+    /// ai_engine::record! { User { id: i32 } as "User" }
+    ///
+    /// impl MessageHooks for User {
+    ///     fn ai_engine_before_run(&self, _: &RunProposal<'_>, cx: &mut BeforeRun<'_>) -> Result<(), Refusal> {
+    ///         let used = self.usage_in(cx.session, Utc::now() - Duration::days(30))?;
+    ///         if used.total.known_cost >= Money::from_nanos(5_000_000_000) {
+    ///             return Err(Refusal::new("You have used up what your plan has for this month."));
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Its own: what refuses the run.
+    fn ai_engine_before_run(
+        &self,
+        request: &RunProposal<'_>,
+        cx: &mut BeforeRun<'_>,
+    ) -> Result<(), Refusal> {
+        let _ = request;
+        cx.is_default = true;
+        Ok(())
+    }
+
     /// A message was stored.
     fn ai_engine_on_message_create(
         &self,
@@ -75,6 +121,16 @@ pub trait MessageHooks: Record {
         cx: &HookContext<'_>,
     ) -> impl Future<Output = HookResult> + Send {
         let _ = (message, cx);
+        async { Ok(()) }
+    }
+
+    /// A call of a tool was asked for, or changed: it waits for somebody, is carried out, has an output.
+    fn ai_engine_on_tool_call(
+        &self,
+        call: &ToolCall,
+        cx: &HookContext<'_>,
+    ) -> impl Future<Output = HookResult> + Send {
+        let _ = (call, cx);
         async { Ok(()) }
     }
 
@@ -143,19 +199,29 @@ impl<'a> HookContext<'a> {
 /// The object-safe twin of [`MessageHooks`].
 #[async_trait]
 pub(crate) trait ErasedHooks: Send + Sync {
+    fn before_run(&self, run: &RunProposal<'_>, cx: &mut BeforeRun<'_>) -> Result<(), Refusal>;
     async fn message_created(&self, message: &Message, cx: &HookContext<'_>) -> HookResult;
     async fn message_updated(&self, message: &Message, cx: &HookContext<'_>) -> HookResult;
+    async fn tool_called(&self, call: &ToolCall, cx: &HookContext<'_>) -> HookResult;
     async fn run_updated(&self, run: &Run, cx: &HookContext<'_>) -> HookResult;
 }
 
 #[async_trait]
 impl<T: MessageHooks> ErasedHooks for T {
+    fn before_run(&self, run: &RunProposal<'_>, cx: &mut BeforeRun<'_>) -> Result<(), Refusal> {
+        self.ai_engine_before_run(run, cx)
+    }
+
     async fn message_created(&self, message: &Message, cx: &HookContext<'_>) -> HookResult {
         self.ai_engine_on_message_create(message, cx).await
     }
 
     async fn message_updated(&self, message: &Message, cx: &HookContext<'_>) -> HookResult {
         self.ai_engine_on_message_update(message, cx).await
+    }
+
+    async fn tool_called(&self, call: &ToolCall, cx: &HookContext<'_>) -> HookResult {
+        self.ai_engine_on_tool_call(call, cx).await
     }
 
     async fn run_updated(&self, run: &Run, cx: &HookContext<'_>) -> HookResult {

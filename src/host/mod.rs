@@ -2,6 +2,7 @@
 
 pub(crate) mod assistable;
 mod assistants;
+pub(crate) mod before_run;
 pub(crate) mod branches;
 pub(crate) mod chattable;
 pub(crate) mod composite_id;
@@ -12,7 +13,11 @@ pub(crate) mod hooks;
 pub(crate) mod messages;
 mod naming;
 pub(crate) mod orphans;
+pub(crate) mod owned_events;
 pub(crate) mod owned_runs;
 pub(crate) mod record;
+mod repair;
 pub(crate) mod threadable;
+pub(crate) mod tool_calls;
 pub(crate) mod trace_context;
+pub(crate) mod usage;

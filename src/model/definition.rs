@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Fallback;
+use super::{Fallback, Money};
 
 /// What an assistant is: model, instructions and how to sample.
 ///
@@ -46,8 +46,17 @@ pub struct AssistantDefinition {
     pub metadata: Map<String, Value>,
     /// Tools as the provider takes them.
     pub tools: Vec<Value>,
+    /// The form of the answer, where it is to have one: a name and a JSON Schema ([`output`](Self::output)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
     /// Further parameters of the provider's request.
     pub parameters: Map<String, Value>,
+    /// What a run may cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<Money>,
+    /// Tokens that a run may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<i64>,
     /// Name of the provider that is asked; unless set, the engine's default one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
@@ -123,6 +132,26 @@ impl AssistantDefinition {
         self
     }
 
+    /// What a run may cost, more than nothing. Between its steps, so before what the model asks for is carried out and the model is asked
+    /// again, a run that has cost as much ends as `incomplete`, reason [`Budget`](crate::Reason::Budget); the next turn can go on. The step
+    /// that is being made is not cut off: [`max_output_tokens`](Self::max_output_tokens) bounds what one answer costs.
+    ///
+    /// A model whose price is not known to the engine that is to drive the run is refused with [`Error::Invalid`](crate::Error::Invalid)
+    /// when it is submitted; where it turns out later that a cost is not known, the run ends before the next step.
+    #[must_use]
+    pub const fn max_cost(mut self, cost: Money) -> Self {
+        self.max_cost = Some(cost);
+        self
+    }
+
+    /// Tokens that all calls of a run may take, input and output together, at least 1. It is looked at between steps, as
+    /// [`max_cost`](Self::max_cost). It is not the parameter of that name of Chat Completions.
+    #[must_use]
+    pub fn max_tokens(mut self, tokens: u32) -> Self {
+        self.max_tokens = Some(tokens.into());
+        self
+    }
+
     /// Reasoning options as the provider takes them, such as `{"effort": "low"}`.
     #[must_use]
     pub fn reasoning(mut self, reasoning: impl Into<Value>) -> Self {
@@ -137,8 +166,9 @@ impl AssistantDefinition {
         self
     }
 
-    /// Adds a tool as the provider takes it: an object with a `type`. Only tools that the provider carries out itself are of use so
-    /// far: a run that ends in a call of another tool is `incomplete`, reason [`ToolCalls`](crate::Reason::ToolCalls).
+    /// Adds a tool as the provider takes it: an object with a `type`. A tool that the provider carries out itself needs no more. A call
+    /// of a function that no [`Tool`](crate::Tool) of the engine carries out waits for the host
+    /// ([`AiEngine::submit_output`](crate::AiEngine::submit_output)).
     #[must_use]
     pub fn tool(mut self, tool: impl Into<Value>) -> Self {
         self.tools.push(tool.into());

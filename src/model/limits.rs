@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Assistant, AssistantDefinition, Content};
+use super::{Assistant, AssistantDefinition, Content, Money};
 use crate::error::{Error, Result, shortened};
 
 /// Metadata limits of `OpenAI`'s API description, schema `Metadata`.
@@ -73,6 +73,10 @@ impl AssistantDefinition {
         within("top_p", self.top_p, 0.0, 1.0)?;
         at_least("max_output_tokens", self.max_output_tokens, Assistant::MIN_COMPLETION_TOKENS)?;
         at_least("max_prompt_tokens", self.max_prompt_tokens, Assistant::MIN_PROMPT_TOKENS)?;
+        at_least("max_tokens", self.max_tokens, 1)?;
+        if let Some(cost) = self.max_cost.filter(|cost| *cost <= Money::ZERO) {
+            return Err(Error::invalid("max_cost", cost.nanos(), "must be more than nothing"));
+        }
         if let Some(reasoning) = self.reasoning.as_ref().filter(|reasoning| !reasoning.is_object())
         {
             return Err(Error::invalid("reasoning", reasoning, "must be an object"));

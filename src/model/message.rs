@@ -2,7 +2,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Annotation, MessageNote, Part, Usage, UtcTimestamp, queryable_as, text_enum};
+use super::{
+    Annotation, Costs, MessageNote, Money, Part, Usage, UtcTimestamp, queryable_as, text_enum,
+};
 use crate::schema::ai_engine_messages;
 
 text_enum! {
@@ -111,6 +113,9 @@ pub struct Message {
     pub model: Option<String>,
     /// Tokens of the call that wrote it, at the last of that call's messages; zero for messages the model did not write.
     pub usage: Usage,
+    /// What that call cost, and those before it in its run that said nothing; not known while it is streaming, and zero for messages
+    /// the model did not write.
+    pub costs: Costs,
     /// Id at the provider, when it keeps the message.
     pub remote_id: Option<String>,
     /// Whether the provider's conversation holds it.
@@ -153,6 +158,7 @@ impl Message {
             content: text.to_owned(),
             model: None,
             usage: Usage::default(),
+            costs: Costs::NOTHING,
             remote_id: None,
             remote_state: RemoteState::Absent,
             author: None,
@@ -168,6 +174,12 @@ impl Message {
 }
 
 impl Message {
+    /// What it cost, all together; `None` when that is not known.
+    #[must_use]
+    pub fn cost(&self) -> Option<Money> {
+        self.costs.cost()
+    }
+
     /// Whether it is a user's.
     #[must_use]
     pub fn is_user(&self) -> bool {
@@ -199,6 +211,7 @@ impl Message {
             content: String::new(),
             model: self.model.clone(),
             usage: self.usage,
+            costs: self.costs,
             remote_id: self.remote_id.clone(),
             remote_state: self.remote_state,
             author: self.author.clone(),
@@ -244,6 +257,8 @@ pub struct MessageBody {
     pub(crate) model: Option<String>,
     #[diesel(embed)]
     pub(crate) usage: Usage,
+    #[diesel(embed)]
+    pub(crate) costs: Costs,
     pub(crate) remote_id: Option<String>,
     pub(crate) remote_state: RemoteState,
     pub(crate) endpoint: Option<String>,
@@ -300,6 +315,7 @@ impl From<MessageRow> for Message {
             content: body.content,
             model: body.model,
             usage: body.usage,
+            costs: body.costs,
             remote_id: body.remote_id,
             remote_state: body.remote_state,
             author: note.author,

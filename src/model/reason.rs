@@ -51,7 +51,12 @@ reasons! {
     ContentFilter => "content_filter",
     /// The model declined to answer, and said nothing else: the run is completed, and what it said is the message.
     Refusal => "refusal",
-    /// The run ended in calls of tools, which this version does not carry out.
+    /// The model asked for tools in as many steps as a run may have ([`EngineBuilder::max_steps`](crate::EngineBuilder::max_steps)).
+    MaxSteps => "max_steps",
+    /// The run took as many tokens, or cost as much, as it may ([`AssistantDefinition::max_cost`](crate::AssistantDefinition::max_cost)),
+    /// or what it cost is not known.
+    Budget => "budget",
+    /// The run ended in calls of tools that nobody carries out, such as one of a computer.
     ToolCalls => "tool_calls",
     /// The key is wrong, or there is none.
     InvalidApiKey => "invalid_api_key",

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 
+use super::costs::{RunInputCost, RunOutputCost, RunPricedOn, RunToolCost};
 use super::{
-    Messageable, Reason, StoredDefinition, Submission, Usage, UtcTimestamp, queryable_as,
-    text_enum, usage_columns,
+    Costs, Messageable, Money, Reason, StoredDefinition, Submission, Usage, UtcTimestamp,
+    queryable_as, text_enum, usage_columns,
 };
 use crate::schema::ai_engine_runs;
 
@@ -17,7 +18,7 @@ text_enum! {
         /// A process holds its lease and drives it.
         InProgress => "in_progress",
         /// Waits for a decision of the host's. It belongs to no process meanwhile, whatever is deployed, and keeps its place
-        /// before the runs behind it. No run of this version comes to it by itself.
+        /// before the runs behind it: a call of a tool needs approval, or an output of the host's.
         RequiresAction => "requires_action",
         /// The whole answer is stored.
         Completed => "completed",
@@ -126,6 +127,10 @@ pub struct Run {
     pub idempotency_key: Option<String>,
     /// Tokens of all its calls, those of answers that were lost included; zero until the run has ended.
     pub usage: Usage,
+    /// What all its calls cost, those of answers that were lost included; not known until the run has ended.
+    pub costs: Costs,
+    /// The day on which the prices were true by which that was counted; of several lists, the oldest one's.
+    pub priced_on: Option<NaiveDate>,
     /// When it was submitted.
     pub created_at: DateTime<Utc>,
     /// When a process began to drive it.
@@ -137,6 +142,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// What all its calls cost together; `None` when that is not known, or not yet.
+    #[must_use]
+    pub fn cost(&self) -> Option<Money> {
+        self.costs.cost()
+    }
+
     /// The run when it came to an earlier status.
     pub(crate) fn as_it_was(&self, status: RunStatus) -> Self {
         let mut earlier = Self {
@@ -147,6 +158,8 @@ impl Run {
             notes: Vec::new(),
             finished_at: None,
             usage: Usage::default(),
+            costs: Costs::default(),
+            priced_on: None,
             provider: self.submission.as_ref().and_then(|known| known.provider.clone()),
             ..self.clone()
         };
@@ -183,6 +196,8 @@ impl Run {
             attempts: 1,
             idempotency_key: None,
             usage: Usage::default(),
+            costs: Costs::default(),
+            priced_on: None,
             created_at: now,
             started_at: Some(now),
             finished_at: None,
@@ -213,6 +228,12 @@ pub struct ShownRun {
     #[diesel(select_expression = usage_columns!(ai_engine_runs))]
     #[diesel(select_expression_type = usage_columns!(ai_engine_runs))]
     pub(crate) usage: Usage,
+    #[diesel(select_expression = (RunInputCost, RunOutputCost, RunToolCost))]
+    #[diesel(select_expression_type = (RunInputCost, RunOutputCost, RunToolCost))]
+    pub(crate) costs: Costs,
+    #[diesel(select_expression = RunPricedOn)]
+    #[diesel(select_expression_type = RunPricedOn)]
+    pub(crate) priced_on: Option<NaiveDate>,
     #[diesel(deserialize_as = UtcTimestamp)]
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) started_at: Option<chrono::NaiveDateTime>,
@@ -275,6 +296,8 @@ impl From<ShownRun> for Run {
             attempts: row.attempts,
             idempotency_key: row.idempotency_key,
             usage: row.usage,
+            costs: row.costs,
+            priced_on: row.priced_on,
             created_at: row.created_at,
             started_at: row.started_at.map(|t| t.and_utc()),
             finished_at: row.finished_at.map(|t| t.and_utc()),

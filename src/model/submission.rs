@@ -29,6 +29,14 @@ pub struct Submission {
     /// The W3C `traceparent` of whoever submitted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trace_context: Option<String>,
+    /// How deep it is: how many runs wait for it, one in a tool of the other.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) depth: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_zero(depth: &u32) -> bool {
+    *depth == 0
 }
 
 impl<DB: Backend> FromSql<Json, DB> for Submission

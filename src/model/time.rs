@@ -2,7 +2,8 @@
 //! hold the same text and no session's time zone plays a part.
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
-use diesel::{deserialize::FromSql, sql_types::Timestamp};
+use diesel::deserialize::FromSql;
+use diesel::sql_types::{Nullable, Timestamp};
 
 /// Reads a `TIMESTAMP` column as the UTC time it is.
 #[derive(Debug, diesel::deserialize::FromSqlRow)]
@@ -34,4 +35,29 @@ impl From<UtcTimestamp> for Option<DateTime<Utc>> {
 /// Now, to the microsecond: what PostgreSQL keeps.
 pub(crate) fn utc_now() -> NaiveDateTime {
     Utc::now().naive_utc().trunc_subsecs(6)
+}
+
+/// The same of a column that may be empty.
+#[derive(Debug, diesel::deserialize::FromSqlRow)]
+#[allow(unnameable_types, reason = "public only as the stored form in the rows' derives")]
+pub struct OptionalUtc(Option<NaiveDateTime>);
+
+impl<DB> FromSql<Nullable<Timestamp>, DB> for OptionalUtc
+where
+    DB: diesel::backend::Backend,
+    NaiveDateTime: FromSql<Timestamp, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> diesel::deserialize::Result<Self> {
+        NaiveDateTime::from_sql(bytes).map(|time| Self(Some(time)))
+    }
+
+    fn from_nullable_sql(bytes: Option<DB::RawValue<'_>>) -> diesel::deserialize::Result<Self> {
+        bytes.map(NaiveDateTime::from_sql).transpose().map(Self)
+    }
+}
+
+impl From<OptionalUtc> for Option<DateTime<Utc>> {
+    fn from(stored: OptionalUtc) -> Self {
+        stored.0.map(|time| time.and_utc())
+    }
 }

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::{AssistantThread, Chat, Message, Run};
+use super::{AssistantThread, Chat, Message, Run, ToolCall};
 
 /// One turn of a thread or chat: what a page shows as a question with its answers, or as one message of the host's.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -12,6 +12,9 @@ pub struct Turn {
     pub run: Option<Run>,
     /// Its messages in order: the question, then each of the model's of which something is stored.
     pub messages: Vec<Message>,
+    /// The calls of tools that the model asked for, in order. Where they stand among the messages says
+    /// [`position`](ToolCall::position).
+    pub tool_calls: Vec<ToolCall>,
     /// The runs that answer in the same place as this one, by their ids, in the order in which they were submitted; itself
     /// included. Empty when there is no other.
     pub siblings: Vec<i64>,

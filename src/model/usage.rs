@@ -93,6 +93,23 @@ impl Usage {
     }
 }
 
+/// What is left of it without the other; nothing is less than none.
+impl std::ops::Sub for Usage {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        let less = |of: i64, by: i64| of.saturating_sub(by).max(0);
+        Self {
+            input_tokens: less(self.input_tokens, other.input_tokens),
+            cached_input_tokens: less(self.cached_input_tokens, other.cached_input_tokens),
+            cache_write_tokens: less(self.cache_write_tokens, other.cache_write_tokens),
+            output_tokens: less(self.output_tokens, other.output_tokens),
+            reasoning_tokens: less(self.reasoning_tokens, other.reasoning_tokens),
+            estimated: self.estimated,
+        }
+    }
+}
+
 /// Saturates: what a provider counts must not end a program. Estimated if one of the two is.
 impl std::ops::Add for Usage {
     type Output = Self;

@@ -9,23 +9,40 @@ use super::lenient::Object;
 use super::{ApiError, Error, Result};
 
 /// All that there are. A bit of [`Refused`] stands for each.
-const NAMES: [&str; 2] = [OptionalMembers::SAFETY_IDENTIFIER, OptionalMembers::PROMPT_CACHE_KEY];
+const NAMES: [&str; 4] = [
+    OptionalMembers::SAFETY_IDENTIFIER,
+    OptionalMembers::PROMPT_CACHE_KEY,
+    OptionalMembers::TEXT,
+    OptionalMembers::RESPONSE_FORMAT,
+];
 
-/// For whom a call is. Source: OpenAI's API description, schemas `CreateResponse` and `CreateChatCompletionRequest`.
+/// For whom a call is, and which form its answer is to have. Source: OpenAI's API description, schemas `CreateResponse` and `CreateChatCompletionRequest`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct OptionalMembers {
     /// The end user, at most 64 characters.
     pub(crate) safety_identifier: Option<String>,
     /// What is asked with the same beginning, at most 64 characters.
     pub(crate) prompt_cache_key: Option<String>,
+    /// The form of the answer, in the Responses API.
+    pub(crate) text: Option<Value>,
+    /// The same elsewhere.
+    pub(crate) response_format: Option<Value>,
 }
 
 impl OptionalMembers {
     pub(crate) const SAFETY_IDENTIFIER: &str = "safety_identifier";
     pub(crate) const PROMPT_CACHE_KEY: &str = "prompt_cache_key";
+    pub(crate) const TEXT: &str = "text";
+    pub(crate) const RESPONSE_FORMAT: &str = "response_format";
 
-    fn values(&self) -> [Option<&String>; NAMES.len()] {
-        [self.safety_identifier.as_ref(), self.prompt_cache_key.as_ref()]
+    fn values(&self) -> [Option<Value>; NAMES.len()] {
+        let text = |text: &Option<String>| text.clone().map(Value::String);
+        [
+            text(&self.safety_identifier),
+            text(&self.prompt_cache_key),
+            self.text.clone(),
+            self.response_format.clone(),
+        ]
     }
 }
 
@@ -47,7 +64,7 @@ impl<'r> Optional<'r> {
     }
 
     /// Those that are sent now, with their bits.
-    fn sent(&self) -> impl Iterator<Item = (u8, &'static str, &'r String)> {
+    fn sent(&self) -> impl Iterator<Item = (u8, &'static str, Value)> {
         let all = NAMES.into_iter().zip(self.members.values()).enumerate();
         let all = all.filter_map(|(at, (name, value))| Some((1 << at, name, value?)));
         all.filter(|(bit, ..)| self.left_out & bit == 0)
@@ -56,7 +73,7 @@ impl<'r> Optional<'r> {
     /// Adds them to a body, which wins where it has one itself.
     pub(super) fn add_to(&self, body: &mut Object) {
         for (_, name, value) in self.sent() {
-            body.entry(name).or_insert_with(|| Value::String(value.clone()));
+            body.entry(name).or_insert(value);
         }
     }
 
@@ -124,6 +141,7 @@ mod tests {
         OptionalMembers {
             safety_identifier: Some("user".to_owned()),
             prompt_cache_key: Some("key".to_owned()),
+            ..OptionalMembers::default()
         }
     }
 

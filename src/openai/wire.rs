@@ -137,6 +137,13 @@ pub struct Usage {
     pub output_tokens: i64,
     /// Of these, tokens of its reasoning.
     pub reasoning_tokens: i64,
+    /// Of `cache_write_tokens`, those that are kept for 12 hours, and not for 30 minutes. Source: OpenAI's API description,
+    /// `input_tokens_details.cache_write_tokens_details`.
+    pub long_cache_write_tokens: i64,
+    /// Of `input_tokens`, tokens of sound.
+    pub audio_input_tokens: i64,
+    /// Of `output_tokens`, tokens of sound.
+    pub audio_output_tokens: i64,
 }
 
 impl Usage {
@@ -158,16 +165,20 @@ impl Usage {
                 .unwrap_or(0)
         };
         let input = |key| detail("input_tokens_details", "prompt_tokens_details", key);
+        let output = |key| detail("output_tokens_details", "completion_tokens_details", key);
+        let writes = lenient::object(usage, "input_tokens_details")
+            .and_then(|details| lenient::object(details, "cache_write_tokens_details"));
         Self {
             input_tokens: either("input_tokens", "prompt_tokens"),
             cached_input_tokens: input("cached_tokens"),
             cache_write_tokens: input("cache_write_tokens"),
             output_tokens: either("output_tokens", "completion_tokens"),
-            reasoning_tokens: detail(
-                "output_tokens_details",
-                "completion_tokens_details",
-                "reasoning_tokens",
-            ),
+            reasoning_tokens: output("reasoning_tokens"),
+            long_cache_write_tokens: writes
+                .and_then(|writes| count(writes, "ttl_12h_tokens"))
+                .unwrap_or(0),
+            audio_input_tokens: input("audio_tokens"),
+            audio_output_tokens: output("audio_tokens"),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::tail::tail;
-use super::{Call, ProgressStream, Provider, Result};
+use super::{Call, Keeps, ProgressStream, Provider, Result};
 use crate::error;
 use crate::model::{AssistantDefinition, Item};
 use crate::openai;
@@ -47,6 +47,10 @@ impl Assistants {
 impl Provider for Assistants {
     fn name(&self) -> &'static str {
         PROTOCOL.as_str()
+    }
+
+    fn protocol(&self) -> Protocol {
+        PROTOCOL
     }
 
     fn endpoint(&self) -> &str {
@@ -139,8 +143,8 @@ impl Provider for Assistants {
         false
     }
 
-    fn keeps_system_texts(&self) -> bool {
-        false
+    fn keeps(&self) -> Keeps {
+        Keeps { system_texts: false, calls: false }
     }
 
     fn surely_keeps_conversations(&self) -> bool {

@@ -12,7 +12,7 @@ use super::responses::Responses;
 use super::{Call, ProgressStream, Provider, Result};
 use crate::error;
 use crate::model::{AssistantDefinition, Item};
-use crate::openai::{CreateChatCompletion, Error, OpenAi, Protocol};
+use crate::openai::{CreateChatCompletion, Error, OpenAi, OptionalMembers, Protocol};
 
 #[cfg_attr(not(feature = "_internal"), allow(unreachable_pub, reason = "fuzzing reaches it"))]
 pub(crate) use progress::progress;
@@ -36,6 +36,8 @@ impl ChatCompletions {
         let definition = call.definition.clone();
         let effort = definition.reasoning.as_ref().and_then(|options| options["effort"].as_str());
         let end_user = call.end_user.as_ref();
+        let optional = end_user.map(|user| user.members(&definition.parameters));
+        let response_format = call.form.clone();
         Ok(CreateChatCompletion {
             messages: messages::of(
                 definition.instructions.as_deref(),
@@ -48,7 +50,7 @@ impl ChatCompletions {
             tools: definition.tools.into_iter().map(function).collect(),
             max_tokens: definition.max_output_tokens.and_then(|tokens| u32::try_from(tokens).ok()),
             model: definition.model,
-            optional: end_user.map(|user| user.members(&definition.parameters)).unwrap_or_default(),
+            optional: OptionalMembers { response_format, ..optional.unwrap_or_default() },
             // Pairs of metadata are kept with stored completions only, and none is stored.
             extra: definition.parameters,
         })
@@ -65,6 +67,10 @@ fn no_conversations() -> Error {
 impl Provider for ChatCompletions {
     fn name(&self) -> &'static str {
         PROTOCOL.as_str()
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::ChatCompletions
     }
 
     fn endpoint(&self) -> &str {

@@ -53,7 +53,11 @@ impl EndUser {
         let identifier = free(OptionalMembers::SAFETY_IDENTIFIER).then(|| self.owner.clone());
         let key = self.conversation.clone();
         let key = key.filter(|_| free(OptionalMembers::PROMPT_CACHE_KEY));
-        OptionalMembers { safety_identifier: identifier, prompt_cache_key: key }
+        OptionalMembers {
+            safety_identifier: identifier,
+            prompt_cache_key: key,
+            ..OptionalMembers::default()
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a run needs of a remote service, whatever protocol it speaks.
 
 mod assistants;
+mod billed;
 mod call_error;
 mod chat_completions;
 mod end_user;
@@ -17,8 +18,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::Stream;
+use serde_json::Value;
 
 pub(crate) use crate::openai::OpenAi;
+pub(crate) use billed::Billed;
 pub(crate) use call_error::CallError;
 #[cfg(feature = "_internal")]
 pub(crate) use chat_completions::progress as chat_progress;
@@ -44,6 +47,8 @@ pub(crate) struct Call {
     pub(crate) conversation: Option<String>,
     /// The assistant at the provider that answers, where it has one.
     pub(crate) assistant: Option<String>,
+    /// The form that the answer is to have, sent only to a server that knows how.
+    pub(crate) form: Option<Value>,
     /// For whom it is, where the provider is told.
     pub(crate) end_user: Option<EndUser>,
     /// Counts the requests that were sent for it.
@@ -62,6 +67,21 @@ pub(crate) trait Own: fmt::Debug + Send + Sync {
     async fn note_thread(&self, id: &str) -> Result<()>;
     /// The call is over. `deleted`: so is all that it made; else it is to be deleted now.
     async fn end(&self, deleted: bool);
+}
+
+/// What a conversation of a service keeps; the rest is told again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Keeps {
+    /// Else they are told with each call.
+    pub(crate) system_texts: bool,
+    /// Those of tools that the model made; else they are told again, with their outputs.
+    pub(crate) calls: bool,
+}
+
+impl Default for Keeps {
+    fn default() -> Self {
+        Self { system_texts: true, calls: true }
+    }
 }
 
 /// Something a call's stream said.
@@ -100,6 +120,8 @@ pub(crate) struct Ended {
     pub(crate) model: Option<String>,
     /// `None`: it reported none. Zero for all is none, too: no call is without input.
     pub(crate) usage: Option<Usage>,
+    /// What else is charged for.
+    pub(crate) billed: Billed,
     /// All output in order: the authoritative text.
     pub(crate) output: Vec<Item>,
 }
@@ -140,6 +162,8 @@ pub(crate) trait Provider: Send + Sync {
     fn name(&self) -> &'static str;
     /// Base URL and project: where an id means something.
     fn endpoint(&self) -> &str;
+
+    fn protocol(&self) -> Protocol;
     /// Fails with [`Unsupported`](error::Error::Unsupported) for a definition that asks for what cannot be done here. Nothing is sent.
     fn check(&self, definition: &AssistantDefinition) -> error::Result<()>;
     /// The wait before a call is made again for the first time.
@@ -159,7 +183,7 @@ pub(crate) trait Provider: Send + Sync {
         id: &str,
         known: &(dyn for<'a> Fn(&'a str) -> bool + Sync),
     ) -> Result<(Vec<Item>, Option<String>)>;
-    /// How a message that was sent is listed, where words stand for what has no form here.
+    /// How something that was sent is listed, where words stand for what has no form here.
     fn listed(&self, item: Item) -> Item {
         item
     }
@@ -175,9 +199,9 @@ pub(crate) trait Provider: Send + Sync {
     fn makes_its_own(&self) -> bool {
         false
     }
-    /// Whether a conversation keeps system texts; else they are told with each call.
-    fn keeps_system_texts(&self) -> bool {
-        true
+    /// What a conversation keeps of what is said and done in it.
+    fn keeps(&self) -> Keeps {
+        Keeps::default()
     }
     /// Whether system texts are taken in their places: of other servers not every chat template does.
     fn takes_system_texts_in_place(&self) -> bool;

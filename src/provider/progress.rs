@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::StreamExt;
 
-use super::{CallError, Ended, News, Progress, ProgressStream};
+use super::{Billed, CallError, Ended, News, Progress, ProgressStream};
 use crate::model::{Item, RunStatus, Usage};
 use crate::openai;
 use crate::openai::{Error, Response, ResponseError, ResponseStream, StreamEvent, StreamEventKind};
@@ -174,6 +174,7 @@ fn is_refusal(output: &[Item]) -> bool {
 /// How a call ended that gave this response.
 pub(super) fn ended(status: RunStatus, response: Response) -> News {
     let failed = status == RunStatus::Failed;
+    let billed = Billed::of(&response);
     let error = response.error.map(ResponseError::into_api);
     let word = error.as_ref().and_then(|error| error.code.clone().or_else(|| error.kind.clone()));
     let message = error.as_ref().map(|error| error.message.clone());
@@ -201,6 +202,7 @@ pub(super) fn ended(status: RunStatus, response: Response) -> News {
         response_id: Some(response.id).filter(|id| !id.is_empty()),
         model: response.model,
         usage,
+        billed,
         output: response.output,
     }))
 }

@@ -53,6 +53,7 @@ impl Responses {
         let end_user = call.end_user.as_ref();
         request.optional =
             end_user.map(|user| user.members(&definition.parameters)).unwrap_or_default();
+        request.optional.text.clone_from(&call.form);
         request.extra = definition.parameters;
         request
     }
@@ -72,6 +73,10 @@ impl Responses {
 impl Provider for Responses {
     fn name(&self) -> &'static str {
         Protocol::Responses.as_str()
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Responses
     }
 
     fn endpoint(&self) -> &str {

@@ -35,6 +35,11 @@ pub trait Database: Connections + Clone + Send + Sync + 'static {
 pub trait Connections: Send + Sync {
     /// Does the job once, in the way asked for, and hands it back with what came of it.
     async fn once(&self, access: Access, job: Job) -> (Result<()>, Option<Job>);
+
+    /// Where a process hears what others write.
+    fn listens_at(&self) -> Option<Arc<str>> {
+        None
+    }
 }
 
 /// The engine's view of its database.
@@ -46,6 +51,12 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn new(database: impl Database) -> Self {
         Self { connections: Arc::new(database) }
+    }
+
+    /// Where this process hears what others write; `None`: nowhere.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn listens_at(&self) -> Option<Arc<str>> {
+        self.connections.listens_at()
     }
 
     /// Statements outside a transaction. They are repeated on another connection when theirs was lost.

@@ -67,12 +67,16 @@ struct Copy {
 }
 
 /// What a run and a message cost was paid by the ones they were copied from.
-const NO_COST: &str = "0, 0, 0, 0, 0";
-const COST: &str =
-    "input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens";
+const NO_COST: &str = "0, 0, 0, 0, 0, 0, 0, 0";
+const COST: &str = "input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, \
+                    input_cost, output_cost, tool_cost";
+
+/// What is copied of a call of a tool.
+const CALLS: &str = "step, position, output_position, call_id, kind, name, arguments, changed_arguments, status, repeatable, output, \
+    error, attempts, idempotency_key, decided_by, decide_until, version, created_at, started_at, decided_at, finished_at";
 
 impl Copy {
-    fn statements(&self, turns: &[i64]) -> [String; 6] {
+    fn statements(&self, turns: &[i64]) -> [String; 7] {
         let (column, from) = owner(self.from);
         let (_, to) = owner(self.to);
         let thread = self.to.thread_id().map_or("NULL".to_owned(), |id| id.to_string());
@@ -100,6 +104,9 @@ impl Copy {
         let as_it_is: Vec<String> =
             COPIED.split(", ").map(|column| format!("p.{column}")).collect();
         let as_it_is = as_it_is.join(", ");
+        let calls_as_they_are: Vec<String> =
+            CALLS.split(", ").map(|column| format!("c.{column}")).collect();
+        let calls_as_they_are = calls_as_they_are.join(", ");
         [
             format!(
                 "INSERT INTO ai_engine_runs (assistant_thread_id, chat_id, assistant_id, assistant_name, model, definition, seq, \
@@ -136,6 +143,15 @@ impl Copy {
                  NOT EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND NOT {copied_other}) \
                  OR EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND {copied_other} \
                  AND m.position > i.position)) ORDER BY o.seq, i.position"
+            ),
+            format!(
+                "INSERT INTO ai_engine_tool_calls ({CALLS}, run_id) \
+                 SELECT {calls_as_they_are}, {run_of_item} \
+                 FROM ai_engine_tool_calls c JOIN ai_engine_runs o ON o.id = c.run_id \
+                 WHERE o.{column} = {from} AND o.seq IN ({numbers}) AND (\
+                 NOT EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND NOT {copied_other}) \
+                 OR EXISTS (SELECT 1 FROM ai_engine_messages m WHERE m.run_id = o.id AND {copied_other} \
+                 AND m.position > c.output_position)) ORDER BY o.seq, c.position"
             ),
             format!(
                 "INSERT INTO ai_engine_blobs (assistant_thread_id, chat_id, digest, bytes, created_at) \

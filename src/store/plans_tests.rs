@@ -12,7 +12,7 @@ use super::threads::ConversationRow;
 use super::{messages, migrate, queue, runs_of, timeline, turns};
 use crate::model::{AssistantThread, Chat, Messageable, Page};
 
-/// A deep thread and a deep chat, and many beside them, some of which are busy.
+/// A deep thread and a deep chat without tools, and many beside them with calls of tools, some of which are busy.
 const ROWS: &str = "
     INSERT INTO ai_engine_assistant_threads (id, threadable_type, threadable_id, next_seq, created_at, updated_at, last_activity_at)
         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
@@ -35,7 +35,11 @@ const ROWS: &str = "
         SELECT assistant_thread_id, chat_id, id, seq, 1, 'assistant', 'completed', 'Ho', 'absent', created_at, updated_at
         FROM ai_engine_runs;
     INSERT INTO ai_engine_message_deltas (id, message_id, byte_offset, sequence_number, text)
-        SELECT id, id, 0, 1, 'x' FROM ai_engine_messages;";
+        SELECT id, id, 0, 1, 'x' FROM ai_engine_messages;
+    INSERT INTO ai_engine_tool_calls (run_id, step, position, output_position, call_id, kind, name, arguments, status,
+            repeatable, idempotency_key, created_at, finished_at)
+        SELECT id, 1, 1, 2, 'call', 'function_call', 'note', '{}', 'completed', 'no', 'key', created_at, created_at
+        FROM ai_engine_runs WHERE id > 10000;";
 
 /// The statements that a connection is given meanwhile, without what is bound.
 fn said<C: Connection + Session>(conn: &mut C, work: impl FnOnce(&mut dyn Session)) -> Vec<String> {

@@ -31,6 +31,7 @@ pub struct PgDatabase {
     for_the_host: Arc<Semaphore>,
     /// For transactions of ours that met a lock.
     for_waiting: Arc<Semaphore>,
+    listens_at: Option<Arc<str>>,
 }
 
 /// Connections of a pool opened by [`PgDatabase::connect`].
@@ -43,13 +44,28 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl PgDatabase {
     /// A pool of 4 connections to `url` (`postgres://user@host/database`, or libpq's key=value form).
-    /// Connections are made when they are first needed.
+    /// Connections are made when they are first needed. One more hears what other processes write
+    /// ([`listening_at`](Self::listening_at)).
     ///
     /// # Errors
     ///
     /// [`Error::Connection`] when the pool cannot be built.
     pub fn connect(url: impl Into<String>) -> Result<Self> {
-        Self::build(url.into(), Pool::builder())
+        let url = url.into();
+        Ok(Self::build(url.clone(), Pool::builder())?.listening_at(url))
+    }
+
+    /// Has one connection to this address hear what other processes write (`LISTEN`): readers and workers then go on at once,
+    /// where they would find it at their next look otherwise, after up to half a second. It must lead to the database itself or to
+    /// a pooler in session mode; one that gives each transaction another connection lets nothing through, and then it is as without.
+    /// [`connect`](Self::connect) has it already.
+    ///
+    /// Whoever writes tells it in the same transaction (`NOTIFY` on the channel `ai_engine`), whether somebody listens or not; a
+    /// transaction of yours that has a `_in` method in it can therefore not be prepared for a two-phase commit.
+    #[must_use]
+    pub fn listening_at(mut self, url: impl Into<String>) -> Self {
+        self.listens_at = Some(url.into().into());
+        self
     }
 
     /// [`connect`](Self::connect), where a pooler stands in between that gives each transaction another connection of the
@@ -90,6 +106,7 @@ impl PgDatabase {
             connections: Arc::new(Semaphore::new(beside_heartbeats)),
             for_the_host: Arc::new(Semaphore::new(for_the_host)),
             for_waiting: Arc::new(Semaphore::new((beside_heartbeats / 2).max(1))),
+            listens_at: None,
         }
     }
 }
@@ -131,6 +148,10 @@ impl Connections for PgDatabase {
             Access::HostWrite => transaction(conn, "BEGIN", job),
         };
         self.pooled.once(these(needed), job, begin, |_| {}).await
+    }
+
+    fn listens_at(&self) -> Option<Arc<str>> {
+        self.listens_at.clone()
     }
 }
 

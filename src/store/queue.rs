@@ -6,6 +6,7 @@ use diesel::sql_types::Bool;
 use super::any_of::status_of;
 use super::constant::constant;
 use super::first_row::First;
+use super::news::{self, News};
 use super::session::{Session, of, on};
 use super::update::update;
 use super::workers;
@@ -99,7 +100,7 @@ pub(crate) fn queue_again(session: &mut dyn Session, row: &RunRow) -> Result<Opt
     let submission = row.submission.as_ref();
     let provider = submission.and_then(|known| known.provider.as_ref());
     let model = submission.and_then(|known| known.model.as_ref());
-    Ok(on!(session, |conn| update(open)
+    let queued: Option<RunRow> = on!(session, |conn| update(open)
         .set((
             runs::status.eq(RunStatus::Queued),
             runs::lease_owner.eq(None::<String>),
@@ -111,7 +112,13 @@ pub(crate) fn queue_again(session: &mut dyn Session, row: &RunRow) -> Result<Opt
         ))
         .returning(RunRow::as_returning())
         .get_result(conn)
-        .optional())?)
+        .optional())?;
+    if let Some(row) = &queued {
+        news::tell_of_run(session, row)?;
+        // Wherever it is to be driven.
+        news::tell(session, &[News::Waiting])?;
+    }
+    Ok(queued)
 }
 
 /// The unended runs of a conversation, in order.

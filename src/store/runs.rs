@@ -6,14 +6,15 @@ use diesel::prelude::*;
 
 use super::any_of::{any_of, status_of};
 use super::first_row::First;
+use super::news::{self, News};
 use super::queue::FirstInLine;
 use super::session::{Conn, Session, on};
 use super::update::update;
 use super::{clock, queue};
 use crate::error::{Error, Result};
 use crate::model::{
-    Messageable, Reason, Recovery, Run, RunRow, RunStatus, StoredDefinition, Submission, Usage,
-    usage_set, utc_now, without_nul,
+    Messageable, Reason, Recovery, Run, RunCosts, RunRow, RunStatus, Spent, StoredDefinition,
+    Submission, usage_set, utc_now, without_nul,
 };
 use crate::schema::ai_engine_assistant_threads::dsl as threads;
 use crate::schema::ai_engine_chats::dsl as chats;
@@ -172,6 +173,9 @@ pub(crate) fn claim(session: &mut dyn Session, id: i64, worker: &str) -> Result<
         .returning(RunRow::as_returning())
         .get_result(conn)
         .optional())?;
+    if let Some(row) = &claimed {
+        news::tell_of_run(session, row)?;
+    }
     Ok(claimed.map_or(Locking::Nothing, Locking::Got))
 }
 
@@ -317,7 +321,7 @@ pub(crate) fn end(
     session: &mut dyn Session,
     id: i64,
     end: &End,
-    usage: Usage,
+    spent: Spent,
 ) -> Result<Option<Run>> {
     let now = utc_now();
     let notes = (!end.notes.is_empty()).then(|| serde_json::json!(end.notes).to_string());
@@ -330,14 +334,38 @@ pub(crate) fn end(
             runs::notes.eq(notes),
             runs::attempts.eq(runs::attempts + end.further_attempts),
             runs::error.eq(&end.error),
-            usage_set!(runs, usage),
+            usage_set!(runs, spent.usage),
+            RunCosts { costs: spent.costs, priced_on: spent.priced_on },
             runs::finished_at.eq(now),
             runs::updated_at.eq(now),
         ))
         .returning(RunRow::as_returning())
         .get_result(conn)
         .optional())?;
+    if let Some(row) = &ended {
+        news::tell_of_run(session, row)?;
+    }
     Ok(ended.map(Run::from))
+}
+
+/// Leaves a run that is ours to nobody until somebody has decided. `None`: it may not wait any more.
+pub(crate) fn wait_for_action(session: &mut dyn Session, id: i64) -> Result<Option<Run>> {
+    let before = RunStatus::before(RunStatus::RequiresAction);
+    let open = runs::ai_engine_runs.find(id).filter(status_of(&before));
+    let waits: Option<RunRow> = on!(session, |conn| update(open)
+        .set((
+            runs::status.eq(RunStatus::RequiresAction),
+            runs::lease_owner.eq(None::<String>),
+            runs::fencing_token.eq(runs::fencing_token + 1),
+            runs::updated_at.eq(utc_now()),
+        ))
+        .returning(RunRow::as_returning())
+        .get_result(conn)
+        .optional())?;
+    if let Some(row) = &waits {
+        news::tell_of_run(session, row)?;
+    }
+    Ok(waits.map(Run::from))
 }
 
 /// Asks whoever drives the run to stop.
@@ -345,7 +373,7 @@ pub(crate) fn request_cancel(session: &mut dyn Session, id: i64) -> Result<()> {
     let now = clock::now_ms(session)?;
     let active = runs::ai_engine_runs.find(id).filter(status_of(&RunStatus::ACTIVE));
     on!(session, |conn| update(active).set(runs::cancel_requested_at.eq(now)).execute(conn))?;
-    Ok(())
+    news::tell(session, &[News::Cancel(id)])
 }
 
 /// The last hooks of a run were delivered.

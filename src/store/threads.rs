@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::any_of::any_of;
 use super::first_row::First;
+use super::news::{self, News};
 use super::session::{Session, on};
 use super::update::update;
 use super::{outbox, runs_of};
@@ -301,18 +302,22 @@ pub(crate) fn heads(
 }
 
 pub(crate) fn lock(session: &mut dyn Session, parent: Messageable) -> Result<Parent> {
-    match parent {
+    let locked = match parent {
         Messageable::AssistantThread(id) => threads::lock(session, id),
         Messageable::Chat(id) => chats::lock(session, id),
-    }
+    }?;
+    news::tell(session, &[News::Turn(parent)])?;
+    Ok(locked)
 }
 
 /// Locks a conversation for another path, and takes a number for it.
 pub(crate) fn lock_path(session: &mut dyn Session, parent: Messageable) -> Result<Parent> {
-    match parent {
+    let locked = match parent {
         Messageable::AssistantThread(id) => threads::lock_path(session, id),
         Messageable::Chat(id) => chats::lock_path(session, id),
-    }
+    }?;
+    news::tell(session, &[News::Turn(parent)])?;
+    Ok(locked)
 }
 
 /// Locks a conversation without taking a number.

@@ -7,18 +7,22 @@ use diesel::prelude::*;
 use super::any_of::{any_of, status_of};
 use super::first_row::First;
 use super::session::{Session, of, on};
+use super::tool_calls::{self, CalledForTools};
 use super::{deltas, messages, paths, threads};
 use crate::error::Result;
-use crate::model::{Message, MessageStatus, Messageable, Run, RunRow, RunStatus};
+use crate::model::{Message, MessageStatus, Messageable, Run, RunRow, RunStatus, ToolCall};
 use crate::schema::ai_engine_runs::dsl as runs;
+
+/// A run, and whether it called for tools.
+type Found = (RunRow, bool);
 
 /// What a number of a conversation stands for.
 #[derive(Debug)]
 pub(crate) enum StoredTurn {
     /// What left the path and came back to it. A turn of the same number comes after it.
     Moved(Moved),
-    /// A run and its messages.
-    Run(Run, Vec<Message>),
+    /// A run, its messages, and its calls of tools.
+    Run(Run, Vec<Message>, Vec<ToolCall>),
     /// A message that the host stored without a run.
     Said(Message),
 }
@@ -68,6 +72,8 @@ pub(crate) struct Progress {
     /// Messages that are new or settled, whole.
     pub(crate) messages: Vec<Message>,
     pub(crate) appended: Vec<deltas::Appended>,
+    /// Calls of tools, all of them.
+    pub(crate) calls: Vec<ToolCall>,
 }
 
 /// The answers in the order of the questions; `None`: the thread or chat is gone.
@@ -118,11 +124,11 @@ pub(crate) fn between(
     from: i64,
     to: i64,
 ) -> Result<Vec<StoredTurn>> {
-    let found: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
+    let found: Vec<Found> = on!(session, |conn| runs::ai_engine_runs
         .filter(of!(runs, parent))
         .filter(runs::seq.ge(from))
         .filter(runs::seq.lt(to))
-        .select(RunRow::as_select())
+        .select((RunRow::as_select(), CalledForTools))
         .load(conn))?;
     let said = messages::between(session, parent, from, to)?;
     let mut turns = Vec::new();
@@ -130,7 +136,7 @@ pub(crate) fn between(
         let back = came_back(session, parent, seq, change.back)?;
         turns.push(StoredTurn::Moved(Moved { seq, left: change.left, back }));
     }
-    turns.extend(turns_of(found, said).into_values());
+    turns.extend(turns_of(session, found, said)?.into_values());
     // What changed of the path comes before the turn of the same number, as it stands here: the sort keeps it there.
     turns.sort_by_key(StoredTurn::seq);
     Ok(turns)
@@ -149,43 +155,62 @@ fn came_back(
     let said = messages::chosen_at(session, parent, seq)?;
     let mut ids: Vec<i64> = said.iter().filter_map(|message| message.run_id).collect();
     ids.dedup();
-    let mut found: Vec<RunRow> = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
     for ids in ids.chunks(1000) {
-        let some: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
+        let some: Vec<Found> = on!(session, |conn| runs::ai_engine_runs
             .filter(runs::id.eq_any(ids))
-            .select(RunRow::as_select())
+            .select((RunRow::as_select(), CalledForTools))
             .load(conn))?;
         found.extend(some);
     }
-    let mut turns = turns_of(found, said);
+    let mut turns = turns_of(session, found, said)?;
     Ok(back.into_iter().map(|turn| (turn, turns.remove(&turn))).collect())
 }
 
 /// Turns by their numbers. Each begins with a message, and none is left of one that is off the path.
-fn turns_of(found: Vec<RunRow>, said: Vec<Message>) -> BTreeMap<i64, StoredTurn> {
-    let mut runs: HashMap<i64, RunRow> = found.into_iter().map(|row| (row.id, row)).collect();
+fn turns_of(
+    session: &mut dyn Session,
+    found: Vec<Found>,
+    said: Vec<Message>,
+) -> Result<BTreeMap<i64, StoredTurn>> {
+    let mut calls = calls_of(session, &found)?;
+    let mut runs: HashMap<i64, RunRow> = found.into_iter().map(|(row, _)| (row.id, row)).collect();
     let mut turns = BTreeMap::new();
     for message in said {
         let seq = message.seq;
         match (turns.get_mut(&seq), message.run_id) {
-            (Some(StoredTurn::Run(_, said)), _) => said.push(message),
+            (Some(StoredTurn::Run(_, said, _)), _) => said.push(message),
             (_, None) => drop(turns.insert(seq, StoredTurn::Said(message))),
             (_, Some(run)) => {
                 // If its run is gone, the conversation was deleted in between.
                 if let Some(row) = runs.remove(&run) {
-                    turns.insert(seq, StoredTurn::Run(row.into(), vec![message]));
+                    let calls = calls.remove(&run).unwrap_or_default();
+                    turns.insert(seq, StoredTurn::Run(row.into(), vec![message], calls));
                 }
             }
         }
     }
-    turns
+    Ok(turns)
+}
+
+/// The calls of tools of these runs. Of runs without any it costs no statement.
+fn calls_of(session: &mut dyn Session, found: &[Found]) -> Result<HashMap<i64, Vec<ToolCall>>> {
+    let called = found.iter().filter(|(_, called)| *called);
+    let ids: Vec<i64> = called.map(|(row, _)| row.id).collect();
+    let mut calls: HashMap<i64, Vec<ToolCall>> = HashMap::new();
+    for some in ids.chunks(1000) {
+        for call in tool_calls::of_runs(session, some)? {
+            calls.entry(call.run_id).or_default().push(call);
+        }
+    }
+    Ok(calls)
 }
 
 impl StoredTurn {
     pub(crate) const fn seq(&self) -> i64 {
         match self {
             Self::Moved(moved) => moved.seq,
-            Self::Run(run, _) => run.seq,
+            Self::Run(run, ..) => run.seq,
             Self::Said(message) => message.seq,
         }
     }
@@ -194,7 +219,8 @@ impl StoredTurn {
 /// A run and all its messages, wherever it is.
 pub(crate) fn run(session: &mut dyn Session, id: i64) -> Result<Option<StoredTurn>> {
     let Some(row) = super::runs::find(session, id)? else { return Ok(None) };
-    Ok(Some(StoredTurn::Run(row.into(), messages::of_run(session, id)?)))
+    let calls = tool_calls::of_run(session, id)?;
+    Ok(Some(StoredTurn::Run(row.into(), messages::of_run(session, id)?, calls)))
 }
 
 /// The first number from `from` up to, not including, `to` under which anything happened. Each turn begins with a message.
@@ -219,13 +245,15 @@ fn follow(session: &mut dyn Session, questions: &[Question]) -> Result<HashMap<i
     let known: HashMap<i64, usize> = followed().flat_map(|run| run.texts.iter().copied()).collect();
     let mut progress = HashMap::with_capacity(ids.len());
     for ids in ids.chunks(1000) {
-        let rows: Vec<RunRow> = on!(session, |conn| runs::ai_engine_runs
+        let found: Vec<Found> = on!(session, |conn| runs::ai_engine_runs
             .filter(any_of(runs::id, ids))
-            .select(RunRow::as_select())
+            .select((RunRow::as_select(), CalledForTools))
             .load(conn))?;
-        for row in rows {
-            let run = Run::from(row);
-            progress.insert(run.id, Progress { run, messages: Vec::new(), appended: Vec::new() });
+        let mut calls = calls_of(session, &found)?;
+        for (row, _) in found {
+            let (messages, appended) = (Vec::new(), Vec::new());
+            let calls = calls.remove(&row.id).unwrap_or_default();
+            progress.insert(row.id, Progress { run: Run::from(row), messages, appended, calls });
         }
         let states = messages::states_of_runs(session, ids)?;
         let grows = |state: &messages::State| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Bool, Text};
 
 use super::belongs::Of;
 use super::constant::constant;
@@ -14,6 +14,7 @@ use super::messages::TailSqlite;
 use super::messages::whole;
 use super::parts;
 use super::session::{Conn, Session, of};
+use super::tool_calls;
 use crate::error::Result;
 use crate::model::{Message, MessageRow, Messageable, Page, PageToken, Paged, ShownRun, Turn};
 use crate::schema::ai_engine_messages::dsl as messages;
@@ -39,6 +40,9 @@ macro_rules! siblings {
     };
 }
 
+constant! {
+    CallsForTools: Bool = "EXISTS (SELECT 1 FROM ai_engine_tool_calls AS called WHERE called.run_id = ai_engine_messages.run_id)"
+}
 #[cfg(feature = "sqlite")]
 constant! { InThreadSqlite: Text = siblings!("assistant_thread_id", "group_concat(run_id, ',')") }
 #[cfg(feature = "sqlite")]
@@ -48,8 +52,9 @@ constant! { InThreadPg: Text = siblings!("assistant_thread_id", "string_agg(CAST
 #[cfg(feature = "postgres")]
 constant! { InChatPg: Text = siblings!("chat_id", "string_agg(CAST(run_id AS text), ',')") }
 
-/// A message, its text in deltas, its run (beside the first message alone), the runs beside that, and the turn before the page.
-type Row = (MessageRow, String, Option<ShownRun>, String, Option<i64>);
+/// A message, its text in deltas, its run (beside the first message alone), the runs beside that, the turn before the page, and
+/// whether the run called for tools.
+type Row = (MessageRow, String, Option<ShownRun>, String, Option<i64>, bool);
 
 /// The newest turns of the current path (below one of them), in order. Their rows are put in order here: where the database did, it
 /// would read more of them than it is asked for.
@@ -90,6 +95,7 @@ pub(crate) fn page(
                     Option::<ShownRun>::as_select(),
                     $siblings,
                     newest().offset(limit).limit(1).single_value(),
+                    CallsForTools,
                 ))
                 .load($conn)?
         };
@@ -105,22 +111,40 @@ pub(crate) fn page(
         #[cfg(feature = "postgres")]
         Conn::Pg(conn) => load!(conn, TailPg, InThreadPg),
     };
+    let calls_for_tools = found.iter().any(|row| row.5);
     let mut turns = put_together(found);
+    if calls_for_tools {
+        attach_calls(session, &mut turns.items)?;
+    }
     let messages = turns.items.iter_mut().flat_map(|turn| &mut turn.messages);
     parts::attach(session, messages.collect())?;
     Ok(turns)
 }
 
+fn attach_calls(session: &mut dyn Session, turns: &mut [Turn]) -> Result<()> {
+    let runs: Vec<i64> = turns.iter().filter_map(|turn| Some(turn.run.as_ref()?.id)).collect();
+    for call in tool_calls::of_runs(session, &runs)? {
+        let turn = turns
+            .iter_mut()
+            .find(|turn| turn.run.as_ref().is_some_and(|run| run.id == call.run_id));
+        if let Some(turn) = turn {
+            turn.tool_calls.push(call);
+        }
+    }
+    Ok(())
+}
+
 fn put_together(found: Vec<Row>) -> Paged<Turn> {
     let mut turns = BTreeMap::new();
     let mut more = false;
-    for (row, tail, run, siblings, before) in found {
+    for (row, tail, run, siblings, before, _) in found {
         more |= before.is_some();
         let message = Message::from(whole((row, tail)));
         let turn = turns.entry(message.seq).or_insert_with(|| Turn {
             seq: message.seq,
             run: None,
             messages: Vec::new(),
+            tool_calls: Vec::new(),
             siblings: Vec::new(),
         });
         if message.position == 0 {

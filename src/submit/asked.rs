@@ -3,9 +3,11 @@
 use super::again::Again;
 use super::changes::Changes;
 use crate::engine::core::Core;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::record::Owner;
-use crate::model::{AssistantDefinition, Checked, Content, Messageable, Note, Recovery};
+use crate::model::{
+    AssistantDefinition, Checked, Content, Messageable, Note, Recovery, is_traceparent,
+};
 
 /// A question as the host put it, before anything is checked.
 #[derive(Debug)]
@@ -27,6 +29,19 @@ pub(crate) struct Asked {
 pub(crate) fn checked(core: &Core, content: Content, provider: Option<&str>) -> Result<Checked> {
     let endpoint = core.remotes().find(provider).map(|remote| remote.provider.endpoint());
     content.checked(core.options().parts, endpoint)
+}
+
+/// The trace that a run belongs to. What the host gives is checked; what its tracing system says wrongly must not cost a run.
+pub(crate) fn trace_context(core: &Core, given: Option<String>) -> Result<Option<String>> {
+    if let Some(given) = given {
+        if !is_traceparent(&given) {
+            let rule = "must be a W3C traceparent: 00-<32 digits>-<16 digits>-<2 digits>, lower-case hexadecimal";
+            return Err(Error::invalid("trace_context", given, rule));
+        }
+        return Ok(Some(given));
+    }
+    let door = core.options().trace_context.as_ref();
+    Ok(door.and_then(|door| door.current()).filter(|text| is_traceparent(text)))
 }
 
 /// Whom a run asks.

@@ -7,21 +7,26 @@ use std::time::Duration;
 use tracing::Span;
 
 use super::again::{self, Again, How};
+use super::ask_owner::ask_owner;
 use super::asked::{self, Asked, Busy, Who};
 use super::changes::Changes;
 use super::interrupt::{self, Interrupted};
 use crate::drive::persist::persistently;
+use crate::drive::tariff;
 use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
+use crate::host::before_run::RunProposal;
 use crate::model::{
     Assistant, AssistantDefinition, Checked, MessageNote, Messageable, Recovery, Role, Run,
-    StoredDefinition, Submission, is_traceparent, without_nul,
+    StoredDefinition, Submission, without_nul,
 };
 use crate::store::messages::{self, NewMessage};
+use crate::store::news::{self, News};
 use crate::store::runs::{self, NewRun};
 use crate::store::session::Session;
 use crate::store::{assistants, runs_of, threads};
+use crate::tool;
 use crate::worker::places::Owner;
 use crate::worker::{lanes, take_up};
 
@@ -97,9 +102,14 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
         }
         without_nul("idempotency_key", key)?;
     }
+    let (depth, most) = (tool::depth(), core.options().max_depth);
+    if depth > most {
+        let reason = format!("is too deep: runs that tools start may be {most} deep (max_depth)");
+        return Err(Error::invalid("depth", depth, reason));
+    }
     let asks_the_same =
         matches!(asked.who, Who::Again(Some(Again { how, .. })) if how != How::Edit);
-    let trace_context = trace_context(core, asked.trace_context)?;
+    let trace_context = asked::trace_context(core, asked.trace_context)?;
     // A span of the host's that is only named is not held open until the run ends.
     let is_named = trace_context.is_some() && core.options().trace_context.is_some();
     Ok(Prepared {
@@ -116,7 +126,7 @@ pub(crate) fn prepare(core: &Core, asked: Asked, then: Then) -> Result<Prepared>
         busy: asked.busy,
         recovery: asked.recovery,
         then,
-        submission: Submission { trace_context, ..Submission::default() },
+        submission: Submission { trace_context, depth, ..Submission::default() },
         caller: Some(Span::current()).filter(|span| !is_named && !span.is_none()),
     })
 }
@@ -127,19 +137,6 @@ fn known_providers(core: &Core, then: Then, definition: &AssistantDefinition) ->
         Then::Drive => core.remotes().require_all(definition),
         Then::Leave => core.remotes().check(definition),
     }
-}
-
-/// The trace that a run belongs to. What the host gives is checked; what its tracing system says wrongly must not cost a run.
-fn trace_context(core: &Core, given: Option<String>) -> Result<Option<String>> {
-    if let Some(given) = given {
-        if !is_traceparent(&given) {
-            let rule = "must be a W3C traceparent: 00-<32 digits>-<16 digits>-<2 digits>, lower-case hexadecimal";
-            return Err(Error::invalid("trace_context", given, rule));
-        }
-        return Ok(Some(given));
-    }
-    let door = core.options().trace_context.as_ref();
-    Ok(door.and_then(|door| door.current()).filter(|text| is_traceparent(text)))
 }
 
 /// Stores the user's message and the queued run. The lock on the thread or chat orders submits.
@@ -187,8 +184,9 @@ pub(crate) fn submit(
     };
     let definition = request.changes.make(definition)?;
     known_providers(core, request.then, &definition)?;
-    let run =
-        runs::insert(session, &new_run(request, assistant.as_ref(), &definition, locked.seq)?)?;
+    if request.then == Then::Drive {
+        tariff::can_be_held_to(core, &definition)?;
+    }
     let same = taken.as_ref().filter(|(again, _)| again.how != How::Edit);
     let same = same.map(|(_, old)| &old.question);
     let text = same.map_or(&request.content.text, |question| &question.content).clone();
@@ -196,6 +194,16 @@ pub(crate) fn submit(
     if let Some((_, old)) = &taken {
         note = note.or(MessageNote::of(&old.question));
     }
+    let proposal = RunProposal {
+        messageable: request.parent,
+        assistant_id: assistant.as_ref().map(|assistant| assistant.id),
+        definition: &definition,
+        content: &text,
+        author: note.author.as_deref(),
+    };
+    ask_owner(session, core, &locked.owner(), &proposal)?;
+    let run =
+        runs::insert(session, &new_run(request, assistant.as_ref(), &definition, locked.seq)?)?;
     let follows = taken.as_ref().map_or(locked.head, |(_, old)| Some(old.parent_seq));
     let question = NewMessage::local(request.parent, Some(run.id), run.seq, 0, Role::User, text);
     let question = question.noted(note).following(follows);
@@ -207,6 +215,9 @@ pub(crate) fn submit(
         threads::set_head(session, request.parent, None)?;
     }
     let forgotten = taken.is_some_and(|(_, old)| old.forgotten);
+    if request.then == Then::Leave {
+        news::tell(session, &[News::Waiting])?;
+    }
     Ok(Submitted { run, owner: locked.owner(), interrupted, forgotten })
 }
 
@@ -263,7 +274,7 @@ pub(crate) async fn submit_in_ours(core: &Core, request: Prepared) -> Result<Run
     }
     match then {
         Then::Drive => lanes::wake_for(core, &run, owner, caller),
-        Then::Leave => core.hubs().nudge(),
+        Then::Leave => core.look_now(),
     }
     Ok(run)
 }

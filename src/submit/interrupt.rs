@@ -2,6 +2,7 @@
 
 use crate::drive::flight::Stop;
 use crate::drive::stored::{self, Keep};
+use crate::drive::tariff::Tariff;
 use crate::engine::core::Core;
 use crate::error::Result;
 use crate::model::{Messageable, RunStatus};
@@ -50,7 +51,8 @@ pub(crate) fn cancel(session: &mut dyn Session, core: &Core, id: i64) -> Result<
     if row.status.waits() {
         let end = End::new(RunStatus::Cancelled, None, None);
         // With what its earlier calls said and cost, if there were any.
-        let ended = stored::end(session, id, &end, Keep::Folded)?;
+        let tariff = Tariff::of_row(core, &row);
+        let ended = stored::end(session, id, &end, Keep::Folded, &tariff)?;
         return Ok(ended.map_or(Cancelled::Asked, |_| Cancelled::Ended));
     }
     runs::request_cancel(session, id)?;
@@ -65,7 +67,7 @@ pub(crate) fn cancel(session: &mut dyn Session, core: &Core, id: i64) -> Result<
         Ok(Taken::Settled) => Ok(Cancelled::Ended),
         Err(error) if error.lost_connection() => Err(error),
         // What cannot be ended here is ended by the sweeps, with less.
-        Ok(Taken::Nothing | Taken::Queued) | Err(_) => Ok(Cancelled::Asked),
+        Ok(Taken::Nothing | Taken::Queued | Taken::Paused) | Err(_) => Ok(Cancelled::Asked),
     }
 }
 

@@ -1,13 +1,15 @@
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
+use schemars::JsonSchema;
+
 use super::asked::{Asked, Busy, Who};
 use super::changes::Changes;
 use super::enqueue::{self, Then};
 use crate::engine::AiEngine;
 use crate::error::{Error, Result};
 use crate::follow::events::RunEvents;
-use crate::model::{Answer, AssistantDefinition, Content, Messageable, Note, Recovery, Run};
+use crate::model::{Answer, AssistantDefinition, Content, Messageable, Money, Note, Recovery, Run};
 use crate::store::refuse_within;
 use crate::store::session::Session;
 
@@ -31,7 +33,7 @@ use crate::store::session::Session;
 /// # Errors
 ///
 /// [`Error::Invalid`] (content, author, metadata, idempotency key, definition or trace context), [`Error::NotFound`] (thread or assistant),
-/// [`Error::NoLoader`], [`Error::Busy`], [`Error::Configuration`] (no provider), [`Error::UnknownProvider`], [`Error::ShuttingDown`]: nothing was
+/// [`Error::NoLoader`], [`Error::Busy`], [`Error::Refused`], [`Error::Configuration`] (no provider), [`Error::UnknownProvider`], [`Error::ShuttingDown`]: nothing was
 /// stored or sent.
 /// Awaiting adds [`Error::RunFailed`]: the run ended without an answer. A run that ended with part of one is `Ok`,
 /// and its status says so.
@@ -93,6 +95,23 @@ impl RunRequest {
         self
     }
 
+    /// Has this run answer in the form of a type ([`AssistantDefinition::output`]); [`Answer::parse`] reads it.
+    ///
+    /// ```no_run
+    /// # use ai_engine::{AiEngine, AssistantThread, prelude::*, schemars::{self, JsonSchema}};
+    /// # use serde::Deserialize;
+    /// /// A dish.
+    /// #[derive(Deserialize, JsonSchema)]
+    /// struct Recipe { title: String, minutes: u32 }
+    /// # async fn cook(cook: impl Assistable, engine: &AiEngine, thread: &AssistantThread) -> ai_engine::Result<()> {
+    /// let recipe: Recipe = cook.ai_engine_run(engine, thread, "Soup").output::<Recipe>().await?.parse()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn output<T: JsonSchema + 'static>(self) -> Self {
+        self.definition(AssistantDefinition::output::<T>)
+    }
+
     /// Another definition for this run alone, such as another model: the stored assistant stays as it is. `change` is given the
     /// assistant's definition as the changes before this one left it, [`instructions`](Self::instructions) included; what it returns
     /// is checked as any definition. It may be called more than once, also within the transaction that stores the run, so it should
@@ -111,6 +130,16 @@ impl RunRequest {
     ) -> Self {
         self.asked.changes.add(change);
         self
+    }
+
+    /// What this run may cost ([`AssistantDefinition::max_cost`]).
+    pub fn max_cost(self, cost: Money) -> Self {
+        self.definition(move |definition| definition.max_cost(cost))
+    }
+
+    /// Tokens that this run may take, all its calls together ([`AssistantDefinition::max_tokens`]).
+    pub fn max_tokens(self, tokens: u32) -> Self {
+        self.definition(move |definition| definition.max_tokens(tokens))
     }
 
     /// Another provider for this run alone, by its name in the engine ([`EngineBuilder::provider`](crate::EngineBuilder::provider)); the

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use super::lanes;
@@ -28,6 +29,8 @@ pub(crate) struct Upkeep {
     /// The host asked for it.
     started: AtomicBool,
     running: AtomicBool,
+    /// Something waits to be driven.
+    pub(crate) waiting: Notify,
 }
 
 /// Runs that were found waiting.
@@ -79,6 +82,14 @@ impl Core {
             let running = Running::new(self, |core| &core.upkeep().running);
             runtime.spawn(keep(self.clone(), running));
         }
+        #[cfg(feature = "postgres")]
+        self.listen();
+    }
+
+    /// Has readers and the upkeep of this process look at once.
+    pub(crate) fn look_now(&self) {
+        self.hubs().nudge();
+        self.upkeep().waiting.notify_one();
     }
 
     /// Whether somebody looks after what is left behind.
@@ -129,7 +140,10 @@ async fn look_for_waiting(core: &Core) {
     let mut after = 0;
     let mut times = times(LOOK);
     loop {
-        times.tick().await;
+        tokio::select! {
+            _ = times.tick() => {}
+            () = core.upkeep().waiting.notified() => {}
+        }
         match core.look_for_waiting(after).await {
             Ok(waiting) => after = waiting.next,
             Err(error) => not_looked(&error),

@@ -289,6 +289,8 @@ async fn look_for(core: &Core, of: Messageable, place: Option<Place>) -> Result<
         Look::Abandoned(run, seq) => match core.take_up(run).await? {
             Taken::Nothing => left(core, of, seq),
             Taken::Queued => Next::Look,
+            // What stands behind it waits with it.
+            Taken::Paused => Next::Nothing,
             Taken::Settled => {
                 core.announce_later(run);
                 Next::Look

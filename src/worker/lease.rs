@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::drive::flight::Stop;
@@ -20,6 +21,8 @@ pub(crate) struct Lease {
     /// When it was asked for last, by two clocks: one of them goes on while the machine sleeps.
     extended: Mutex<Option<(Instant, SystemTime)>>,
     kept: AtomicBool,
+    /// Somebody asked for a run of this process to be cancelled.
+    pub(super) cancels: Notify,
     /// Held by the one write of it at a time. `true`: given back for good.
     given_back: tokio::sync::Mutex<bool>,
 }
@@ -91,7 +94,10 @@ async fn keep(core: Core) {
     };
     let looking = async {
         loop {
-            looks.tick().await;
+            tokio::select! {
+                _ = looks.tick() => {}
+                () = core.lease().cancels.notified() => {}
+            }
             notice_cancels(&core).await;
             if core.holds_nothing() && retire(&core) {
                 return;

@@ -47,7 +47,7 @@ impl Core {
             let page = self.abandoned(&DRIVEN, after, None).await?;
             for found in &page {
                 match self.take_up_found(*found).await {
-                    Ok(Taken::Nothing) => {}
+                    Ok(Taken::Nothing | Taken::Paused) => {}
                     Ok(Taken::Settled) => recovered.settled += 1,
                     Ok(Taken::Queued) => recovered.retried += 1,
                     Err(error) if error.lost_connection() => return Err(error),
@@ -60,6 +60,7 @@ impl Core {
                 None => break,
             }
         }
+        self.look_after_waiting_calls().await?;
         let waiting = self.look_for_waiting(0).await?;
         recovered.driven = waiting.driven;
         self.look_on_for_waiting(waiting.next);

@@ -1,6 +1,8 @@
 //! Taking up one run whose process died, in the database alone: it ends with what is stored of it, or is queued again.
 
+use super::tools_left::{self, ToolsLeft};
 use crate::drive::stored::{self, Keep};
+use crate::drive::tariff::Tariff;
 use crate::engine::core::Core;
 use crate::error::{Error, Result, with_causes};
 use crate::failpoint::Write;
@@ -55,6 +57,8 @@ pub(crate) enum Taken {
     Nothing,
     Settled,
     Queued,
+    /// It waits for somebody's decision.
+    Paused,
 }
 
 impl Taken {
@@ -63,6 +67,7 @@ impl Taken {
             Self::Nothing => None,
             Self::Settled => Some(Write::RecoverSettle),
             Self::Queued => Some(Write::RecoverRetry),
+            Self::Paused => Some(Write::RecoverPause),
         }
     }
 }
@@ -86,6 +91,13 @@ pub(crate) fn take_up(
     {
         return Ok(Taken::Nothing);
     }
+    if refusal.is_none() && row.cancel_requested_at.is_none() {
+        match tools_left::take_up(session, row)? {
+            Some(ToolsLeft::GoesOn) => return Ok(Taken::Queued),
+            Some(ToolsLeft::Waits) => return Ok(Taken::Paused),
+            None => {}
+        }
+    }
     let nothing_stored = !messages::of_run(session, row.id)?.iter().any(Message::is_assistant);
     if refusal.is_none()
         && nothing_stored
@@ -106,7 +118,7 @@ pub(crate) fn take_up(
             Some("the process that drove the run ended".to_owned()),
         ),
     };
-    let ended = stored::end(session, row.id, &end, keep)?;
+    let ended = stored::end(session, row.id, &end, keep, &Tariff::of_row(core, row))?;
     Ok(ended.map_or(Taken::Nothing, |_| Taken::Settled))
 }
 
@@ -128,7 +140,7 @@ pub(crate) fn take_up_in(
         });
         match taken {
             Ok(Taken::Settled) => ended.push(id),
-            Ok(Taken::Nothing | Taken::Queued) => {}
+            Ok(Taken::Nothing | Taken::Queued | Taken::Paused) => {}
             Err(error) if error.lost_connection() => return Err(error),
             Err(error) => {
                 let error = with_causes(&error);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::host::GONE;
 use crate::kills::name;
-use crate::script::{Ending, Script, UNWELCOME};
+use crate::script::{Ending, STEP, Script, UNWELCOME};
 use crate::stored::Run;
 use crate::told::Told;
 
@@ -67,10 +67,14 @@ pub fn answer(run: &Run, broken: &mut Vec<String>) {
         run.status != "completed" || reported
     } else {
         // What a failed answer cost is reported by some, each time.
-        let times = if script.may_be_repeated() { run.noted.len() } else { 1 };
-        let whole = (1..=times as u64).map(|n| (script.usage.0 * n, script.usage.1 * n));
-        whole.into_iter().any(|whole| run.usage == whole)
-            || run.said.is_empty() && run.usage == (0, 0)
+        let times = if script.may_be_repeated() { run.noted.len() as u64 } else { 1 };
+        let steps = if script.calls_a_tool() { run.noted.len() as u64 } else { 0 };
+        let least = u64::from(!run.said.is_empty());
+        let all = (least..=times).flat_map(|n| (0..=steps).map(move |step| (n, step)));
+        let cost = |of: u64, step: u64, (n, steps): (u64, u64)| of * n + step * steps;
+        all.into_iter().any(|all| {
+            run.usage == (cost(script.usage.0, STEP.0, all), cost(script.usage.1, STEP.1, all))
+        })
     };
     if !counted {
         let (usage, estimated) = (run.usage, run.estimated);

@@ -33,7 +33,9 @@ pub fn calls(
         let again = first.api == second.api && script.may_be_repeated();
         let by_itself = first.key == second.key && (falls || again);
         let asked_again = is_over && run.recovery != "settle";
-        if !by_itself && !asked_again {
+        // A run goes on behind its tools wherever it is taken up.
+        let goes_on = second.told && !first.told;
+        if !by_itself && !asked_again && !goes_on {
             broken.push(format!(
                 "{question} of run {} (recovery {:?}) is asked by {} in {:?} and, {} µs later, by {} in {:?}",
                 run.id,
@@ -75,7 +77,8 @@ pub fn stored_in_time(
     broken: &mut Vec<String>,
 ) {
     let Some(question) = run.asked.first().filter(|_| run.reason == "interrupted") else { return };
-    let (script, calls) = (Script::of(question), provider.calls(question));
+    let (script, mut calls) = (Script::of(question), provider.calls(question));
+    calls.retain(|call| call.told || !script.calls_a_tool());
     let ([call], Some(said), None) = (calls.as_slice(), script.before_stall(), script.hostile)
     else {
         return;

@@ -13,6 +13,7 @@ use crate::rules::{ONE_AT_A_TIME, RULES};
 use crate::stored::{Run, runs};
 use crate::submits::{submits, taken};
 use crate::told::Told;
+use crate::tools;
 
 /// All that is broken, one line each.
 pub fn check(
@@ -24,7 +25,7 @@ pub fn check(
     let mut broken = told.errors.clone();
     let lost = told.missing.iter().filter(|id| !told.is_doomed(id));
     broken.extend(lost.map(|id| format!("{id} is lost")));
-    for (name, rule) in RULES {
+    for (name, rule) in RULES.into_iter().chain(tools::RULES) {
         let lines = conn.lines(&format!(
             "SELECT CAST({} AS TEXT) AS line FROM {}",
             split(rule).0,

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::host::{GONE, HostDatabase, Owner, tell};
 use crate::question::Api;
 use crate::random::Random;
+use crate::tools::{decide, with_tools};
 
 const ASKED: &str = "AI_ENGINE_CRASH_CHILD";
 const CLIENTS: u64 = 4;
@@ -82,9 +83,8 @@ async fn live<D: HostDatabase>(database: D, setting: Setting) {
         .history(setting.history.parse().unwrap())
         .recovery(if setting.retry { Recovery::Retry } else { Recovery::Settle })
         .lease(LEASE)
-        .owner::<Owner>(|_, id| Ok((id != GONE).then_some(Owner { id })))
-        .build()
-        .unwrap();
+        .owner::<Owner>(|_, id| Ok((id != GONE).then_some(Owner { id })));
+    let engine = with_tools(engine, &database).build().unwrap();
     if let Err(error) = engine.start().await {
         tell(&format!("start: {error}"));
     }
@@ -94,6 +94,7 @@ async fn live<D: HostDatabase>(database: D, setting: Setting) {
             let _ = orders.send(line);
         }
     });
+    tokio::spawn(decide(database.clone(), engine.clone(), Random(setting.seed)));
     let app = Arc::new(App {
         database,
         engine,

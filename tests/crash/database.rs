@@ -7,7 +7,8 @@ use diesel::sql_types::Text;
 use crate::script::{UNBIDDEN, UNWELCOME};
 
 /// What the host keeps beside our tables.
-const HOST_TABLES: &str = "CREATE TABLE notes (question TEXT NOT NULL);";
+const HOST_TABLES: &str = "CREATE TABLE notes (question TEXT NOT NULL); \
+    CREATE TABLE effects (key TEXT NOT NULL); CREATE TABLE decisions (key TEXT NOT NULL, what TEXT NOT NULL);";
 
 /// What the host's database refuses for good, in whichever transaction: the words of the provider's hostile answers.
 fn triggers(postgres: bool) -> String {
@@ -42,7 +43,7 @@ fn triggers(postgres: bool) -> String {
 pub const FIELD: char = '\u{1f}';
 
 #[cfg(feature = "postgres")]
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     "assistants",
     "assistant_threads",
     "chats",
@@ -56,6 +57,7 @@ const OURS: [&str; 13] = [
     "remote_deletions",
     "message_parts",
     "blobs",
+    "tool_calls",
 ];
 
 pub struct Place {

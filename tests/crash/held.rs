@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use ai_engine::testing::FakeOpenAi;
 
 use crate::database::Conn;
-use crate::provider::text_of;
+use crate::provider::{is_told_in_words, text_of};
 use crate::question::newest;
 use crate::script::Script;
 use crate::stored::Run;
@@ -43,6 +43,8 @@ pub fn held(conn: &mut Conn, runs: &[Run], fake: &FakeOpenAi, broken: &mut Vec<S
             }
             let text = text_of(item);
             match item["role"].as_str() {
+                Some("user") if is_told_in_words(&text) => {}
+                Some("assistant") if text.starts_with("[Call ") => {}
                 Some("user") => match turns.get(&(conversation.as_str(), newest(&text))) {
                     // A request that is cancelled on its way may be carried out after the next run has asked what the
                     // provider holds; nobody can know.

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use ai_engine::{
-    AiEngine, AssistantDefinition, AssistantThread, Chat, Database, Error, Events, HookContext,
-    HookResult, Message, MessageStatus, Page, Result, Run, RunRequest, Session, SqliteDatabase,
-    prelude::*,
+    AiEngine, AssistantDefinition, AssistantThread, Chat, Database, Decision, Error, Events,
+    HookContext, HookResult, Message, MessageStatus, Page, Result, Run, RunRequest, Session,
+    SqliteDatabase, ToolCall, prelude::*,
 };
 use diesel::prelude::*;
 
@@ -231,6 +231,17 @@ pub trait HostDatabase: Database + Clone {
         commit: bool,
         submit: impl FnOnce(&mut dyn Session) -> Result<Run> + Send + 'static,
     ) -> impl Future<Output = Result<Run>> + Send;
+
+    /// The host's row about what a tool did.
+    fn note_effect(&self, key: String) -> impl Future<Output = Result<()>> + Send;
+
+    /// A decision on a call of a tool, with the host's row about it, or neither.
+    fn decide(
+        &self,
+        engine: AiEngine,
+        call: ToolCall,
+        approves: bool,
+    ) -> impl Future<Output = Result<()>> + Send;
 }
 
 macro_rules! host_database {
@@ -247,6 +258,31 @@ macro_rules! host_database {
                     diesel::sql_query(note).execute(conn)?;
                     let run = submit(conn)?;
                     if commit { Ok(run) } else { Err(Error::host("the host changed its mind")) }
+                })
+                .await
+            }
+
+            async fn note_effect(&self, key: String) -> Result<()> {
+                self.transaction(move |conn| {
+                    let effect = format!("INSERT INTO effects (key) VALUES ('{key}')");
+                    diesel::sql_query(effect).execute(conn)?;
+                    Ok(())
+                })
+                .await
+            }
+
+            async fn decide(&self, engine: AiEngine, call: ToolCall, approves: bool) -> Result<()> {
+                self.transaction(move |conn| {
+                    let (what, decision) = match approves {
+                        true => ("approve", Decision::approve()),
+                        false => ("reject", Decision::reject("not today")),
+                    };
+                    let key = &call.idempotency_key;
+                    let row =
+                        format!("INSERT INTO decisions (key, what) VALUES ('{key}', '{what}')");
+                    diesel::sql_query(row).execute(conn)?;
+                    engine.tool_calls().decide_in(conn, [(call.id, decision)])?;
+                    Ok(())
                 })
                 .await
             }

@@ -374,8 +374,16 @@ impl World {
             self.fleet.hear(&mut self.told, Duration::from_millis(5), None);
         }
         self.note_outbox();
-        let tables =
-            ["runs", "responses", "messages", "run_items", "message_parts", "blobs", "assistants"];
+        let tables = [
+            "runs",
+            "responses",
+            "messages",
+            "run_items",
+            "message_parts",
+            "blobs",
+            "assistants",
+            "tool_calls",
+        ];
         for table in tables {
             let rows = self.conn.numbers(&["count(*)"], &format!("FROM ai_engine_{table}"));
             if rows != [0] {

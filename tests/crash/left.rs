@@ -25,8 +25,9 @@ pub fn left(
         if may_stay {
             *left.entry(made.kind).or_default() += 1;
         } else {
-            let Made { kind, id, by, .. } = made;
-            broken.push(format!("the provider keeps {kind:?} {id} of {by}"));
+            let Made { kind, id, by, has_words } = made;
+            let what = if has_words { "with words" } else { "empty" };
+            broken.push(format!("the provider keeps {kind:?} {id} of {by}, {what}"));
         }
     }
     left

@@ -34,6 +34,7 @@ mod shown;
 mod stored;
 mod submits;
 mod told;
+mod tools;
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -26,6 +26,8 @@ pub struct Call {
     pub api: Api,
     /// It was answered slowly.
     pub slow: bool,
+    /// It came with what a tool came to.
+    pub told: bool,
 }
 
 #[derive(Debug, Default)]
@@ -111,9 +113,11 @@ fn prepare(fake: &FakeOpenAi, asked: &Asked, request: &Request) {
         return;
     }
     // Without a word of answer a question travels with the next one.
-    let Some((api, said)) = said_last(fake, request) else { return };
+    let Some(Asking { api, said, told }) = said_last(fake, request) else { return };
     let question = newest(&text_of(&said)).to_owned();
-    if !shows_its_picture(&said, &question) {
+    // Over Assistants what a tool came to is a message of its own.
+    let is_output = told && api == Api::Assistants;
+    if !is_output && !shows_its_picture(&said, &question) {
         asked.wrong.lock().unwrap().push(format!("{question} came without its picture: {said}"));
     }
     let mut calls = asked.calls.lock().unwrap();
@@ -124,13 +128,23 @@ fn prepare(fake: &FakeOpenAi, asked: &Asked, request: &Request) {
     }
     // The server does nothing else between this and its answer, on its one thread.
     let is_slow = slow.is_some();
-    fake.reply_always(script.reply(api, !calls.is_empty(), slow));
-    calls.push(Call { at: now(), key, api, slow: is_slow });
+    let again = calls.iter().any(|call| call.told || !script.calls_a_tool());
+    let step = script.step(api, &question, calls.len()).filter(|_| !told);
+    fake.reply_always(step.unwrap_or_else(|| script.reply(api, again, slow)));
+    calls.push(Call { at: now(), key, api, slow: is_slow, told });
 }
 
-/// What a user said last, of what a request has the model read; none where it asks for no answer, or is refused because of what it
-/// is about.
-fn said_last(fake: &FakeOpenAi, request: &Request) -> Option<(Api, Value)> {
+/// What a request asks.
+struct Asking {
+    api: Api,
+    /// What a user said last, of what it has the model read.
+    said: Value,
+    /// What a tool came to is read as well, behind that.
+    told: bool,
+}
+
+/// None where it asks for no answer, or is refused because of what it is about.
+fn said_last(fake: &FakeOpenAi, request: &Request) -> Option<Asking> {
     let body = request.body.as_ref().filter(|_| request.method == "POST")?;
     let list = |name: &str| body[name].as_array().cloned().unwrap_or_default();
     let (api, held, sent) = match request.path.as_str() {
@@ -151,8 +165,16 @@ fn said_last(fake: &FakeOpenAi, request: &Request) -> Option<(Api, Value)> {
             (Api::Assistants, fake.thread_messages(thread)?, list("additional_messages"))
         }
     };
-    let said = held.into_iter().chain(sent).rfind(|item| item["role"] == "user")?;
-    Some((api, said))
+    let mut read: Vec<Value> = held.into_iter().chain(sent).collect();
+    let at = read.iter().rposition(|item| item["role"] == "user")?;
+    let is_output = |item: &Value| item["type"] == "function_call_output" || item["role"] == "tool";
+    let told = read[at..].iter().any(is_output) || is_told_in_words(&text_of(&read[at]));
+    Some(Asking { api, said: read.swap_remove(at), told })
+}
+
+/// What a tool came to, as a message of a thread of Assistants.
+pub fn is_told_in_words(text: &str) -> bool {
+    text.starts_with("[What came of call ")
 }
 
 /// Whether a run has a thread to itself, so that no other begins there.

@@ -5,6 +5,7 @@ use ai_engine::openai::Protocol;
 use ai_engine::{AssistantDefinition, Content, RunRequest};
 
 use crate::random::Random;
+use crate::tools::Effect;
 
 /// A provider of the host's, by the protocol that it is spoken to in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,12 +59,14 @@ impl Api {
     }
 }
 
-/// `qprocess-3.17/ra+;`: whom it asks, whom it asks when that one fails, and that a picture comes with it.
+/// `qprocess-3.17/ra+!k;`: whom it asks, whom it asks when that one fails, that a picture comes with it, and which tool is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question {
     pub first: Api,
     pub then: Option<Api>,
     pub picture: bool,
+    /// The tool that the model calls before it answers.
+    pub tool: Option<Effect>,
 }
 
 const BEGIN: &str = "qprocess-";
@@ -78,7 +81,9 @@ pub fn ask(process: &str, number: u64, conversation: &str, random: &mut Random) 
     let then = random.percent(15).then(|| random.pick(&others).copied()).flatten();
     let letters: String = [Some(first), then].into_iter().flatten().map(Api::letter).collect();
     let picture = if random.percent(15) { "+" } else { "" };
-    format!("q{process}.{number}/{letters}{picture};")
+    let tool = random.percent(25).then(|| random.pick(&Effect::ALL).copied()).flatten();
+    let tool = tool.map(|tool| format!("!{}", tool.letter())).unwrap_or_default();
+    format!("q{process}.{number}/{letters}{picture}{tool};")
 }
 
 /// The last question in a text, where several travel in one message, or a word stands for a picture that came with one.
@@ -93,10 +98,13 @@ impl Question {
         let letters = text.rsplit_once('/').map_or("", |(_, letters)| letters);
         let of_letter = |letter| Api::ALL.into_iter().find(|api| api.letter() == letter);
         let mut asked = letters.chars().map_while(of_letter);
+        let of_tool = |letter| Effect::ALL.into_iter().find(|tool| tool.letter() == letter);
+        let tool = letters.split_once('!').and_then(|(_, tool)| tool.chars().next());
         Self {
             first: asked.next().unwrap_or(Api::Responses),
             then: asked.next(),
             picture: letters.contains('+'),
+            tool: tool.and_then(of_tool),
         }
     }
 
@@ -109,6 +117,7 @@ impl Question {
     pub fn address(self, mut usual: AssistantDefinition) -> AssistantDefinition {
         usual.fallback.clear();
         let usual = usual.provider(self.first.provider());
+        let usual = if self.tool.is_some() { Effect::uses(usual) } else { usual };
         match self.then {
             Some(then) => usual.fallback(then.provider(), "model"),
             None => usual,
@@ -120,6 +129,7 @@ impl Question {
 pub fn addressed(request: RunRequest, question: &str, usual: Option<Api>) -> RunRequest {
     let question = Question::of(question);
     match question.then {
+        None if question.tool.is_some() => request.definition(move |usual| question.address(usual)),
         None if usual == Some(question.first) => request,
         None if usual.is_some() => request.provider(question.first.provider()),
         _ => request.definition(move |usual| question.address(usual)),

@@ -29,6 +29,9 @@ pub const UNWELCOME: &str = "unwelcome ";
 /// A word that it takes in no delta.
 pub const UNBIDDEN: &str = "unbidden ";
 
+/// What the call costs in which the model asks for a tool.
+pub const STEP: (u64, u64) = (3, 2);
+
 /// The answer to a question.
 #[derive(Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
@@ -133,6 +136,25 @@ impl Script {
     /// Whether the process that asked may ask again: it broke off before a word, or failed without one.
     pub fn may_be_repeated(&self) -> bool {
         self.breaks_once || self.fails_without_a_word()
+    }
+
+    /// Whether the model calls a tool before it answers.
+    pub const fn calls_a_tool(&self) -> bool {
+        self.question.tool.is_some()
+    }
+
+    /// How often it was asked before, which tells its calls of tools apart. `None`: it does not call any, or is not asked.
+    pub fn step(&self, api: Api, question: &str, before: usize) -> Option<Reply> {
+        let tool = self.question.tool.filter(|_| self.ending != Ending::Refused)?;
+        if self.away && api == self.question.first {
+            return None;
+        }
+        let arguments = json!({ "question": question }).to_string();
+        let call = json!({
+            "type": "function_call", "call_id": format!("call_{before}_{question}"), "name": tool.name(),
+            "arguments": arguments,
+        });
+        Some(Reply::text("").without_message().item(call).usage(STEP.0, STEP.1))
     }
 
     /// `slow`: it takes its time, and where it stalls it waits for this.

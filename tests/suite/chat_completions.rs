@@ -127,26 +127,27 @@ async fn calls_and_their_outputs_are_sent_side_by_side<D: TestDatabase>(db: D) {
     };
     host.fake.reply(Reply::text("I look.").item(call("c_1")).item(call("c_2")));
     let answer = with_tool("Tell me").await.unwrap();
-    let told = (answer.run.status, answer.run.reason.as_deref());
-    assert_eq!(told, (RunStatus::Incomplete, Some("tool_calls")));
-    assert_eq!(answer.text(), "I look.");
+    assert_eq!((answer.run.status, &*answer.text()), (RunStatus::RequiresAction, "I look."));
     host.fake.reply(Reply::text("Once upon"));
-    with_tool("Go on").await.unwrap();
+    for call in thread.pending(&host.engine).await.unwrap() {
+        host.engine.submit_output(call.id, json!({"seen": call.call_id})).await.unwrap();
+    }
+    assert_eq!(host.engine.answer(answer.run.id).await.unwrap().text(), "I look.\n\nOnce upon");
     let sent = sent(&host);
     assert_eq!(sent[0]["tools"][0]["function"]["name"], "look");
-    assert_eq!(
-        roles(&sent[1]),
-        ["system", "user", "assistant", "tool", "tool", "assistant", "user"]
-    );
+    assert_eq!(roles(&sent[1]), ["system", "user", "assistant", "tool", "tool"]);
     let said = &sent[1]["messages"];
-    assert_eq!(said[2]["content"], "I look.\n\n[This answer breaks off here.]");
+    assert_eq!(said[2]["content"], "I look.");
     for (at, id) in ["c_1", "c_2"].into_iter().enumerate() {
         let call = &said[2]["tool_calls"][at];
         assert_eq!(
             (&call["id"], &call["function"]["arguments"]),
             (&json!(id), &json!("{\"at\":1}"))
         );
-        assert_eq!(said[3 + at]["tool_call_id"], id);
+        assert_eq!(
+            (&said[3 + at]["tool_call_id"], &said[3 + at]["content"]),
+            (&json!(id), &json!(format!("{{\"seen\":\"{id}\"}}")))
+        );
     }
     if let Some(description) = Description::find() {
         for body in &sent {

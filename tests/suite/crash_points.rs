@@ -6,6 +6,7 @@
 mod after;
 mod scene;
 mod there;
+mod tools;
 
 use std::collections::BTreeSet;
 
@@ -32,6 +33,8 @@ on_each_database!(
     a_crash_leaves_nothing_of_what_a_call_makes_for_itself,
     a_crash_leaves_a_picture_with_its_question_or_neither,
     a_crash_over_other_protocols_leaves_a_picture_with_its_question_or_neither,
+    a_crash_around_calls_of_tools_is_made_good,
+    a_crash_around_calls_of_tools_over_other_protocols_is_made_good,
 );
 
 type Case = (&'static str, Scene, Left);
@@ -214,6 +217,7 @@ fn every_point_has_a_case_and_a_line_in_the_table() {
         .concat()
         .iter()
         .map(|case| case.0)
+        .chain(tools::TOOLS.iter().map(|case| case.0.split(':').next().unwrap()))
         .collect();
     assert_eq!(tried, CRASH_POINTS.iter().copied().collect::<BTreeSet<_>>());
     let lines = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
@@ -231,14 +235,19 @@ enum Way {
 const CHAT: Way = Way::By(Protocol::ChatCompletions);
 const ASSISTANTS: Way = Way::By(Protocol::Assistants);
 
+impl Way {
+    async fn host<D: TestDatabase>(self, db: D) -> Host<D> {
+        match self {
+            Self::Local => Host::new(db).await,
+            Self::Conversing => Host::conversing(db).await,
+            Self::By(protocol) => Host::speaking(db, protocol).await,
+        }
+    }
+}
+
 async fn each<D: TestDatabase>(db: D, cases: &[Case], way: Way) {
     for (point, scene, left) in cases {
-        let db = db.another();
-        let host = match way {
-            Way::Local => Host::new(db).await,
-            Way::Conversing => Host::conversing(db).await,
-            Way::By(protocol) => Host::speaking(db, protocol).await,
-        };
+        let host = way.host(db.another()).await;
         let stage = scene::play(&host, *scene, point).await;
         after::check(&host, &stage, point, *left).await;
     }
@@ -315,5 +324,21 @@ async fn a_crash_over_other_protocols_leaves_a_picture_with_its_question_or_neit
 ) {
     for way in [CHAT, ASSISTANTS] {
         each(db.clone(), PICTURED, way).await;
+    }
+}
+
+async fn a_crash_around_calls_of_tools_is_made_good<D: TestDatabase>(db: D) {
+    for case in tools::TOOLS {
+        tools::survive(&Way::Local.host(db.another()).await, case).await;
+    }
+}
+
+async fn a_crash_around_calls_of_tools_over_other_protocols_is_made_good<D: TestDatabase>(db: D) {
+    // Of what is done in the database alone no provider knows.
+    let cases = tools::TOOLS.iter().filter(|case| matches!(case.1, tools::Deed::Ask(_)));
+    for (case, way) in
+        cases.flat_map(|case| [Way::Conversing, CHAT, ASSISTANTS].map(|way| (case, way)))
+    {
+        tools::survive(&way.host(db.another()).await, case).await;
     }
 }

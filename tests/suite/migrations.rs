@@ -47,7 +47,7 @@ async fn a_second_start_finds_nothing_to_do<D: Raw>(db: D) {
     assert_eq!(conn.number(versions), i64::try_from(bundled::<D>()).unwrap());
 }
 
-/// What the README says for processes that start together.
+/// What the guide says for processes that start together.
 async fn racing_starts_run_the_hosts_migrations_and_ours<D: Raw>(db: D) {
     let folder = tempfile::tempdir().unwrap();
     for number in 1..9 {
@@ -442,7 +442,7 @@ mod on_postgres {
     const SQLITE_COLUMNS: &str = r#"
         SELECT m.name || '.' || c.name || ' ' ||
             CASE c.type WHEN 'INTEGER' THEN 'integer' WHEN 'BIGINT' THEN 'integer' WHEN 'TEXT' THEN 'text'
-                WHEN 'DOUBLE' THEN 'float' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'TIMESTAMP' THEN 'timestamp' WHEN 'BLOB' THEN 'bytes'
+                WHEN 'DOUBLE' THEN 'float' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'TIMESTAMP' THEN 'timestamp' WHEN 'BLOB' THEN 'bytes' WHEN 'DATE' THEN 'date'
                 ELSE c.type END ||
             CASE c."notnull" WHEN 1 THEN ' not null' ELSE '' END ||
             coalesce(' default ' || c.dflt_value, '') ||

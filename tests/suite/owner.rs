@@ -284,7 +284,9 @@ async fn a_composite_key_owns_threads_and_hears_of_them<D: TestDatabase>(db: D) 
     let other = Member { team: "a".to_owned(), user: 4 };
     let thread = member.assistant_threads(&engine).create().await.unwrap();
     host.teller.ai_engine_run(&engine, &thread, "Tell me").await.unwrap();
-    assert_eq!(*loaded.lock().unwrap(), [("a\",\"b".to_owned(), 4)]);
+    // Once for the hooks of the run; the first submit of a type asks whether it has a word before one is stored.
+    let key = ("a\",\"b".to_owned(), 4);
+    assert_eq!(*loaded.lock().unwrap(), [key.clone(), key]);
     assert_eq!(member.assistant_threads(&engine).find(thread.id).await.unwrap().id, thread.id);
     other.assistant_threads(&engine).find(thread.id).await.unwrap_err();
     assert_eq!(engine.forget(&other).await.unwrap().threads, 0);

@@ -13,6 +13,8 @@ pub(super) struct Chunk<'a> {
     pub(super) id: Option<Cow<'a, str>>,
     pub(super) model: Option<Cow<'a, str>>,
     pub(super) usage: Option<Usage>,
+    /// How it is served.
+    pub(super) service_tier: Option<String>,
     /// The first answer; others were not asked for.
     pub(super) choice: Option<Choice>,
 }
@@ -52,6 +54,7 @@ impl Chunk<'_> {
             id: take_filled(&mut object, "id").map(Cow::Owned),
             model: take_filled(&mut object, "model").map(Cow::Owned),
             usage,
+            service_tier: take_filled(&mut object, "service_tier"),
             choice: take_choice(&mut object).map(Choice::from_object),
         }
     }

@@ -129,7 +129,13 @@ pub(super) fn read(data: &str) -> Option<(Chunk<'_>, Places)> {
         finish_reason: filled(finish_reason).map(Cow::into_owned),
         ..Choice::default()
     };
-    let chunk = Chunk { id: filled(id), model: filled(model), usage: None, choice: Some(choice) };
+    let chunk = Chunk {
+        id: filled(id),
+        model: filled(model),
+        usage: None,
+        service_tier: None,
+        choice: Some(choice),
+    };
     (!has_nul(&chunk)).then_some((chunk, places))
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Completion {
     /// Why it ended, in the server's word.
     pub(crate) finish_reason: Option<String>,
     pub(crate) usage: Option<Usage>,
+    /// How it was served, in the server's word.
+    pub(crate) service_tier: Option<String>,
     /// In the order in which they began.
     pub(crate) pieces: Vec<Piece>,
 }
@@ -59,6 +61,7 @@ pub(super) struct Reader {
     id: Option<String>,
     model: Option<String>,
     usage: Option<Usage>,
+    service_tier: Option<String>,
     finish_reason: Option<String>,
     order: Vec<Begun>,
     /// Place of the message among what began.
@@ -93,6 +96,7 @@ impl Reader {
         }
         // Some servers count as they go; the last count is the whole.
         self.usage = chunk.usage.or(self.usage);
+        self.service_tier = chunk.service_tier.or_else(|| self.service_tier.take());
         let text = match chunk.choice {
             Some(choice) => self.read_choice(choice)?,
             None => None,
@@ -198,6 +202,7 @@ impl Reader {
             model: this.model,
             finish_reason: this.finish_reason,
             usage: this.usage,
+            service_tier: this.service_tier,
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What was said, as messages of a thread: those of users and assistants. System texts are instructions of the run, and what else there
-//! is belongs to runs that are over.
+//! What was said, as messages of a thread: those of users and assistants. System texts are instructions of the run. Calls and
+//! what came of them are told in words: outputs proper belong to a run that waits for them, for ten minutes at most, and ours is over.
 
 use serde_json::{Value, json};
 
 use super::PROTOCOL;
-use crate::model::Item;
+use crate::model::{Item, ItemKind};
 use crate::openai::{Error, Result};
 
 /// The messages to add, and the system texts among them.
@@ -15,7 +15,13 @@ use crate::openai::{Error, Result};
 pub(super) fn of(items: &[Item]) -> Result<(Vec<Value>, Vec<String>)> {
     let newest = items.iter().rposition(|item| item.role() == Some("user"));
     let (mut messages, mut system) = (Vec::new(), Vec::new());
-    for (at, item) in items.iter().enumerate().filter(|(_, item)| item.is_message()) {
+    for (at, item) in items.iter().enumerate() {
+        if let Some((role, text)) = in_words(item) {
+            messages.push(json!({"role": role, "content": text}));
+        }
+        if !item.is_message() {
+            continue;
+        }
         match item.role() {
             Some("system" | "developer") => system.push(item.text()),
             Some("assistant") => {
@@ -33,6 +39,24 @@ pub(super) fn of(items: &[Item]) -> Result<(Vec<Value>, Vec<String>)> {
         }
     }
     Ok((messages, system))
+}
+
+/// A call, or what came of one, as whoever says it and in which words; each is one message, so that it is known when it is listed.
+fn in_words(item: &Item) -> Option<(&'static str, String)> {
+    let said = |name: &str| match &item.as_value()[name] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    match item.kind() {
+        ItemKind::ToolCall(id) => {
+            Some(("assistant", format!("[Call {id}: {}({})]", said("name"), said("arguments"))))
+        }
+        ItemKind::ToolOutput(id) => {
+            Some(("user", format!("[What came of call {id}:]\n{}", said("output"))))
+        }
+        ItemKind::Message | ItemKind::Reasoning | ItemKind::Other => None,
+    }
 }
 
 fn content(item: &Item, is_newest: bool) -> Result<Value> {
@@ -54,8 +78,11 @@ fn content(item: &Item, is_newest: bool) -> Result<Value> {
     parts.collect()
 }
 
-/// A message of a user with words for the parts that have no form here.
+/// What was sent, as it is listed: words stand for what has no form here.
 pub(super) fn listed(item: Item) -> Item {
+    if let Some((role, text)) = in_words(&item) {
+        return Item::message(role, text);
+    }
     let has_no_form = |part: &Value| part_of(part).is_none();
     let parts = item.as_value()["content"].as_array();
     if item.role() != Some("user") || !parts.is_some_and(|parts| parts.iter().any(has_no_form)) {

@@ -25,6 +25,8 @@ fn messages_are_what_users_and_assistants_said() {
     let (said, system) = messages::of(&items).unwrap();
     let expected = json!([
         {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "[Call c: f({})]"},
+        {"role": "user", "content": "[What came of call c:]\n1"},
         {"role": "assistant", "content": "Yes?"},
         {"role": "user", "content": [
             {"type": "text", "text": "This"},

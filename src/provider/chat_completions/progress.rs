@@ -46,6 +46,11 @@ fn end(completion: Completion) -> News {
         usage: completion.usage,
         incomplete_reason: word.filter(|_| !failed),
         error,
+        raw: completion
+            .service_tier
+            .map(|tier| ("service_tier".to_owned(), Value::String(tier)))
+            .into_iter()
+            .collect(),
         ..Response::default()
     };
     ended(status, response)

@@ -112,6 +112,7 @@ fn a_request_has_what_the_definition_sets_in_this_protocols_names() {
         end_user: None,
         definition,
         input: vec![Item::message("user", "Hi")],
+        form: None,
         conversation: None,
         own: None,
         assistant: None,

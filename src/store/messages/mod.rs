@@ -10,7 +10,10 @@ use super::any_of::any_of;
 use super::constant::constant;
 use super::session::{Session, of, on};
 use crate::error::{Error, Result};
-use crate::model::{Message, MessageRow, MessageStatus, Messageable, Page};
+use crate::model::{
+    Costs, Message, MessageRow, MessageStatus, Messageable, Page, Spent, Usage, costs_columns,
+    usage_columns,
+};
 use crate::schema::ai_engine_messages::dsl as messages;
 
 pub(crate) use new::{
@@ -133,6 +136,17 @@ pub(crate) fn of_run(session: &mut dyn Session, run: i64) -> Result<Vec<Message>
         .order((messages::seq, messages::position)))
     .map(Message::from)
     .collect())
+}
+
+/// What those of a run were counted that have their final form.
+pub(crate) fn spent_on_run(session: &mut dyn Session, run: i64) -> Result<Spent> {
+    let counted: Vec<(Usage, Costs)> = on!(session, |conn| messages::ai_engine_messages
+        .filter(messages::run_id.eq(run))
+        .filter(messages::status.ne(MessageStatus::Streaming))
+        .select((usage_columns!(messages), costs_columns!(messages)))
+        .load(conn))?;
+    let spent = |(usage, costs)| Spent { usage, costs, priced_on: None };
+    Ok(counted.into_iter().map(spent).sum())
 }
 
 /// Messages by their ids, in order.

@@ -4,8 +4,8 @@ use diesel::prelude::*;
 
 use crate::error::Result;
 use crate::model::{
-    Message, MessageBody, MessageNote, MessagePlace, MessageRow, MessageStatus, Messageable,
-    NewPart, RemoteState, Role, Usage, usage_set, utc_now,
+    Costs, Message, MessageBody, MessageNote, MessagePlace, MessageRow, MessageStatus, Messageable,
+    NewPart, RemoteState, Role, Spent, Usage, usage_set, utc_now,
 };
 use crate::schema::ai_engine_messages::{self, dsl as messages};
 use crate::store::parts;
@@ -53,6 +53,12 @@ impl NewMessage {
                 content,
                 model: None,
                 usage: Usage::default(),
+                // What an answer costs is known at its end.
+                costs: if role == Role::Assistant && run_id.is_some() {
+                    Costs::default()
+                } else {
+                    Costs::NOTHING
+                },
                 remote_id: None,
                 remote_state: RemoteState::Absent,
                 endpoint: None,
@@ -123,15 +129,20 @@ pub(crate) fn settle(session: &mut dyn Session, id: i64, settled: &MessageBody) 
 pub(crate) fn break_off(
     session: &mut dyn Session,
     growing: &[&Message],
-    cost: Usage,
+    cost: Spent,
 ) -> Result<()> {
     let last = growing.last().map(|message| message.id);
     for message in growing {
-        let usage = if Some(message.id) == last { cost } else { message.usage };
+        let (usage, costs) = if Some(message.id) == last {
+            (cost.usage, cost.costs)
+        } else {
+            (message.usage, Costs::NOTHING)
+        };
         let broken = (
             messages::status.eq(MessageStatus::Incomplete),
             messages::updated_at.eq(utc_now()),
             usage_set!(messages, usage),
+            costs,
         );
         on!(session, |conn| update(messages::ai_engine_messages.find(message.id))
             .set(broken)

@@ -1,7 +1,5 @@
 //! A thread, and answers in it.
 
-use serde_json::json;
-
 use super::scene::{LONG_STORY, STRANGER, Scene, words};
 use super::{Act, Outcome, Subject};
 use crate::openai::Protocol;
@@ -137,26 +135,5 @@ pub(super) async fn limit_cuts_the_answer<S: Subject>(subject: &S) -> Outcome {
     }
     scene.turn(&thread, "Go on.", "time.").await;
     scene.assert_shown(&[LONG_STORY, answer.text().trim(), "Go on."]);
-    scene.passed().await
-}
-
-pub(super) async fn function_calls_do_not_block<S: Subject>(subject: &S) -> Outcome {
-    let scene = Scene::new(subject).await;
-    let thread = scene.thread().await;
-    if !subject.act(Act::CallFunction("look_outside".to_owned())) {
-        return Outcome::Skipped { why: "the server takes no script (`act`)" };
-    }
-    let function = json!({
-        "type": "function", "name": "look_outside", "description": "Looks out of the window.",
-        "parameters": {"type": "object", "properties": {}},
-    });
-    let request = scene.request(&thread, "Does it rain?");
-    let answer = request.definition(move |usual| usual.tool(function.clone())).await;
-    let run = answer.expect("a run that ends in a call").run;
-    let told = (run.status, run.reason);
-    assert_eq!(told, (RunStatus::Incomplete, Some(Reason::ToolCalls)), "{:?}", run.error);
-    scene.turn(&thread, "Never mind.", "As you like.").await;
-    scene.assert_shown(&["Does it rain?", "Never mind."]);
-    scene.turn(&thread, "Good night.", "Sleep well.").await;
     scene.passed().await
 }

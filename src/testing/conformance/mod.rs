@@ -57,10 +57,11 @@ mod scene;
 mod stop;
 mod subject;
 mod switch;
+mod tools;
 mod unsupported;
 
 pub use report::{Outcome, Report};
-pub use subject::{Act, Counts, Subject};
+pub use subject::{Act, Counts, FunctionCall, Subject};
 
 use std::pin::Pin;
 
@@ -106,8 +107,24 @@ cases! {
     answers::texts_of_the_host_are_shown;
     /// An answer that was cut at its limit is `incomplete`, says so, and is kept.
     answers::limit_cuts_the_answer;
-    /// A call of a function ends the run as `incomplete`, and the next question is answered.
-    answers::function_calls_do_not_block;
+    /// A tool that the model asks for is carried out, once, and the model is told what came of it, then and in later turns.
+    tools::tools_are_carried_out;
+    /// Two calls of one answer run at the same time, and their outputs keep the order of the calls.
+    tools::tools_run_side_by_side;
+    /// A tool that fails, panics or hangs, arguments that do not fit and a name that nobody has are told the model, and the run goes on.
+    tools::the_model_is_told_what_went_wrong;
+    /// A call that waits for somebody to agree does so with no process running, and is carried out once.
+    tools::approval_outlives_every_process;
+    /// A call that somebody refuses is not carried out, and the model is told why.
+    tools::what_is_refused_is_not_done;
+    /// A call is carried out with the arguments that somebody changed.
+    tools::changed_arguments_are_those_that_count;
+    /// A call of a function that is no tool of the engine waits for the host's output.
+    tools::the_host_may_carry_out_calls_itself;
+    /// A model that never stops asking for tools is stopped, and the next question is answered.
+    tools::steps_are_bounded;
+    /// An answer is read as a type, also after a tool; what does not fit names the place and keeps the text.
+    tools::answers_are_read_as_types;
     /// A run that is stopped keeps what it said, its connection is closed, and the thread goes on.
     stop::cancel_keeps_the_partial;
     /// Each failure ends as it should: tried again while nothing was said, kept once something was, with its word, and never for ever.

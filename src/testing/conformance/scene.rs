@@ -69,11 +69,12 @@ impl Chattable for Asker {}
 pub(super) const LONG_STORY: &str = "Tell me a long story about a lighthouse and the sea.";
 
 /// The engine of one case.
-pub(super) struct Scene<'s, S> {
+pub(super) struct Scene<'s, S: Subject> {
     pub(super) subject: &'s S,
     pub(super) engine: AiEngine,
     pub(super) heard: Heard,
     pub(super) asker: Asker,
+    database: S::Database,
     answerer: Answerer,
     unchecked: Mutex<BTreeSet<&'static str>>,
 }
@@ -91,13 +92,30 @@ impl<'s, S: Subject> Scene<'s, S> {
     ) -> Self {
         let heard = Heard::default();
         let client = client(subject.client()).build().expect("the subject's client");
-        let engine = builder(builder_of(subject).openai(client).state(heard.clone()));
+        let database = subject.database();
+        let builder_of_engine = builder_of(subject, database.clone());
+        let engine = builder(builder_of_engine.openai(client).state(heard.clone()));
         let engine = engine.build().expect("an engine with the subject's client and history");
         engine.start().await.expect("the subject's database");
         let definition = subject.definition().instructions("You answer in short sentences.");
         let answerer = Answerer { id: 1, definition };
         let unchecked = Mutex::default();
-        Self { subject, engine, heard, asker: Asker { id: 1 }, answerer, unchecked }
+        let asker = Asker { id: 1 };
+        Self { subject, engine, heard, asker, database, answerer, unchecked }
+    }
+
+    /// Ends the engine and starts another one on its database, as after a deploy.
+    pub(super) async fn restarted(
+        mut self,
+        builder: impl FnOnce(EngineBuilder<S::Database>) -> EngineBuilder<S::Database> + Send,
+    ) -> Self {
+        self.engine.shutdown(Duration::from_secs(10)).await.expect("the engine ends in order");
+        let client = self.subject.client().build().expect("the subject's client");
+        let new = builder_of(self.subject, self.database.clone()).openai(client);
+        let new = builder(new.state(self.heard.clone())).build();
+        self.engine = new.expect("an engine with the subject's client and history");
+        self.engine.start().await.expect("the subject's database");
+        self
     }
 
     /// The end of a case that did not fail.
@@ -263,9 +281,11 @@ const PAUSE: Duration = Duration::from_millis(10);
 const LINGER: Duration = Duration::from_secs(30);
 
 /// The builder of an engine on the subject's database, with its history and no provider yet.
-pub(super) fn builder_of<S: Subject>(subject: &S) -> EngineBuilder<S::Database> {
-    let builder =
-        AiEngine::builder(subject.database()).owner::<Asker>(|_, id| Ok(Some(Asker { id })));
+pub(super) fn builder_of<S: Subject>(
+    subject: &S,
+    database: S::Database,
+) -> EngineBuilder<S::Database> {
+    let builder = AiEngine::builder(database).owner::<Asker>(|_, id| Ok(Some(Asker { id })));
     match subject.history() {
         Some(history) => builder.history(history),
         None => builder,

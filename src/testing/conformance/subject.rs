@@ -75,8 +75,8 @@ pub enum Act {
     Say(Vec<String>),
     /// Say this, and end because the limit of tokens is reached.
     SayUpToTheLimit(Vec<String>),
-    /// Call the function with this name, with an empty object as its arguments, and end well.
-    CallFunction(String),
+    /// Call these functions, in this order, and end well.
+    CallFunctions(Vec<FunctionCall>),
     /// Say this, and then nothing at all, until the client leaves.
     Stall(Vec<String>),
     /// Say this, and break the connection. Without any text: after the head of the answer.
@@ -93,6 +93,16 @@ pub enum Act {
         /// The code.
         code: &'static str,
     },
+}
+
+/// A call of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FunctionCall {
+    /// The function's name.
+    pub name: String,
+    /// Its arguments, as JSON.
+    pub arguments: String,
 }
 
 /// What came to a server so far.

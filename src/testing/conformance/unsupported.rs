@@ -19,7 +19,7 @@ pub(super) async fn unsupported_is_refused_before_anything_is_sent<S: Subject>(
             Protocol::Responses => true,
         };
         let client = subject.client().build().expect("the client");
-        let built = builder_of(subject).openai(client).history(history).build();
+        let built = builder_of(subject, subject.database()).openai(client).history(history).build();
         match built {
             Ok(_) => assert!(has, "{history:?} cannot be had over {protocol}"),
             Err(Error::Configuration(text)) => {

@@ -75,9 +75,12 @@ impl<D: TestDatabase> Subject for Fake<D> {
         self.server.reply(match act {
             Act::Say(text) => Reply::deltas(text),
             Act::SayUpToTheLimit(text) => Reply::deltas(text).incomplete("max_output_tokens"),
-            Act::CallFunction(name) => Reply::text("").without_message().item(
-                json!({"type": "function_call", "name": name, "arguments": "{}"}),
-            ),
+            Act::CallFunctions(calls) => {
+                calls.into_iter().fold(Reply::text("").without_message(), |reply, call| {
+                    let (name, arguments) = (call.name, call.arguments);
+                    reply.item(json!({"type": "function_call", "name": name, "arguments": arguments}))
+                })
+            }
             Act::Stall(text) => {
                 let after = first + text.len();
                 Reply::deltas(text).stall_at(after)

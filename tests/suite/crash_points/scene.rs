@@ -277,7 +277,7 @@ fn dies<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &st
     assert_died(&mut start(host, scene, stage, point), point);
 }
 
-fn assert_died(child: &mut Process, point: &str) {
+pub fn assert_died(child: &mut Process, point: &str) {
     const SIGABRT: i32 = 6;
     let ended = child.ended();
     assert_eq!(ended.signal(), Some(SIGABRT), "{point} was not reached: {ended}");

@@ -1,6 +1,7 @@
 //! A host app for the tests: its tables, its structs, what its hooks heard; on either database.
 
 mod database;
+mod effects;
 mod faults;
 #[cfg(feature = "postgres")]
 mod held;
@@ -14,6 +15,7 @@ mod recorder;
 mod watched;
 
 pub use database::*;
+pub use effects::*;
 pub use faults::*;
 #[cfg(feature = "postgres")]
 pub use held::*;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ai_engine::openai::Protocol;
 use ai_engine::{AiEngine, AssistantDefinition, OpenAi};
 
-use super::{Host, Hub, Sqlite, Storyteller, TestDatabase, User};
+use super::{Host, Hub, Sqlite, Storyteller, TestDatabase, User, with_effects};
 
 /// Marks the lines of the process among those of the test harness.
 const MARK: &str = "says: ";
@@ -151,6 +151,9 @@ fn build<D: TestDatabase>(database: D::Database, hub: &Hub) -> AiEngine {
     }
     if std::env::var("CHILD_TITLES").is_ok() {
         builder = builder.titles(AssistantDefinition::new("title-model"));
+    }
+    if let Ok(path) = std::env::var("CHILD_EFFECTS") {
+        builder = with_effects(builder, path.as_ref());
     }
     builder.build().unwrap()
 }

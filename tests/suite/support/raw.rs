@@ -61,7 +61,7 @@ pub trait Raw: TestDatabase {
         work: impl FnOnce(&mut Self::Conn) -> Result<T>,
     ) -> Result<T>;
 
-    /// The host's own migrations, as the README says for processes that start together.
+    /// The host's own migrations, as the guide says for processes that start together.
     fn migrate_the_host(conn: &mut Self::Conn, migrations: FileBasedMigrations);
 
     /// Returns once a transaction waits for another's lock, where that can be seen.

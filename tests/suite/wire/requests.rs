@@ -11,7 +11,7 @@ use ai_engine::{
 };
 use serde_json::json;
 
-use super::{call, look, openapi::Description, reasoning};
+use super::{call, carry_out, look, openapi::Description, reasoning};
 use crate::support::*;
 
 /// An assistant that says all that every protocol knows.
@@ -88,6 +88,11 @@ async fn sent(protocol: Protocol, history: Option<History>) -> (Vec<Request>, Ve
         host.fake.reply(reply);
         let asked = bard.ai_engine_run(&engine, &thread, question).await;
         assert!(asked.is_ok() || breaks_off, "{asked:?}");
+        host.fake.reply_to(
+            if protocol == Protocol::Assistants { "came of call" } else { "first" },
+            Reply::text("I see."),
+        );
+        carry_out(&engine, &thread).await;
     }
     let titled = "SELECT count(*) FROM ai_engine_assistant_threads WHERE title = 'Stars'";
     until(|| host.db.number(titled) == 1).await;

@@ -29,4 +29,4 @@ macro_rules! constant {
         }
     };
 }
-pub(super) use constant;
+pub(crate) use constant;

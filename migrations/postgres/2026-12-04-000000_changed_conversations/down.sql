@@ -1,0 +1,2 @@
+DROP INDEX ai_engine_assistant_threads_changed;
+DROP INDEX ai_engine_chats_changed;

@@ -1,0 +1,11 @@
+ALTER TABLE ai_engine_messages DROP COLUMN tool_cost;
+ALTER TABLE ai_engine_messages DROP COLUMN output_cost;
+ALTER TABLE ai_engine_messages DROP COLUMN input_cost;
+ALTER TABLE ai_engine_runs DROP COLUMN priced_on;
+ALTER TABLE ai_engine_runs DROP COLUMN tool_cost;
+ALTER TABLE ai_engine_runs DROP COLUMN output_cost;
+ALTER TABLE ai_engine_runs DROP COLUMN input_cost;
+ALTER TABLE ai_engine_responses DROP COLUMN priced_on;
+ALTER TABLE ai_engine_responses DROP COLUMN tool_cost;
+ALTER TABLE ai_engine_responses DROP COLUMN output_cost;
+ALTER TABLE ai_engine_responses DROP COLUMN input_cost;

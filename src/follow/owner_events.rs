@@ -1,0 +1,350 @@
+//! The events of all conversations of an owner, as one stream.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use chrono::NaiveDateTime;
+use futures_core::Stream;
+use futures_util::StreamExt;
+use futures_util::stream::{self, SelectAll};
+use serde::Serialize;
+use tokio::sync::{oneshot, watch};
+
+use super::cursor::{Cursor, Part};
+use super::delivered::Delivered;
+use super::events::{Event, EventKind, Events};
+use super::feeds::{Changes, Feed, MARGIN, OwnerKey};
+use super::hubs::Hubs;
+use super::owner_cursor::OwnerCursor;
+use crate::engine::core::Core;
+use crate::error::{Error, Result};
+use crate::model::{Messageable, utc_now};
+use crate::store::changed::{self, Changed};
+use crate::store::{refuse_within, threads};
+
+/// One thing that happened on a thread or chat of an owner, and the place after it.
+///
+/// As JSON: that of the [`Event`](crate::Event), with `messageable`, and `cursor` for all conversations together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct OwnerEvent {
+    /// The place behind this event; give it to [`OwnerEvents::after`], or its text to [`OwnerEvents::resume`].
+    pub cursor: OwnerCursor,
+    /// Where it happened.
+    pub messageable: Messageable,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+impl OwnerEvent {
+    /// The kind's name, such as `message_appended`.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+}
+
+/// The events of all threads and chats of an owner as one endless stream: a browser has few connections to a host, and a page with a
+/// list of threads needs all of them. New threads and chats are among them as soon as something happens there.
+///
+/// Without a place it begins now: with the runs that have not ended, each from its beginning, and with what comes after them. The events
+/// of one thread or chat come as [`Events`](crate::Events) tells them: none is missing and none comes twice. Between two conversations
+/// there is no order. A thread or chat that is deleted just ends.
+///
+/// It is as quick as the stream of one conversation, and its cost is of those on which something happens: a process looks for them
+/// with two statements for all its owners of a type. It relies on the clocks of the processes being less than a minute apart, and
+/// on a transaction of yours with a `_in` method in it being committed within a minute: what is older when it is committed is told
+/// only by the conversation's own stream.
+///
+/// # Errors
+///
+/// An error is the last item, as with [`Events`](crate::Events).
+pub struct OwnerEvents {
+    core: Core,
+    owner: OwnerKey,
+    inner: Inner,
+}
+
+type Inner = Pin<Box<dyn Stream<Item = Result<OwnerEvent>> + Send>>;
+
+impl OwnerEvents {
+    pub(crate) fn of(core: &Core, owner: OwnerKey) -> Self {
+        let inner = follow(core.clone(), owner.clone(), None);
+        Self { core: core.clone(), owner, inner }
+    }
+
+    /// The place where a stream would begin now. A page takes it before it reads what it shows, adds the place of a thread that it
+    /// shows whole ([`OwnerCursor::with`]), and follows from there: so nothing is missing in between.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The database's.
+    pub fn now(&self) -> impl Future<Output = Result<OwnerCursor>> + Send + use<> {
+        let (core, owner) = (self.core.clone(), self.owner.clone());
+        async move { now(&core, &owner).await }
+    }
+
+    /// Begins behind this place instead. It may come from another process, or from before a restart.
+    #[must_use]
+    pub fn after(self, cursor: OwnerCursor) -> Self {
+        let inner = follow(self.core.clone(), self.owner.clone(), Some(cursor));
+        Self { inner, ..self }
+    }
+
+    /// Begins behind the place that a browser gives back as `Last-Event-ID`, or now where there is none. A conversation in it that is
+    /// not this owner's, or is deleted, is left out.
+    ///
+    /// # Cancellation
+    ///
+    /// It only reads: dropping the future changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error::Invalid) for a text that is no such place; or the database's.
+    pub async fn resume(self, last_event_id: Option<&str>) -> Result<Self> {
+        let text = last_event_id.map(str::trim).filter(|text| !text.is_empty());
+        let Some(mut cursor) = text.map(str::parse::<OwnerCursor>).transpose()? else {
+            return Ok(self);
+        };
+        let named: Vec<Messageable> = cursor.places.values().map(|place| place.of).collect();
+        let owner = self.owner.clone();
+        let strange = self.core.store().read(move |session| {
+            let mut strange = Vec::new();
+            for of in &named {
+                if threads::owner(session, *of)?.as_ref() != Some(&owner) {
+                    strange.push(*of);
+                }
+            }
+            Ok(strange)
+        });
+        for of in strange.await? {
+            cursor.forget(of);
+        }
+        Ok(self.after(cursor))
+    }
+
+    /// The next event; `None` when the engine is shut down.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future loses no event: the next call returns it.
+    pub async fn next(&mut self) -> Option<Result<OwnerEvent>> {
+        self.inner.next().await
+    }
+}
+
+/// The place behind all that is over, and before the first turn of each conversation that is not.
+async fn now(core: &Core, (kind, id): &OwnerKey) -> Result<OwnerCursor> {
+    let at = utc_now();
+    let (kind, id) = (kind.clone(), id.clone());
+    let found = core.store().read(move |session| {
+        let changed = changed::since(session, &kind, std::slice::from_ref(&id), at - MARGIN)?;
+        // Afterwards, so that no run that began in between is taken for one that is over.
+        let unended = changed::unended(session, &kind, &id)?;
+        Ok((changed, unended))
+    });
+    let (changed, unended) = found.await?;
+    let mut cursor = OwnerCursor::new(at);
+    for (_, changed) in changed {
+        cursor.put(behind(changed.of, changed.next - 1));
+    }
+    for (of, first) in unended {
+        cursor.put(behind(of, first - 1));
+    }
+    Ok(cursor)
+}
+
+/// Behind this turn.
+fn behind(of: Messageable, seq: i64) -> Cursor {
+    let mut cursor = Cursor::at(of, seq, Part::Own);
+    cursor.delivered = Arc::new(Delivered::all());
+    cursor
+}
+
+/// The events of one conversation.
+type OfOne = Pin<Box<dyn Stream<Item = (Messageable, Result<Event>)> + Send>>;
+
+/// The conversations that are followed, and what is known of them.
+struct Following {
+    core: Core,
+    cursor: OwnerCursor,
+    changes: watch::Receiver<Arc<Changes>>,
+    streams: SelectAll<OfOne>,
+    followed: HashMap<Messageable, Followed>,
+    _feed: Arc<Feed>,
+}
+
+struct Followed {
+    /// Dropping it ends the stream.
+    _stop: oneshot::Sender<()>,
+    last: Changed,
+}
+
+fn follow(core: Core, owner: OwnerKey, after: Option<OwnerCursor>) -> Inner {
+    let closed = core.closed().subscribe();
+    let begin = async move {
+        refuse_within()?;
+        let feed = Hubs::join_owner(&core, &owner);
+        let changes = feed.changes();
+        let cursor = match after {
+            Some(cursor) => cursor,
+            None => now(&core, &owner).await?,
+        };
+        let mut following = Following {
+            core,
+            cursor,
+            changes,
+            streams: SelectAll::new(),
+            followed: HashMap::new(),
+            _feed: feed,
+        };
+        following.begin(owner).await?;
+        Ok(following)
+    };
+    let events = stream::once(begin).flat_map(|following| match following {
+        Ok(following) => stream::unfold(Some(following), step).left_stream(),
+        Err(error) => stream::once(async { Err(error) }).right_stream(),
+    });
+    let mut closed = closed;
+    Box::pin(events.take_until(async move {
+        let _ = closed.wait_for(|closed| *closed).await;
+    }))
+}
+
+async fn step(following: Option<Following>) -> Option<(Result<OwnerEvent>, Option<Following>)> {
+    let mut following = following?;
+    loop {
+        tokio::select! {
+            biased;
+            Some((of, event)) = following.streams.next() => match event {
+                Ok(event) => {
+                    following.cursor.put(event.cursor);
+                    let cursor = following.cursor.clone();
+                    let event = OwnerEvent { cursor, messageable: of, kind: event.kind };
+                    return Some((Ok(event), Some(following)));
+                }
+                Err(Error::NotFound { .. } | Error::RunGone(_)) => following.leave(of),
+                Err(error) => return Some((Err(error), None)),
+            },
+            looked = following.changes.changed() => {
+                looked.ok()?;
+                let changes = Arc::clone(&following.changes.borrow_and_update());
+                if let Err(error) = following.go_on(&changes).await {
+                    return Some((Err(error), None));
+                }
+            }
+        }
+    }
+}
+
+impl Following {
+    /// Follows what the place names, and what changed since then.
+    async fn begin(&mut self, (kind, id): OwnerKey) -> Result<()> {
+        let since = self.cursor.since - MARGIN;
+        let found = self
+            .core
+            .store()
+            .read(move |session| changed::since(session, &kind, std::slice::from_ref(&id), since));
+        let found = found.await?;
+        for (_, changed) in found {
+            self.hear(changed).await?;
+        }
+        let named = self.cursor.places.values().cloned();
+        let named: Vec<Cursor> =
+            named.filter(|place| !self.followed.contains_key(&place.of)).collect();
+        let of: Vec<Messageable> = named.iter().map(|place| place.of).collect();
+        let heads = self.core.store().read(move |session| threads::heads(session, &of)).await?;
+        for place in named {
+            match heads.get(&place.of) {
+                Some(next) => {
+                    let at = self.cursor.since;
+                    self.join(place.clone(), Changed { of: place.of, next: *next, at });
+                }
+                None => self.leave(place.of),
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows what changed, and leaves what is over.
+    async fn go_on(&mut self, changes: &Changes) -> Result<()> {
+        for changed in &changes.all {
+            self.hear(*changed).await?;
+        }
+        let long_ago = changes.at - MARGIN;
+        let over: Vec<Messageable> = self
+            .followed
+            .iter()
+            .filter(|(of, followed)| followed.last.at < long_ago && self.is_over(**of, followed))
+            .map(|(of, _)| *of)
+            .collect();
+        for of in over {
+            self.leave(of);
+        }
+        // Whatever is not named now changed before this, or will be found.
+        self.cursor.since = self.cursor.since.max(changes.at);
+        Ok(())
+    }
+
+    /// Everything was told, and nothing is going on.
+    fn is_over(&self, of: Messageable, followed: &Followed) -> bool {
+        let place = self.cursor.of(of);
+        place.is_some_and(|place| place.delivered.ended && place.wanted().seq >= followed.last.next)
+    }
+
+    async fn hear(&mut self, changed: Changed) -> Result<()> {
+        if let Some(followed) = self.followed.get_mut(&changed.of) {
+            followed.last = changed;
+            return Ok(());
+        }
+        let place = match self.cursor.of(changed.of) {
+            Some(place) => place.clone(),
+            None => place_of(&self.core, changed.of, self.cursor.since - MARGIN).await?,
+        };
+        self.join(place, changed);
+        Ok(())
+    }
+
+    fn join(&mut self, place: Cursor, last: Changed) {
+        let of = place.of;
+        let (stop, stopped) = oneshot::channel::<()>();
+        self.cursor.put(place.clone());
+        let events = Events::of(&self.core, of).after(place);
+        let events = events.map(move |event| (of, event)).take_until(stopped);
+        self.streams.push(Box::pin(events));
+        self.followed.insert(of, Followed { _stop: stop, last });
+    }
+
+    fn leave(&mut self, of: Messageable) {
+        self.followed.remove(&of);
+        self.cursor.forget(of);
+    }
+}
+
+/// The place in a conversation on which nothing had happened for a while: behind its last turn from then.
+async fn place_of(core: &Core, of: Messageable, since: NaiveDateTime) -> Result<Cursor> {
+    let last = core.store().read(move |session| changed::last_before(session, of, since));
+    Ok(behind(of, last.await?))
+}
+
+impl Stream for OwnerEvents {
+    type Item = Result<OwnerEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.inner.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for OwnerEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnerEvents").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}

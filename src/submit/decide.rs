@@ -1,0 +1,234 @@
+//! Deciding on calls of tools: who agrees, who refuses, what came of those that the host carries out itself.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::drive::flight::Flight;
+use crate::engine::core::Core;
+use crate::error::{Error, Result};
+use crate::failpoint::Write;
+use crate::host::record::Owner;
+use crate::model::{Messageable, ToolCall, ToolCallStatus};
+use crate::store::session::Session;
+use crate::store::tool_calls::{self, Move};
+use crate::store::{clock, refuse_within, runs};
+use crate::worker::lanes;
+
+/// What somebody decides about a call of a tool.
+///
+/// The first decision stands: whoever decides later is told so ([`Error::Decided`]).
+#[derive(Debug, Clone, PartialEq)]
+#[must_use = "nothing is decided until it is given to the engine"]
+pub struct Decision {
+    kind: Kind,
+    by: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    Approve,
+    ApproveWith(Value),
+    Reject(String),
+    Output(Value),
+}
+
+impl Decision {
+    const fn of(kind: Kind) -> Self {
+        Self { kind, by: None }
+    }
+
+    /// The call is carried out.
+    pub const fn approve() -> Self {
+        Self::of(Kind::Approve)
+    }
+
+    /// The call is carried out with other arguments than the model's, a JSON object. The model is told what came of it, and not that
+    /// they are others. Where this process has the tool, arguments that do not fit are [`Error::Invalid`].
+    pub fn approve_with(arguments: impl Into<Value>) -> Self {
+        Self::of(Kind::ApproveWith(arguments.into()))
+    }
+
+    /// The call is not carried out, and the model is told why.
+    pub fn reject(reason: impl Into<String>) -> Self {
+        Self::of(Kind::Reject(reason.into()))
+    }
+
+    /// What came of a call that the host carries out itself: told the model as JSON, a text as it is.
+    pub fn output(output: impl Into<Value>) -> Self {
+        Self::of(Kind::Output(output.into()))
+    }
+
+    /// Who decides, in your words: kept with the call ([`ToolCall::decided_by`]), and not told the model.
+    pub fn by(mut self, who: impl Into<String>) -> Self {
+        self.by = Some(who.into());
+        self
+    }
+}
+
+/// Decided calls, and the conversations that go on.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub(crate) calls: Vec<ToolCall>,
+    going_on: Vec<Messageable>,
+}
+
+impl Decided {
+    /// After the commit: readers of this process see it, and the runs go on.
+    pub(crate) fn tell(&self, core: &Core) {
+        for call in &self.calls {
+            if let Some(flight) = core.registry().get(call.run_id) {
+                show(&flight, call);
+            }
+        }
+        for of in &self.going_on {
+            lanes::wake(core, *of);
+        }
+        core.hubs().nudge();
+    }
+
+    /// In a host's transaction: nobody tells us when it commits. A started engine finds it, too.
+    pub(crate) fn tell_later(&self, core: &Core) {
+        let (Some(runtime), false) = (core.runtime(), self.going_on.is_empty()) else { return };
+        let (core, going_on) = (core.clone(), self.going_on.clone());
+        runtime.spawn(async move {
+            for wait in LOOKS {
+                tokio::time::sleep(wait).await;
+                for of in &going_on {
+                    lanes::wake(&core, *of);
+                }
+            }
+        });
+    }
+}
+
+/// How soon after a host's transaction to look whether it was committed.
+const LOOKS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
+
+fn show(flight: &Flight, call: &ToolCall) {
+    flight.transcript.update(|seen| seen.show_calls([call.clone()]));
+}
+
+/// Decides in a transaction of ours.
+pub(crate) async fn decide(
+    core: &Core,
+    owner: Option<Owner>,
+    decisions: Vec<(i64, Decision)>,
+) -> Result<Vec<ToolCall>> {
+    refuse_within()?;
+    core.keep_up();
+    let core = core.clone();
+    // A task of its own: a caller that goes away must not leave a run that waits for nobody.
+    let deciding = tokio::spawn(async move {
+        let writing = core.clone();
+        let decided = core.store().write(Write::Decide, move |session| {
+            decide_in(session, &writing, owner.as_ref(), &decisions)
+        });
+        let decided = decided.await?;
+        decided.tell(&core);
+        Ok(decided.calls)
+    });
+    deciding.await.map_err(|error| Error::Panicked(error.to_string()))?
+}
+
+/// All of them, or none.
+pub(crate) fn decide_in(
+    session: &mut dyn Session,
+    core: &Core,
+    owner: Option<&Owner>,
+    decisions: &[(i64, Decision)],
+) -> Result<Decided> {
+    let mut decided = Decided { calls: Vec::new(), going_on: Vec::new() };
+    for (id, decision) in decisions {
+        let (call, goes_on) = one(session, core, owner, *id, decision)?;
+        decided.calls.push(call);
+        decided.going_on.extend(goes_on);
+    }
+    Ok(decided)
+}
+
+fn one(
+    session: &mut dyn Session,
+    core: &Core,
+    owner: Option<&Owner>,
+    id: i64,
+    decision: &Decision,
+) -> Result<(ToolCall, Option<Messageable>)> {
+    let call = tool_calls::require(session, id)?;
+    if let Some(owner) = owner {
+        let found = runs::find_of(session, &owner.kind, &owner.id, call.run_id);
+        found.map_err(|error| match error {
+            Error::NotFound { .. } => Error::not_found("tool call", id),
+            other => other,
+        })?;
+    }
+    // The run first, as whoever drives it does.
+    let Some(run) = runs::lock(session, call.run_id)? else {
+        return Err(Error::not_found("tool call", id));
+    };
+    let call = tool_calls::require(session, id)?;
+    let is_late = match call.decide_until {
+        Some(until) => clock::now_ms(session)? > until,
+        None => false,
+    };
+    let moved = if is_late { None } else { make(session, core, &call, decision)? };
+    let Some(moved) = moved else {
+        return Err(Error::Decided { tool_call_id: id, status: call.status });
+    };
+    Ok((moved, tool_calls::go_on(session, &run)?))
+}
+
+/// `None`: it is not waiting for such a decision any more.
+fn make(
+    session: &mut dyn Session,
+    core: &Core,
+    call: &ToolCall,
+    decision: &Decision,
+) -> Result<Option<ToolCall>> {
+    let by = Move { decided_by: decision.by.clone(), decides: true, ..Move::default() };
+    match (&decision.kind, call.status) {
+        (Kind::Approve, ToolCallStatus::AwaitingApproval) => {
+            tool_calls::become_(session, call.id, ToolCallStatus::Approved, &by)
+        }
+        (Kind::ApproveWith(arguments), ToolCallStatus::AwaitingApproval) => {
+            let text = checked(core, call, arguments)?;
+            let with = Move { changed_arguments: Some(text), ..by };
+            tool_calls::become_(session, call.id, ToolCallStatus::Approved, &with)
+        }
+        (Kind::Reject(reason), status) if ToolCallStatus::WAITING.contains(&status) => {
+            let told = format!("This call was refused: {reason}");
+            let with = Move { output: Some(told), error: Some(reason.clone()), ..by };
+            let refused = match status {
+                ToolCallStatus::AwaitingApproval => ToolCallStatus::Rejected,
+                _ => ToolCallStatus::Failed,
+            };
+            tool_calls::end(session, call.id, refused, &with)
+        }
+        (Kind::Output(output), ToolCallStatus::AwaitingOutput) => {
+            let text = match output {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            let most = core.options().max_tool_output_bytes;
+            if text.len() > most {
+                let reason = format!("must have at most max_tool_output_bytes ({most} bytes)");
+                return Err(Error::invalid("output", text, reason));
+            }
+            let with = Move { output: Some(text), ..by };
+            tool_calls::end(session, call.id, ToolCallStatus::Completed, &with)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Changed arguments as text.
+fn checked(core: &Core, call: &ToolCall, arguments: &Value) -> Result<String> {
+    let text = arguments.to_string();
+    if !arguments.is_object() {
+        return Err(Error::invalid("arguments", text, "must be a JSON object".to_owned()));
+    }
+    if let Some(tool) = core.tools().find(&call.name) {
+        tool.check(&text).map_err(|bad| Error::invalid("arguments", text.clone(), bad.0))?;
+    }
+    Ok(text)
+}

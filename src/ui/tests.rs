@@ -1,0 +1,130 @@
+use serde_json::{Value, json};
+
+use super::{AgUiEncoder, UiMessage, UiMessageEncoder};
+use crate::follow::cursor::Cursor;
+use crate::follow::events::{Event, EventKind};
+use crate::model::{Message, MessageStatus, Reason, Run, RunStatus, Turn};
+
+fn event(kind: EventKind) -> Event {
+    Event { cursor: Cursor::start(Run::sample(RunStatus::Queued).messageable), kind }
+}
+
+fn run(status: RunStatus, reason: Option<Reason>) -> Run {
+    Run { reason, error: Some("the provider's words".to_owned()), ..Run::sample(status) }
+}
+
+fn message(text: &str, status: MessageStatus) -> Message {
+    Message::sample(0, text, status)
+}
+
+fn began() -> Vec<Event> {
+    vec![
+        event(EventKind::RunStarted { run: run(RunStatus::InProgress, None) }),
+        event(EventKind::MessageStarted { message: message("", MessageStatus::Streaming) }),
+        event(EventKind::MessageAppended {
+            message_id: 1,
+            offset: 0,
+            text: "The first ".to_owned(),
+        }),
+        event(EventKind::MessageAppended { message_id: 1, offset: 10, text: "words".to_owned() }),
+    ]
+}
+
+fn chunks(events: &[Event]) -> Vec<Value> {
+    let mut encoder = UiMessageEncoder::new(&run(RunStatus::Queued, None));
+    events.iter().flat_map(|event| encoder.encode(event)).collect()
+}
+
+fn kinds(chunks: &[Value]) -> Vec<&str> {
+    chunks.iter().map(|chunk| chunk["type"].as_str().unwrap()).collect()
+}
+
+/// The same chunks are given to the AI SDK's own reader (`scripts/pages`).
+#[test]
+fn a_replaced_text_has_its_step_told_again() {
+    let mut events = began();
+    let said = message("The final words.", MessageStatus::Completed);
+    events.push(event(EventKind::MessageReplaced { message: said }));
+    let mut chunks = chunks(&events);
+    // What depends on the time of the test.
+    chunks.retain(|chunk| chunk["type"] != "message-metadata");
+    let lines: Vec<String> = chunks.iter().map(ToString::to_string).collect();
+    let known = include_str!("../../tests/data/ui/replaced.jsonl");
+    assert_eq!(lines.join("\n"), known.trim_end());
+}
+
+#[test]
+fn each_end_of_a_run_has_its_word() {
+    let end = |status, reason| {
+        let mut events = began();
+        events.push(event(EventKind::RunSettled { run: run(status, reason) }));
+        let chunks = chunks(&events);
+        let after = chunks.iter().skip_while(|chunk| chunk["type"] != "text-end");
+        let after: Vec<Value> = after.cloned().collect();
+        assert!(!Value::from(after.clone()).to_string().contains("provider's words"));
+        let last = after.last().unwrap()["finishReason"].clone();
+        (kinds(&after).join(" "), last)
+    };
+    let finished = "text-end finish-step finish".to_owned();
+    for (reason, word) in [
+        (Some(Reason::MaxOutputTokens), "length"),
+        (Some(Reason::ContentFilter), "content-filter"),
+        (Some(Reason::MaxSteps), "tool-calls"),
+        (Some(Reason::Disconnected), "other"),
+        (None, "other"),
+    ] {
+        assert_eq!(end(RunStatus::Incomplete, reason), (finished.clone(), json!(word)));
+    }
+    assert_eq!(end(RunStatus::Completed, None), (finished, json!("stop")));
+    let cancelled = "text-end finish-step abort finish".to_owned();
+    assert_eq!(end(RunStatus::Cancelled, None), (cancelled, json!("interrupted")));
+    let failed = "text-end finish-step message-metadata error".to_owned();
+    assert_eq!(end(RunStatus::Failed, Some(Reason::ServerError)), (failed, Value::Null));
+}
+
+#[test]
+fn each_end_of_a_run_has_its_word_in_ag_ui() {
+    let end = |status, reason| {
+        let mut encoder = AgUiEncoder::named("thread", "run");
+        let mut events = began();
+        events.push(event(EventKind::RunSettled { run: run(status, reason) }));
+        let all: Vec<Value> = events.iter().flat_map(|event| encoder.encode(event)).collect();
+        assert_eq!(all[all.len() - 2]["type"], "TEXT_MESSAGE_END", "what is open is closed");
+        assert!(!Value::from(all.clone()).to_string().contains("provider's words"));
+        let last = all.last().unwrap();
+        let word = [&last["outcome"]["type"], &last["code"]].map(|word| word.as_str());
+        (last["type"].as_str().unwrap().to_owned(), word[0].or(word[1]).unwrap().to_owned())
+    };
+    let finished = |word: &str| ("RUN_FINISHED".to_owned(), word.to_owned());
+    assert_eq!(end(RunStatus::Completed, None), finished("success"));
+    assert_eq!(end(RunStatus::Incomplete, Some(Reason::MaxOutputTokens)), finished("success"));
+    assert_eq!(end(RunStatus::Cancelled, None), finished("cancelled"));
+    let failed = ("RUN_ERROR".to_owned(), "server_error".to_owned());
+    assert_eq!(end(RunStatus::Failed, Some(Reason::ServerError)), failed);
+}
+
+#[test]
+fn a_turn_is_shown_as_its_stream_would_have_been() {
+    let question = Message {
+        role: crate::model::Role::User,
+        author: Some("Ada".to_owned()),
+        ..message("Tell me", MessageStatus::Completed)
+    };
+    let mut turn = Turn {
+        seq: 1,
+        run: Some(run(RunStatus::InProgress, None)),
+        messages: vec![question, Message::sample(1, "Once", MessageStatus::Streaming)],
+        tool_calls: Vec::new(),
+        siblings: Vec::new(),
+    };
+    let shown = UiMessage::of_turn(&turn);
+    let ids: Vec<&str> = shown.iter().map(|message| &*message.id).collect();
+    assert_eq!(ids, ["message-1", "run-1"]);
+    assert_eq!(shown[0].metadata.as_ref().unwrap()["author"], "Ada");
+    let streaming = json!([
+        {"type": "step-start"}, {"type": "text", "text": "Once", "state": "streaming"},
+    ]);
+    assert_eq!(Value::from(shown[1].parts.clone()), streaming);
+    turn.messages.pop();
+    assert_eq!(UiMessage::of_turn(&turn).len(), 1, "nothing was answered yet");
+}
