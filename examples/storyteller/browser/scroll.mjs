@@ -1,0 +1,27 @@
+// The page follows the words, and lets go when the reader scrolls up.
+import { check, until } from './check.mjs'
+import { Visitor, settled, words } from './visitor.mjs'
+
+export async function scrolling(browser, app, model) {
+  const ann = await Visitor.come(browser, app.url, 'Ann', { viewport: { width: 800, height: 500 } })
+  const page = ann.page
+  await ann.hire('Tolstoy')
+  await ann.startThread()
+  const long = Array.from({ length: 60 }, (_, at) => `Sentence ${at} of a long and quiet story.\n\n`).join('')
+  const place = () => page.evaluate(() => ({ top: scrollY, rest: document.scrollingElement.scrollHeight - innerHeight - scrollY }))
+  model.replies.push(long)
+  await ann.ask('A long one')
+  await words(page, 150)
+  check('the page follows the words', (await place()).rest < 100)
+  await page.mouse.move(400, 200)
+  await page.mouse.wheel(0, -300)
+  await until('it has scrolled', async () => (await place()).rest > 100)
+  const { top } = await place()
+  await words(page, 250)
+  check('it lets go when the reader scrolls up', (await place()).top === top)
+  await page.getByRole('button', { name: 'Newest' }).click()
+  await until('it is at the end', async () => (await place()).rest < 100)
+  await settled(page, 'done')
+  check('and follows again when it is asked to', (await place()).rest < 120, JSON.stringify(await place()))
+  await ann.context.close()
+}

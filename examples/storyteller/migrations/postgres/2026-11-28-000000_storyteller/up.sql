@@ -1,0 +1,36 @@
+-- The same tables as for SQLite.
+CREATE TABLE app_settings (
+    name TEXT PRIMARY KEY NOT NULL,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE users (
+    id SERIAL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_at TIMESTAMP NOT NULL
+);
+
+CREATE TABLE storytellers (
+    id SERIAL PRIMARY KEY,
+    user_id INTEGER NOT NULL REFERENCES users (id),
+    name TEXT NOT NULL,
+    model TEXT NOT NULL,
+    description TEXT NOT NULL,
+    instructions TEXT NOT NULL,
+    max_prompt_tokens INTEGER,
+    max_output_tokens INTEGER,
+    created_at TIMESTAMP NOT NULL
+);
+CREATE INDEX storytellers_of_a_user ON storytellers (user_id);
+
+CREATE TABLE stories (
+    id SERIAL PRIMARY KEY,
+    user_id INTEGER NOT NULL REFERENCES users (id),
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    teller TEXT NOT NULL,
+    -- The call of the tool that published it: twice the same call is one story.
+    idempotency_key TEXT NOT NULL UNIQUE,
+    created_at TIMESTAMP NOT NULL
+);
+CREATE INDEX stories_of_a_user ON stories (user_id);

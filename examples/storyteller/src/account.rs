@@ -1,0 +1,125 @@
+//! Signing in by name, signing out, and deleting an account with all that belongs to it.
+//!
+//! There are no passwords: this is where your own login goes.
+
+use axum::Form;
+use axum::extract::State;
+use axum::http::{StatusCode, header::SET_COOKIE};
+use axum::response::{IntoResponse, Redirect, Response};
+use chrono::Utc;
+use diesel::prelude::*;
+use minijinja::context;
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::database::transaction;
+use crate::pages::{Frame, page as render};
+use crate::problem::Problem;
+use crate::schema::{stories, storytellers, users};
+use crate::session::{Session, SignedIn};
+use crate::storytellers::Storyteller;
+use crate::users::User;
+
+/// Longest name, in characters.
+const MOST_CHARS: usize = 40;
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Name {
+    #[serde(default)]
+    name: String,
+}
+
+pub(crate) async fn sign_in_page(app: State<App>, session: Session) -> Result<Response, Problem> {
+    asked_for_a_name(&app, &session, "", None)
+}
+
+/// The form, with what was written into it and what is wrong about that.
+fn asked_for_a_name(
+    app: &App,
+    session: &Session,
+    name: &str,
+    problem: Option<&str>,
+) -> Result<Response, Problem> {
+    let frame =
+        Frame { csrf: session.csrf(app), is_demo: !app.settings.has_key, ..Frame::default() };
+    let page = render(&frame, "sign_in.html", context! { name, problem })?;
+    let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    if session.is_new {
+        return Ok((status, [(SET_COOKIE, session.cookie(app)?)], page).into_response());
+    }
+    Ok((status, page).into_response())
+}
+
+pub(crate) async fn sign_in(
+    State(app): State<App>,
+    session: Session,
+    Form(form): Form<Name>,
+) -> Result<Response, Problem> {
+    let name = form.name.trim().to_owned();
+    let problem = match name.chars().count() {
+        0 => Some("Please write your name."),
+        1..=MOST_CHARS => None,
+        _ => Some("That is long for a name: 40 characters at most."),
+    };
+    if let Some(problem) = problem {
+        return asked_for_a_name(&app, &session, &name, Some(problem));
+    }
+    let id: i32 = transaction!(app.db, |conn| {
+        diesel::insert_into(users::table)
+            .values((users::name.eq(&name), users::created_at.eq(Utc::now().naive_utc())))
+            .on_conflict(users::name)
+            .do_nothing()
+            .execute(conn)?;
+        users::table.filter(users::name.eq(&name)).select(users::id).first(conn)?
+    })?;
+    let session = Session::begin(Some(id))?;
+    Ok(([(SET_COOKIE, session.cookie(&app)?)], Redirect::to("/threads")).into_response())
+}
+
+pub(crate) async fn sign_out(State(app): State<App>) -> Result<Response, Problem> {
+    let session = Session::begin(None)?;
+    Ok(([(SET_COOKIE, session.cookie(&app)?)], Redirect::to("/sign-in")).into_response())
+}
+
+pub(crate) async fn page(visit: SignedIn) -> Result<Response, Problem> {
+    let since = visit.user.created_at.format("%-d %B %Y").to_string();
+    Ok(render(&visit.frame, "account.html", context! { since })?.into_response())
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Sure {
+    sure: Option<String>,
+}
+
+/// Deletes the user, in one transaction with all that the app and the engine have of them. What a provider keeps of it is
+/// deleted after that, by the engine.
+pub(crate) async fn delete(
+    State(app): State<App>,
+    visit: SignedIn,
+    Form(form): Form<Sure>,
+) -> Result<Response, Problem> {
+    if form.sure.is_none() {
+        return Err(Problem::Unusable("Tick the box if you are sure.".to_owned()));
+    }
+    let (user, engine) = (visit.user, app.engine.clone());
+    forget(&app, user, engine).await?;
+    sign_out(State(app)).await
+}
+
+async fn forget(app: &App, user: User, engine: ai_engine::AiEngine) -> Result<(), Problem> {
+    transaction!(app.db, |conn| {
+        let tellers: Vec<Storyteller> = storytellers::table
+            .filter(storytellers::user_id.eq(user.id))
+            .select(Storyteller::as_select())
+            .load(conn)?;
+        for teller in &tellers {
+            engine.forget_in(conn, teller)?;
+        }
+        engine.forget_in(conn, &user)?;
+        diesel::delete(storytellers::table.filter(storytellers::user_id.eq(user.id)))
+            .execute(conn)?;
+        diesel::delete(stories::table.filter(stories::user_id.eq(user.id))).execute(conn)?;
+        diesel::delete(users::table.find(user.id)).execute(conn)?;
+    })?;
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Storyteller: the starter kit, a whole web app around `ai-engine`.
+//!
+//! `cargo run -p storyteller`, then open the address that it prints. `app.rs` puts the parts together, `router.rs` is the map of
+//! its pages, README.md names the settings.
+#![allow(clippy::print_stdout, reason = "a program")]
+
+mod account;
+mod app;
+mod assets;
+mod calls;
+mod csrf;
+mod database;
+mod headers;
+mod live;
+mod markdown;
+mod messages;
+mod operations;
+mod pages;
+mod pictures;
+mod problem;
+mod publish;
+mod router;
+mod runs;
+mod schema;
+mod session;
+mod settings;
+mod signer;
+mod stories;
+mod storyteller_form;
+mod storyteller_pages;
+mod storytellers;
+#[cfg(test)]
+mod tests;
+mod thread_pages;
+mod threads;
+mod turns;
+mod users;
+mod words;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use ai_engine::BoxError;
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::settings::Settings;
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let settings = Settings::from_env()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
+    let app = App::open(settings).await?;
+    app.engine.start().await?;
+    println!("http://{}", listener.local_addr()?);
+    // Streams of events end with the engine, so the server can end, too.
+    let ended = app.engine.shutdown_on_signal(Duration::from_secs(10));
+    Ok(axum::serve(listener, router::of(app)).with_graceful_shutdown(ended).await?)
+}

@@ -1,0 +1,94 @@
+//! The form of a storyteller: what was written into it, and what is wrong with that, field by field.
+
+use std::collections::BTreeMap;
+
+use ai_engine::{Assistant, Error, prelude::*};
+use chrono::Utc;
+use serde::{Deserialize, Serialize};
+
+use crate::storytellers::Storyteller;
+
+/// As it came from the browser, so that it can be shown again.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct StorytellerForm {
+    #[serde(default)]
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) model: String,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default)]
+    pub(crate) instructions: String,
+    #[serde(default)]
+    pub(crate) max_prompt_tokens: String,
+    #[serde(default)]
+    pub(crate) max_output_tokens: String,
+}
+
+/// What is wrong, by the name of the field.
+pub(crate) type Problems = BTreeMap<&'static str, String>;
+
+impl From<&Storyteller> for StorytellerForm {
+    fn from(teller: &Storyteller) -> Self {
+        let number = |number: Option<i32>| number.map(|n| n.to_string()).unwrap_or_default();
+        Self {
+            name: teller.name.clone(),
+            model: teller.model.clone(),
+            description: teller.description.clone(),
+            instructions: teller.instructions.clone(),
+            max_prompt_tokens: number(teller.max_prompt_tokens),
+            max_output_tokens: number(teller.max_output_tokens),
+        }
+    }
+}
+
+impl StorytellerForm {
+    /// The storyteller that it describes, still without an id of its own.
+    pub(crate) fn checked(&self, user_id: i32) -> Result<Storyteller, Problems> {
+        let mut problems = Problems::new();
+        for (field, text, most) in [
+            ("name", &self.name, 60),
+            ("model", &self.model, 100),
+            ("description", &self.description, 300),
+            ("instructions", &self.instructions, 10_000),
+        ] {
+            let long = text.chars().count();
+            if long > most {
+                problems.insert(field, format!("Too long: {long} characters; at most {most}."));
+            }
+            if text.trim().is_empty() && ["name", "model"].contains(&field) {
+                problems.insert(field, format!("Please write a {field}."));
+            }
+        }
+        let least = [Assistant::MIN_PROMPT_TOKENS, Assistant::MIN_COMPLETION_TOKENS];
+        let mut tokens = |field, text: &str, least: i64| match text.trim() {
+            "" => None,
+            text => match text.parse::<i32>() {
+                Ok(number) if i64::from(number) >= least => Some(number),
+                _ => {
+                    problems.insert(field, format!("A whole number from {least} on, or nothing."));
+                    None
+                }
+            },
+        };
+        let teller = Storyteller {
+            id: 0,
+            user_id,
+            max_prompt_tokens: tokens("max_prompt_tokens", &self.max_prompt_tokens, least[0]),
+            max_output_tokens: tokens("max_output_tokens", &self.max_output_tokens, least[1]),
+            name: self.name.trim().to_owned(),
+            model: self.model.trim().to_owned(),
+            description: self.description.trim().to_owned(),
+            instructions: self.instructions.trim().to_owned(),
+            created_at: Utc::now().naive_utc(),
+        };
+        // What the engine knows beyond that.
+        if problems.is_empty()
+            && let Err(Error::Invalid { field, reason, .. }) =
+                teller.ai_engine_assistant().validate()
+        {
+            problems.insert(field, format!("This {reason}."));
+        }
+        if problems.is_empty() { Ok(teller) } else { Err(problems) }
+    }
+}

@@ -1,0 +1,118 @@
+//! Who is there, and what is refused to everybody else.
+
+use super::world::World;
+
+super::on_both! {
+    a_name_signs_in_and_stays_signed_in_across_a_restart
+    a_request_without_the_token_of_its_session_is_refused
+    pages_of_another_user_are_not_found
+    every_answer_carries_the_policies
+}
+
+async fn a_name_signs_in_and_stays_signed_in_across_a_restart(world: World) {
+    let mut stranger = world.browser();
+    assert_eq!(stranger.get("/threads").await.location, "/sign-in");
+    stranger.get("/sign-in").await;
+    let empty = stranger.post("/sign-in", &[("name", "  ")]).await;
+    assert_eq!(empty.status, 422);
+    assert!(empty.body.contains("Please write your name."), "{}", empty.body);
+
+    let mut ada = world.signed_in("Ada <Lovelace>").await;
+    let page = ada.get("/threads").await;
+    assert!(page.body.contains("Ada &lt;Lovelace&gt;"), "{}", page.body);
+    ada.get("/account").await;
+
+    // The next process signs with the same secret.
+    let signer = crate::signer::Signer::kept(&world.app.db).await.unwrap();
+    assert!(signer.has_signed("x", &world.app.signer.sign("x")));
+
+    assert_eq!(ada.post("/sign-out", &[]).await.location, "/sign-in");
+    assert_eq!(ada.get("/threads").await.location, "/sign-in");
+}
+
+async fn a_request_without_the_token_of_its_session_is_refused(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    let (mut bob, _) = world.with_thread("Bob").await;
+    let forms = [
+        "/threads".to_owned(),
+        "/sign-out".to_owned(),
+        "/account/delete".to_owned(),
+        "/storytellers".to_owned(),
+        format!("{thread}/delete"),
+        format!("{thread}/messages"),
+    ];
+    for to in &forms {
+        for token in ["", "nonsense", &bob.csrf.clone()] {
+            let answer = ada.post_with(to, token, &[("sure", "yes"), ("name", "x")]).await;
+            assert_eq!(answer.status, 403, "{to} with {token:?}");
+        }
+    }
+    let csrf = std::mem::replace(&mut ada.csrf, "0".repeat(64));
+    let asked = ada.post(&format!("{thread}/messages"), &[]).await;
+    assert_eq!(asked.status, 403);
+    ada.csrf = csrf;
+    assert_eq!(ada.get(&thread).await.data("run").len(), 0, "nothing was asked");
+    assert_eq!(ada.post("/threads", &[]).await.status, 303, "with the token it is done");
+    assert_eq!(bob.get("/threads").await.status, 200);
+}
+
+async fn pages_of_another_user_are_not_found(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    let png = b"\x89PNG\r\n\x1a\n and so on";
+    assert_eq!(ada.ask(&thread, "What is this?", Some(("x.png", png))).await.status, 303);
+    let page = ada.get(&thread).await;
+    let run = page.run();
+    world.until_answered(run).await;
+    let picture = page
+        .body
+        .split("src=\"")
+        .find_map(|piece| piece.split('"').next().filter(|src| src.contains("pictures")));
+    let picture = picture.unwrap().replace("&#x2f;", "/");
+    let shown = ada.get(&picture).await;
+    assert_eq!(
+        (shown.status, &shown.headers["content-type"]),
+        (200, &"image/png".parse().unwrap())
+    );
+
+    let mut bob = world.signed_in("Bob").await;
+    for path in [
+        thread.clone(),
+        format!("{thread}/events"),
+        format!("{thread}/turns/1"),
+        format!("{thread}/title"),
+        picture,
+        "/storytellers/1".to_owned(),
+        "/storytellers/1/edit".to_owned(),
+        "/operations".to_owned(),
+    ] {
+        assert_eq!(bob.get(&path).await.status, 404, "{path}");
+    }
+    for path in [
+        format!("{thread}/rename"),
+        format!("{thread}/delete"),
+        format!("{thread}/runs/{run}/stop"),
+        format!("{thread}/runs/{run}/regenerate"),
+        format!("{thread}/runs/{run}/choose"),
+        "/storytellers/1".to_owned(),
+        "/storytellers/1/delete".to_owned(),
+        "/stories/1/delete".to_owned(),
+    ] {
+        assert_eq!(bob.post(&path, &[("title", "x")]).await.status, 404, "{path}");
+    }
+    // A run of another thread of one's own neither.
+    let other = ada.post("/threads", &[]).await.location;
+    assert_eq!(ada.post(&format!("{other}/runs/{run}/regenerate"), &[]).await.status, 404);
+    assert_eq!(ada.get("/operations").await.status, 200, "the first user runs the app");
+}
+
+async fn every_answer_carries_the_policies(world: World) {
+    let mut browser = world.browser();
+    for path in ["/sign-in", "/nothing/here", "/assets/app.js", "/assets/nothing"] {
+        let answer = browser.get(path).await;
+        let policy = answer.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{path}");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+        assert_eq!(answer.headers["referrer-policy"], "same-origin");
+        assert!(!answer.body.contains(" style=") && !answer.body.contains("<style"), "{path}");
+    }
+}

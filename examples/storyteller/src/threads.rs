@@ -1,0 +1,53 @@
+//! A thread of a user's, and what a page shows of it.
+
+use ai_engine::{AiEngine, AssistantThread, Page, PageToken, prelude::*};
+use serde::Serialize;
+
+use crate::problem::Problem;
+use crate::turns::TurnView;
+use crate::users::User;
+
+/// Turns on one page.
+const TURNS: u32 = 30;
+
+/// One of this user's; another user's is not found.
+pub(crate) async fn find(
+    engine: &AiEngine,
+    user: &User,
+    id: i64,
+) -> Result<AssistantThread, Problem> {
+    Ok(user.assistant_threads(engine).find(id).await?)
+}
+
+/// A page of turns, from which place the events go on, and where older ones begin.
+#[derive(Debug, Serialize)]
+pub(crate) struct Turns {
+    pub(crate) items: Vec<TurnView>,
+    pub(crate) after: Option<String>,
+    pub(crate) older: Option<PageToken>,
+}
+
+impl Turns {
+    pub(crate) async fn read(
+        engine: &AiEngine,
+        thread: &AssistantThread,
+        older: Option<PageToken>,
+    ) -> Result<Self, Problem> {
+        let page = older.map_or(Page::newest(TURNS), |token| Page::after(token, TURNS));
+        let paged = thread.turns(engine, page).await?;
+        let after = paged.follow().map(|place| place.to_string());
+        let items = paged.items.iter().map(|turn| TurnView::of(thread.id, turn)).collect();
+        Ok(Self { items, after, older: paged.next })
+    }
+}
+
+/// One turn of the current path, by its number.
+pub(crate) async fn turn(
+    engine: &AiEngine,
+    thread: &AssistantThread,
+    seq: i64,
+) -> Result<TurnView, Problem> {
+    let page = Page::before(seq.saturating_add(1), 1);
+    let found = thread.turns(engine, page).await?.items.pop().filter(|turn| turn.seq == seq);
+    Ok(TurnView::of(thread.id, &found.ok_or(Problem::NotFound)?))
+}
