@@ -10,7 +10,7 @@ use crate::drive::outcome::refused;
 use crate::drive::output::{close_calls, final_messages, other_items};
 use crate::error::BoxError;
 use crate::follow::cursor::Cursor;
-use crate::follow::events::{Event, EventKind};
+use crate::follow::event::{Event, EventKind};
 use crate::follow::transcript::Transcript;
 use crate::model::{Message, MessageStatus, RemoteState, Run, RunStatus, Usage};
 use crate::openai::{self, ApiKey, ResponseStream};

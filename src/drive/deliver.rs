@@ -41,7 +41,7 @@ pub(crate) async fn deliver(core: Core, transcript: Arc<Transcript>) -> bool {
         let Some(news) = next.await else { return false };
         match news {
             // The hooks of a run begin with its messages, and paths are no run's own.
-            News::Queued(_) | News::Superseded { .. } => {}
+            News::Queued(_) | News::Superseded { .. } | News::Waiting(_) => {}
             News::UserMessage(message) | News::Said(message) => {
                 caller.call(Hook::Created(Arc::new(message))).await
             }

@@ -143,6 +143,8 @@ pub(crate) enum Change {
     ToolCall(ToolCall),
     /// The run has ended.
     Ended(Run),
+    /// These questions wait behind the run.
+    Waiting(Vec<Message>),
 }
 
 impl Seen {

@@ -143,6 +143,19 @@ impl Hub {
         }
     }
 
+    /// The questions of the runs behind this turn that have not begun, unless they are these, by their ids.
+    pub(super) fn waiting(&self, seq: i64, known: &[i64]) -> Option<Vec<Message>> {
+        let state = self.state();
+        let behind = state.turns.iter().filter(|turn| turn.seq() > seq);
+        let waiting = behind.filter_map(|turn| match turn {
+            Turn::Run(run) => run.look(|seen| seen.waits().cloned()),
+            Turn::Said(_) | Turn::Moves(_) => None,
+        });
+        let waiting: Vec<Message> = waiting.collect();
+        let same = waiting.iter().map(|message| message.id).eq(known.iter().copied());
+        (!same).then_some(waiting)
+    }
+
     /// Before the first look.
     pub(crate) fn is_unknown(&self) -> bool {
         self.state().next.is_none()
@@ -246,7 +259,7 @@ impl State {
         }
     }
 
-    /// Whether the turn has another transcript now.
+    /// Whether the turn has another transcript now, or has left the queue.
     fn follow(&mut self, core: &Core, progress: Progress) -> bool {
         let of_run =
             |turn: &&mut Turn| matches!(turn, Turn::Run(live) if live.id == progress.run.id);
@@ -260,11 +273,12 @@ impl State {
                 Arc::new(Transcript::stored(progress.run, progress.messages, progress.calls))
             }
             None => {
+                let waited = live.look(|seen| seen.waits().is_some());
                 if !live.follow(progress) {
                     // With the next look, from the beginning.
                     live.update(|seen| seen.finished = true);
                 }
-                return false;
+                return waited && live.look(|seen| seen.waits().is_none());
             }
         };
         let left = std::mem::replace(live, other);

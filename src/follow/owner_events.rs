@@ -15,7 +15,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::cursor::{Cursor, Part};
 use super::delivered::Delivered;
-use super::events::{Event, EventKind, Events};
+use super::event::{Event, EventKind};
+use super::events::Events;
 use super::feeds::{Changes, Feed, MARGIN, OwnerKey};
 use super::hubs::Hubs;
 use super::owner_cursor::OwnerCursor;

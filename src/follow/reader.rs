@@ -8,6 +8,7 @@ use super::delivered::{Change, Delivered, Opening};
 use super::has::Has;
 use super::hub::{Hub, Moves, Place, Turn, gone};
 use super::hubs::{Hubs, look, look_first};
+use super::queue::Queue;
 use super::readers::Reading;
 use super::transcript::Transcript;
 use crate::engine::core::Core;
@@ -26,6 +27,10 @@ pub(crate) struct Reader {
     only: Option<Only>,
     /// Read it no further than to where it waits for somebody's decision.
     until_it_waits: bool,
+    /// Told what waits behind a run as well.
+    with_waiting: bool,
+    /// What waits, as far as it was told.
+    queue: Option<Queue>,
     /// The turn being delivered.
     turn: Option<Turn>,
     /// Turns read ahead.
@@ -57,6 +62,8 @@ impl Reader {
             cursor: Cursor::start(of),
             only: None,
             until_it_waits: false,
+            with_waiting: false,
+            queue: None,
             turn: None,
             stored: VecDeque::new(),
             hub: None,
@@ -77,6 +84,12 @@ impl Reader {
     /// Of a run: ends where that waits for somebody's decision as well.
     pub(crate) fn until_it_waits(mut self) -> Self {
         self.until_it_waits = true;
+        self
+    }
+
+    /// Of a conversation: tells what waits behind a run as well.
+    pub(crate) fn with_waiting(mut self) -> Self {
+        self.with_waiting = true;
         self
     }
 
@@ -140,6 +153,12 @@ impl Reader {
                     },
                 }
             } else {
+                // What waited may have left the path since.
+                if let (Some(queue), Some(hub)) = (&mut self.queue, &self.hub)
+                    && let Some(waiting) = queue.look_again(hub, self.cursor.seq)
+                {
+                    return Ok(Some(Change::Waiting(waiting)));
+                }
                 let mut turn = self.find().await?;
                 if let Some(only) = self.only
                     && !matches!(&turn, Turn::Run(live) if live.id == only.id)
@@ -169,7 +188,14 @@ impl Reader {
                 (until_it_waits && seen.run.status == RunStatus::RequiresAction).then_some(Ok(None))
             }
         });
-        let step = step.await;
+        let step = match (&mut self.queue, &self.hub) {
+            (Some(queue), Some(hub)) => tokio::select! {
+                biased;
+                step = step => step,
+                waiting = queue.change(hub, live.seq) => Ok(Some(Change::Waiting(waiting))),
+            },
+            _ => step.await,
+        };
         if self.cursor.delivered.ended {
             self.cursor.delivered = Arc::new(Delivered::all());
         }
@@ -237,6 +263,9 @@ impl Reader {
         let of = self.cursor.of;
         let mut wanted = self.cursor.wanted();
         let hub = Arc::clone(self.hub.get_or_insert_with(|| Hubs::join(&self.core, of)));
+        if self.with_waiting {
+            self.queue.get_or_insert_with(|| Queue::of(&hub));
+        }
         let mut changes = hub.changes();
         let mut looked = false;
         loop {

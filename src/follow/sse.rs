@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::body::Body;
-use super::events::{Event, Events, RunEvents};
+use super::event::Event;
+use super::events::{Events, RunEvents};
 use super::owner_events::{OwnerEvent, OwnerEvents};
 use crate::error::Result;
 
@@ -161,7 +162,7 @@ mod tests {
     use super::*;
     use crate::error::Error;
     use crate::follow::cursor::Cursor;
-    use crate::follow::events::EventKind;
+    use crate::follow::event::EventKind;
     use crate::model::Messageable;
 
     fn word(text: &str) -> Event {

@@ -293,6 +293,11 @@ impl Seen {
         self.messages.get(at)
     }
 
+    /// The question of a run that has not begun.
+    pub(crate) fn waits(&self) -> Option<&Message> {
+        self.user_message.as_ref().filter(|_| !self.begun && !self.ended)
+    }
+
     /// Whether nothing more comes from here although the run has not ended: somebody else drives it, or nobody.
     pub(crate) const fn is_left(&self) -> bool {
         self.finished && !self.ended

@@ -6,7 +6,7 @@ use chrono::DateTime;
 use serde_json::{Value, json};
 
 use super::{arguments, call_error, message_name, run_error, run_facts, usage};
-use crate::follow::events::{Event, EventKind};
+use crate::follow::event::{Event, EventKind};
 use crate::model::{Message, Role, Run, RunStatus, ToolCall, ToolCallStatus, Turn};
 
 /// The version that is spoken.
@@ -83,7 +83,8 @@ impl AgUiEncoder {
             EventKind::MessageStarted { .. }
             | EventKind::RunQueued { .. }
             | EventKind::RunStarted { .. }
-            | EventKind::TurnSuperseded { .. } => {}
+            | EventKind::TurnSuperseded { .. }
+            | EventKind::Waiting { .. } => {}
         }
         out
     }

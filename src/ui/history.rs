@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::follow::cursor::{Cursor, Part};
 use crate::follow::delivered::{Change, Delivered};
-use crate::follow::events::Event;
+use crate::follow::event::Event;
 use crate::follow::transcript::Transcript;
 use crate::model::{Run, Turn};
 

@@ -16,7 +16,8 @@ use crate::error::Result;
 use crate::follow::answer::BEHIND;
 use crate::follow::body::Body;
 use crate::follow::cursor::Cursor;
-use crate::follow::events::{Event, EventKind, RunEvents};
+use crate::follow::event::{Event, EventKind};
+use crate::follow::events::RunEvents;
 use crate::model::{Message, Messageable, Page, Part, RunStatus, Turn};
 use crate::store::{runs, turns};
 

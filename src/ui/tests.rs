@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::{AgUiEncoder, UiMessage, UiMessageEncoder};
 use crate::follow::cursor::Cursor;
-use crate::follow::events::{Event, EventKind};
+use crate::follow::event::{Event, EventKind};
 use crate::model::{Message, MessageStatus, Reason, Run, RunStatus, Turn};
 
 fn event(kind: EventKind) -> Event {

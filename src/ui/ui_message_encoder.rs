@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{arguments, call_error, json_or_text, message_name, run_error, run_facts, run_name};
 use crate::follow::cursor::Cursor;
-use crate::follow::events::{Event, EventKind};
+use crate::follow::event::{Event, EventKind};
 use crate::model::{
     Annotation, Message, Part, PartKind, Reason, Run, RunStatus, ToolCall, ToolCallStatus,
 };
@@ -129,7 +129,9 @@ impl UiMessageEncoder {
             EventKind::MessageReplaced { message } => self.replace(message, &mut out),
             EventKind::ToolCall { call } => self.call(call, &mut out),
             EventKind::RunSettled { run } => self.end(run, &mut out),
-            EventKind::MessageStarted { .. } | EventKind::TurnSuperseded { .. } => {}
+            EventKind::MessageStarted { .. }
+            | EventKind::TurnSuperseded { .. }
+            | EventKind::Waiting { .. } => {}
         }
         out
     }
