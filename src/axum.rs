@@ -70,14 +70,13 @@ fn with_headers(headers: &[(&'static str, &'static str)], body: Body) -> Respons
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.http_status()).unwrap_or_default();
+        let (number, message) = (status.as_u16(), self.public_message());
         if status.is_server_error() {
-            tracing::error!(
-                status = status.as_u16(),
-                error = with_causes(&self),
-                "a request failed"
-            );
+            tracing::error!(status = number, error = with_causes(&self), "a request failed");
+        } else if message != self.to_string() {
+            tracing::info!(status = number, error = with_causes(&self), "a request was refused");
         }
-        let body = json!({"error": {"status": status.as_u16(), "message": self.public_message()}});
+        let body = json!({"error": {"status": number, "message": message}});
         let json = HeaderValue::from_static("application/json");
         (status, [(header::CONTENT_TYPE, json)], body.to_string()).into_response()
     }

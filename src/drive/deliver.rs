@@ -14,8 +14,28 @@ use crate::host::hooks::{Change, HookContext, LoadedOwner};
 use crate::model::{Message, Messageable, Run, ToolCall};
 use crate::task::Guarded;
 
-/// Delivers what happens to a run until it has ended. `false`: its last hooks are still to be delivered.
-pub(crate) async fn deliver(core: Core, transcript: Arc<Transcript>) -> bool {
+/// What the hooks of a run have heard of it when this process begins to drive it. Of one that goes on after it waited that is all that
+/// is stored, but not what was decided meanwhile.
+pub(crate) fn heard(transcript: &Transcript) -> Delivered {
+    let mut delivered = Delivered::default();
+    transcript.look(|seen| {
+        if seen.resumed {
+            while seen.after(&mut delivered).is_some() {}
+            let step = seen.calls.iter().map(|call| call.step).max();
+            let last = seen.calls.iter().filter(|call| Some(call.step) == step);
+            delivered.forget_calls(last.filter(|call| call.has_waited()).map(|call| call.position));
+        }
+    });
+    delivered
+}
+
+/// Delivers what happens to a run, behind what its hooks have heard, until it has ended. `false`: its last hooks are still to be
+/// delivered.
+pub(crate) async fn deliver(
+    core: Core,
+    transcript: Arc<Transcript>,
+    mut delivered: Delivered,
+) -> bool {
     let owner = match load(&core, transcript.of).await {
         Ok(Some(owner)) => owner,
         // Nobody is there to hear of it.
@@ -24,13 +44,6 @@ pub(crate) async fn deliver(core: Core, transcript: Arc<Transcript>) -> bool {
     };
     let mut caller =
         Caller { core, owner, run: Arc::new(transcript.look(|seen| seen.run.clone())) };
-    let mut delivered = Delivered::default();
-    // Of one that goes on after a decision they have heard before.
-    transcript.look(|seen| {
-        if seen.resumed {
-            while seen.after(&mut delivered).is_some() {}
-        }
-    });
     // The messages as the hooks have seen them.
     let mut seen: Vec<Arc<Message>> = Vec::new();
     loop {

@@ -184,7 +184,10 @@ fn hear_out(driving: Driving, mut hooks: Guarded<bool>) {
 /// Drives it as far as it can be driven.
 async fn to_its_end(core: &Core, flight: &Arc<Flight>, row: RunRow) -> Result<Driven> {
     core.writer().start(core);
-    let hooks = Guarded::spawn(deliver::deliver(core.clone(), Arc::clone(&flight.transcript)));
+    // Before anything goes on: what happens while the owner is loaded is for its hooks as well.
+    let heard = deliver::heard(&flight.transcript);
+    let transcript = Arc::clone(&flight.transcript);
+    let hooks = Guarded::spawn(deliver::deliver(core.clone(), transcript, heard));
     let mut answering = Box::pin(answer(core, flight, row).fuse());
     let called = tokio::select! {
         biased;

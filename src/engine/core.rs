@@ -102,6 +102,8 @@ struct Inner {
     closing: watch::Sender<bool>,
     /// Its last words are stored: whoever reads here need not wait for more.
     closed: watch::Sender<bool>,
+    /// A shutdown has ended.
+    over: watch::Sender<bool>,
     /// Read by whoever submits, until the run is driven.
     submitting: tokio::sync::RwLock<()>,
 }
@@ -140,6 +142,7 @@ impl Core {
             second_look: AtomicBool::new(false),
             closing: watch::Sender::new(false),
             closed: watch::Sender::new(false),
+            over: watch::Sender::new(false),
             submitting: tokio::sync::RwLock::default(),
             runtime: Handle::try_current().ok(),
         };
@@ -257,6 +260,10 @@ impl Core {
     /// Whether the engine was shut down.
     pub(crate) fn closed(&self) -> &watch::Sender<bool> {
         &self.inner.closed
+    }
+
+    pub(crate) fn over(&self) -> &watch::Sender<bool> {
+        &self.inner.over
     }
 
     pub(crate) fn submitting(&self) -> &tokio::sync::RwLock<()> {

@@ -54,8 +54,8 @@ impl AiEngine {
         self.core.recover().await
     }
 
-    /// Does what [`start`](Self::start) does, except for the migrations, and returns when the engine is shut down. It is all that a
-    /// worker process calls. While the database is away it logs that and waits.
+    /// Does what [`start`](Self::start) does, except for the migrations, and returns when a [`shutdown`](Self::shutdown) has ended: what
+    /// ran has ended or was given up. It is all that a worker process calls. While the database is away it logs that and waits.
     ///
     /// # Cancellation
     ///

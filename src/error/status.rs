@@ -64,6 +64,7 @@ impl Error {
                 | Self::Busy { .. }
                 | Self::Answered { .. }
                 | Self::RunGone(_)
+                | Self::Decided { .. }
                 | Self::Invalid { .. }
                 | Self::ShuttingDown,
                 _,

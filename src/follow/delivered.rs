@@ -39,6 +39,13 @@ impl Delivered {
         Self { ended: true, ..Self::default() }
     }
 
+    /// Calls in these places are delivered anew.
+    pub(crate) fn forget_calls(&mut self, positions: impl Iterator<Item = i64>) {
+        for position in positions {
+            self.calls.retain(|(known, _)| *known != position);
+        }
+    }
+
     /// The message in this place, or where it would be.
     fn find(&self, slot: i64) -> Result<usize, usize> {
         self.messages.binary_search_by_key(&slot, |seen| seen.slot)

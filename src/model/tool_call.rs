@@ -183,6 +183,11 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
+    /// Whether somebody decided on it, or should have.
+    pub(crate) const fn has_waited(&self) -> bool {
+        self.decided_at.is_some() || (self.decide_until.is_some() && self.status.is_terminal())
+    }
+
     /// What tells the provider its output, in the form of OpenAI's API description (schemas `…CallOutputItemParam` and
     /// `MCPApprovalResponse`). An approval of the provider's own tool has none but the decision.
     pub(crate) fn output_item(&self) -> Item {

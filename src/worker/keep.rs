@@ -63,11 +63,11 @@ impl Core {
     pub(crate) async fn work(&self) -> Result<()> {
         refuse_within()?;
         self.remotes().require(None)?;
-        let mut closing = self.closing().subscribe();
+        let mut over = self.over().subscribe();
         self.upkeep().started.store(true, Ordering::SeqCst);
         self.keep_up();
         // The sender lives as long as the engine.
-        let _ = closing.wait_for(|closing| *closing).await;
+        let _ = over.wait_for(|over| *over).await;
         Ok(())
     }
 

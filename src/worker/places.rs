@@ -64,6 +64,11 @@ impl Places {
         self.0.is_some()
     }
 
+    /// For a run that the tool of another one started: that one has a place, and waits for it.
+    pub(crate) const fn within_another() -> Place {
+        Place(None)
+    }
+
     /// A place for a run, now or later.
     pub(crate) fn ask(&self, owner: Owner, run: i64) -> Result<Place, Ticket> {
         let Some(places) = &self.0 else { return Ok(Place(None)) };

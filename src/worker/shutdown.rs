@@ -15,6 +15,12 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 impl Core {
     pub(crate) async fn shutdown(&self, deadline: Duration) -> Result<()> {
+        let ended = self.end_work(deadline).await;
+        self.over().send_replace(true);
+        ended
+    }
+
+    async fn end_work(&self, deadline: Duration) -> Result<()> {
         self.closing().send_replace(true);
         let deadline = deadline.max(SHORTEST);
         let end = Instant::now() + deadline;

@@ -19,16 +19,22 @@ impl Core {
             self.move_calls(Write::Expire, run, expire).await?;
         }
         let names = self.tools().names();
-        if names.is_empty() {
+        // Whoever would not drive the run on leaves its calls to those that would.
+        if names.is_empty() || !self.options().take_queued {
             return Ok(());
         }
         let waiting = names.clone();
         let waiting =
             move |session: &mut dyn Session| tool_calls::awaiting_output_of(session, &waiting);
         for run in self.store().read(waiting).await? {
-            let names = names.clone();
-            let adopting =
-                move |session: &mut dyn Session, row: &RunRow| adopt(session, row, &names);
+            let (names, core) = (names.clone(), self.clone());
+            let adopting = move |session: &mut dyn Session, row: &RunRow| match core
+                .remotes()
+                .find(row.provider.as_deref())
+            {
+                Some(_) => adopt(session, row, &names),
+                None => Ok(()),
+            };
             self.move_calls(Write::Adopt, run, adopting).await?;
         }
         Ok(())

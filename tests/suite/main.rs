@@ -71,5 +71,6 @@ mod turns;
 mod upkeep;
 mod usage;
 mod versions;
+mod waiting;
 mod wire;
 mod work;

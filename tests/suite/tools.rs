@@ -275,8 +275,10 @@ impl Tool for Ask {
 
 async fn a_tool_may_ask_another_assistant_but_not_for_ever<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
-    let engine =
-        engine(&host.db, &host.fake, &host.hub, |builder| builder.tool::<Ask>().max_depth(2));
+    // One place is enough: whoever is asked is a part of the run that asks.
+    let engine = engine(&host.db, &host.fake, &host.hub, |builder| {
+        builder.tool::<Ask>().max_depth(2).max_concurrent_runs(1)
+    });
     let thread = host.thread().await;
     for depth in 0..3 {
         host.fake.reply(asks([(&*format!("c{depth}"), "ask", json!({}))]));

@@ -12,6 +12,7 @@ use crate::support::*;
 
 on_each_database!(
     a_working_process_drives_what_others_submit,
+    a_working_process_ends_when_what_it_drove_has_ended,
     a_working_process_recovers_what_a_dead_one_left,
     a_run_of_another_process_is_cancelled_before_its_first_word,
     a_dead_run_that_was_to_be_cancelled_is,
@@ -62,6 +63,24 @@ async fn a_working_process_drives_what_others_submit<D: TestDatabase>(db: D) {
     assert_eq!(host.engine.answer(run.id).await.unwrap().run.status, RunStatus::Completed);
     host.engine.shutdown(Duration::from_secs(10)).await.unwrap();
     working.await.unwrap().unwrap();
+}
+
+async fn a_working_process_ends_when_what_it_drove_has_ended<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let (thread, gate) = (host.thread().await, Gate::new());
+    host.fake.reply(Reply::text("Once upon a time").hold_at(0, gate.clone()));
+    let mut working = work(&host.engine);
+    let run = submit_undriven(&host, &thread);
+    gate.reached().await;
+    let ending = host.engine.clone();
+    let ending = tokio::spawn(async move { ending.shutdown(Duration::from_secs(60)).await });
+    while host.engine.start().await.is_ok() {}
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut working).await;
+    assert!(early.is_err(), "the program would end in mid-answer");
+    gate.open();
+    working.await.unwrap().unwrap();
+    assert_eq!(host.engine.find_run(run.id).await.unwrap().status, RunStatus::Completed);
+    ending.await.unwrap().unwrap();
 }
 
 async fn a_working_process_recovers_what_a_dead_one_left<D: TestDatabase>(db: D) {

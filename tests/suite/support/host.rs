@@ -4,7 +4,7 @@ use ai_engine::openai::Protocol;
 use ai_engine::testing::FakeOpenAi;
 use ai_engine::{
     AiEngine, AssistantDefinition, AssistantThread, EngineBuilder, History, HookContext,
-    HookResult, Message, Run, prelude::*,
+    HookResult, Message, Run, ToolCall, prelude::*,
 };
 use diesel::prelude::*;
 
@@ -58,6 +58,10 @@ impl MessageHooks for User {
 
     async fn ai_engine_on_run_update(&self, run: &Run, cx: &HookContext<'_>) -> HookResult {
         cx.state::<Hub>()?.hear(self.id, Heard::Run(run.clone()), cx.engine).await
+    }
+
+    async fn ai_engine_on_tool_call(&self, call: &ToolCall, cx: &HookContext<'_>) -> HookResult {
+        cx.state::<Hub>()?.hear(self.id, Heard::Tool(call.clone()), cx.engine).await
     }
 }
 

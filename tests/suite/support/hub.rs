@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ai_engine::{AiEngine, HookResult, Message, MessageStatus, Role, Run};
+use ai_engine::{AiEngine, HookResult, Message, MessageStatus, Role, Run, ToolCall};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 
@@ -13,6 +13,7 @@ pub enum Heard {
     Created(Message),
     Updated { message: Message, appended: String, replaced: bool },
     Run(Run),
+    Tool(ToolCall),
 }
 
 /// How the hooks behave.
@@ -99,6 +100,7 @@ impl Hub {
         all.filter(|heard| match heard {
             Heard::Created(message) | Heard::Updated { message, .. } => message.run_id == Some(id),
             Heard::Run(run) => run.id == id,
+            Heard::Tool(call) => call.run_id == id,
         })
         .collect()
     }
@@ -153,6 +155,7 @@ impl Hub {
                 Heard::Created(_) => "assistant created".to_owned(),
                 Heard::Updated { message, .. } => format!("message {}", message.status),
                 Heard::Run(run) => format!("run {}", run.status),
+                Heard::Tool(call) => format!("call {}", call.status),
             };
             // Updates are coalesced as it happens; how many there were is no matter.
             if story.last() != Some(&word) {

@@ -6,6 +6,7 @@ on_each_database!(
     readers_and_pages_show_calls,
     another_process_hears_that_a_run_waits,
     a_fork_has_the_calls_of_its_turns,
+    hooks_hear_of_a_decision_and_of_all_that_follows,
     who_agreed_is_not_asked_again_after_a_crash,
     a_process_without_the_tool_leaves_the_call_to_one_that_has_it,
 );
@@ -67,6 +68,26 @@ async fn another_process_hears_that_a_run_waits<D: TestDatabase>(db: D) {
     gate.open();
     let answer = answering.await.unwrap().unwrap();
     assert_eq!((answer.run.status, &*answer.text()), (RunStatus::RequiresAction, "Let me see."));
+}
+
+async fn hooks_hear_of_a_decision_and_of_all_that_follows<D: TestDatabase>(db: D) {
+    let (host, _) = start(db).await;
+    let thread = host.thread().await;
+    let call = waiting(&host, &thread).await;
+    let heard = |word: &str| {
+        let is = |heard: &Heard| matches!(heard, Heard::Tool(call) if call.status.as_str() == word);
+        host.hub.all().iter().any(is)
+    };
+    until(|| heard("awaiting_approval")).await;
+    host.hub.forget();
+    host.fake.reply(Reply::text("Shut."));
+    host.engine.reject(call.id, "Not today").await.unwrap();
+    host.engine.answer(call.run_id).await.unwrap();
+    until_announced(&host.db).await;
+    let story = ["call rejected", "assistant created", "message completed", "run completed"];
+    let mut told = host.hub.story();
+    told.retain(|word| word != "message streaming");
+    assert_eq!(told, story);
 }
 
 async fn a_fork_has_the_calls_of_its_turns<D: TestDatabase>(db: D) {
@@ -137,7 +158,13 @@ async fn a_process_without_the_tool_leaves_the_call_to_one_that_has_it<D: TestDa
     let run = request.definition(AssistantDefinition::uses::<Look>).await.unwrap().run;
     assert_eq!(run.status, RunStatus::RequiresAction);
     first.recover().await.unwrap();
+    // Nor does one take it that has the tool, and would not drive the run.
+    let page = engine(&host.db, &host.fake, &host.hub, |builder| {
+        builder.tool::<Look>().take_queued(false)
+    });
+    page.recover().await.unwrap();
     assert_eq!(calls(&host), ["c awaiting_output 0"]);
+    ends(page).await;
     ends(first).await;
     host.fake.reply(Reply::text("A hall."));
     let answer = adopted(&host, run.id).await;
