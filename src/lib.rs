@@ -48,13 +48,15 @@
 //!
 //! * The [guide] goes through everything a host does, one question a chapter, from [first steps](guide::first_steps) over a
 //!   [web app](guide::a_web_app) to [what an error means](guide::operations).
-//! * The examples: [`quickstart`] is a whole program with a database of its own, [`web`] a web app, [`tools`] an assistant that asks
-//!   before it acts, [`worker`] a process that only works, [`metrics`] its gauges.
+//! * The examples: [`quickstart`] is a whole program with a database of its own, [`web`] a web app, [`chat`] a server for
+//!   `useChat` and AG-UI, [`tools`] an assistant that asks before it acts, [`worker`] a process that only works, [`metrics`] its
+//!   gauges. The repository has a whole app besides, `examples/storyteller`.
 //! * [How it works, and why][design]; [what each place to crash at leaves][crashes]; [what changed][changelog].
 //!
 //! [guide]: mod@guide
 //! [`quickstart`]: https://docs.rs/crate/ai-engine/latest/source/examples/quickstart.rs
 //! [`web`]: https://docs.rs/crate/ai-engine/latest/source/examples/web.rs
+//! [`chat`]: https://docs.rs/crate/ai-engine/latest/source/examples/chat.rs
 //! [`tools`]: https://docs.rs/crate/ai-engine/latest/source/examples/tools.rs
 //! [`worker`]: https://docs.rs/crate/ai-engine/latest/source/examples/worker.rs
 //! [`metrics`]: https://docs.rs/crate/ai-engine/latest/source/examples/metrics.rs

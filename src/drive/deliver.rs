@@ -206,3 +206,52 @@ async fn guarded(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{RunStatus, ToolCallStatus};
+
+    /// What the hooks of this run are delivered next, in a word each.
+    fn tell(transcript: &Transcript, delivered: &mut Delivered) -> Vec<String> {
+        let mut words = Vec::new();
+        while let Some(news) = transcript.look(|seen| seen.after(delivered)) {
+            words.push(match news {
+                News::ToolCall(call) => format!("call {}", call.status),
+                News::Ended(run) => format!("run {}", run.status),
+                other => format!("{other:?}"),
+            });
+        }
+        words
+    }
+
+    /// The owner may be loaded slowly: by then the run may have ended.
+    #[test]
+    fn what_happens_behind_the_claim_is_for_the_hooks() {
+        let call = ToolCall::sample(1, ToolCallStatus::Approved);
+        let decided = ToolCall { decided_at: Some(call.created_at), ..call };
+        let transcript = Transcript::new(Run::sample(RunStatus::InProgress));
+        transcript.update(|seen| {
+            seen.resumed = true;
+            seen.take(Run::sample(RunStatus::InProgress), Vec::new(), vec![decided.clone()]);
+        });
+        let mut delivered = heard(&transcript);
+        transcript.update(|seen| {
+            let done = ToolCall { status: ToolCallStatus::Completed, version: 2, ..decided };
+            seen.take(Run::sample(RunStatus::Completed), Vec::new(), vec![done]);
+        });
+        assert_eq!(tell(&transcript, &mut delivered), ["call completed", "run completed"]);
+    }
+
+    /// Nobody waited for anything: they have heard all of it.
+    #[test]
+    fn what_the_hooks_heard_before_is_not_told_again() {
+        let transcript = Transcript::new(Run::sample(RunStatus::InProgress));
+        transcript.update(|seen| {
+            seen.resumed = true;
+            let call = ToolCall::sample(1, ToolCallStatus::Completed);
+            seen.take(Run::sample(RunStatus::InProgress), Vec::new(), vec![call]);
+        });
+        assert_eq!(tell(&transcript, &mut heard(&transcript)), [""; 0]);
+    }
+}

@@ -182,6 +182,38 @@ pub struct ToolCall {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+#[cfg(test)]
+impl ToolCall {
+    /// A call of [`Run::sample`](super::Run::sample) as tests make one.
+    pub(crate) fn sample(position: i64, status: ToolCallStatus) -> Self {
+        Self {
+            id: position,
+            run_id: 1,
+            step: 1,
+            position,
+            call_id: format!("call_{position}"),
+            kind: "function_call".to_owned(),
+            name: "look".to_owned(),
+            arguments: "{}".to_owned(),
+            changed_arguments: None,
+            status,
+            repeatable: Repeatable::Ask,
+            output: None,
+            error: None,
+            attempts: 0,
+            idempotency_key: "key".to_owned(),
+            decided_by: None,
+            decide_until: None,
+            version: 1,
+            output_position: position + 1,
+            created_at: DateTime::UNIX_EPOCH,
+            started_at: None,
+            decided_at: None,
+            finished_at: None,
+        }
+    }
+}
+
 impl ToolCall {
     /// Whether somebody decided on it, or should have.
     pub(crate) const fn has_waited(&self) -> bool {
