@@ -3,7 +3,7 @@ import { AbstractChat, DefaultChatTransport, lastAssistantMessageIsCompleteWithA
 import { readFileSync } from 'node:fs';
 import { Server, check, ok, text, until } from './server.mjs';
 
-const [program, database, replaced] = process.argv.slice(2);
+const [program, database, replaced, askedAgain] = process.argv.slice(2);
 const server = new Server(program, database);
 await server.start();
 
@@ -34,12 +34,13 @@ class State {
 }
 
 class Chat extends AbstractChat {
-  constructor(id, messages = []) {
+  constructor(id, messages = [], { fetch, onFinish } = {}) {
     super({
       id,
       messages,
+      onFinish,
       state: new State(messages),
-      transport: new DefaultChatTransport({ api: `${server.url}/api/chat` }),
+      transport: new DefaultChatTransport({ api: `${server.url}/api/chat`, fetch }),
       sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses,
     });
   }
@@ -51,6 +52,36 @@ class Chat extends AbstractChat {
   get last() {
     return this.messages.at(-1);
   }
+}
+
+/** Node says `terminated` of a body that breaks off; a browser says what the SDK looks for. */
+async function asABrowser(...request) {
+  const answer = await fetch(...request);
+  const reader = answer.body?.getReader();
+  const body = reader && new ReadableStream({
+    async pull(controller) {
+      try {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch {
+        controller.error(new TypeError('network error'));
+      }
+    },
+    cancel: reason => reader.cancel(reason),
+  });
+  return new Response(body, answer);
+}
+
+/** Chunks as a test of the library recorded them. */
+function chunksOf(file) {
+  const chunks = readFileSync(file, 'utf8').trim().split('\n').map(line => JSON.parse(line));
+  return new ReadableStream({
+    start(controller) {
+      chunks.forEach(chunk => controller.enqueue(chunk));
+      controller.close();
+    },
+  });
 }
 
 const STORY = { text: 'Tell me a story about a lighthouse' };
@@ -161,17 +192,50 @@ for (const approved of [true, false]) {
   check('it broke off', 'incomplete', page.last.metadata.status);
 }
 
+// A deploy in the middle of the answer: the page sees a broken connection, and not the end, and comes back by itself.
+{
+  const thread = await server.thread();
+  let disconnected;
+  const chat = new Chat(thread, [], { fetch: asABrowser, onFinish: finish => (disconnected ??= finish.isDisconnect) });
+  const sending = chat.sendMessage(STORY);
+  await until('the first words', () => words(chat) > 10);
+  await server.end();
+  await sending;
+  check('a shutdown in mid-answer is no end', ['error', true], [chat.status, disconnected]);
+  await server.start();
+  // What `useChat({ resume: true })` calls where the connection is back.
+  await chat['~resumeStreamIfDisconnected']();
+  await same('a shutdown in mid-answer', chat, thread);
+}
+
+// A question that is asked anew in its place.
+{
+  const thread = await server.thread();
+  const chat = new Chat(thread);
+  await chat.sendMessage(STORY);
+  const page = new Chat(thread, await server.history(thread));
+  await page.sendMessage({ text: 'Tell me a story about a ship', messageId: page.messages[0].id });
+  const stored = await server.settled(thread);
+  check('an edit takes the place of the question', ['user', 'assistant'], stored.map(message => message.role));
+  check('with its text', 'Tell me a story about a ship', text(stored[0]));
+  check('and its answer', text(stored[1]), text(page.last));
+}
+
+// What a page agreed to is asked again when a process died, as the library's own test recorded it.
+{
+  const call = { type: 'dynamic-tool', toolName: 'open', toolCallId: '7', state: 'approval-responded', input: {}, approval: { id: '7.0', approved: true } };
+  const message = { id: 'run-1', role: 'assistant', parts: [{ type: 'step-start' }, call] };
+  check('a page sends by itself what was decided', true, lastAssistantMessageIsCompleteWithApprovalResponses({ messages: [message] }));
+  let last;
+  for await (const told of readUIMessageStream({ message, stream: chunksOf(askedAgain) })) last = told;
+  check('it is asked again', ['approval-requested', '7.1'], [last.parts[1].state, last.parts[1].approval.id]);
+  check('and sends nothing by itself', false, lastAssistantMessageIsCompleteWithApprovalResponses({ messages: [last] }));
+}
+
 // A text that turned out to be another one, as the library's own test recorded it.
 {
-  const chunks = readFileSync(replaced, 'utf8').trim().split('\n').map(line => JSON.parse(line));
-  const stream = new ReadableStream({
-    start(controller) {
-      chunks.forEach(chunk => controller.enqueue(chunk));
-      controller.close();
-    },
-  });
   let last;
-  for await (const message of readUIMessageStream({ stream })) last = message;
+  for await (const message of readUIMessageStream({ stream: chunksOf(replaced) })) last = message;
   check('a replaced text', 'The final words.', text(last));
 }
 
