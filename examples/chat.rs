@@ -78,12 +78,15 @@ async fn chat(s: State<AiEngine>, Json(request): Json<ChatRequest>) -> Result<Ui
         let events = run.events(&s).resume(request.cursor().as_deref()).await?;
         return Ok(events.ui_message_stream());
     }
-    let question = match request.trigger {
-        Trigger::RegenerateMessage => return regenerate(&s, &thread, &request).await,
-        _ => request.question()?,
+    if request.trigger == Trigger::RegenerateMessage {
+        return regenerate(&s, &thread, &request).await;
+    }
+    let question = request.question()?;
+    let asked = match request.edited()? {
+        Some(id) => thread.edit(&s, &thread.messages(&s).find(id).await?, question),
+        None => Teller(1).ai_engine_run(&s, &thread, question),
     };
-    let events = Teller(1).ai_engine_run(&s, &thread, question).stream().await?;
-    Ok(events.ui_message_stream())
+    Ok(asked.stream().await?.ui_message_stream())
 }
 
 /// Another answer, in place of the one named or of the last one.

@@ -1,6 +1,7 @@
-//! The body of a `text/event-stream`: what is ready goes together, silence is broken by comments, an error ends it.
+//! The body of a `text/event-stream`: what is ready goes together, silence is broken by comments, an error ends it,
+//! and is its last item.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub(crate) struct Body<T> {
     /// Until the next comment; begun with the first look.
     quiet: Option<Pin<Box<Sleep>>>,
     pub(crate) ended: bool,
+    /// Why it ended before its time: said behind what is written.
+    broken: Option<io::Error>,
 }
 
 impl<T> Body<T> {
@@ -36,7 +39,7 @@ impl<T> Body<T> {
         opening: &'static str,
         write: Write<T>,
     ) -> Self {
-        Self { items: Box::pin(items), write, opening, quiet: None, ended: false }
+        Self { items: Box::pin(items), write, opening, quiet: None, ended: false, broken: None }
     }
 
     /// Adds what is ready.
@@ -47,17 +50,19 @@ impl<T> Body<T> {
                     if let Err(error) = (self.write)(&item, text) {
                         tracing::error!(%error, "an event cannot be written as JSON; its reader is sent away");
                         self.ended = true;
+                        self.broken = Some(error.into());
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
                     match &error {
-                        Error::NotFound { .. } | Error::RunGone(_) => {}
+                        Error::NotFound { .. } | Error::RunGone(_) | Error::ShuttingDown => {}
                         error => tracing::warn!(
                             error = with_causes(error),
                             "a reader of events is sent away"
                         ),
                     }
                     self.ended = true;
+                    self.broken = Some(io::Error::new(io::ErrorKind::ConnectionAborted, error));
                 }
                 Poll::Ready(None) => self.ended = true,
                 Poll::Pending => return,
@@ -66,7 +71,10 @@ impl<T> Body<T> {
     }
 
     /// The next bytes, for the `poll_next` of a stream.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Bytes, io::Error>>> {
         let mut text = String::new();
         if self.quiet.is_none() {
             text.push_str(self.opening);
@@ -81,7 +89,7 @@ impl<T> Body<T> {
             return Poll::Ready(Some(Ok(text.into())));
         }
         if self.ended {
-            return Poll::Ready(None);
+            return Poll::Ready(self.broken.take().map(Err));
         }
         let Some(quiet) = &mut self.quiet else { return Poll::Pending };
         if quiet.as_mut().poll(cx).is_pending() {

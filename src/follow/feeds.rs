@@ -23,6 +23,8 @@ pub(crate) type OwnerKey = (String, String);
 pub(super) struct Changes {
     /// When it was looked for.
     pub(super) at: NaiveDateTime,
+    /// From when on: what changed before this was told with an earlier look.
+    pub(super) since: NaiveDateTime,
     pub(super) all: Vec<Changed>,
 }
 
@@ -57,7 +59,8 @@ impl Feeds {
         if let Some(feed) = all.get(owner).and_then(Weak::upgrade) {
             return feed;
         }
-        let nothing = Changes { at: utc_now(), all: Vec::new() };
+        let at = utc_now();
+        let nothing = Changes { at, since: at, all: Vec::new() };
         let changes = watch::Sender::new(Arc::new(nothing));
         let feed = Arc::new(Feed { owner: owner.clone(), changes });
         all.insert(owner.clone(), Arc::downgrade(&feed));
@@ -74,30 +77,34 @@ impl Feeds {
         all.values().filter_map(Weak::upgrade).collect()
     }
 
-    /// Looks what changed: two statements for each type of owner.
+    /// Looks what changed: two statements for each type of owner. Where that fails for one, the others are told all the same.
     pub(super) async fn look(&self, core: &Core) -> Result<()> {
         let mut by_type: HashMap<String, Vec<Arc<Feed>>> = HashMap::new();
         for feed in self.followed() {
             by_type.entry(feed.owner.0.clone()).or_default().push(feed);
         }
+        let mut looked = Ok(());
         for (owner_type, feeds) in by_type {
-            let at = utc_now();
-            let last = feeds.iter().map(|feed| feed.changes.borrow().at).min().unwrap_or(at);
-            let since = last - MARGIN;
-            let owners: Vec<String> = feeds.iter().map(|feed| feed.owner.1.clone()).collect();
-            let found = core
-                .store()
-                .read(move |session| changed::since(session, &owner_type, &owners, since));
-            let mut of_owner: HashMap<String, Vec<Changed>> = HashMap::new();
-            for (owner, changed) in found.await? {
-                of_owner.entry(owner).or_default().push(changed);
-            }
-            for feed in feeds {
-                let all = of_owner.remove(&feed.owner.1).unwrap_or_default();
-                let changes = Arc::new(Changes { at, all });
-                feed.changes.send_replace(changes);
-            }
+            looked = look_for(core, owner_type, feeds).await.and(looked);
         }
-        Ok(())
+        looked
     }
+}
+
+async fn look_for(core: &Core, owner_type: String, feeds: Vec<Arc<Feed>>) -> Result<()> {
+    let at = utc_now();
+    let last = feeds.iter().map(|feed| feed.changes.borrow().at).min().unwrap_or(at);
+    let since = last - MARGIN;
+    let owners: Vec<String> = feeds.iter().map(|feed| feed.owner.1.clone()).collect();
+    let found =
+        core.store().read(move |session| changed::since(session, &owner_type, &owners, since));
+    let mut of_owner: HashMap<String, Vec<Changed>> = HashMap::new();
+    for (owner, changed) in found.await? {
+        of_owner.entry(owner).or_default().push(changed);
+    }
+    for feed in feeds {
+        let all = of_owner.remove(&feed.owner.1).unwrap_or_default();
+        feed.changes.send_replace(Arc::new(Changes { at, since, all }));
+    }
+    Ok(())
 }

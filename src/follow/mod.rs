@@ -16,6 +16,7 @@ mod queue;
 pub(crate) mod reader;
 pub(crate) mod readers;
 pub(crate) mod replica;
+mod rest;
 pub(crate) mod sse;
 pub(crate) mod transcript;
 mod until_text;

@@ -20,11 +20,13 @@ use super::events::Events;
 use super::feeds::{Changes, Feed, MARGIN, OwnerKey};
 use super::hubs::Hubs;
 use super::owner_cursor::OwnerCursor;
+use super::rest::{may_be_over, nothing_is_left};
 use crate::engine::core::Core;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, with_causes};
 use crate::model::{Messageable, utc_now};
 use crate::store::changed::{self, Changed};
-use crate::store::{refuse_within, threads};
+use crate::store::refuse_within;
+use crate::store::verdict::{Verdict, verdict};
 
 /// One thing that happened on a thread or chat of an owner, and the place after it.
 ///
@@ -93,15 +95,15 @@ impl OwnerEvents {
         async move { now(&core, &owner).await }
     }
 
-    /// Begins behind this place instead. It may come from another process, or from before a restart.
+    /// Begins behind this place instead. It may come from another process, or from before a restart. A conversation in it that is not
+    /// this owner's, or is deleted, is left out.
     #[must_use]
     pub fn after(self, cursor: OwnerCursor) -> Self {
         let inner = follow(self.core.clone(), self.owner.clone(), Some(cursor));
         Self { inner, ..self }
     }
 
-    /// Begins behind the place that a browser gives back as `Last-Event-ID`, or now where there is none. A conversation in it that is
-    /// not this owner's, or is deleted, is left out.
+    /// Begins behind the place that a browser gives back as `Last-Event-ID`, or now where there is none; as [`after`](Self::after).
     ///
     /// # Cancellation
     ///
@@ -109,27 +111,14 @@ impl OwnerEvents {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) for a text that is no such place; or the database's.
+    /// [`Error::Invalid`](crate::Error::Invalid) for a text that is no such place.
+    #[allow(clippy::unused_async, reason = "as the others of this name, which ask the database")]
     pub async fn resume(self, last_event_id: Option<&str>) -> Result<Self> {
         let text = last_event_id.map(str::trim).filter(|text| !text.is_empty());
-        let Some(mut cursor) = text.map(str::parse::<OwnerCursor>).transpose()? else {
-            return Ok(self);
-        };
-        let named: Vec<Messageable> = cursor.places.values().map(|place| place.of).collect();
-        let owner = self.owner.clone();
-        let strange = self.core.store().read(move |session| {
-            let mut strange = Vec::new();
-            for of in &named {
-                if threads::owner(session, *of)?.as_ref() != Some(&owner) {
-                    strange.push(*of);
-                }
-            }
-            Ok(strange)
-        });
-        for of in strange.await? {
-            cursor.forget(of);
-        }
-        Ok(self.after(cursor))
+        Ok(match text.map(str::parse::<OwnerCursor>).transpose()? {
+            Some(cursor) => self.after(cursor),
+            None => self,
+        })
     }
 
     /// The next event; `None` when the engine is shut down.
@@ -176,6 +165,7 @@ type OfOne = Pin<Box<dyn Stream<Item = (Messageable, Result<Event>)> + Send>>;
 /// The conversations that are followed, and what is known of them.
 struct Following {
     core: Core,
+    owner: OwnerKey,
     cursor: OwnerCursor,
     changes: watch::Receiver<Arc<Changes>>,
     streams: SelectAll<OfOne>,
@@ -187,6 +177,8 @@ struct Followed {
     /// Dropping it ends the stream.
     _stop: oneshot::Sender<()>,
     last: Changed,
+    /// When the database was asked last whether there is anything left to tell.
+    asked: Option<NaiveDateTime>,
 }
 
 fn follow(core: Core, owner: OwnerKey, after: Option<OwnerCursor>) -> Inner {
@@ -201,13 +193,14 @@ fn follow(core: Core, owner: OwnerKey, after: Option<OwnerCursor>) -> Inner {
         };
         let mut following = Following {
             core,
+            owner,
             cursor,
             changes,
             streams: SelectAll::new(),
             followed: HashMap::new(),
             _feed: feed,
         };
-        following.begin(owner).await?;
+        following.begin().await?;
         Ok(following)
     };
     let events = stream::once(begin).flat_map(|following| match following {
@@ -233,6 +226,12 @@ async fn step(following: Option<Following>) -> Option<(Result<OwnerEvent>, Optio
                     return Some((Ok(event), Some(following)));
                 }
                 Err(Error::NotFound { .. } | Error::RunGone(_)) => following.leave(of),
+                // A row that cannot be read must not blind the reader of all others.
+                Err(error) if verdict(&error) == Verdict::OfTheRow => {
+                    let error = with_causes(&error);
+                    tracing::warn!(%of, error, "could not read a conversation; it is left out");
+                    following.leave(of);
+                }
                 Err(error) => return Some((Err(error), None)),
             },
             looked = following.changes.changed() => {
@@ -247,22 +246,21 @@ async fn step(following: Option<Following>) -> Option<(Result<OwnerEvent>, Optio
 }
 
 impl Following {
-    /// Follows what the place names, and what changed since then.
-    async fn begin(&mut self, (kind, id): OwnerKey) -> Result<()> {
-        let since = self.cursor.since - MARGIN;
-        let found = self
-            .core
-            .store()
-            .read(move |session| changed::since(session, &kind, std::slice::from_ref(&id), since));
-        let found = found.await?;
-        for (_, changed) in found {
+    /// Follows what the place names of this owner's, and what changed since then.
+    async fn begin(&mut self) -> Result<()> {
+        for changed in self.changed_since(self.cursor.since - MARGIN).await? {
             self.hear(changed).await?;
         }
         let named = self.cursor.places.values().cloned();
         let named: Vec<Cursor> =
             named.filter(|place| !self.followed.contains_key(&place.of)).collect();
         let of: Vec<Messageable> = named.iter().map(|place| place.of).collect();
-        let heads = self.core.store().read(move |session| threads::heads(session, &of)).await?;
+        let (kind, id) = self.owner.clone();
+        let heads = self
+            .core
+            .store()
+            .read(move |session| changed::heads_of_owner(session, &kind, &id, &of));
+        let heads = heads.await?;
         for place in named {
             match heads.get(&place.of) {
                 Some(next) => {
@@ -275,19 +273,25 @@ impl Following {
         Ok(())
     }
 
+    async fn changed_since(&mut self, since: NaiveDateTime) -> Result<Vec<Changed>> {
+        let (kind, id) = self.owner.clone();
+        let found = self
+            .core
+            .store()
+            .read(move |session| changed::since(session, &kind, std::slice::from_ref(&id), since));
+        Ok(found.await?.into_iter().map(|(_, changed)| changed).collect())
+    }
+
     /// Follows what changed, and leaves what is over.
     async fn go_on(&mut self, changes: &Changes) -> Result<()> {
-        for changed in &changes.all {
+        let since = self.cursor.since - MARGIN;
+        // Only the last look is kept. Whoever was slower than the looks asks himself about what they found in between.
+        let missed =
+            if changes.since > since { self.changed_since(since).await? } else { Vec::new() };
+        for changed in missed.iter().chain(&changes.all) {
             self.hear(*changed).await?;
         }
-        let long_ago = changes.at - MARGIN;
-        let over: Vec<Messageable> = self
-            .followed
-            .iter()
-            .filter(|(of, followed)| followed.last.at < long_ago && self.is_over(**of, followed))
-            .map(|(of, _)| *of)
-            .collect();
-        for of in over {
+        for of in self.over(changes.at).await? {
             self.leave(of);
         }
         // Whatever is not named now changed before this, or will be found.
@@ -295,10 +299,37 @@ impl Following {
         Ok(())
     }
 
-    /// Everything was told, and nothing is going on.
-    fn is_over(&self, of: Messageable, followed: &Followed) -> bool {
-        let place = self.cursor.of(of);
-        place.is_some_and(|place| place.delivered.ended && place.wanted().seq >= followed.last.next)
+    /// The conversations on which nothing happened for a while, everything was told, and nothing is going on.
+    async fn over(&mut self, at: NaiveDateTime) -> Result<Vec<Messageable>> {
+        let long_ago = at - MARGIN;
+        let mut over = Vec::new();
+        let mut unclear = Vec::new();
+        for (of, followed) in &mut self.followed {
+            let Some(place) = self.cursor.of(*of).filter(|_| followed.last.at < long_ago) else {
+                continue;
+            };
+            let next = followed.last.next;
+            if place.delivered.ended && place.wanted().seq >= next {
+                over.push(*of);
+            } else if may_be_over(place) && followed.asked.is_none_or(|asked| asked < long_ago) {
+                followed.asked = Some(at);
+                unclear.push((place.clone(), next));
+            }
+        }
+        if unclear.is_empty() {
+            return Ok(over);
+        }
+        let asked = self.core.store().read(move |session| {
+            let mut over = Vec::new();
+            for (place, next) in &unclear {
+                if nothing_is_left(session, place, *next)? {
+                    over.push(place.of);
+                }
+            }
+            Ok(over)
+        });
+        over.extend(asked.await?);
+        Ok(over)
     }
 
     async fn hear(&mut self, changed: Changed) -> Result<()> {
@@ -321,7 +352,7 @@ impl Following {
         let events = Events::of(&self.core, of).after(place);
         let events = events.map(move |event| (of, event)).take_until(stopped);
         self.streams.push(Box::pin(events));
-        self.followed.insert(of, Followed { _stop: stop, last });
+        self.followed.insert(of, Followed { _stop: stop, last, asked: None });
     }
 
     fn leave(&mut self, of: Messageable) {

@@ -114,10 +114,11 @@ fn block(event: &impl Told, data: &str, text: &mut String) {
 }
 
 impl<E> Stream for Sse<E> {
-    type Item = Result<Bytes, Infallible>;
+    type Item = std::result::Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.body.poll(cx)
+        // Whoever reads this comes back after each end.
+        self.body.poll(cx).map(|item| item.and_then(Result::ok).map(Ok))
     }
 }
 

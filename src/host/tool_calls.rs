@@ -23,7 +23,7 @@ use crate::submit::decide::{self, Decision};
 /// # Errors
 ///
 /// Of each way to decide: [`Error::NotFound`](crate::Error::NotFound), also for another owner's call;
-/// [`Error::Decided`](crate::Error::Decided) when it does not wait for that decision, or not any more;
+/// [`Error::Decided`](crate::Error::Decided) when it does not wait for that decision, or not any more, unless the same was decided;
 /// [`Error::Invalid`](crate::Error::Invalid) for arguments or an output out of their limits; or the database's. Nothing is changed then.
 ///
 /// # Cancellation

@@ -1,9 +1,11 @@
 //! Which conversations of an owner something happened on.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 
-use super::any_of::status_of;
+use super::any_of::{any_of, status_of};
 use super::first_row::First;
 use super::session::{Session, of, on};
 use crate::error::Result;
@@ -53,6 +55,37 @@ pub(crate) fn since(
             .map(|(owner, id, next, at)| (owner, Changed { of: Messageable::Chat(id), next, at })),
     );
     Ok(all)
+}
+
+/// The number of the next turn of each of these that is this owner's; a missing one is gone, or somebody else's.
+pub(crate) fn heads_of_owner(
+    session: &mut dyn Session,
+    owner_type: &str,
+    owner: &str,
+    of: &[Messageable],
+) -> Result<HashMap<Messageable, i64>> {
+    let mut heads = HashMap::with_capacity(of.len());
+    let ids: Vec<i64> = of.iter().filter_map(|of| of.thread_id()).collect();
+    for ids in ids.chunks(1000) {
+        let found: Vec<(i64, i64)> = on!(session, |conn| threads::ai_engine_assistant_threads
+            .filter(any_of(threads::id, ids))
+            .filter(threads::threadable_type.eq(owner_type))
+            .filter(threads::threadable_id.eq(owner))
+            .select((threads::id, threads::next_seq))
+            .load(conn))?;
+        heads.extend(found.into_iter().map(|(id, next)| (Messageable::AssistantThread(id), next)));
+    }
+    let ids: Vec<i64> = of.iter().filter_map(|of| of.chat_id()).collect();
+    for ids in ids.chunks(1000) {
+        let found: Vec<(i64, i64)> = on!(session, |conn| chats::ai_engine_chats
+            .filter(any_of(chats::id, ids))
+            .filter(chats::chattable_type.eq(owner_type))
+            .filter(chats::chattable_id.eq(owner))
+            .select((chats::id, chats::next_seq))
+            .load(conn))?;
+        heads.extend(found.into_iter().map(|(id, next)| (Messageable::Chat(id), next)));
+    }
+    Ok(heads)
 }
 
 /// The conversations of an owner with a run that has not ended, each with the number of the first such turn.

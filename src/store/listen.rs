@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 
 /// So soon it hears what it told itself, or it will hear nothing: a pooler stands in between.
 const ITSELF: Duration = Duration::from_secs(5);
+/// So often it makes sure of that: a connection that broke on the way says nothing, and neither does one on which nothing is told.
+const EACH: Duration = Duration::from_mins(1);
 /// What it tells itself.
 const HEARING: &str = "h";
 
@@ -17,12 +19,16 @@ const HEARING: &str = "h";
 pub(crate) struct Listener {
     url: Arc<str>,
     conn: Option<Hearing>,
+    each: Duration,
 }
 
 struct Hearing {
     conn: PgConnection,
     /// Since when it waits to hear itself.
     untried: Option<Instant>,
+    /// When it told itself something last.
+    tried: Instant,
+    begun: bool,
 }
 
 /// What was heard.
@@ -35,7 +41,7 @@ pub(crate) struct Heard {
 
 impl Listener {
     pub(crate) const fn new(url: Arc<str>) -> Self {
-        Self { url, conn: None }
+        Self { url, conn: None, each: EACH }
     }
 
     /// What was told since the last look. It does not wait for more, and connects where there is no connection. After an error the
@@ -61,7 +67,7 @@ impl Listener {
             }
             if hearing.untried.is_some() && told.payload.starts_with(HEARING) {
                 hearing.untried = None;
-                heard.begins = true;
+                heard.begins = !std::mem::replace(&mut hearing.begun, true);
             }
             heard.news.extend(News::parse_all(&told.payload));
         }
@@ -70,8 +76,22 @@ impl Listener {
                 "nothing is heard on this connection: a pooler may stand before the database";
             return Err(Error::Connection(reason.to_owned()));
         }
+        if hearing.untried.is_none() && hearing.tried.elapsed() >= self.each {
+            hearing.tried = Instant::now();
+            // On another connection: to write on one that broke on the way takes minutes. Where there is none now, so be it.
+            if tell_itself(&self.url).is_ok() {
+                hearing.untried = Some(hearing.tried);
+            }
+        }
         Ok(heard)
     }
+}
+
+fn tell_itself(url: &str) -> Result<()> {
+    let connected = PgConnection::establish(url);
+    let mut conn = connected.map_err(|error| Error::Connection(error.to_string()))?;
+    diesel::sql_query(format!("NOTIFY {CHANNEL}, '{HEARING}'")).execute(&mut conn)?;
+    Ok(())
 }
 
 fn connect(url: &str) -> Result<Hearing> {
@@ -79,7 +99,8 @@ fn connect(url: &str) -> Result<Hearing> {
     let mut conn = connected.map_err(|error| Error::Connection(error.to_string()))?;
     diesel::sql_query(format!("LISTEN {CHANNEL}")).execute(&mut conn)?;
     diesel::sql_query(format!("NOTIFY {CHANNEL}, '{HEARING}'")).execute(&mut conn)?;
-    Ok(Hearing { conn, untried: Some(Instant::now()) })
+    let now = Instant::now();
+    Ok(Hearing { conn, untried: Some(now), tried: now, begun: false })
 }
 
 #[cfg(test)]
@@ -135,5 +156,26 @@ mod tests {
         hear(&mut listener, |heard| heard.begins);
         tell_and_end(3, true);
         hear(&mut listener, |heard| heard.news.contains(&mine(3)));
+    }
+
+    /// A connection that the network dropped without a word, as far as this end can see.
+    #[test]
+    fn a_connection_on_which_nothing_is_heard_any_more_is_made_anew() {
+        let Ok(url) = std::env::var("AI_ENGINE_TEST_POSTGRES") else {
+            eprintln!("skipped on PostgreSQL: AI_ENGINE_TEST_POSTGRES is not set");
+            return;
+        };
+        let mut listener = Listener { each: Duration::ZERO, ..Listener::new(url.into()) };
+        hear(&mut listener, |heard| heard.begins);
+        let hearing = listener.conn.as_mut().unwrap();
+        diesel::sql_query(format!("UNLISTEN {CHANNEL}")).execute(&mut hearing.conn).unwrap();
+        let end = Instant::now() + Duration::from_mins(1);
+        while listener.hear().is_ok() {
+            assert!(Instant::now() < end, "nobody notices");
+            // The time in which it should have heard itself is over.
+            let hearing = listener.conn.as_mut().unwrap();
+            hearing.untried = hearing.untried.and_then(|since| since.checked_sub(ITSELF));
+        }
+        hear(&mut listener, |heard| heard.begins);
     }
 }

@@ -1,5 +1,6 @@
 //! Deciding on calls of tools: who agrees, who refuses, what came of those that the host carries out itself.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,12 +18,14 @@ use crate::worker::lanes;
 
 /// What somebody decides about a call of a tool.
 ///
-/// The first decision stands: whoever decides later is told so ([`Error::Decided`]).
+/// The first decision stands: whoever decides otherwise later is told so ([`Error::Decided`]). Whoever decides the same again, as a page
+/// whose request was answered into the void, is given the call as it is.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "nothing is decided until it is given to the engine"]
 pub struct Decision {
     kind: Kind,
     by: Option<String>,
+    asked_after: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +38,7 @@ enum Kind {
 
 impl Decision {
     const fn of(kind: Kind) -> Self {
-        Self { kind, by: None }
+        Self { kind, by: None, asked_after: None }
     }
 
     /// The call is carried out.
@@ -63,6 +66,51 @@ impl Decision {
     pub fn by(mut self, who: impl Into<String>) -> Self {
         self.by = Some(who.into());
         self
+    }
+
+    /// Names the question that is answered: the one that was asked when the call had been begun so often ([`ToolCall::attempts`]). A
+    /// call whose process died is asked about again, where its tool wants that; what somebody said before does not answer that. A page
+    /// sends by itself what was decided there, perhaps late: so its decisions ([`ui`](crate::ui)) are named, and one that refuses what
+    /// is over meanwhile changes nothing instead of failing.
+    pub const fn asked_after(mut self, attempts: i64) -> Self {
+        self.asked_after = Some(attempts);
+        self
+    }
+
+    /// Whether it says what was decided on this call already, so that nothing is left to do.
+    fn is_made(&self, call: &ToolCall) -> bool {
+        let is_over = call.status.is_terminal();
+        let was_begun = call.attempts > 0;
+        let not_carried_out = match call.status {
+            ToolCallStatus::Rejected | ToolCallStatus::Cancelled => true,
+            ToolCallStatus::Failed => !was_begun,
+            _ => false,
+        };
+        // To be asked about again it was begun, and to be begun it was agreed to.
+        let was_asked_again = self.asked_after.is_some_and(|attempts| attempts < call.attempts);
+        let agreed = was_asked_again
+            || call.decided_at.is_some()
+                && call.status != ToolCallStatus::AwaitingApproval
+                && !not_carried_out;
+        match &self.kind {
+            Kind::Approve => agreed && call.changed_arguments.is_none(),
+            Kind::ApproveWith(arguments) => {
+                agreed && call.changed_arguments.as_deref() == Some(&*arguments.to_string())
+            }
+            Kind::Reject(_) => not_carried_out || is_over && self.asked_after.is_some(),
+            Kind::Output(output) => {
+                call.status == ToolCallStatus::Completed
+                    && call.output.as_deref() == Some(&*as_text(output))
+            }
+        }
+    }
+}
+
+/// A text as it is, all else as JSON.
+fn as_text(output: &Value) -> Cow<'_, str> {
+    match output {
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }
 
@@ -168,14 +216,17 @@ fn one(
     };
     let call = tool_calls::require(session, id)?;
     let is_late = match call.decide_until {
-        Some(until) => clock::now_ms(session)? > until,
+        // What nobody decides on in time is refused.
+        Some(until) => !matches!(decision.kind, Kind::Reject(_)) && clock::now_ms(session)? > until,
         None => false,
     };
-    let moved = if is_late { None } else { make(session, core, &call, decision)? };
-    let Some(moved) = moved else {
-        return Err(Error::Decided { tool_call_id: id, status: call.status });
-    };
-    Ok((moved, tool_calls::go_on(session, &run)?))
+    let is_of_another = decision.asked_after.is_some_and(|attempts| attempts != call.attempts);
+    let moved = if is_late || is_of_another { None } else { make(session, core, &call, decision)? };
+    match moved {
+        Some(moved) => Ok((moved, tool_calls::go_on(session, &run)?)),
+        None if decision.is_made(&call) => Ok((call, None)),
+        None => Err(Error::Decided { tool_call_id: id, status: call.status }),
+    }
 }
 
 /// `None`: it is not waiting for such a decision any more.
@@ -205,10 +256,7 @@ fn make(
             tool_calls::end(session, call.id, refused, &with)
         }
         (Kind::Output(output), ToolCallStatus::AwaitingOutput) => {
-            let text = match output {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
+            let text = as_text(output).into_owned();
             let most = core.options().max_tool_output_bytes;
             if text.len() > most {
                 let reason = format!("must have at most max_tool_output_bytes ({most} bytes)");

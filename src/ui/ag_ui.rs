@@ -5,19 +5,23 @@ use std::collections::BTreeMap;
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-use super::{arguments, call_error, message_name, run_error, run_facts, usage};
+use super::{arguments, call_error, message_name, question_name, run_error, run_facts, usage};
 use crate::follow::event::{Event, EventKind};
 use crate::model::{Message, Role, Run, RunStatus, ToolCall, ToolCallStatus, Turn};
 
 /// The version that is spoken.
 const PROTOCOL_VERSION: &str = "1.0";
 
+/// Bytes of the messages in one event of history.
+pub(super) const MOST_HISTORY: usize = 8 * 1024 * 1024;
+
 /// Makes events of AG-UI 1.0 (package `@ag-ui/core`) of the events of one run. Each is the JSON of one server-sent event, without a
 /// name.
 ///
 /// [`RunEvents::ag_ui`](crate::RunEvents::ag_ui) does all that; this is for other ways to a page. A text that turns out to be another
 /// one than was streamed cannot be told in this protocol but by the whole history: where [`wants_history`](Self::wants_history) says
-/// so of an event, send [`history`](Self::history) behind what [`encode`](Self::encode) makes of it.
+/// so of an event, send [`history`](Self::history) behind what [`encode`](Self::encode) makes of it, and go on with the events behind
+/// what that history shows ([`Paged::follow`](crate::Paged::follow)).
 #[derive(Debug)]
 pub struct AgUiEncoder {
     thread_id: String,
@@ -95,15 +99,28 @@ impl AgUiEncoder {
         matches!(event.kind, EventKind::MessageReplaced { .. })
     }
 
-    /// Everything that was said, the oldest turn first: it takes the place of all that the page has. Messages of the system's are left
-    /// out.
+    /// What was said, the oldest turn first: it takes the place of all that the page has. Messages of the system's are left out, and
+    /// so are the oldest turns where all together are more than 8 MiB as JSON: AG-UI's client reads no event of more than 10 Mi
+    /// characters.
     #[must_use]
     pub fn history(&mut self, turns: &[Turn]) -> Vec<Value> {
         let mut out = Vec::new();
         self.begin(&mut out);
-        let mut messages = Vec::new();
-        for turn in turns {
+        self.end_texts(&mut out);
+        let mut told: Vec<Vec<Value>> = Vec::new();
+        let mut bytes = 0;
+        for turn in turns.iter().rev() {
+            let mut messages = Vec::new();
             said(turn, &mut messages);
+            bytes += messages.iter().map(|message| message.to_string().len()).sum::<usize>();
+            if bytes > MOST_HISTORY && !told.is_empty() {
+                break;
+            }
+            told.push(messages);
+        }
+        let left_out = turns.len() - told.len();
+        let messages: Vec<Value> = told.into_iter().rev().flatten().collect();
+        for turn in turns.iter().skip(left_out) {
             for call in &turn.tool_calls {
                 let over = call.status.is_terminal();
                 self.calls.insert(call.id, if over { Told::Over } else { Told::Asked });
@@ -224,6 +241,11 @@ fn output_name(call: &ToolCall) -> String {
     format!("call-{}-output", call.id)
 }
 
+/// Whether a message is named like that.
+pub(super) fn is_output_name(id: &str) -> bool {
+    id.strip_prefix("call-").is_some_and(|id| id.ends_with("-output"))
+}
+
 /// What a page is shown of what came of a call.
 fn result(call: &ToolCall) -> &str {
     match call.status {
@@ -234,9 +256,8 @@ fn result(call: &ToolCall) -> &str {
 
 /// What has to be decided.
 fn interrupt(call: &ToolCall) -> Value {
-    let id = call.id.to_string();
     let mut interrupt = json!({
-        "id": id, "reason": "tool_approval", "toolCallId": id, "message": format!("May {} be called?", call.name),
+        "id": question_name(call), "reason": "tool_approval", "toolCallId": call.id.to_string(), "message": format!("May {} be called?", call.name),
     });
     let until = call.decide_until.and_then(DateTime::from_timestamp_millis);
     if let Some(until) = until {

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::ag_ui::is_output_name;
 use super::chat_request::decision;
+use super::question_named;
 use crate::error::{Error, Result};
 use crate::model::Content;
 use crate::submit::decide::Decision;
@@ -66,16 +68,29 @@ impl AgUiRequest {
         })
     }
 
-    /// What the client's user decided about calls of tools, by their ids. `cancelled` refuses the call, and so does a payload
+    /// What the client's user decided about calls of tools, by their ids, and what came of calls that the client carried out itself:
+    /// messages of the role `tool` behind all others. `cancelled` refuses the call, and so does a payload
     /// `{"approved": false, "reason": …}`. Give each to [`ToolCalls::decide`](crate::ToolCalls::decide) of that user.
     #[must_use]
     pub fn decisions(&self) -> Vec<(i64, Decision)> {
         let decided = self.resume.iter().filter_map(|entry| {
-            let call = entry["interruptId"].as_str()?.parse().ok()?;
+            let (call, attempts) = question_named(entry["interruptId"].as_str()?)?;
             let payload = &entry["payload"];
             let agreed = entry["status"] == "resolved" && payload["approved"] != false;
-            Some((call, decision(&Value::from(agreed), &payload["reason"])))
+            let decision = decision(&Value::from(agreed), &payload["reason"]);
+            Some((call, decision.asked_after(attempts)))
         });
-        decided.collect()
+        let last = self.messages.iter().rev().take_while(|message| message["role"] == "tool");
+        // What we told of a call ourselves is no news.
+        let is_new = |message: &&Value| !message["id"].as_str().is_some_and(is_output_name);
+        let outputs = last.filter(is_new).filter_map(|message| {
+            let call = message["toolCallId"].as_str()?.parse().ok()?;
+            let decision = match message["error"].as_str() {
+                Some(reason) => Decision::reject(reason),
+                None => Decision::output(message["content"].clone()),
+            };
+            Some((call, decision))
+        });
+        decided.chain(outputs).collect()
     }
 }

@@ -22,3 +22,10 @@ pub(super) fn replay(turn: &Turn, run: &Run) -> (Vec<Event>, Cursor) {
     cursor.delivered = Arc::new(delivered);
     (events, cursor)
 }
+
+/// The place behind what a turn shows of its run, before its end: that is told to whoever was shown the turn, too.
+pub(super) fn place(turn: &Turn, run: &Run) -> Cursor {
+    let (_, mut cursor) = replay(turn, run);
+    Arc::make_mut(&mut cursor.delivered).ended = false;
+    cursor
+}

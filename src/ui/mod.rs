@@ -15,13 +15,15 @@
 //! ([`ChatRequest::decisions`], [`AgUiRequest::decisions`]) and gets the rest of the same run.
 //!
 //! Ids: a message is `message-` and its id, the answer of a run in the AI SDK's form `run-` and the run's, a call of a tool the id of
-//! its row.
+//! its row. What a call asks of somebody (`approvalId`, an interrupt's id) is that id and how often the call was begun: a page sends
+//! decisions by itself, and none answers a question that was asked since.
 //!
 //! The streams show what the run's events hold of texts, calls of tools with their arguments and outputs, tokens and costs. They
 //! hold no error in the provider's words and no system message. What a page must not see of a tool, its output must not hold.
 
 mod ag_ui;
 mod ag_ui_request;
+mod beside;
 mod chat_request;
 mod history;
 mod stream;
@@ -50,6 +52,18 @@ fn message_name(id: i64) -> String {
 /// And which run.
 fn run_name(id: i64) -> String {
     format!("run-{id}")
+}
+
+/// What is asked about a call: its id and how often it was begun, since a call whose process died may be asked about again. So no answer
+/// to the one question is taken for one to the other.
+fn question_name(call: &ToolCall) -> String {
+    format!("{}.{}", call.id, call.attempts)
+}
+
+/// The call and its question that were named like that.
+fn question_named(name: &str) -> Option<(i64, i64)> {
+    let (call, attempts) = name.split_once('.')?;
+    Some((call.parse().ok()?, attempts.parse().ok()?))
 }
 
 /// JSON where it is JSON, or else the text.

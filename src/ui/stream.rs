@@ -1,7 +1,7 @@
 //! A run's events as the body of an answer, in the protocol of a page.
 
-use std::convert::Infallible;
 use std::fmt::{self, Write as _};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,22 +10,25 @@ use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
+use super::ag_ui::MOST_HISTORY;
+use super::history::place;
 use super::{AgUiEncoder, UiMessageEncoder};
 use crate::engine::core::Core;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::follow::answer::BEHIND;
 use crate::follow::body::Body;
 use crate::follow::cursor::Cursor;
 use crate::follow::event::{Event, EventKind};
 use crate::follow::events::RunEvents;
-use crate::model::{Message, Messageable, Page, Part, RunStatus, Turn};
+use crate::model::{Message, Page, Part, Run, RunStatus, Turn};
 use crate::store::{runs, turns};
 
 /// A run's events as bytes that any web framework takes as a body. Give the answer its [`headers`](Self::headers); with the feature
 /// `axum` it is an answer already.
 ///
-/// While nothing happens a comment is sent every 15 s. The body ends with the run, where the run waits for somebody's decision, and
-/// when the engine is shut down; a page that comes back is answered by another process.
+/// While nothing happens a comment is sent every 15 s. The body ends with the run, and where the run waits for somebody's decision.
+/// Where it cannot go on (the engine is shut down, the database is away, the thread was deleted) its last item is an error, which
+/// breaks the connection: a page would take a body that just ends for a whole answer. It comes back and is answered by another process.
 pub struct UiStream {
     body: Body<String>,
     headers: &'static [(&'static str, &'static str)],
@@ -94,8 +97,8 @@ impl RunEvents {
         UiStream::new(Reading::new(self, encoder).blocks(), AG_UI)
     }
 
-    /// The same for a client that has a part of the answer, or nothing: first all that was said on the thread or chat, up to now,
-    /// then the rest of the run. For a page that comes back, and after a decision.
+    /// The same for a client that has a part of the answer, or nothing: first what was said on the thread or chat, up to now
+    /// ([`AgUiEncoder::history`]), then the rest of the run. For a page that comes back, and after a decision.
     #[must_use]
     pub fn ag_ui_with_history(
         self,
@@ -181,37 +184,49 @@ impl<P: Protocol> Reading<P> {
         Self { events: events.until_it_waits(), encoder, cursor, ended: false }
     }
 
-    /// The next block; `None` when the engine ends before the run.
-    async fn next(&mut self) -> Result<Option<String>> {
+    /// The next block.
+    async fn next(&mut self) -> Result<String> {
         let event = loop {
-            if let Some(event) = self.events.next().await.transpose()? {
-                break event;
-            }
-            if self.events.is_closed() {
-                return Ok(None);
-            }
-            let run = self.events.run().id;
-            if waits(self.events.core().clone(), run).await? {
-                self.ended = true;
-                return Ok(Some(blocks(&self.encoder.waits(self.cursor.as_ref())) + P::END));
+            match self.events.next().await {
+                Some(Ok(event)) => break event,
+                // This process gave it up: it goes on in another one.
+                Some(Err(Error::NotDriven { .. })) => {}
+                Some(Err(error)) => return Err(error),
+                None if self.events.is_closed() => return Err(Error::ShuttingDown),
+                None => {
+                    let run = self.events.run().id;
+                    if waits(self.events.core().clone(), run).await? {
+                        self.ended = true;
+                        return Ok(blocks(&self.encoder.waits(self.cursor.as_ref())) + P::END);
+                    }
+                }
             }
             self.look_again().await;
         };
         let mut chunks = self.encoder.encode(&event);
-        if P::wants_history(&event) {
-            let of = self.events.run().messageable;
-            let turns = history(self.events.core().clone(), of).await?;
-            chunks.extend(self.encoder.history(&turns));
-        }
         self.ended = matches!(event.kind, EventKind::RunSettled { .. });
+        let wants_history = P::wants_history(&event);
         self.cursor = Some(event.cursor);
-        Ok(Some(blocks(&chunks) + if self.ended { P::END } else { "" }))
+        if wants_history {
+            let (core, run) = (self.events.core().clone(), self.events.run().clone());
+            let (turns, place) = history(core, run).await?;
+            chunks.extend(self.encoder.history(&turns));
+            // It may hold more than was told, or less of what this process has not stored yet: on from there.
+            self.cursor = place.or(self.cursor.take());
+            self.begin_again();
+        }
+        Ok(blocks(&chunks) + if self.ended { P::END } else { "" })
     }
 
     async fn look_again(&mut self) {
-        let (core, run) = (self.events.core().clone(), self.events.run().clone());
-        core.hubs().nudge();
+        self.events.core().hubs().nudge();
         tokio::time::sleep(BEHIND).await;
+        self.begin_again();
+    }
+
+    /// Behind the place where it is.
+    fn begin_again(&mut self) {
+        let (core, run) = (self.events.core().clone(), self.events.run().clone());
         let events = RunEvents::of(&core, run);
         let events = match &self.cursor {
             Some(cursor) => events.after(cursor.clone()),
@@ -227,7 +242,7 @@ impl<P: Protocol> Reading<P> {
             }
             let block = reading.next().await;
             reading.ended |= block.is_err();
-            block.transpose().map(|block| (block, reading))
+            Some((block, reading))
         })
     }
 }
@@ -249,12 +264,10 @@ fn of_ag_ui_with_history(
     mut encoder: AgUiEncoder,
 ) -> impl Stream<Item = Result<String>> + Send {
     let begin = async move {
-        let turns = history(events.core().clone(), events.run().messageable).await?;
-        let run = events.run().id;
-        let turn = turns.iter().find(|turn| turn.run.as_ref().is_some_and(|it| it.id == run));
+        let (turns, place) = history(events.core().clone(), events.run().clone()).await?;
         let block = blocks(&encoder.history(&turns));
-        let events = match turn.and_then(|turn| turn.messages.last()) {
-            Some(last) => events.after(Cursor::after(last)),
+        let events = match place {
+            Some(place) => events.after(place),
             None => events,
         };
         Ok((block, Reading::new(events, encoder)))
@@ -273,23 +286,38 @@ async fn waits(core: Core, run: i64) -> Result<bool> {
     Ok(run.status == RunStatus::RequiresAction)
 }
 
-/// All turns of a conversation, the oldest first.
-async fn history(core: Core, of: Messageable) -> Result<Vec<Turn>> {
+/// The turns of a run's conversation, the oldest first, as many as one event of history may hold; and the place in the run behind what
+/// they show of it.
+async fn history(core: Core, run: Run) -> Result<(Vec<Turn>, Option<Cursor>)> {
+    let of = run.messageable;
     let mut all: Vec<Turn> = Vec::new();
     let mut page = Page::default();
+    let mut bytes = 0;
     loop {
         let found = core.store().read(move |session| turns::page(session, of, page)).await?;
-        let next = found.next;
+        bytes += found.items.iter().map(bytes_of).sum::<usize>();
+        let next = found.next.filter(|_| bytes <= MOST_HISTORY);
         all.splice(..0, found.items);
         match next {
             Some(next) => page = Page::after(next, 100),
-            None => return Ok(all),
+            None => break,
         }
     }
+    let shown = all.iter().rev().filter_map(|turn| Some((turn, turn.run.as_ref()?)));
+    let mut shown = shown.filter(|(_, shown)| shown.id == run.id);
+    let place = shown.next().map(|(turn, run)| place(turn, run));
+    Ok((all, place))
+}
+
+/// What the texts of a turn weigh at least.
+fn bytes_of(turn: &Turn) -> usize {
+    let messages = turn.messages.iter().map(|message| message.content.len());
+    let calls = turn.tool_calls.iter();
+    messages.chain(calls.map(|call| call.arguments.len())).sum()
 }
 
 impl Stream for UiStream {
-    type Item = Result<Bytes, Infallible>;
+    type Item = std::result::Result<Bytes, io::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.body.poll(cx)

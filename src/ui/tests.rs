@@ -1,5 +1,7 @@
 use serde_json::{Value, json};
 
+mod calls;
+
 use super::{AgUiEncoder, UiMessage, UiMessageEncoder};
 use crate::follow::cursor::Cursor;
 use crate::follow::event::{Event, EventKind};
@@ -127,4 +129,48 @@ fn a_turn_is_shown_as_its_stream_would_have_been() {
     assert_eq!(Value::from(shown[1].parts.clone()), streaming);
     turn.messages.pop();
     assert_eq!(UiMessage::of_turn(&turn).len(), 1, "nothing was answered yet");
+}
+
+/// What stands beside a text is not shown before it because the text was another one.
+#[test]
+fn a_replaced_text_keeps_its_place() {
+    let mut events = began();
+    let second = Message::sample(1, "Second.", MessageStatus::Completed);
+    events.push(event(EventKind::MessageStarted { message: second.clone() }));
+    events.push(event(EventKind::MessageAppended {
+        message_id: 2,
+        offset: 0,
+        text: second.content.clone(),
+    }));
+    events.push(event(EventKind::MessageSettled { message: second }));
+    let said = message("First.", MessageStatus::Completed);
+    events.push(event(EventKind::MessageReplaced { message: said }));
+    let chunks = chunks(&events);
+    let again = chunks.iter().skip_while(|chunk| chunk["type"] != "reset-step").skip(1);
+    let texts: Vec<&str> = again.filter_map(|chunk| chunk["delta"].as_str()).collect();
+    assert_eq!(texts, ["First.", "Second."]);
+}
+
+/// The client of AG-UI reads no event of more than 10 Mi characters.
+#[test]
+fn a_history_is_no_longer_than_a_client_reads() {
+    let turn = |seq: i64, text: &str| Turn {
+        seq,
+        run: Some(run(RunStatus::Completed, None)),
+        messages: vec![Message { id: seq, ..message(text, MessageStatus::Completed) }],
+        tool_calls: Vec::new(),
+        siblings: Vec::new(),
+    };
+    let long = "\n".repeat(1024 * 1024);
+    let turns: Vec<Turn> = (1..=8).map(|seq| turn(seq, &long)).collect();
+    let told = AgUiEncoder::named("thread", "run").history(&turns);
+    assert!(told[1].to_string().len() < 10 * 1024 * 1024);
+    let shown = |told: &[Value]| -> Vec<String> {
+        let messages = told[1]["messages"].as_array().unwrap().iter();
+        messages.map(|message| message["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(shown(&told), ["message-6", "message-7", "message-8"]);
+    // The newest turn is shown however long it is.
+    let turns = [turn(1, "short"), turn(2, &long.repeat(6))];
+    assert_eq!(shown(&AgUiEncoder::named("thread", "run").history(&turns)), ["message-2"]);
 }

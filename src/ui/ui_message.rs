@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::beside::{Address, FileUrl, beside_the_text};
 use super::history::replay;
-use super::ui_message_encoder::{Address, FileUrl, UiMessageEncoder, beside_the_text};
+use super::ui_message_encoder::UiMessageEncoder;
 use super::{message_facts, message_name, run_facts, run_name};
 use crate::model::{Message, Part, Role, RunStatus, Turn};
 
@@ -63,6 +64,7 @@ impl UiMessage {
             if run.status == RunStatus::RequiresAction {
                 // A page that sends a decision is given what comes after this.
                 facts.insert("cursor".to_owned(), cursor.to_string().into());
+                facts.extend(encoder.waits_for());
             }
             all.push(Self {
                 id: run_name(run.id),
@@ -129,7 +131,11 @@ fn parts(chunks: Vec<Value>) -> Vec<Value> {
                 "state": "input-available", "input": chunk["input"],
             })),
             "tool-approval-response" => {
-                if let Some(part) = named(&mut parts, "toolCallId", &chunk["approvalId"]) {
+                let asked = parts.iter_mut().rev().filter_map(Value::as_object_mut);
+                let mut asked = asked.filter(|part| {
+                    part.get("approval").is_some_and(|asked| asked["id"] == chunk["approvalId"])
+                });
+                if let Some(part) = asked.next() {
                     part.insert("state".to_owned(), "approval-responded".into());
                     let mut approval = json!({"id": chunk["approvalId"], "approved": chunk["approved"]});
                     if let Some(reason) = chunk.get("reason") {

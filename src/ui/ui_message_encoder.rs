@@ -1,17 +1,19 @@
 //! Events of a run as chunks of the AI SDK's UI message stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{arguments, call_error, json_or_text, message_name, run_error, run_facts, run_name};
+use super::beside::{FileUrl, beside_the_text};
+use super::{
+    arguments, call_error, json_or_text, message_name, question_name, run_error, run_facts,
+    run_name,
+};
 use crate::follow::cursor::Cursor;
 use crate::follow::event::{Event, EventKind};
-use crate::model::{
-    Annotation, Message, Part, PartKind, Reason, Run, RunStatus, ToolCall, ToolCallStatus,
-};
+use crate::model::{Message, Part, Reason, Run, RunStatus, ToolCall, ToolCallStatus};
 
 /// Makes chunks of the AI SDK's UI message stream (version 7 of the package `ai`: `uiMessageChunkSchema`) of the events of one run.
 ///
@@ -38,12 +40,10 @@ pub struct UiMessageEncoder {
     open: Vec<i64>,
     /// What was said of each call, by its place in the turn.
     calls: BTreeMap<i64, Told>,
+    /// Calls whose outputs the page may send, by their ids.
+    awaiting_output: BTreeSet<i64>,
     pub(super) file_url: Option<FileUrl>,
 }
-
-/// Under which address the host serves a part.
-pub(super) type Address = dyn Fn(&Message, &Part) -> Option<String> + Send + Sync;
-pub(super) type FileUrl = Arc<Address>;
 
 /// One call of the model: its texts, and what it asked for.
 #[derive(Debug, Default)]
@@ -63,7 +63,8 @@ enum Told {
     /// It had it before this stream, however far.
     Before,
     Asked,
-    AwaitingApproval,
+    /// Somebody was asked, when it had been begun so often.
+    AwaitingApproval(i64),
     Approved,
     Over,
 }
@@ -78,6 +79,7 @@ impl UiMessageEncoder {
             step: Step::default(),
             open: Vec::new(),
             calls: BTreeMap::new(),
+            awaiting_output: BTreeSet::new(),
             file_url: None,
         }
     }
@@ -142,9 +144,18 @@ impl UiMessageEncoder {
     pub fn waits(&mut self, cursor: &Cursor) -> Vec<Value> {
         let mut out = Vec::new();
         self.finish_step(&mut out);
-        let facts = json!({"status": "requires_action", "cursor": cursor.to_string()});
+        let mut facts = self.waits_for();
+        facts.insert("status".to_owned(), RunStatus::RequiresAction.as_str().into());
+        facts.insert("cursor".to_owned(), cursor.to_string().into());
         out.push(json!({"type": "finish", "finishReason": "tool-calls", "messageMetadata": facts}));
         out
+    }
+
+    /// The calls whose outputs the page may send, where there are any: they look like others there.
+    pub(super) fn waits_for(&self) -> Map<String, Value> {
+        let ids: Vec<String> = self.awaiting_output.iter().map(ToString::to_string).collect();
+        let named = (!ids.is_empty()).then(|| ("awaitingOutput".to_owned(), ids.into()));
+        named.into_iter().collect()
     }
 
     /// Adds a chunk of a step.
@@ -194,15 +205,26 @@ impl UiMessageEncoder {
     /// The text is another one: the step is told again.
     fn replace(&mut self, message: &Message, out: &mut Vec<Value>) {
         let id = message_name(message.id);
-        if self.step.open {
-            out.push(json!({"type": "reset-step"}));
-            self.step.chunks.retain(|chunk| chunk["id"] != id.as_str());
-            out.extend(self.step.chunks.iter().cloned());
-        }
+        let is_of_it = |chunk: &Value| chunk["id"] == id.as_str();
+        let text = [
+            json!({"type": "text-start", "id": id}),
+            json!({"type": "text-delta", "id": id, "delta": message.content}),
+            json!({"type": "text-end", "id": id}),
+        ];
         self.open.retain(|open| *open != message.id);
-        self.begin_text(message.id, out);
-        self.push(json!({"type": "text-delta", "id": id, "delta": message.content}), out);
-        self.settle(message, out);
+        match self.step.chunks.iter().position(is_of_it).filter(|_| self.step.open) {
+            // Where the old one stood: what is beside it keeps its place.
+            Some(place) => {
+                self.step.chunks.retain(|chunk| !is_of_it(chunk));
+                self.step.chunks.splice(place..place, text);
+                out.push(json!({"type": "reset-step"}));
+                out.extend(self.step.chunks.iter().cloned());
+            }
+            None => text.into_iter().for_each(|chunk| self.push(chunk, out)),
+        }
+        for chunk in beside_the_text(message, self.file_url.as_deref()) {
+            self.push(chunk, out);
+        }
     }
 
     fn call(&mut self, call: &ToolCall, out: &mut Vec<Value>) {
@@ -219,34 +241,43 @@ impl UiMessageEncoder {
             told = Some(Told::Asked);
         }
         let mut told = told.unwrap_or(Told::Asked);
-        if call.changed_arguments.is_some() && told == Told::AwaitingApproval {
-            self.push(input(call), out);
+        if call.changed_arguments.is_some() && matches!(told, Told::AwaitingApproval(_)) {
+            self.output(input(call), out);
         }
-        // A page that comes later is told who decided all the same.
-        let decided = call.decided_at.is_some()
-            && matches!(call.status, ToolCallStatus::Rejected | ToolCallStatus::Approved);
-        if told == Told::Asked && (call.status == ToolCallStatus::AwaitingApproval || decided) {
-            told = Told::AwaitingApproval;
-            self.push(
-                json!({"type": "tool-approval-request", "approvalId": id, "toolCallId": id}),
+        // Of what the tool itself refused nobody was asked.
+        let was_asked = call.decided_at.is_some() || call.decide_until.is_some();
+        // A page that comes later is told how it was decided all the same.
+        let decided =
+            was_asked && matches!(call.status, ToolCallStatus::Rejected | ToolCallStatus::Approved);
+        let waits = call.status == ToolCallStatus::AwaitingApproval;
+        let asked = Told::AwaitingApproval(call.attempts);
+        // Also of one that was decided on, where it is asked about again: what the page has of it is the answer to another question.
+        if waits && told != asked && told != Told::Over || decided && told == Told::Asked {
+            told = asked;
+            self.output(
+                json!({
+                    "type": "tool-approval-request", "approvalId": question_name(call), "toolCallId": id,
+                }),
                 out,
             );
         }
-        let answer = |approved: bool| {
-            let mut chunk =
-                json!({"type": "tool-approval-response", "approvalId": id, "approved": approved});
-            if !approved {
-                chunk["reason"] = call_error(call).into();
+        if let (Told::AwaitingApproval(attempts), false) = (told, waits) {
+            let refused = call.status == ToolCallStatus::Rejected;
+            // Of what nobody decided on before the run was cancelled there is no answer.
+            if call.status != ToolCallStatus::Cancelled {
+                let asked = format!("{}.{attempts}", call.id);
+                let mut answer = json!({
+                    "type": "tool-approval-response", "approvalId": asked, "approved": !refused,
+                });
+                if refused {
+                    answer["reason"] = call_error(call).into();
+                }
+                self.output(answer, out);
             }
-            chunk
-        };
-        let refused = matches!(call.status, ToolCallStatus::Rejected | ToolCallStatus::Cancelled);
-        if told == Told::AwaitingApproval && call.status != ToolCallStatus::AwaitingApproval {
             told = Told::Approved;
-            self.push(answer(!refused), out);
             if refused {
                 told = Told::Over;
-                self.push(json!({"type": "tool-output-denied", "toolCallId": id}), out);
+                self.output(json!({"type": "tool-output-denied", "toolCallId": id}), out);
             }
         }
         if told != Told::Over && call.status.is_terminal() {
@@ -255,7 +286,7 @@ impl UiMessageEncoder {
                     let output = json_or_text(call.output.as_deref().unwrap_or_default());
                     json!({"type": "tool-output-available", "toolCallId": id, "output": output})
                 }
-                (ToolCallStatus::Rejected, Told::Before) => {
+                (ToolCallStatus::Rejected, Told::Before) if was_asked => {
                     json!({"type": "tool-output-denied", "toolCallId": id})
                 }
                 _ => {
@@ -267,6 +298,11 @@ impl UiMessageEncoder {
             self.output(chunk, out);
         }
         self.calls.insert(call.position, told);
+        if call.status == ToolCallStatus::AwaitingOutput {
+            self.awaiting_output.insert(call.id);
+        } else {
+            self.awaiting_output.remove(&call.id);
+        }
     }
 
     /// What came of a call. Of one that the page had before this stream it begins no step, in which it would not be found.
@@ -312,46 +348,6 @@ fn input(call: &ToolCall) -> Value {
         "type": "tool-input-available", "toolCallId": call.id.to_string(), "toolName": call.name,
         "input": json_or_text(arguments(call)), "dynamic": true,
     })
-}
-
-/// Thoughts, sources, pictures and files of a message, as chunks.
-pub(super) fn beside_the_text(message: &Message, file_url: Option<&Address>) -> Vec<Value> {
-    let mut chunks = Vec::new();
-    for part in &message.parts {
-        let id = format!("part-{}", part.id);
-        if let Some(text) = part.text() {
-            chunks.push(json!({"type": "reasoning-start", "id": id}));
-            chunks.push(json!({"type": "reasoning-delta", "id": id, "delta": text}));
-            chunks.push(json!({"type": "reasoning-end", "id": id}));
-            continue;
-        }
-        chunks.extend(match part.annotation() {
-            Some(Annotation::UrlCitation { url, title, .. }) => {
-                Some(json!({"type": "source-url", "sourceId": id, "url": url, "title": title}))
-            }
-            Some(
-                Annotation::FileCitation { filename, .. }
-                | Annotation::ContainerFileCitation { filename, .. },
-            ) => Some(json!({
-                "type": "source-document", "sourceId": id, "mediaType": "application/octet-stream",
-                "title": filename, "filename": filename,
-            })),
-            Some(Annotation::FilePath { .. } | Annotation::Other) => None,
-            None => {
-                let url = file_url.and_then(|url| url(message, part)).or_else(|| part.url.clone());
-                url.map(|url| json!({"type": "file", "url": url, "mediaType": media_type(part)}))
-            }
-        });
-    }
-    chunks
-}
-
-fn media_type(part: &Part) -> &str {
-    let usual = match part.kind {
-        PartKind::Image => "image/*",
-        _ => "application/octet-stream",
-    };
-    part.media_type.as_deref().unwrap_or(usual)
 }
 
 impl fmt::Debug for UiMessageEncoder {

@@ -93,4 +93,20 @@ for (const status of ['resolved', 'cancelled']) {
   check('and what the database holds', text((await server.settled(thread)).at(-1)), said(agent));
 }
 
+// A deploy in the middle of the answer.
+{
+  const thread = await server.thread();
+  const left = page(thread);
+  ask(left, STORY);
+  const running = run(left);
+  await until('the first words', () => said(left).length > 10);
+  await server.end();
+  check('the process that ends waits for the answer', 'success', (await running).outcome.type);
+  await server.start();
+  const agent = page(thread);
+  ask(agent, 'And then?');
+  await run(agent);
+  ok('another page goes on', said(agent));
+}
+
 await server.kill();

@@ -3,7 +3,7 @@ import { AbstractChat, DefaultChatTransport, lastAssistantMessageIsCompleteWithA
 import { readFileSync } from 'node:fs';
 import { Server, check, ok, text, until } from './server.mjs';
 
-const [program, database, replaced] = process.argv.slice(2);
+const [program, database, replaced, askedAgain] = process.argv.slice(2);
 const server = new Server(program, database);
 await server.start();
 
@@ -51,6 +51,17 @@ class Chat extends AbstractChat {
   get last() {
     return this.messages.at(-1);
   }
+}
+
+/** Chunks as a test of the library recorded them. */
+function chunksOf(file) {
+  const chunks = readFileSync(file, 'utf8').trim().split('\n').map(line => JSON.parse(line));
+  return new ReadableStream({
+    start(controller) {
+      chunks.forEach(chunk => controller.enqueue(chunk));
+      controller.close();
+    },
+  });
 }
 
 const STORY = { text: 'Tell me a story about a lighthouse' };
@@ -161,17 +172,47 @@ for (const approved of [true, false]) {
   check('it broke off', 'incomplete', page.last.metadata.status);
 }
 
+// A deploy in the middle of the answer: the process that ends waits for it.
+{
+  const thread = await server.thread();
+  const chat = new Chat(thread);
+  const sending = chat.sendMessage(STORY);
+  await until('the first words', () => words(chat) > 10);
+  await server.end();
+  await sending;
+  await server.start();
+  check('a shutdown in mid-answer', ['ready', 'completed'], [chat.status, chat.last.metadata.status]);
+  await same('a shutdown in mid-answer', chat, thread);
+}
+
+// A question that is asked anew in its place.
+{
+  const thread = await server.thread();
+  const chat = new Chat(thread);
+  await chat.sendMessage(STORY);
+  const page = new Chat(thread, await server.history(thread));
+  await page.sendMessage({ text: 'Tell me a story about a ship', messageId: page.messages[0].id });
+  const stored = await server.settled(thread);
+  check('an edit takes the place of the question', ['user', 'assistant'], stored.map(message => message.role));
+  check('with its text', 'Tell me a story about a ship', text(stored[0]));
+  check('and its answer', text(stored[1]), text(page.last));
+}
+
+// What a page agreed to is asked again when a process died, as the library's own test recorded it.
+{
+  const call = { type: 'dynamic-tool', toolName: 'open', toolCallId: '7', state: 'approval-responded', input: {}, approval: { id: '7.0', approved: true } };
+  const message = { id: 'run-1', role: 'assistant', parts: [{ type: 'step-start' }, call] };
+  check('a page sends by itself what was decided', true, lastAssistantMessageIsCompleteWithApprovalResponses({ messages: [message] }));
+  let last;
+  for await (const told of readUIMessageStream({ message, stream: chunksOf(askedAgain) })) last = told;
+  check('it is asked again', ['approval-requested', '7.1'], [last.parts[1].state, last.parts[1].approval.id]);
+  check('and sends nothing by itself', false, lastAssistantMessageIsCompleteWithApprovalResponses({ messages: [last] }));
+}
+
 // A text that turned out to be another one, as the library's own test recorded it.
 {
-  const chunks = readFileSync(replaced, 'utf8').trim().split('\n').map(line => JSON.parse(line));
-  const stream = new ReadableStream({
-    start(controller) {
-      chunks.forEach(chunk => controller.enqueue(chunk));
-      controller.close();
-    },
-  });
   let last;
-  for await (const message of readUIMessageStream({ stream })) last = message;
+  for await (const message of readUIMessageStream({ stream: chunksOf(replaced) })) last = message;
   check('a replaced text', 'The final words.', text(last));
 }
 

@@ -29,6 +29,13 @@ export class Server {
     await ended;
   }
 
+  /** In good order, as in a deploy: its streams end while their answers go on. */
+  async end() {
+    const ended = new Promise(resolve => this.process.once('exit', resolve));
+    this.process.kill('SIGTERM');
+    await ended;
+  }
+
   async thread() {
     const created = await fetch(`${this.url}/threads`, { method: 'POST' });
     return created.text();

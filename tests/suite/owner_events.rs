@@ -15,6 +15,9 @@ on_each_database!(
     every_place_resumes_in_another_process,
     an_old_conversation_is_told_from_where_it_goes_on,
     what_is_over_leaves_the_place,
+    what_is_over_with_a_change_of_the_path_leaves_it_too,
+    a_reader_that_stood_still_is_told_all,
+    a_conversation_that_cannot_be_read_is_left_out,
     a_page_takes_its_place_before_it_reads,
     the_conversations_of_others_are_none_of_it,
 );
@@ -236,16 +239,141 @@ async fn the_conversations_of_others_are_none_of_it<D: TestDatabase>(db: D) {
     let place: OwnerCursor = host.user.events(&host.engine).now().await.unwrap();
     let forged: Cursor = format!("t{}.0", thread.id).parse().unwrap();
     let forged = place.with(Some(forged)).to_string();
-    let mut events = host.user.events(&host.engine).resume(Some(&forged)).await.unwrap();
-    host.fake.reply(Reply::text("Once"));
-    ask(&host, &mine, "Tell me").await;
-    let told = until_ended(&mut events, 1).await;
-    assert!(
-        told.iter().all(|event| event.messageable == Messageable::AssistantThread(mine.id)),
-        "{told:?}"
-    );
+    let of_mine = || host.user.events(&host.engine);
+    let resumed = of_mine().resume(Some(&forged)).await.unwrap();
+    for mut events in [resumed, of_mine().after(forged.parse().unwrap())] {
+        host.fake.reply(Reply::text("Once"));
+        ask(&host, &mine, "Tell me").await;
+        let told = until_ended(&mut events, 1).await;
+        assert!(
+            told.iter().all(|event| event.messageable == Messageable::AssistantThread(mine.id)),
+            "{told:?}"
+        );
+        let place = told.last().unwrap().cursor.to_string();
+        assert!(!place.contains(&format!("~t{}.", thread.id)), "{place}");
+    }
     for strange in ["t1.1", "o1~", "x"] {
         let refused = host.user.events(&host.engine).resume(Some(strange)).await;
         assert_eq!(refused.unwrap_err().http_status(), 422);
     }
+}
+
+/// Behind a turn that left there is no turn; behind one that came back neither.
+async fn what_is_over_with_a_change_of_the_path_leaves_it_too<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let mut place = format!("o{}", chrono::Utc::now().timestamp_millis() - 3_600_000);
+    let mut changed = Vec::new();
+    for comes_back in [false, true] {
+        let thread = host.thread().await;
+        let mut events = thread.events(&host.engine);
+        let mut runs = Vec::new();
+        for text in ["Once", "upon"] {
+            host.fake.reply(Reply::text(text));
+            runs.push(ask(&host, &thread, "Tell me").await);
+            while !settled(&events.next().await.unwrap().unwrap().kind) {}
+        }
+        let messages = thread.messages(&host.engine).list(Page::default()).await.unwrap();
+        thread.truncate_after(&host.engine, &messages[1]).await.unwrap();
+        let mut last = events.next().await.unwrap().unwrap();
+        assert_eq!(last.name(), "turn_superseded");
+        if comes_back {
+            thread.choose(&host.engine, &runs[1]).await.unwrap();
+            while !settled(&last.kind) {
+                last = events.next().await.unwrap().unwrap();
+            }
+        }
+        place = format!("{place}~{}", last.cursor);
+        changed.push(thread);
+    }
+    let new = host.thread().await;
+    until_announced(&host.db).await;
+    // It has a number that stands for nothing, as a refused request with a known key leaves it.
+    host.db.execute(
+        "UPDATE ai_engine_assistant_threads SET next_seq = next_seq + 1, updated_at = '2026-01-01 00:00:00'",
+    );
+    let mut events = host.user.events(&host.engine).resume(Some(&place)).await.unwrap();
+    let mut last = place;
+    while changed.iter().any(|thread| last.contains(&format!("~t{}.", thread.id))) {
+        host.fake.reply(Reply::text("a time"));
+        ask(&host, &new, "And?").await;
+        let told = until_ended(&mut events, 1).await;
+        assert!(
+            told.iter().all(|event| event.messageable == Messageable::AssistantThread(new.id)),
+            "{told:?}"
+        );
+        last = told.last().unwrap().cursor.to_string();
+    }
+}
+
+/// When the last look was that an event's reader knows of, in milliseconds since 1970.
+fn looked(told: &[OwnerEvent]) -> i64 {
+    let place = told.last().unwrap().cursor.to_string();
+    place[1..].split('~').next().unwrap().parse().unwrap()
+}
+
+/// A body that nobody takes from for a while, as a browser in a tunnel: of the looks that passed meanwhile the last one is kept, which
+/// goes back no further than a minute. The change bears a time just before that.
+async fn a_reader_that_stood_still_is_told_all<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let (first, second) = (host.thread().await, host.thread().await);
+    let place = host.user.events(&host.engine).now().await.unwrap();
+    let mut readers = [0, 1].map(|_| host.user.events(&host.engine).after(place.clone()));
+    host.fake.reply(Reply::text("Once"));
+    ask(&host, &second, "Tell me").await;
+    let [still, other] = &mut readers;
+    let stood = looked(&until_ended(still, 1).await);
+    until_ended(other, 1).await;
+    host.fake.reply(Reply::text("upon"));
+    let run = ask(&host, &first, "Tell me").await;
+    host.engine.answer(run.id).await.unwrap();
+    until_announced(&host.db).await;
+    let time = chrono::DateTime::from_timestamp_millis(stood - 59_500).unwrap();
+    host.db.execute(&format!(
+        "UPDATE ai_engine_assistant_threads SET updated_at = '{}' WHERE id = {}",
+        time.format("%F %T%.6f"),
+        first.id
+    ));
+    let mut more = 0;
+    let mut told = Vec::new();
+    while told.is_empty() || looked(&told) < stood + 2_000 {
+        host.fake.reply(Reply::text("a time"));
+        ask(&host, &second, "And?").await;
+        // The first one may have been told of before its time was changed.
+        loop {
+            told = until_ended(other, 1).await;
+            if told.last().unwrap().messageable == Messageable::AssistantThread(second.id) {
+                break;
+            }
+        }
+        more += 1;
+    }
+    let waits = std::time::Duration::from_secs(30);
+    let told = tokio::time::timeout(waits, until_ended(still, more + 1)).await;
+    let told = told.expect("it was told all");
+    assert!(told.iter().any(|event| event.messageable == Messageable::AssistantThread(first.id)));
+}
+
+/// A row that nobody can read, in one of them.
+async fn a_conversation_that_cannot_be_read_is_left_out<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let (broken, whole) = (host.thread().await, host.thread().await);
+    for thread in [&broken, &whole] {
+        host.fake.reply(Reply::text("Once"));
+        let run = ask(&host, thread, "Tell me").await;
+        host.engine.answer(run.id).await.unwrap();
+    }
+    until_announced(&host.db).await;
+    host.db.execute(&format!(
+        "UPDATE ai_engine_messages SET role = 'strange' WHERE assistant_thread_id = {}",
+        broken.id
+    ));
+    let later = engine(&host.db, &host.fake, &Hub::default(), |builder| builder);
+    let ago = chrono::Utc::now().timestamp_millis();
+    let place = format!("o{ago}~t{}.0~t{}.0", broken.id, whole.id);
+    let mut events = host.user.events(&later).resume(Some(&place)).await.unwrap();
+    let told = until_ended(&mut events, 1).await;
+    assert!(
+        told.iter().all(|event| event.messageable == Messageable::AssistantThread(whole.id)),
+        "{told:?}"
+    );
 }

@@ -1,5 +1,7 @@
 //! What pages read: the AI SDK's stream, AG-UI's, and the history tell of a run what the database holds, wherever they begin.
 
+mod decisions;
+
 use ai_engine::testing::{Gate, Reply};
 use ai_engine::ui::{AgUiRequest, ChatRequest, UiMessage, UiStream};
 use ai_engine::{
@@ -19,6 +21,7 @@ on_each_database!(
     a_run_that_waits_ends_its_stream_and_goes_on_behind_it,
     a_stream_that_the_shutdown_ends_is_told_on_by_another_process,
     a_page_that_comes_back_is_given_the_history_and_the_rest,
+    a_text_that_turned_out_another_is_shown_once,
     what_a_page_sends_is_read_or_refused_by_name,
 );
 
@@ -68,12 +71,21 @@ async fn ask<D: TestDatabase>(host: &Host<D>, thread: &AssistantThread) -> Run {
     request.definition(AssistantDefinition::uses::<Open>).submit().await.unwrap()
 }
 
-/// The events of a body, each a line of data; `[DONE]` as a text.
-async fn read(stream: UiStream) -> Vec<Value> {
-    let pieces: Vec<_> = stream.map(Result::unwrap).collect().await;
+/// The events of a body, each a line of data; `[DONE]` as a text. And whether it broke off.
+async fn read_to_the_end(stream: UiStream) -> (Vec<Value>, bool) {
+    let mut pieces: Vec<_> = stream.collect().await;
+    let broken = pieces.pop_if(|last| last.is_err()).is_some();
+    let pieces: Vec<_> = pieces.into_iter().map(Result::unwrap).collect();
     let text = String::from_utf8(pieces.concat()).unwrap();
     let lines = text.lines().filter_map(|line| line.strip_prefix("data: "));
-    lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| json!({"type": line}))).collect()
+    let event = |line| serde_json::from_str(line).unwrap_or_else(|_| json!({"type": line}));
+    (lines.map(event).collect(), broken)
+}
+
+async fn read(stream: UiStream) -> Vec<Value> {
+    let (told, broken) = read_to_the_end(stream).await;
+    assert!(!broken, "{told:?}");
+    told
 }
 
 /// Their kinds; a text may come in any number of pieces.
@@ -183,24 +195,24 @@ async fn a_run_that_waits_ends_its_stream_and_goes_on_behind_it<D: TestDatabase>
     assert_eq!(kinds(&rest), expected);
     assert_eq!(texts(&rest), "It is open.", "nothing is told again");
 
-    // Where all is over, there is no decision to make.
-    let again = host.user.tool_calls(&host.engine).decide(request.decisions()).await;
-    assert!(matches!(again, Err(ai_engine::Error::Decided { .. })), "{again:?}");
+    // A page whose request was answered into the void sends it again.
+    let again = host.user.tool_calls(&host.engine).decide(request.decisions()).await.unwrap();
+    assert_eq!((again[0].run_id, again[0].status.as_str()), (run.id, "completed"));
     let resumed: AgUiRequest = serde_json::from_value(json!({
         "threadId": "page", "runId": "next", "messages": [],
         "resume": [
             {"interruptId": outcome["interrupts"][0]["id"], "status": "resolved"},
-            {"interruptId": "2", "status": "cancelled"},
-            {"interruptId": "3", "status": "resolved", "payload": {"approved": false, "reason": "no"}},
+            {"interruptId": "2.0", "status": "cancelled"},
+            {"interruptId": "3.1", "status": "resolved", "payload": {"approved": false, "reason": "no"}},
         ],
     }))
     .unwrap();
     let refused = |reason: &str| ai_engine::Decision::reject(reason);
-    let id = outcome["interrupts"][0]["id"].as_str().unwrap().parse().unwrap();
+    let id = outcome["interrupts"][0]["toolCallId"].as_str().unwrap().parse().unwrap();
     let expected = vec![
-        (id, ai_engine::Decision::approve()),
-        (2, refused("The user does not agree.")),
-        (3, refused("no")),
+        (id, ai_engine::Decision::approve().asked_after(0)),
+        (2, refused("The user does not agree.").asked_after(0)),
+        (3, refused("no").asked_after(1)),
     ];
     assert_eq!(resumed.decisions(), expected);
 }
@@ -212,11 +224,15 @@ async fn a_stream_that_the_shutdown_ends_is_told_on_by_another_process<D: TestDa
     let gate = Gate::new();
     host.fake.reply(Reply::deltas(["Once ", "upon"]).hold_at(5, gate.clone()));
     let run = ask(&host, &thread).await;
-    let ended = tokio::spawn(read(run.events(&other).ui_message_stream()));
+    let of_run = || run.events(&other);
+    let streams = [of_run().ui_message_stream(), of_run().ag_ui("page", "run")];
+    let ended = streams.map(|stream| tokio::spawn(read_to_the_end(stream)));
     gate.reached().await;
     other.shutdown(std::time::Duration::ZERO).await.unwrap();
-    let told = ended.await.unwrap();
-    assert!(!kinds(&told).contains(&"[DONE]"), "a page takes that for the end: {told:?}");
+    for ended in ended {
+        let (told, broken) = ended.await.unwrap();
+        assert!(broken, "a page takes a body that just ends for a whole answer: {told:?}");
+    }
     gate.open();
     let told = read(run.events(&tooled(&host)).ui_message_stream()).await;
     assert_eq!((texts(&told).as_str(), kinds(&told).last()), ("Once upon", Some(&"[DONE]")));
@@ -248,6 +264,40 @@ async fn a_page_that_comes_back_is_given_the_history_and_the_rest<D: TestDatabas
     assert!(thread.active_run(&host.engine).await.unwrap().is_none());
 }
 
+/// In AG-UI the whole history is sent then: what it holds of later messages is not told once more.
+async fn a_text_that_turned_out_another_is_shown_once<D: TestDatabase>(db: D) {
+    let (host, thread) = start(db).await;
+    host.fake.reply(opens(7));
+    host.fake.reply(Reply::text("It is open."));
+    let run = ask(&host, &thread).await;
+    host.engine.answer(run.id).await.unwrap();
+    let mut events = run.events(&host.engine);
+    let place = loop {
+        let event = events.next().await.unwrap().unwrap();
+        if event.name() == "message_appended" {
+            break event.cursor.to_string();
+        }
+    };
+    // A reader that was given another text of the same length.
+    let segments = place.split('.').map(|segment| match segment.rsplit_once(':') {
+        Some((known, _)) if known.contains(':') => format!("{known}:1"),
+        _ => segment.to_owned(),
+    });
+    let place = segments.collect::<Vec<_>>().join(".").parse().unwrap();
+    let told = read(run.events(&tooled(&host)).after(place).ag_ui("page", "run")).await;
+    let snapshot = told.iter().find(|event| event["type"] == "MESSAGES_SNAPSHOT").unwrap();
+    let mut page = snapshot["messages"].as_array().unwrap().clone();
+    let behind = told.iter().skip_while(|event| event["type"] != "MESSAGES_SNAPSHOT");
+    for event in behind.filter(|event| event["type"] == "TEXT_MESSAGE_CONTENT") {
+        let said = page.iter_mut().find(|said| said["id"] == event["messageId"]).unwrap();
+        let text = said["content"].as_str().unwrap().to_owned() + event["delta"].as_str().unwrap();
+        said["content"] = text.into();
+    }
+    let texts: Vec<&str> = page.iter().filter_map(|said| said["content"].as_str()).collect();
+    assert_eq!(texts, ["Open it", r#"{"open":7}"#, "Let me see.", "It is open."]);
+    assert_eq!(kinds(&told).last(), Some(&"RUN_FINISHED"));
+}
+
 async fn what_a_page_sends_is_read_or_refused_by_name<D: TestDatabase>(db: D) {
     let chat = |messages: Value| -> ChatRequest {
         serde_json::from_value(json!({"id": "1", "messages": messages, "other": 1})).unwrap()
@@ -265,10 +315,14 @@ async fn what_a_page_sends_is_read_or_refused_by_name<D: TestDatabase>(db: D) {
     assert_eq!(asked.question().unwrap(), expected.image_url("https://example.com/a.png"));
     let broken =
         user(json!([{"type": "file", "mediaType": "image/png", "url": "data:image/png,x"}]));
+    let paper = json!({"mediaType": "application/pdf", "url": "https://example.com/a.pdf"});
+    let paper =
+        user(json!([{"type": "file", "mediaType": paper["mediaType"], "url": paper["url"]}]));
     for (request, says) in [
         (chat(json!([])), "messages"),
         (chat(json!([{"id": "run-7", "role": "assistant", "parts": []}])), "messages"),
         (broken, "base64"),
+        (paper, "picture"),
     ] {
         let error = request.question().unwrap_err();
         assert_eq!(error.http_status(), 422);
@@ -280,6 +334,26 @@ async fn what_a_page_sends_is_read_or_refused_by_name<D: TestDatabase>(db: D) {
         assert_eq!(request.run_id().ok(), wanted);
     }
     assert_eq!(chat(json!([])).run_id().unwrap(), None);
+
+    // Asked anew in its place, or in place of one that only the page knows; and decided about with a question behind it.
+    let part = json!({"type": "dynamic-tool", "state": "approval-responded", "approval": {"id": "5.0", "approved": true}});
+    let sent = |id: Option<&str>| -> ChatRequest {
+        let messages = json!([
+            {"id": "run-7", "role": "assistant", "parts": [part], "metadata": {"cursor": "t1.1"}},
+            {"id": "run-8", "role": "assistant", "parts": [], "metadata": {"cursor": "t1.2"}},
+            {"id": id.unwrap_or("x"), "role": "user", "parts": [{"type": "text", "text": "Hi"}]},
+        ]);
+        serde_json::from_value(json!({"id": "1", "messageId": id, "messages": messages})).unwrap()
+    };
+    assert_eq!(sent(Some("message-3")).edited().unwrap(), Some(3));
+    assert_eq!(sent(None).edited().unwrap(), None);
+    let refused = sent(Some("x-7")).edited().unwrap_err();
+    assert_eq!(refused.http_status(), 422);
+    assert!(sent(None).decisions().is_empty(), "it was asked something else");
+    let about = sent(Some("run-7"));
+    assert_eq!(about.edited().unwrap(), None);
+    let approved = ai_engine::Decision::approve().asked_after(0);
+    assert_eq!((about.decisions(), about.cursor()), (vec![(5, approved)], Some("t1.1".to_owned())));
 
     let ag_ui = |content: Value| -> AgUiRequest {
         let messages = json!([{"id": "x", "role": "user", "content": content}]);
