@@ -100,7 +100,7 @@ async fn a_reader_that_does_not_ask_is_told_of_a_question_in_its_turn<D: TestDat
     waiting(&mut asked).await;
     gate.open();
     loop {
-        let event = tokio::time::timeout(Duration::from_secs(60), plain.next()).await.unwrap();
+        let event = tokio::time::timeout(Duration::from_mins(1), plain.next()).await.unwrap();
         match event.unwrap().unwrap().kind {
             EventKind::Waiting { messages, .. } => panic!("{messages:?}"),
             EventKind::MessageSettled { message, .. } if message.content == "2" => break,

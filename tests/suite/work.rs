@@ -73,7 +73,7 @@ async fn a_working_process_ends_when_what_it_drove_has_ended<D: TestDatabase>(db
     let run = submit_undriven(&host, &thread);
     gate.reached().await;
     let ending = host.engine.clone();
-    let ending = tokio::spawn(async move { ending.shutdown(Duration::from_secs(60)).await });
+    let ending = tokio::spawn(async move { ending.shutdown(Duration::from_mins(1)).await });
     while host.engine.start().await.is_ok() {}
     let early = tokio::time::timeout(Duration::from_millis(100), &mut working).await;
     assert!(early.is_err(), "the program would end in mid-answer");
