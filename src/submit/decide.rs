@@ -1,7 +1,5 @@
 //! Deciding on calls of tools: who agrees, who refuses, what came of those that the host carries out itself.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::drive::flight::Flight;
@@ -9,11 +7,16 @@ use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::host::record::Owner;
-use crate::model::{Messageable, ToolCall, ToolCallStatus};
+use crate::model::{
+    APPROVAL, Messageable, ToolCall, ToolCallStatus, json_without_nul, without_nul,
+};
 use crate::store::session::Session;
 use crate::store::tool_calls::{self, Move};
 use crate::store::{clock, refuse_within, runs};
+use crate::tool::text;
 use crate::worker::lanes;
+
+use super::enqueue::LOOKS;
 
 /// What somebody decides about a call of a tool.
 ///
@@ -44,12 +47,13 @@ impl Decision {
     }
 
     /// The call is carried out with other arguments than the model's, a JSON object. The model is told what came of it, and not that
-    /// they are others. Where this process has the tool, arguments that do not fit are [`Error::Invalid`].
+    /// they are others. Where this process has the tool, arguments that do not fit are [`Error::Invalid`]; so are any for a tool of the
+    /// provider's own, which carries out what it asked for.
     pub fn approve_with(arguments: impl Into<Value>) -> Self {
         Self::of(Kind::ApproveWith(arguments.into()))
     }
 
-    /// The call is not carried out, and the model is told why.
+    /// The call is not carried out, and the model is told why, in at most 8 KiB.
     pub fn reject(reason: impl Into<String>) -> Self {
         Self::of(Kind::Reject(reason.into()))
     }
@@ -59,11 +63,32 @@ impl Decision {
         Self::of(Kind::Output(output.into()))
     }
 
-    /// Who decides, in your words: kept with the call ([`ToolCall::decided_by`]), and not told the model.
+    /// Who decides, in your words, at most 8 KiB: kept with the call ([`ToolCall::decided_by`]), and not told the model.
     pub fn by(mut self, who: impl Into<String>) -> Self {
         self.by = Some(who.into());
         self
     }
+
+    /// Whether it can be stored.
+    fn check(&self) -> Result<()> {
+        self.by.iter().try_for_each(|who| short("by", who))?;
+        match &self.kind {
+            Kind::Approve => Ok(()),
+            Kind::ApproveWith(arguments) => json_without_nul("arguments", arguments),
+            Kind::Reject(reason) => short("reason", reason),
+            Kind::Output(output) => json_without_nul("output", output),
+        }
+    }
+}
+
+/// What a person says of a decision.
+fn short(field: &'static str, text: &str) -> Result<()> {
+    without_nul(field, text)?;
+    let most = text::MOST_OF_A_REASON;
+    if text.len() > most {
+        return Err(Error::invalid(field, text, format!("must have at most {most} bytes")));
+    }
+    Ok(())
 }
 
 /// Decided calls, and the conversations that go on.
@@ -87,8 +112,9 @@ impl Decided {
         core.hubs().nudge();
     }
 
-    /// In a host's transaction: nobody tells us when it commits. A started engine finds it, too.
+    /// In a host's transaction: nobody tells us when it commits, so we look, as after a submit. A started engine finds it, too.
     pub(crate) fn tell_later(&self, core: &Core) {
+        core.keep_up();
         let (Some(runtime), false) = (core.runtime(), self.going_on.is_empty()) else { return };
         let (core, going_on) = (core.clone(), self.going_on.clone());
         runtime.spawn(async move {
@@ -101,9 +127,6 @@ impl Decided {
         });
     }
 }
-
-/// How soon after a host's transaction to look whether it was committed.
-const LOOKS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 
 fn show(flight: &Flight, call: &ToolCall) {
     flight.transcript.update(|seen| seen.show_calls([call.clone()]));
@@ -138,6 +161,7 @@ pub(crate) fn decide_in(
     owner: Option<&Owner>,
     decisions: &[(i64, Decision)],
 ) -> Result<Decided> {
+    decisions.iter().try_for_each(|(_, decision)| decision.check())?;
     let mut decided = Decided { calls: Vec::new(), going_on: Vec::new() };
     for (id, decision) in decisions {
         let (call, goes_on) = one(session, core, owner, *id, decision)?;
@@ -196,7 +220,7 @@ fn make(
             tool_calls::become_(session, call.id, ToolCallStatus::Approved, &with)
         }
         (Kind::Reject(reason), status) if ToolCallStatus::WAITING.contains(&status) => {
-            let told = format!("This call was refused: {reason}");
+            let told = call.refusal(&format!("This call was refused: {reason}"));
             let with = Move { output: Some(told), error: Some(reason.clone()), ..by };
             let refused = match status {
                 ToolCallStatus::AwaitingApproval => ToolCallStatus::Rejected,
@@ -205,10 +229,7 @@ fn make(
             tool_calls::end(session, call.id, refused, &with)
         }
         (Kind::Output(output), ToolCallStatus::AwaitingOutput) => {
-            let text = match output {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
+            let text = text::output(output.clone());
             let most = core.options().max_tool_output_bytes;
             if text.len() > most {
                 let reason = format!("must have at most max_tool_output_bytes ({most} bytes)");
@@ -226,6 +247,10 @@ fn checked(core: &Core, call: &ToolCall, arguments: &Value) -> Result<String> {
     let text = arguments.to_string();
     if !arguments.is_object() {
         return Err(Error::invalid("arguments", text, "must be a JSON object".to_owned()));
+    }
+    if call.kind == APPROVAL {
+        let reason = "cannot be changed: the provider carries out what it asked for and takes no other arguments; reject it";
+        return Err(Error::invalid("arguments", text, reason));
     }
     if let Some(tool) = core.tools().find(&call.name) {
         tool.check(&text).map_err(|bad| Error::invalid("arguments", text.clone(), bad.0))?;
