@@ -131,7 +131,7 @@ async fn what_an_earlier_version_left_open_of_an_ended_run_costs_no_writes<
     host.fake.reply(Reply::text("A hall."));
     ask(&host, &thread).await.unwrap();
     until_announced(&host.db).await;
-    let (engine, watched) = watched_with(&host, |builder| builder.tool::<Look>());
+    let (engine, watched) = watched_with(&host, ai_engine::EngineBuilder::tool::<Look>);
     engine.recover().await.unwrap();
     let looks = async || {
         watched.forget();
