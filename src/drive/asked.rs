@@ -25,6 +25,7 @@ pub(super) fn of(
     outcome: &Outcome,
     flight: &Flight,
     definition: &AssistantDefinition,
+    step: i64,
 ) -> Option<Asked> {
     if definition.tools.is_empty() {
         // A server that calls for what it was not offered does so again.
@@ -48,7 +49,6 @@ pub(super) fn of(
         }
         let position = 1 + place(first, index);
         calls.push(NewToolCall {
-            step: 0,
             position,
             output_position: 1 + place(behind, calls.len()),
             call_id: id.to_owned(),
@@ -60,7 +60,7 @@ pub(super) fn of(
             idempotency_key: format!("run-{run}-call-{position}"),
         });
     }
-    Some(Asked { step: 0, calls })
+    Some(Asked { step, calls })
 }
 
 fn text(item: &Item, name: &str) -> String {

@@ -95,8 +95,8 @@ pub(crate) struct Log {
     pub(crate) call: Option<CallRow>,
     /// Steps that were stored here.
     pub(crate) steps: u32,
-    /// The provider's containers that those worked in: each is charged for once.
-    containers: HashSet<String>,
+    /// The provider's containers that earlier steps worked in, here or elsewhere: each is charged for once.
+    pub(super) containers: HashSet<String>,
     /// The writer must leave the run alone: its end is being written.
     pub(crate) settling: bool,
     /// Words for what was out of the ordinary.

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::model::{Item, ItemKind};
+use crate::model::{Item, ItemKind, NOT_CARRIED_OUT};
 
 /// The calls among these items that have no output there, in order.
 pub(crate) fn open<'i>(items: impl IntoIterator<Item = &'i Item> + Clone) -> Vec<&'i Item> {
@@ -19,9 +19,6 @@ pub(crate) fn open<'i>(items: impl IntoIterator<Item = &'i Item> + Clone) -> Vec
         |item: &&Item| matches!(item.kind(), ItemKind::ToolCall(id) if !outputs.contains(id));
     items.into_iter().filter(is_open).collect()
 }
-
-/// What a model is told of a call that nobody carries out.
-const NOT_CARRIED_OUT: &str = "This call was not carried out.";
 
 /// The output that closes a call. `None`: no output can be made up for it, such as the screenshot of a computer.
 ///

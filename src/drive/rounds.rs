@@ -1,6 +1,6 @@
 //! A run is a loop of steps: the model is called; what it asked for is carried out, and it is called again with what came of that.
 
-use super::asked::{self, Asked};
+use super::asked;
 use super::budget;
 use super::fallback;
 use super::flight::{Flight, Halt, Stop};
@@ -56,7 +56,7 @@ async fn rounds(
     }
     loop {
         let outcome = fallback::call(core, flight, definition).await.map_err(Halt::Stopped)?;
-        let Some(asked) = asked::of(&outcome, flight, definition) else {
+        let Some(asked) = asked::of(&outcome, flight, definition, done + 1) else {
             return Ok(Answered::Ended(Box::new(outcome)));
         };
         done += 1;
@@ -75,7 +75,7 @@ async fn rounds(
             let ended = Outcome { status, reason, error: Some(error), ..outcome };
             return Ok(Answered::Ended(Box::new(ended)));
         }
-        step::settle(core, flight, outcome, Asked { step: done, ..asked }).await?;
+        step::settle(core, flight, outcome, asked).await?;
         if tools::carry_out(core, flight, definition).await? == Done::Waits {
             return Ok(Answered::Waits);
         }

@@ -16,7 +16,7 @@ use crate::engine::core::Core;
 use crate::error::{Error, Result, with_causes};
 use crate::failpoint::Write;
 use crate::follow::transcript::Seen;
-use crate::model::{Message, Reason, Run, RunStatus};
+use crate::model::{Message, Reason, Run, RunStatus, ToolCall};
 use crate::store::messages;
 use crate::store::responses;
 use crate::store::runs::{self, Claim, End, Fence};
@@ -47,10 +47,11 @@ pub(crate) async fn settle(
         Span::current().record("gen_ai.output.messages", said);
     }
     let (written, replaced) = written(core, settlement).await?;
-    let (run, rows) = written;
+    let Written { run, messages, calls } = written;
     flight.transcript.update(|seen| {
         seen.run = run;
-        show(seen, rows, &replaced);
+        show(seen, messages, &replaced);
+        seen.show_calls(calls);
         seen.ended = true;
     });
     Ok(())
@@ -81,7 +82,7 @@ const REFUSALS: u32 = 3;
 async fn written(
     core: &Core,
     settlement: Arc<Settlement>,
-) -> std::result::Result<((Run, Vec<Message>), HashSet<i64>), Halt> {
+) -> std::result::Result<(Written, HashSet<i64>), Halt> {
     let deadline = Instant::now() + core.options().lease;
     let mut refusals = 0;
     loop {
@@ -125,7 +126,7 @@ async fn with_less(
     core: &Core,
     settlement: &Arc<Settlement>,
     refusal: &Error,
-) -> Result<Option<std::result::Result<(Run, Vec<Message>), Fence>>> {
+) -> Result<Option<std::result::Result<Written, Fence>>> {
     for keep in [Keep::InPlace, Keep::RunOnly] {
         let end = End::failed_in_the_database(with_causes(refusal));
         let (plan, claim) = (Arc::clone(settlement), settlement.claim);
@@ -140,8 +141,7 @@ async fn with_less(
             else {
                 return Ok(Err(Fence::Lost));
             };
-            let said = messages::of_run(session, claim.run_id)?;
-            Ok(Ok((run, said.into_iter().filter(Message::is_assistant).collect())))
+            Written::of(session, run).map(Ok)
         });
         match ended.await {
             Ok(Err(Fence::Locked)) => return Ok(None),
@@ -171,9 +171,28 @@ fn plan(flight: &Flight, outcome: Outcome) -> Result<Settlement> {
     Ok(Settlement { claim: flight.claim()?, step, end })
 }
 
-type Written = std::result::Result<(Run, Vec<Message>), Fence>;
+/// An ended run as it is stored.
+struct Written {
+    run: Run,
+    messages: Vec<Message>,
+    /// Those of its calls that its end may have changed.
+    calls: Vec<ToolCall>,
+}
 
-fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
+impl Written {
+    /// What is stored of it.
+    fn of(session: &mut dyn Session, run: Run) -> Result<Self> {
+        let said = messages::of_run(session, run.id)?;
+        let messages = said.into_iter().filter(Message::is_assistant).collect();
+        let calls = tool_calls::of_run(session, run.id)?;
+        Ok(Self { run, messages, calls })
+    }
+}
+
+fn write(
+    session: &mut dyn Session,
+    plan: &Settlement,
+) -> Result<std::result::Result<Written, Fence>> {
     match runs::fence(session, &[plan.claim])?.first() {
         Some(Fence::Held { .. }) => {}
         Some(Fence::Lost) if let Some(written) = written_already(session, plan)? => {
@@ -182,23 +201,18 @@ fn write(session: &mut dyn Session, plan: &Settlement) -> Result<Written> {
         Some(fence) => return Ok(Err(*fence)),
         None => return Ok(Err(Fence::Gone)),
     }
-    let rows = plan.step.write(session)?;
-    tool_calls::close_open(session, plan.claim.run_id)?;
+    let messages = plan.step.write(session)?;
+    let calls = tool_calls::close_open(session, plan.claim.run_id)?;
     let spent = responses::spent_on_run(session, plan.claim.run_id)?;
     let ended = runs::end(session, plan.claim.run_id, &plan.end, spent)?;
-    Ok(ended.map(|run| (run, rows)).ok_or(Fence::Lost))
+    Ok(ended.map(|run| Written { run, messages, calls }).ok_or(Fence::Lost))
 }
 
 /// What an earlier try wrote, if it was committed without our hearing of it. A run that somebody else ended ended otherwise.
-fn written_already(
-    session: &mut dyn Session,
-    plan: &Settlement,
-) -> Result<Option<(Run, Vec<Message>)>> {
+fn written_already(session: &mut dyn Session, plan: &Settlement) -> Result<Option<Written>> {
     let ours = runs::find(session, plan.claim.run_id)?.filter(|row| {
         row.fencing_token == plan.claim.token
             && (row.status, row.reason.as_deref()) == (plan.end.status, plan.end.reason.as_deref())
     });
-    let Some(row) = ours else { return Ok(None) };
-    let said = messages::of_run(session, row.id)?;
-    Ok(Some((row.into(), said.into_iter().filter(Message::is_assistant).collect())))
+    ours.map(|row| Written::of(session, row.into())).transpose()
 }

@@ -57,9 +57,6 @@ pub(super) async fn settle(
 }
 
 fn insert(session: &mut dyn Session, run: i64, asked: &Asked) -> Result<Vec<ToolCall>> {
-    let of_step = |call: &tool_calls::NewToolCall| tool_calls::NewToolCall {
-        step: asked.step,
-        ..call.clone()
-    };
-    asked.calls.iter().map(|call| tool_calls::insert(session, run, &of_step(call))).collect()
+    let calls = asked.calls.iter();
+    calls.map(|call| tool_calls::insert(session, run, asked.step, call)).collect()
 }

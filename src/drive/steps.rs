@@ -15,8 +15,10 @@ use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
 use crate::model::{Reason, RemoteState, Run, RunRow};
+use crate::provider::{CODE_INTERPRETER, container_of};
 use crate::store::runs::{self, Claim, Locking};
-use crate::store::{messages, outbox, tool_calls, workers};
+use crate::store::session::Session;
+use crate::store::{items, messages, outbox, tool_calls, workers};
 use crate::task::Guarded;
 
 use super::persist::persist;
@@ -75,9 +77,11 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
         let said = messages::of_run(session, id)?;
         // Before its first call it has called for no tool.
         let calls = if row.attempts > 0 { tool_calls::of_run(session, id)? } else { Vec::new() };
-        Ok(Locking::Got((row, said, calls)))
+        // What came before its calls was charged for.
+        let containers = if calls.is_empty() { Vec::new() } else { containers(session, id)? };
+        Ok(Locking::Got((row, said, calls, containers)))
     });
-    let (row, said, calls) = match claimed.await? {
+    let (row, said, calls, containers) = match claimed.await? {
         Locking::Got(claimed) => claimed,
         Locking::Locked => return Ok(Locking::Locked),
         Locking::Nothing => return Ok(Locking::Nothing),
@@ -86,6 +90,7 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
     flight.log(|log| {
         log.claim = Some(Claim { run_id: row.id, token: row.fencing_token });
         log.claimed_at = Some(Instant::now());
+        log.containers.extend(containers);
     });
     // A place is one more than a slot.
     let last = said.iter().map(|message| message.position).max();
@@ -96,6 +101,12 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
         seen.begun = true;
     });
     Ok(Locking::Got(row))
+}
+
+/// The provider's containers that the stored steps of a run worked in.
+fn containers(session: &mut dyn Session, run: i64) -> Result<Vec<String>> {
+    let ran = items::of_kind(session, run, CODE_INTERPRETER)?;
+    Ok(ran.iter().filter_map(|item| container_of(item).map(str::to_owned)).collect())
 }
 
 /// Drives a claimed run until its end is stored, or it is not ours to end any more. `false`: it could not be driven to its

@@ -30,6 +30,7 @@ impl Answer {
         mut times: u32,
     ) -> Result<(T, Self)> {
         let mut answer = self;
+        let mut asked_by = None;
         loop {
             let told = match answer.parse::<T>() {
                 Ok(read) => return Ok((read, answer)),
@@ -41,7 +42,12 @@ impl Answer {
                 Err(error) => return Err(error),
             };
             times -= 1;
-            let definition = definition(engine, answer.run.id).await?;
+            // By the words of the first run: each time the model is told of the newest answer alone.
+            let definition = match asked_by.take() {
+                Some(known) => known,
+                None => definition(engine, answer.run.id).await?,
+            };
+            asked_by = Some(definition.clone());
             let request = answer.run.regenerate(engine);
             answer = request.definition(move |_| with(definition.clone(), &told)).await?;
         }

@@ -23,8 +23,9 @@ use crate::submit::decide::{self, Decision};
 /// # Errors
 ///
 /// Of each way to decide: [`Error::NotFound`](crate::Error::NotFound), also for another owner's call;
-/// [`Error::Decided`](crate::Error::Decided) when it does not wait for that decision, or not any more, unless the same was decided;
-/// [`Error::Invalid`](crate::Error::Invalid) for arguments or an output out of their limits; or the database's. Nothing is changed then.
+/// [`Error::Decided`](crate::Error::Decided) when it does not wait for that decision, or not any more;
+/// [`Error::Invalid`](crate::Error::Invalid) for arguments, an output or words of a person that are out of their limits or hold a NUL
+/// character, and for arguments of a tool of the provider's own; or the database's. Nothing is changed then.
 ///
 /// # Cancellation
 ///
@@ -192,7 +193,7 @@ impl AiEngine {
         self.tool_calls().submit_output(call, output).await
     }
 
-    pub(crate) async fn tool_calls_of(&self, of: Messageable) -> Result<Vec<ToolCall>> {
+    pub(crate) async fn waiting_calls_of(&self, of: Messageable) -> Result<Vec<ToolCall>> {
         self.core.store().read(move |session| tool_calls::waiting_of(session, of)).await
     }
 }
@@ -228,7 +229,7 @@ macro_rules! pending {
                 engine: &AiEngine,
             ) -> impl Future<Output = Result<Vec<ToolCall>>> + Send + 'static {
                 let (engine, of) = (engine.clone(), ConversationRow::messageable(self));
-                async move { engine.tool_calls_of(of).await }
+                async move { engine.waiting_calls_of(of).await }
             }
         }
     };

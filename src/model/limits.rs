@@ -178,7 +178,7 @@ fn too_deep(field: &'static str) -> Error {
     Error::invalid(field, "deeper JSON", reason)
 }
 
-fn json_without_nul(field: &'static str, value: &Value) -> Result<()> {
+pub(crate) fn json_without_nul(field: &'static str, value: &Value) -> Result<()> {
     match value {
         Value::String(text) => without_nul(field, text),
         Value::Array(values) => values.iter().try_for_each(|value| json_without_nul(field, value)),

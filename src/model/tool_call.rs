@@ -27,7 +27,8 @@ text_enum! {
         Failed => "failed",
         /// A person or the tool itself refused it; the model is told why.
         Rejected => "rejected",
-        /// Its process died in the middle of it, and it is not to be repeated: the model is told that it is not known what became of it.
+        /// Its process died or its run ended in the middle of it, and it is not to be repeated: the model is told that it is not known
+        /// whether it was carried out.
         Unknown => "unknown",
         /// The run ended before it was carried out.
         Cancelled => "cancelled",
@@ -122,6 +123,13 @@ impl ToolCallStatus {
 
 /// The kind of a request that a tool of the provider's own may be called.
 pub(crate) const APPROVAL: &str = "mcp_approval_request";
+
+/// What a model is told of a call that was not begun, and is not any more.
+pub(crate) const NOT_CARRIED_OUT: &str = "This call was not carried out.";
+
+/// What a model is told of one that was begun, and of whose end nobody knows: it is not to be done again as if nothing had been.
+pub(crate) const NOT_KNOWN: &str =
+    "It is not known whether this call was carried out: it was broken off in the middle of it.";
 
 /// A call of a tool.
 #[derive(Debug, Clone, PartialEq, Serialize, diesel::Queryable, diesel::Selectable)]
@@ -241,6 +249,19 @@ impl ToolCall {
     /// Where it is when it is to be carried out.
     pub(crate) const fn before_running(&self) -> ToolCallStatus {
         if self.decided_at.is_some() { ToolCallStatus::Approved } else { ToolCallStatus::Pending }
+    }
+
+    /// What the model is told of a call that nobody agrees to any more. One that was begun before may have been carried out then.
+    pub(crate) fn refusal(&self, why: &str) -> String {
+        match self.attempts {
+            0 => why.to_owned(),
+            _ => format!("{why} It is not known whether it was carried out before."),
+        }
+    }
+
+    /// What the model is told of one that is open when its run ends.
+    pub(crate) const fn broken_off(&self) -> &'static str {
+        if self.attempts == 0 { NOT_CARRIED_OUT } else { NOT_KNOWN }
     }
 
     /// The arguments that it is carried out with.

@@ -29,6 +29,14 @@ pub(crate) struct Billed {
     pub(crate) beyond: bool,
 }
 
+/// The kind of an item that code ran for, in a container.
+pub(crate) const CODE_INTERPRETER: &str = "code_interpreter_call";
+
+/// The container of such an item, by its id.
+pub(crate) fn container_of(item: &Value) -> Option<&str> {
+    item["container_id"].as_str()
+}
+
 impl Billed {
     pub(super) fn of(response: &Response) -> Self {
         let usage = response.usage.unwrap_or_default();
@@ -64,7 +72,7 @@ impl Billed {
                 self.web_searches += i64::from(action.is_none_or(|action| action == "search"));
             }
             "file_search_call" => self.file_searches += 1,
-            "code_interpreter_call" => match value["container_id"].as_str() {
+            CODE_INTERPRETER => match container_of(value) {
                 Some(id) => {
                     self.containers.insert(id.to_owned());
                 }

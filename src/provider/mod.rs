@@ -21,7 +21,7 @@ use futures_core::Stream;
 use serde_json::Value;
 
 pub(crate) use crate::openai::OpenAi;
-pub(crate) use billed::Billed;
+pub(crate) use billed::{Billed, CODE_INTERPRETER, container_of};
 pub(crate) use call_error::CallError;
 #[cfg(feature = "_internal")]
 pub(crate) use chat_completions::progress as chat_progress;

@@ -73,6 +73,15 @@ pub(crate) fn last_position(session: &mut dyn Session, run: i64) -> Result<Optio
         .get_result(conn))?)
 }
 
+/// Those of a run of one kind.
+pub(crate) fn of_kind(session: &mut dyn Session, run: i64, kind: &str) -> Result<Vec<Value>> {
+    Ok(on!(session, |conn| items::ai_engine_run_items
+        .filter(items::run_id.eq(run))
+        .filter(items::kind.eq(kind))
+        .select(items::item)
+        .load(conn))?)
+}
+
 /// Whether an item is on the path: none of its run's messages has left it, or one that stayed comes after the item.
 macro_rules! on_path {
     () => {{

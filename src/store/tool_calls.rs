@@ -1,5 +1,7 @@
 //! Calls of tools: noted when the model asks for them, changed only in ways that their status allows.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
@@ -28,8 +30,6 @@ constant! {
 /// A call that the model asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct NewToolCall {
-    /// Which answer of the model in its run it is of, from 1.
-    pub(crate) step: i64,
     pub(crate) position: i64,
     pub(crate) output_position: i64,
     pub(crate) call_id: String,
@@ -40,10 +40,16 @@ pub(crate) struct NewToolCall {
     pub(crate) idempotency_key: String,
 }
 
-pub(crate) fn insert(session: &mut dyn Session, run: i64, new: &NewToolCall) -> Result<ToolCall> {
+/// `step`: which answer of the model in its run it is of, from 1.
+pub(crate) fn insert(
+    session: &mut dyn Session,
+    run: i64,
+    step: i64,
+    new: &NewToolCall,
+) -> Result<ToolCall> {
     let row = (
         calls::run_id.eq(run),
-        calls::step.eq(new.step),
+        calls::step.eq(step),
         calls::position.eq(new.position),
         calls::output_position.eq(new.output_position),
         calls::call_id.eq(&new.call_id),
@@ -97,7 +103,7 @@ pub(crate) fn require(session: &mut dyn Session, id: i64) -> Result<ToolCall> {
     find(session, id)?.ok_or_else(|| Error::not_found("tool call", id))
 }
 
-fn find(session: &mut dyn Session, id: i64) -> Result<Option<ToolCall>> {
+pub(crate) fn find(session: &mut dyn Session, id: i64) -> Result<Option<ToolCall>> {
     Ok(on!(session, |conn| calls::ai_engine_tool_calls
         .find(id)
         .select(ToolCall::as_select())
@@ -114,12 +120,22 @@ pub(crate) struct Move {
     pub(crate) error: Option<String>,
     pub(crate) changed_arguments: Option<String>,
     pub(crate) decided_by: Option<String>,
-    /// Of one that waits from now on.
+    /// Of one that waits from now on; `None`: for ever.
     pub(crate) decide_until: Option<i64>,
     /// What the tool says of itself.
     pub(crate) repeatable: Option<Repeatable>,
     /// Somebody decided.
     pub(crate) decides: bool,
+}
+
+/// Until when a call that waits from now on can be decided on.
+pub(crate) fn decide_until(
+    session: &mut dyn Session,
+    expiry: Option<Duration>,
+) -> Result<Option<i64>> {
+    let Some(expiry) = expiry else { return Ok(None) };
+    let expiry = i64::try_from(expiry.as_millis()).unwrap_or(i64::MAX);
+    Ok(Some(clock::now_ms(session)?.saturating_add(expiry)))
 }
 
 /// Moves a call to another status. `None`: it may not become that, or is not there any more.
@@ -141,7 +157,8 @@ pub(crate) fn become_(
         with.error.as_ref().map(|error| calls::error.eq(error)),
         with.changed_arguments.as_ref().map(|changed| calls::changed_arguments.eq(changed)),
         with.decided_by.as_ref().map(|who| calls::decided_by.eq(who)),
-        with.decide_until.map(|until| calls::decide_until.eq(until)),
+        // Each wait has a time of its own.
+        (!next.is_terminal()).then(|| calls::decide_until.eq(with.decide_until)),
         with.repeatable.map(|repeatable| calls::repeatable.eq(repeatable)),
         calls::attempts.eq(calls::attempts + i64::from(begins)),
         begins.then(|| calls::started_at.eq(now)),
@@ -178,21 +195,19 @@ pub(crate) fn end(
     Ok(Some(ended))
 }
 
-/// What a model is told of a call that nobody carried out any more.
-const NOT_CARRIED_OUT: &str = "This call was not carried out.";
-
-/// Ends what is open of a run that ends, so that the next turn can go on.
-pub(crate) fn close_open(session: &mut dyn Session, run: i64) -> Result<()> {
+/// Ends what is open of a run that ends, so that the next turn can go on. Returns what it ended.
+pub(crate) fn close_open(session: &mut dyn Session, run: i64) -> Result<Vec<ToolCall>> {
+    let mut closed = Vec::new();
     for open in open_of_run(session, run)? {
-        let told = Move { output: Some(NOT_CARRIED_OUT.to_owned()), ..Move::default() };
+        let told = Move { output: Some(open.broken_off().to_owned()), ..Move::default() };
         let status = match open.status {
             // It was under way.
             ToolCallStatus::Running => ToolCallStatus::Unknown,
             _ => ToolCallStatus::Cancelled,
         };
-        end(session, open.id, status, &told)?;
+        closed.extend(end(session, open.id, status, &told)?);
     }
-    Ok(())
+    Ok(closed)
 }
 
 /// Those that wait for somebody.
@@ -259,9 +274,11 @@ macro_rules! overdue {
     ($session:expr) => {{
         let now = clock::now_ms($session)?;
         calls::ai_engine_tool_calls
+            .inner_join(runs::ai_engine_runs)
             .filter(calls::finished_at.is_null())
             .filter(calls::status.eq_any(ToolCallStatus::WAITING.map(ToolCallStatus::as_str)))
             .filter(calls::decide_until.lt(now))
+            .filter(runs::finished_at.is_null())
     }};
 }
 
@@ -274,9 +291,12 @@ pub(crate) fn overdue(session: &mut dyn Session) -> Result<Vec<i64>> {
 /// The runs of some that wait for an output of the host's by these names.
 pub(crate) fn awaiting_output_of(session: &mut dyn Session, names: &[&str]) -> Result<Vec<i64>> {
     Ok(on!(session, |conn| calls::ai_engine_tool_calls
+        .inner_join(runs::ai_engine_runs)
         .filter(calls::finished_at.is_null())
         .filter(calls::status.eq(ToolCallStatus::AwaitingOutput))
         .filter(calls::name.eq_any(names))
+        // A process of an earlier version ends a run and leaves its calls.
+        .filter(runs::finished_at.is_null())
         .select(calls::run_id)
         .distinct()
         .limit(queue::PAGE)

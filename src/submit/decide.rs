@@ -1,8 +1,5 @@
 //! Deciding on calls of tools: who agrees, who refuses, what came of those that the host carries out itself.
 
-use std::borrow::Cow;
-use std::time::Duration;
-
 use serde_json::Value;
 
 use crate::drive::flight::Flight;
@@ -10,16 +7,21 @@ use crate::engine::core::Core;
 use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::host::record::Owner;
-use crate::model::{Messageable, ToolCall, ToolCallStatus};
+use crate::model::{
+    APPROVAL, Messageable, ToolCall, ToolCallStatus, json_without_nul, without_nul,
+};
 use crate::store::session::Session;
 use crate::store::tool_calls::{self, Move};
 use crate::store::{clock, refuse_within, runs};
+use crate::tool::text;
 use crate::worker::lanes;
+
+use super::enqueue::LOOKS;
 
 /// What somebody decides about a call of a tool.
 ///
-/// The first decision stands: whoever decides otherwise later is told so ([`Error::Decided`]). Whoever decides the same again, as a page
-/// whose request was answered into the void, is given the call as it is.
+/// The first decision stands: whoever decides later is told so ([`Error::Decided`]). A page whose request was answered into the void sends
+/// it again: one that [names its question](Self::asked_after), or an output that is stored already, is given the call as it is.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "nothing is decided until it is given to the engine"]
 pub struct Decision {
@@ -47,12 +49,13 @@ impl Decision {
     }
 
     /// The call is carried out with other arguments than the model's, a JSON object. The model is told what came of it, and not that
-    /// they are others. Where this process has the tool, arguments that do not fit are [`Error::Invalid`].
+    /// they are others. Where this process has the tool, arguments that do not fit are [`Error::Invalid`]; so are any for a tool of the
+    /// provider's own, which carries out what it asked for.
     pub fn approve_with(arguments: impl Into<Value>) -> Self {
         Self::of(Kind::ApproveWith(arguments.into()))
     }
 
-    /// The call is not carried out, and the model is told why.
+    /// The call is not carried out, and the model is told why, in at most 8 KiB.
     pub fn reject(reason: impl Into<String>) -> Self {
         Self::of(Kind::Reject(reason.into()))
     }
@@ -62,7 +65,7 @@ impl Decision {
         Self::of(Kind::Output(output.into()))
     }
 
-    /// Who decides, in your words: kept with the call ([`ToolCall::decided_by`]), and not told the model.
+    /// Who decides, in your words, at most 8 KiB: kept with the call ([`ToolCall::decided_by`]), and not told the model.
     pub fn by(mut self, who: impl Into<String>) -> Self {
         self.by = Some(who.into());
         self
@@ -77,41 +80,54 @@ impl Decision {
         self
     }
 
-    /// Whether it says what was decided on this call already, so that nothing is left to do.
+    /// Whether a page's decision says what was decided on this call already, or an output is the one that is stored, so that nothing is
+    /// left to do.
     fn is_made(&self, call: &ToolCall) -> bool {
-        let is_over = call.status.is_terminal();
-        let was_begun = call.attempts > 0;
-        let not_carried_out = match call.status {
+        if let Kind::Output(output) = &self.kind {
+            let same = call.output.as_deref() == Some(&*text::output(output.clone()));
+            return call.status == ToolCallStatus::Completed && same;
+        }
+        let Some(asked_after) = self.asked_after else { return false };
+        let was_refused = match call.status {
             ToolCallStatus::Rejected | ToolCallStatus::Cancelled => true,
-            ToolCallStatus::Failed => !was_begun,
+            ToolCallStatus::Failed => call.attempts == 0,
             _ => false,
         };
         // To be asked about again it was begun, and to be begun it was agreed to.
-        let was_asked_again = self.asked_after.is_some_and(|attempts| attempts < call.attempts);
-        let agreed = was_asked_again
+        let was_agreed = asked_after < call.attempts
             || call.decided_at.is_some()
                 && call.status != ToolCallStatus::AwaitingApproval
-                && !not_carried_out;
+                && !was_refused;
         match &self.kind {
-            Kind::Approve => agreed && call.changed_arguments.is_none(),
+            Kind::Approve => was_agreed && call.changed_arguments.is_none(),
             Kind::ApproveWith(arguments) => {
-                agreed && call.changed_arguments.as_deref() == Some(&*arguments.to_string())
+                was_agreed && call.changed_arguments.as_deref() == Some(&*arguments.to_string())
             }
-            Kind::Reject(_) => not_carried_out || is_over && self.asked_after.is_some(),
-            Kind::Output(output) => {
-                call.status == ToolCallStatus::Completed
-                    && call.output.as_deref() == Some(&*as_text(output))
-            }
+            Kind::Reject(_) => was_refused || call.status.is_terminal(),
+            Kind::Output(_) => false,
+        }
+    }
+
+    /// Whether it can be stored.
+    fn check(&self) -> Result<()> {
+        self.by.iter().try_for_each(|who| short("by", who))?;
+        match &self.kind {
+            Kind::Approve => Ok(()),
+            Kind::ApproveWith(arguments) => json_without_nul("arguments", arguments),
+            Kind::Reject(reason) => short("reason", reason),
+            Kind::Output(output) => json_without_nul("output", output),
         }
     }
 }
 
-/// A text as it is, all else as JSON.
-fn as_text(output: &Value) -> Cow<'_, str> {
-    match output {
-        Value::String(text) => Cow::Borrowed(text),
-        other => Cow::Owned(other.to_string()),
+/// What a person says of a decision.
+fn short(field: &'static str, text: &str) -> Result<()> {
+    without_nul(field, text)?;
+    let most = text::MOST_OF_A_REASON;
+    if text.len() > most {
+        return Err(Error::invalid(field, text, format!("must have at most {most} bytes")));
     }
+    Ok(())
 }
 
 /// Decided calls, and the conversations that go on.
@@ -135,8 +151,9 @@ impl Decided {
         core.hubs().nudge();
     }
 
-    /// In a host's transaction: nobody tells us when it commits. A started engine finds it, too.
+    /// In a host's transaction: nobody tells us when it commits, so we look, as after a submit. A started engine finds it, too.
     pub(crate) fn tell_later(&self, core: &Core) {
+        core.keep_up();
         let (Some(runtime), false) = (core.runtime(), self.going_on.is_empty()) else { return };
         let (core, going_on) = (core.clone(), self.going_on.clone());
         runtime.spawn(async move {
@@ -149,9 +166,6 @@ impl Decided {
         });
     }
 }
-
-/// How soon after a host's transaction to look whether it was committed.
-const LOOKS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 
 fn show(flight: &Flight, call: &ToolCall) {
     flight.transcript.update(|seen| seen.show_calls([call.clone()]));
@@ -186,6 +200,7 @@ pub(crate) fn decide_in(
     owner: Option<&Owner>,
     decisions: &[(i64, Decision)],
 ) -> Result<Decided> {
+    decisions.iter().try_for_each(|(_, decision)| decision.check())?;
     let mut decided = Decided { calls: Vec::new(), going_on: Vec::new() };
     for (id, decision) in decisions {
         let (call, goes_on) = one(session, core, owner, *id, decision)?;
@@ -247,7 +262,7 @@ fn make(
             tool_calls::become_(session, call.id, ToolCallStatus::Approved, &with)
         }
         (Kind::Reject(reason), status) if ToolCallStatus::WAITING.contains(&status) => {
-            let told = format!("This call was refused: {reason}");
+            let told = call.refusal(&format!("This call was refused: {reason}"));
             let with = Move { output: Some(told), error: Some(reason.clone()), ..by };
             let refused = match status {
                 ToolCallStatus::AwaitingApproval => ToolCallStatus::Rejected,
@@ -256,7 +271,7 @@ fn make(
             tool_calls::end(session, call.id, refused, &with)
         }
         (Kind::Output(output), ToolCallStatus::AwaitingOutput) => {
-            let text = as_text(output).into_owned();
+            let text = text::output(output.clone());
             let most = core.options().max_tool_output_bytes;
             if text.len() > most {
                 let reason = format!("must have at most max_tool_output_bytes ({most} bytes)");
@@ -274,6 +289,10 @@ fn checked(core: &Core, call: &ToolCall, arguments: &Value) -> Result<String> {
     let text = arguments.to_string();
     if !arguments.is_object() {
         return Err(Error::invalid("arguments", text, "must be a JSON object".to_owned()));
+    }
+    if call.kind == APPROVAL {
+        let reason = "cannot be changed: the provider carries out what it asked for and takes no other arguments; reject it";
+        return Err(Error::invalid("arguments", text, reason));
     }
     if let Some(tool) = core.tools().find(&call.name) {
         tool.check(&text).map_err(|bad| Error::invalid("arguments", text.clone(), bad.0))?;

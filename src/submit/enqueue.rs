@@ -344,7 +344,7 @@ fn refuse_busy(session: &mut dyn Session, on: Messageable) -> Result<()> {
 }
 
 /// When to look whether the host's transaction has committed.
-const LOOKS: [Duration; 10] = [
+pub(super) const LOOKS: [Duration; 10] = [
     Duration::from_millis(5),
     Duration::from_millis(20),
     Duration::from_millis(50),

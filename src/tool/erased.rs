@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Approval, Repeatable, Tool, ToolContext, ToolError, schema};
+use super::{Approval, Repeatable, Tool, ToolContext, ToolError, schema, text};
 
 /// Why arguments are not those of a tool, as the model is told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,15 +82,7 @@ impl<T: Tool> ErasedTool for Of<T> {
         cx: &ToolContext<'_>,
     ) -> Result<Result<String, ToolError>, Bad> {
         let tool = self.read(arguments)?;
-        Ok(tool.call(cx).await.and_then(|output| Ok(text(serde_json::to_value(&output)?))))
-    }
-}
-
-/// A text as it is, everything else as JSON.
-fn text(output: Value) -> String {
-    match output {
-        Value::String(text) => text,
-        other => other.to_string(),
+        Ok(tool.call(cx).await.and_then(|output| Ok(text::output(serde_json::to_value(&output)?))))
     }
 }
 
@@ -149,11 +141,5 @@ mod tests {
     fn null_stands_for_what_may_be_left_out() {
         let trip = Trip { to: vec![], days: 0, with: None };
         assert_eq!(read(r#"{"to": [], "days": null, "with": null}"#), Ok(trip));
-    }
-
-    #[test]
-    fn a_text_is_told_as_it_is() {
-        assert_eq!(text("Sunny".into()), "Sunny");
-        assert_eq!(text(serde_json::json!({"sun": true})), r#"{"sun":true}"#);
     }
 }

@@ -8,6 +8,7 @@ mod output;
 mod registry;
 mod schema;
 mod strict;
+pub(crate) mod text;
 mod uses;
 
 use std::future::Future;
@@ -85,7 +86,7 @@ pub trait Tool: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     const TIMEOUT: Duration = Duration::from_mins(1);
 
     /// Whether it may run while other calls of the same answer do; yes unless set. Calls run side by side when all of an answer may,
-    /// otherwise one after the other in the order of the model's.
+    /// otherwise one after the other in the order of the model's: none begins while an earlier one waits for a person.
     const SIDE_BY_SIDE: bool = true;
 
     /// What the model is told: a text as it is, everything else as JSON.

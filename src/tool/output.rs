@@ -20,6 +20,8 @@ use crate::openai::Protocol;
 
 /// The member of an object that stands for a value which is none: strict schemas begin with an object.
 const VALUE: &str = "value";
+/// What models put around JSON.
+const FENCE: &str = "```";
 
 impl AssistantDefinition {
     /// Has the assistant answer in the form of a type: with JSON, which [`Answer::parse`] reads. The model is told the schema of the
@@ -133,7 +135,7 @@ impl Answer {
 fn read<T: DeserializeOwned + JsonSchema>(text: &str) -> Result<T> {
     let mismatch =
         |path: String, reason: String| Error::Mismatch { path, reason, text: text.to_owned() };
-    let value: Value = serde_json::from_str(json_of(text))
+    let value = json_of(text)
         .map_err(|error| mismatch(String::new(), format!("it is no JSON: {error}")))?;
     let schema = schema::of::<T>();
     let first = fit::<T>(value.clone(), &schema);
@@ -160,21 +162,23 @@ fn fit<T: DeserializeOwned>(
     })
 }
 
-/// The JSON in a text: all of it, what is in a fence, or what is between the first and the last bracket.
-fn json_of(text: &str) -> &str {
+/// The JSON in a text: all of it, what is in a fence, or what is between the first and the last bracket. A text in it may have fences of
+/// its own.
+fn json_of(text: &str) -> serde_json::Result<Value> {
     let text = text.trim();
-    if text.starts_with(['{', '[', '"']) && !text.contains("```") {
-        return text;
-    }
-    if let Some((_, fenced)) = text.split_once("```")
-        && let Some((inner, _)) = fenced.split_once("```")
-    {
-        return inner.strip_prefix("json").unwrap_or(inner).trim();
-    }
-    match (text.find(['{', '[']), text.rfind(['}', ']'])) {
-        (Some(begin), Some(end)) if begin < end => text.get(begin..=end).unwrap_or(text),
-        _ => text,
-    }
+    let behind =
+        text.split_once(FENCE).map(|(_, behind)| behind.strip_prefix("json").unwrap_or(behind));
+    let to_the_last = behind.and_then(|behind| behind.rsplit_once(FENCE));
+    let to_the_next = behind.and_then(|behind| behind.split_once(FENCE));
+    let fenced = [to_the_last, to_the_next].into_iter().flatten().map(|(inner, _)| inner);
+    let bracketed = match (text.find(['{', '[']), text.rfind(['}', ']'])) {
+        (Some(begin), Some(end)) => text.get(begin..=end),
+        _ => None,
+    };
+    // What is refused last is the innermost, whose error says most.
+    fenced
+        .chain(bracketed)
+        .fold(serde_json::from_str(text), |read, part| read.or_else(|_| serde_json::from_str(part)))
 }
 
 #[cfg(test)]
@@ -205,6 +209,12 @@ mod tests {
         ] {
             assert_eq!(read::<Recipe>(text).unwrap(), soup(), "{text}");
         }
+        let told = r#"{"title":"Run ```sh\nls\n``` first","minutes":1}"#;
+        for text in [told.to_owned(), format!("```json\n{told}\n```"), format!("See: {told}!")] {
+            assert_eq!(read::<Recipe>(&text).unwrap().title, "Run ```sh\nls\n``` first", "{text}");
+        }
+        let two = "```json\n{\"title\":\"Soup\",\"minutes\":20}\n``` or {in} ```sh\nls\n```";
+        assert_eq!(read::<Recipe>(two).unwrap(), soup());
         assert_eq!(read::<Vec<u8>>(r#"{"value":[1,2]}"#).unwrap(), [1, 2]);
         assert_eq!(read::<Vec<u8>>("[1,2]").unwrap(), [1, 2]);
     }

@@ -92,7 +92,7 @@ pub(crate) fn take_up(
         return Ok(Taken::Nothing);
     }
     if refusal.is_none() && row.cancel_requested_at.is_none() {
-        match tools_left::take_up(session, row)? {
+        match tools_left::take_up(session, row, core.options().approval_expiry)? {
             Some(ToolsLeft::GoesOn) => return Ok(Taken::Queued),
             Some(ToolsLeft::Waits) => return Ok(Taken::Paused),
             None => {}

@@ -10,7 +10,7 @@ use crate::store::runs::{self, Locking};
 use crate::store::session::Session;
 use crate::store::tool_calls::{self, Move};
 
-const TOLD: &str = "Nobody decided on this call in time, so it was not carried out.";
+const TOLD: &str = "Nobody decided on this call in time, so it counts as refused.";
 
 impl Core {
     /// One run after the other.
@@ -66,7 +66,7 @@ fn expire(session: &mut dyn Session, row: &RunRow) -> Result<()> {
             ToolCallStatus::AwaitingApproval => ToolCallStatus::Rejected,
             _ => ToolCallStatus::Failed,
         };
-        let told = Some(TOLD.to_owned());
+        let told = Some(call.refusal(TOLD));
         let with = Move { output: told.clone(), error: told, ..Move::default() };
         tool_calls::end(session, call.id, status, &with)?;
     }

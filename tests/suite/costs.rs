@@ -19,6 +19,7 @@ on_each_database!(
     a_call_of_a_dead_process_is_paid_for,
     what_was_refused_costs_nothing,
     the_providers_tools_are_charged_for,
+    a_container_is_charged_for_once_in_a_run_whoever_goes_on_with_it,
 );
 
 pub(crate) fn day(day: u32) -> NaiveDate {
@@ -176,4 +177,34 @@ async fn the_providers_tools_are_charged_for<D: TestDatabase>(db: D) {
     let picture = json!({"type": "image_generation_call", "id": "i", "status": "completed", "result": "aGk="});
     host.fake.reply(Reply::text("See.").item(picture).usage(100, 10));
     assert_eq!(ask().await.unwrap().run.cost(), None);
+}
+
+async fn a_container_is_charged_for_once_in_a_run_whoever_goes_on_with_it<D: TestDatabase>(db: D) {
+    let list = || {
+        let price = Price::per_million(1, 2).container(3);
+        PriceList::builder("ours", day(1)).model("test-model", price).build().unwrap()
+    };
+    let host = Host::with(db, |builder| builder.prices(list())).await;
+    let thread = host.thread().await;
+    let ran = |id: &str| {
+        json!({"type": "code_interpreter_call", "id": id, "status": "completed",
+            "container_id": "cntr_1", "code": "1", "outputs": []})
+    };
+    let weigh =
+        json!({"type": "function_call", "call_id": "c", "name": "weigh", "arguments": "{}"});
+    host.fake.reply(Reply::text("Let me see.").item(ran("a")).item(weigh).usage(100, 10));
+    let clerk = ai_engine::AssistantDefinition::new("test-model").tool(json!({
+        "type": "function", "name": "weigh", "parameters": {"type": "object", "properties": {}},
+    }));
+    let request = host.teller.ai_engine_run(&host.engine, &thread, "How heavy?");
+    let run = request.definition(move |_| clerk.clone()).await.unwrap().run;
+    assert_eq!(run.status, RunStatus::RequiresAction);
+    // Another process goes on.
+    let other = engine(&host.db, &host.fake, &host.hub, |builder| builder.prices(list()));
+    host.fake.reply(Reply::text("Two kilos.").item(ran("b")).usage(100, 10));
+    let call = thread.pending(&other).await.unwrap().remove(0);
+    other.submit_output(call.id, json!(2)).await.unwrap();
+    let run = other.answer(run.id).await.unwrap().run;
+    assert_eq!(run.status, RunStatus::Completed);
+    assert_eq!(parts(run.costs), [Some(200_000), Some(40_000), Some(3_000_000_000)]);
 }

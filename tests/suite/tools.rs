@@ -2,9 +2,14 @@
 //! it may.
 
 mod answers;
+mod bounds;
 mod decisions;
 mod elsewhere;
+mod left;
+#[cfg(feature = "postgres")]
+mod lost_commits;
 mod odd;
+mod order;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +17,7 @@ use std::time::Duration;
 use ai_engine::schemars::{self, JsonSchema};
 use ai_engine::testing::{Gate, Reply};
 use ai_engine::{
-    Approval, AssistantDefinition, Busy, Error, Reason, Repeatable, RunStatus, ToolCall,
+    Approval, AssistantDefinition, Busy, Decision, Error, Reason, Repeatable, RunStatus, ToolCall,
     ToolCallStatus, ToolContext, ToolError, prelude::*,
 };
 use serde::Deserialize;
@@ -124,9 +129,18 @@ async fn start<D: TestDatabase>(db: D) -> (Host<D>, Done) {
 }
 
 fn tooled<D: TestDatabase>(host: &Host<D>, done: &Done) -> ai_engine::AiEngine {
+    with_tools(host, done, |builder| builder)
+}
+
+fn with_tools<D: TestDatabase>(
+    host: &Host<D>,
+    done: &Done,
+    with: impl FnOnce(ai_engine::EngineBuilder<D::Database>) -> ai_engine::EngineBuilder<D::Database>,
+) -> ai_engine::AiEngine {
     let (done, meeting) = (done.clone(), Meeting(Arc::new(tokio::sync::Barrier::new(2))));
     engine(&host.db, &host.fake, &host.hub, |builder| {
-        builder.state(done).state(meeting).tool::<Look>().tool::<Open>().tool::<Meet>()
+        let builder = with(builder).state(done).state(meeting);
+        builder.tool::<Look>().tool::<Open>().tool::<Meet>()
     })
 }
 

@@ -19,6 +19,7 @@ async fn what_does_not_fit_is_asked_for_again_and_no_more_often_than_said<D: Tes
     let host = Host::new(db).await;
     let thread = host.thread().await;
     let ask = || host.teller.ai_engine_run(&host.engine, &thread, "How warm?").output::<Weather>();
+    host.fake.reply(Reply::text(r#"{"degrees": "none"}"#));
     host.fake.reply(Reply::text(r#"{"degrees": "few"}"#));
     host.fake.reply(Reply::text(r#"{"degrees": 7}"#));
     let answer = ask().await.unwrap();
@@ -30,6 +31,7 @@ async fn what_does_not_fit_is_asked_for_again_and_no_more_often_than_said<D: Tes
         told.contains("`degrees`: invalid type: string") && told.contains("JSON Schema"),
         "{told}"
     );
+    assert_eq!(told.matches("An earlier answer").count(), 1, "{told}");
     let shown: Vec<&Value> = last["input"].as_array().unwrap().iter().collect();
     assert_eq!(shown.len(), 1, "the model is shown the question alone: {shown:?}");
     // One question and one answer are left.

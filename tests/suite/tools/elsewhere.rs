@@ -106,12 +106,14 @@ async fn a_fork_has_the_calls_of_its_turns<D: TestDatabase>(db: D) {
 }
 
 /// As a process leaves it that dies while it carries out the only call.
-fn dies_in_the_call<D: TestDatabase>(host: &Host<D>) {
-    host.db.execute(
-        "UPDATE ai_engine_tool_calls SET status = 'running', attempts = 1, output = NULL, finished_at = NULL; \
-         DELETE FROM ai_engine_run_items WHERE kind = 'function_call_output'; \
-         UPDATE ai_engine_runs SET status = 'in_progress', finished_at = NULL, lease_owner = 'dead', announced_at = NULL",
-    );
+pub(super) fn dies_in_the_call<D: TestDatabase>(host: &Host<D>) {
+    // Of the newest run, if there are several.
+    let of = "(SELECT max(id) FROM ai_engine_runs)";
+    host.db.execute(&format!(
+        "UPDATE ai_engine_tool_calls SET status = 'running', attempts = 1, output = NULL, error = NULL, finished_at = NULL WHERE run_id = {of}; \
+         DELETE FROM ai_engine_run_items WHERE kind = 'function_call_output' AND run_id = {of}; \
+         UPDATE ai_engine_runs SET status = 'in_progress', finished_at = NULL, lease_owner = 'dead', announced_at = NULL WHERE id = {of}",
+    ));
 }
 
 async fn who_agreed_is_not_asked_again_after_a_crash<D: TestDatabase>(db: D) {

@@ -88,6 +88,12 @@ async fn a_person_decides_on_the_providers_own_tools<D: TestDatabase>(db: D) {
         let call = host.user.tool_calls(&host.engine).waiting().await.unwrap().remove(0);
         assert_eq!((&*call.name, &*call.arguments), ("close_deal", r#"{"deal":7}"#));
         if agrees {
+            // The provider carries out what it was asked for, and takes no other arguments.
+            let changed = host.engine.tool_calls().approve_with(call.id, json!({"deal": 8})).await;
+            let Err(Error::Invalid { field: "arguments", reason, .. }) = &changed else {
+                panic!("{changed:?}")
+            };
+            assert!(reason.contains("provider"), "{reason}");
             host.engine.approve(call.id).await.unwrap();
         } else {
             host.engine.reject(call.id, "not today").await.unwrap();
