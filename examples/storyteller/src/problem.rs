@@ -23,6 +23,8 @@ pub(crate) enum Problem {
     /// What was sent cannot be used, in words for the user.
     #[error("{0}")]
     Unusable(String),
+    #[error("what is decided on is not what was shown")]
+    Changed,
     #[error(transparent)]
     Engine(#[from] Error),
     #[error("a page cannot be rendered")]
@@ -37,6 +39,7 @@ impl Problem {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NotSignedIn => StatusCode::UNAUTHORIZED,
             Self::Forged => StatusCode::FORBIDDEN,
+            Self::Changed => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unusable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Engine(error) => StatusCode::from_u16(error.http_status()).unwrap_or_default(),
@@ -51,6 +54,9 @@ impl Problem {
                 "This form is from another session. Go back, load the page again, and send it once more."
             }
             Self::TooLarge => "What you sent is too large. A picture may have 5 MB at most.",
+            Self::Changed => {
+                "What would be published is not what you were shown any more. Nothing was published: look at it again."
+            }
             Self::Unusable(text) => return ("That did not work", text.clone()),
             Self::Engine(Error::Busy { .. }) => {
                 return (

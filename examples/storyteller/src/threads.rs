@@ -1,10 +1,11 @@
 //! A thread of a user's, and what a page shows of it.
 
-use ai_engine::{AiEngine, AssistantThread, Page, PageToken, prelude::*};
+use ai_engine::{AiEngine, AssistantThread, Page, PageToken, Turn, prelude::*};
 use serde::Serialize;
 
 use crate::problem::Problem;
-use crate::turns::TurnView;
+use crate::told::Told;
+use crate::turns::{TurnView, waits};
 use crate::users::User;
 
 /// Turns on one page.
@@ -36,7 +37,10 @@ impl Turns {
         let page = older.map_or(Page::newest(TURNS), |token| Page::after(token, TURNS));
         let paged = thread.turns(engine, page).await?;
         let after = paged.follow().map(|place| place.to_string());
-        let items = paged.items.iter().map(|turn| TurnView::of(thread.id, turn)).collect();
+        let mut items = Vec::new();
+        for turn in &paged.items {
+            items.push(viewed(engine, thread, turn).await?);
+        }
         Ok(Self { items, after, older: paged.next })
     }
 }
@@ -49,5 +53,15 @@ pub(crate) async fn turn(
 ) -> Result<TurnView, Problem> {
     let page = Page::before(seq.saturating_add(1), 1);
     let found = thread.turns(engine, page).await?.items.pop().filter(|turn| turn.seq == seq);
-    Ok(TurnView::of(thread.id, &found.ok_or(Problem::NotFound)?))
+    viewed(engine, thread, &found.ok_or(Problem::NotFound)?).await
+}
+
+/// With what it would publish, if it waits for that: a story may be further up than this page goes.
+async fn viewed(
+    engine: &AiEngine,
+    thread: &AssistantThread,
+    turn: &Turn,
+) -> Result<TurnView, Problem> {
+    let story = if waits(turn) { Told::before(engine, thread, turn.seq).await? } else { None };
+    Ok(TurnView::of(thread.id, turn, story.as_ref()))
 }

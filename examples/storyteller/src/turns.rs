@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::markdown;
 use crate::storytellers::Storyteller;
+use crate::told::Told;
 use crate::words::{When, call_line, state, status_line};
 
 #[derive(Debug, Serialize)]
@@ -75,10 +76,18 @@ struct CallView {
     is_waiting: bool,
     line: &'static str,
     title: String,
+    /// What it would publish, while it waits for a decision.
+    story: Option<Told>,
+}
+
+/// Whether one of its calls waits for a decision.
+pub(crate) fn waits(turn: &Turn) -> bool {
+    turn.tool_calls.iter().any(|call| call.status == ToolCallStatus::AwaitingApproval)
 }
 
 impl TurnView {
-    pub(crate) fn of(thread_id: i64, turn: &Turn) -> Self {
+    /// `story`: what a call of it that waits would publish.
+    pub(crate) fn of(thread_id: i64, turn: &Turn, story: Option<&Told>) -> Self {
         let run = turn.run.as_ref();
         let messages = turn.messages.iter().filter(|message| message.role != Role::System);
         let mut entries: Vec<((i64, bool), Entry)> = messages
@@ -88,7 +97,7 @@ impl TurnView {
             .chain(
                 turn.tool_calls
                     .iter()
-                    .map(|call| ((call.position, true), Entry::Call(CallView::of(call)))),
+                    .map(|call| ((call.position, true), Entry::Call(CallView::of(call, story)))),
             )
             .collect();
         entries.sort_by_key(|(place, _)| *place);
@@ -154,14 +163,16 @@ impl MessageView {
 }
 
 impl CallView {
-    fn of(call: &ToolCall) -> Self {
+    fn of(call: &ToolCall, story: Option<&Told>) -> Self {
         let arguments: Value = serde_json::from_str(call.effective_arguments()).unwrap_or_default();
+        let is_waiting = call.status == ToolCallStatus::AwaitingApproval;
         Self {
             id: call.id,
             status: call.status,
-            is_waiting: call.status == ToolCallStatus::AwaitingApproval,
+            is_waiting,
             line: call_line(call.status),
             title: arguments["title"].as_str().unwrap_or_default().to_owned(),
+            story: story.filter(|_| is_waiting).cloned(),
         }
     }
 }

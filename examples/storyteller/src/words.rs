@@ -88,7 +88,7 @@ fn why(reason: &Reason) -> &'static str {
 /// What became of a call of a tool.
 pub(crate) const fn call_line(status: ToolCallStatus) -> &'static str {
     match status {
-        ToolCallStatus::AwaitingApproval => "wants to publish the story above",
+        ToolCallStatus::AwaitingApproval => "wants to publish",
         ToolCallStatus::Pending | ToolCallStatus::Approved | ToolCallStatus::Running => {
             "is publishing…"
         }

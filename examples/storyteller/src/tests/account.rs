@@ -34,8 +34,10 @@ async fn a_deleted_account_leaves_nothing_and_its_cookie_is_nobodys(world: World
     world.until_answered(ada.get(&thread).await.run()).await;
     ada.ask(&thread, "Please publish it", None).await;
     world.until_answered(ada.get(&thread).await.run()).await;
-    let call = ada.get(&thread).await.data("call").pop().unwrap();
-    ada.post(&format!("{thread}/calls/{call}/approve"), &[("title", "Mine")]).await;
+    let page = ada.get(&thread).await;
+    let (call, story) = (page.data("call").pop().unwrap(), page.data("story").pop().unwrap());
+    let form = [("title", "Mine"), ("story", &*story)];
+    ada.post(&format!("{thread}/calls/{call}/approve"), &form).await;
     world.until_answered(ada.get(&thread).await.run()).await;
     assert!(rows(&world).await.iter().zip(before).all(|(now, before)| *now > before));
 
