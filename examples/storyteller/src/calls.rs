@@ -11,7 +11,6 @@ use crate::app::App;
 use crate::names;
 use crate::problem::Problem;
 use crate::session::SignedIn;
-use crate::threads;
 use crate::told::Told;
 
 /// The title as the user wants it, and the message whose words the card showed.
@@ -45,7 +44,7 @@ async fn is_still_shown(
     call: i64,
     story: i64,
 ) -> Result<bool, Problem> {
-    let thread = threads::find(&app.engine, &visit.user, thread).await?;
+    let thread = visit.user.assistant_threads(&app.engine).find(thread).await?;
     let waiting = thread.pending(&app.engine).await?;
     let found = waiting.into_iter().find(|one| one.id == call);
     let Some(found) = found.filter(|one| one.status == ToolCallStatus::AwaitingApproval) else {

@@ -13,7 +13,8 @@ use crate::words::{When, call_line, state, status_line};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct TurnView {
-    thread_id: i64,
+    /// The address of its conversation.
+    base: String,
     seq: i64,
     run: Option<RunView>,
     entries: Vec<Entry>,
@@ -87,7 +88,7 @@ pub(crate) fn waits(turn: &Turn) -> bool {
 
 impl TurnView {
     /// `story`: what a call of it that waits would publish.
-    pub(crate) fn of(thread_id: i64, turn: &Turn, story: Option<&Told>) -> Self {
+    pub(crate) fn of(base: String, turn: &Turn, story: Option<&Told>) -> Self {
         let run = turn.run.as_ref();
         let messages = turn.messages.iter().filter(|message| message.role != Role::System);
         let mut entries: Vec<((i64, bool), Entry)> = messages
@@ -102,12 +103,19 @@ impl TurnView {
             .collect();
         entries.sort_by_key(|(place, _)| *place);
         Self {
-            thread_id,
+            base,
             seq: turn.seq,
             run: run.map(|run| RunView::of(run, &turn.siblings)),
             entries: entries.into_iter().map(|(_, entry)| entry).collect(),
             teller_id: run.and_then(|run| run.assistable_id::<Storyteller>().ok().flatten()),
         }
+    }
+}
+
+impl TurnView {
+    /// The model that answered.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.run.as_ref().map(|run| &*run.model)
     }
 }
 
@@ -133,8 +141,10 @@ impl RunView {
     }
 }
 
+/// Who answers: a storyteller by its name, and in a chat the model itself.
 fn teller(run: Option<&Run>) -> String {
-    run.and_then(|run| run.assistant_name.clone()).unwrap_or_else(|| "Storyteller".to_owned())
+    let name = run.map(|run| run.assistant_name.as_ref().unwrap_or(&run.model));
+    name.cloned().unwrap_or_else(|| "Storyteller".to_owned())
 }
 
 impl MessageView {

@@ -96,7 +96,7 @@ async fn a_story_is_published_once_when_its_user_agrees_also_after_a_restart(mut
     assert_eq!(published(&world).await.len(), 1);
     assert!(ada.get("/stories").await.body.contains("The Lighthouse"));
     let page = ada.get("/stories/1").await;
-    assert!(page.body.contains("Told by Scheherazade"), "{}", page.body);
+    assert!(page.body.contains("Told by <bdi>Scheherazade</bdi>"), "{}", page.body);
     let mut bob = world.signed_in("Bob").await;
     assert_eq!(bob.get("/stories/1").await.status, 404);
 }
