@@ -32,12 +32,19 @@ improve(document)
 function following(moved) {
   const root = document.scrollingElement
   const rest = () => root.scrollHeight - root.scrollTop - root.clientHeight
-  const state = { follows: true, isAtEnd: () => rest() < 80, toEnd: () => { root.scrollTop = root.scrollHeight } }
   let lastTop = root.scrollTop
+  // Where the page put itself: an event that finds it there tells of no move of the reader's, whatever grew since.
+  let ours = lastTop
+  const state = {
+    follows: true,
+    isAtEnd: () => rest() < 80,
+    toEnd() { root.scrollTop = root.scrollHeight; ours = root.scrollTop }
+  }
   const letGo = () => { if (root.scrollTop > 0) { state.follows = false; moved() } }
   addEventListener('scroll', () => {
     // What grows below moves nothing, so a move upwards is the reader's; one that ends at the very end only lost what was there.
-    if (root.scrollTop < lastTop) state.follows = rest() < 2
+    if (root.scrollTop === ours) lastTop = ours
+    else if (root.scrollTop < lastTop) state.follows = rest() < 2
     else if (root.scrollTop > lastTop && state.isAtEnd()) state.follows = true
     lastTop = root.scrollTop
     moved()
