@@ -43,10 +43,13 @@ function following(moved) {
   const letGo = () => { if (root.scrollTop > 0) { state.follows = false; moved() } }
   addEventListener('scroll', () => {
     // What grows below moves nothing, so a move upwards is the reader's; one that ends at the very end only lost what was there.
-    if (root.scrollTop === ours) lastTop = ours
-    else if (root.scrollTop < lastTop) state.follows = rest() < 2
-    else if (root.scrollTop > lastTop && state.isAtEnd()) state.follows = true
-    lastTop = root.scrollTop
+    const top = root.scrollTop
+    if (top !== ours) {
+      ours = -1
+      if (top < lastTop) state.follows = rest() < 2
+      else if (top > lastTop && state.isAtEnd()) state.follows = true
+    }
+    lastTop = top
     moved()
   }, { passive: true })
   // A smooth move up is small at first, and words that come meanwhile would undo it: so the wish alone lets go.
