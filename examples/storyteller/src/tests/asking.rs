@@ -1,9 +1,7 @@
 //! Asking, and what becomes of it.
 
-use std::pin::pin;
-
 use ai_engine::testing::Reply;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::Request;
 use futures_util::StreamExt;
 use serde_json::json;
@@ -25,9 +23,18 @@ super::on_both! {
 
 /// Events of the thread from this place on, until one has this text; what was read.
 async fn until(browser: &mut Browser, path: &str, text: &str) -> String {
+    let mut body = stream(browser, path).await;
+    more(&mut body, text).await
+}
+
+async fn stream(browser: &mut Browser, path: &str) -> BodyDataStream {
     let response = browser.response(Request::get(path), Body::empty()).await;
     assert_eq!(response.status(), 200, "{path}");
-    let mut body = pin!(response.into_body().into_data_stream());
+    response.into_body().into_data_stream()
+}
+
+/// The same, of a stream that is open.
+async fn more(body: &mut BodyDataStream, text: &str) -> String {
     let mut read = String::new();
     while !read.contains(text) {
         let bytes = body.next().await.expect("the stream goes on").unwrap();
@@ -183,14 +190,12 @@ async fn what_waits_is_told_when_it_comes_and_when_it_goes(world: World) {
     let page = ada.get(&thread).await;
     let path = format!("{thread}/events?after={}", page.data("after")[0]);
     let second = page.run();
-    assert!(until(&mut ada, &path, "event: waiting").await.contains("{\"seqs\":["));
-    // The one tab stops it while another one watches.
     let mut tab = ada.clone();
-    let stop = format!("{thread}/runs/{second}/stop");
-    let (told, stopped) =
-        tokio::join!(until(&mut tab, &path, "{\"seqs\":[]}"), ada.post(&stop, &[]));
-    assert_eq!(stopped.status, 303);
-    assert!(told.contains("event: waiting"), "{told}");
+    let mut body = stream(&mut tab, &path).await;
+    assert!(more(&mut body, "{\"seqs\":[").await.contains("event: waiting"));
+    // The one tab stops it while another one watches.
+    assert_eq!(ada.post(&format!("{thread}/runs/{second}/stop"), &[]).await.status, 303);
+    more(&mut body, "{\"seqs\":[]}").await;
     world.fake.release("Once upon ");
     world.until_answered(first.id).await;
 }
