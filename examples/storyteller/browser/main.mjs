@@ -7,6 +7,9 @@ import { Model } from './model.mjs'
 import { goodbye, journey, killed, otherUsers, published } from './journey.mjs'
 import { hostile, keyboard } from './hostile.mjs'
 import { scrolling } from './scroll.mjs'
+import { asking, chatting } from './asking.mjs'
+import { long, several } from './several.mjs'
+import { looks } from './looks.mjs'
 import { pictures } from './pictures.mjs'
 
 const [program, playwright, executablePath, folder, shots] = process.argv.slice(2)
@@ -54,6 +57,11 @@ try {
   await part('a hostile model', () => hostile(browser, scripted, model))
   await part('the keyboard', () => keyboard(browser, scripted, model))
   await part('scrolling', () => scrolling(browser, scripted, model))
+  await part('asking', () => asking(browser, scripted, model))
+  await part('chatting', () => chatting(browser, scripted, model))
+  await part('several tabs', () => several(browser, scripted, model))
+  await part('a long thread', () => long(browser, scripted, model))
+  await part('looks', () => looks(browser, scripted, model))
   if (shots) {
     mkdirSync(shots, { recursive: true })
     const { DATABASE_URL, PORT, ...same } = scripted.environment

@@ -25,7 +25,7 @@ export class Model {
     let body = ''
     for await (const piece of request) body += piece
     const asked = JSON.parse(body)
-    const isTitle = !asked.tools?.length
+    const isTitle = body.includes('The title of this conversation:')
     const reply = isTitle ? this.title : this.replies.shift() ?? 'Nothing more.'
     if (typeof reply === 'number') {
       response.writeHead(reply, { 'content-type': 'application/json' })

@@ -1,6 +1,6 @@
 // The page follows the words, and lets go when the reader scrolls up.
 import { check, until } from './check.mjs'
-import { Visitor, settled, words } from './visitor.mjs'
+import { Visitor, answer, settled, words } from './visitor.mjs'
 
 export async function scrolling(browser, app, model) {
   const ann = await Visitor.come(browser, app.url, 'Ann', { viewport: { width: 800, height: 500 } })
@@ -21,6 +21,15 @@ export async function scrolling(browser, app, model) {
   check('it lets go when the reader scrolls up', (await place()).top === top)
   await page.getByRole('button', { name: 'Newest' }).click()
   await until('it is at the end', async () => (await place()).rest < 100)
+  await page.evaluate(() => document.activeElement.blur())
+  await page.keyboard.press('ArrowUp')
+  await until('it has moved', async () => (await place()).rest > 2)
+  let still
+  await until('it stands still', async () => { const before = still; still = (await place()).top; return before === still })
+  const told = (await answer(page)).length
+  await until('more words', async () => (await answer(page)).length > told + 100)
+  check('it lets go at one ArrowUp', (await place()).top === still)
+  await page.getByRole('button', { name: 'Newest' }).click()
   await settled(page, 'done')
   check('and follows again when it is asked to', (await place()).rest < 120, JSON.stringify(await place()))
   await ann.context.close()

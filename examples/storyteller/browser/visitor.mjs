@@ -50,6 +50,8 @@ export class Visitor {
   async ask(text) {
     await this.page.getByLabel('Your question').fill(text)
     await this.page.keyboard.press('Enter')
+    // While a question is on its way the form takes no other.
+    await this.page.locator('#ask:not([data-sending])').waitFor()
   }
 }
 

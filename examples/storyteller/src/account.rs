@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::database::transaction;
+use crate::names;
 use crate::pages::{Frame, page as render};
 use crate::problem::Problem;
 use crate::schema::{stories, storytellers, users};
@@ -42,7 +43,7 @@ fn asked_for_a_name(
 ) -> Result<Response, Problem> {
     let frame =
         Frame { csrf: session.csrf(app), is_demo: !app.settings.has_key, ..Frame::default() };
-    let page = render(&frame, "sign_in.html", context! { name, problem })?;
+    let page = render(&frame, "sign_in.html", context! { name, problem, most => MOST_CHARS })?;
     let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     if session.is_new {
         return Ok((status, [(SET_COOKIE, session.cookie(app)?)], page).into_response());
@@ -55,15 +56,10 @@ pub(crate) async fn sign_in(
     session: Session,
     Form(form): Form<Name>,
 ) -> Result<Response, Problem> {
-    let name = form.name.trim().to_owned();
-    let problem = match name.chars().count() {
-        0 => Some("Please write your name."),
-        1..=MOST_CHARS => None,
-        _ => Some("That is long for a name: 40 characters at most."),
+    let name = match names::checked(&form.name, "name", MOST_CHARS) {
+        Ok(name) => name,
+        Err(problem) => return asked_for_a_name(&app, &session, &form.name, Some(&problem)),
     };
-    if let Some(problem) = problem {
-        return asked_for_a_name(&app, &session, &name, Some(problem));
-    }
     let id: i32 = transaction!(app.db, |conn| {
         diesel::insert_into(users::table)
             .values((users::name.eq(&name), users::created_at.eq(Utc::now().naive_utc())))

@@ -1,4 +1,4 @@
-//! The script, the style and the picture of the pages, which are compiled into the program.
+//! The scripts, the style and the picture of the pages, which are compiled into the program.
 
 use axum::extract::Path;
 use axum::http::header;
@@ -9,6 +9,7 @@ use crate::problem::Problem;
 pub(crate) async fn show(Path(name): Path<String>) -> Result<Response, Problem> {
     let (kind, text) = match &*name {
         "app.js" => ("text/javascript; charset=utf-8", include_str!("../assets/app.js")),
+        "live.js" => ("text/javascript; charset=utf-8", include_str!("../assets/live.js")),
         "app.css" => ("text/css; charset=utf-8", include_str!("../assets/app.css")),
         "icon.svg" => ("image/svg+xml", include_str!("../assets/icon.svg")),
         _ => return Err(Problem::NotFound),

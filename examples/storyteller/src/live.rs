@@ -1,24 +1,21 @@
-//! What happens on a thread, as it happens. The browser is told where and what kind; all but the words as they are written it
+//! What happens in a conversation, as it happens. The browser is told where and what kind; all but the words as they are written it
 //! fetches as a page's piece, so nothing reaches it here that no page shows.
 
 use ai_engine::{Event, EventKind, Role, Sse, axum::LastEventId};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::opened::Opened;
 use crate::problem::Problem;
-use crate::session::SignedIn;
-use crate::threads;
 
 pub(crate) async fn events(
     app: State<App>,
-    visit: SignedIn,
-    Path(id): Path<i64>,
+    open: Opened,
     last: LastEventId,
 ) -> Result<Sse, Problem> {
-    let thread = threads::find(&app.engine, &visit.user, id).await?;
-    let events = thread.events(&app.engine).resume(last.as_deref()).await?;
-    Ok(events.sse().showing(shown))
+    let events = open.conversation.events(&app.engine).with_waiting();
+    Ok(events.resume(last.as_deref()).await?.sse().showing(shown))
 }
 
 fn shown(event: &Event) -> Option<Value> {
@@ -35,6 +32,11 @@ fn shown(event: &Event) -> Option<Value> {
             Some(json!({"message": message_id, "offset": offset, "text": text}))
         }
         EventKind::ToolCall { call, .. } => Some(json!({"run": call.run_id})),
+        // Every tab sees what is asked in another one, before its turn comes.
+        EventKind::Waiting { messages, .. } => {
+            let seqs: Vec<i64> = messages.iter().map(|message| message.seq).collect();
+            Some(json!({"seqs": seqs}))
+        }
         _ => None,
     }
 }

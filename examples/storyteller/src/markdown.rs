@@ -46,14 +46,22 @@ static CLEAN: LazyLock<Builder<'static>> = LazyLock::new(|| {
     clean
 });
 
+/// Deepest nesting and most pieces that are rendered. A short text can ask for far more of both than anybody reads: each `>` of a
+/// line is one more level, and each row of a wide table has as many cells as its first one.
+const DEEPEST: usize = 40;
+const MOST_PIECES: usize = 20_000;
+/// How much of a text a line in a list looks at, in bytes.
+const LINE: usize = 2_000;
+
 fn events(markdown: &str) -> Parser<'_> {
     Parser::new_ext(markdown, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH)
 }
 
 /// Its words alone, for a line in a list.
 pub(crate) fn words(markdown: &str) -> String {
+    let beginning = &markdown[..markdown.floor_char_boundary(LINE)];
     let mut words = String::new();
-    for event in events(markdown) {
+    for event in events(beginning) {
         match event {
             Event::Text(text) | Event::Code(text) | Event::Html(text) | Event::InlineHtml(text) => {
                 words.push_str(&text);
@@ -67,7 +75,11 @@ pub(crate) fn words(markdown: &str) -> String {
     words
 }
 
+/// What Markdown makes of it, or, where that would be monstrous, the text as it was written.
 pub(crate) fn html(markdown: &str) -> String {
+    if !is_moderate(markdown) {
+        return as_written(markdown);
+    }
     // HTML in the text is text. What Markdown makes of it is cleaned all the same: two walls are better than one.
     let events = events(markdown).map(|event| match event {
         Event::Html(html) | Event::InlineHtml(html) => Event::Text(html),
@@ -77,6 +89,23 @@ pub(crate) fn html(markdown: &str) -> String {
     let mut html = String::new();
     push_html(&mut html, events);
     CLEAN.clean(&html).to_string()
+}
+
+/// Stops at the first piece that is too much.
+fn is_moderate(markdown: &str) -> bool {
+    let mut depth = 0_usize;
+    events(markdown).enumerate().all(|(at, event)| {
+        match event {
+            Event::Start(_) => depth += 1,
+            Event::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth <= DEEPEST && at < MOST_PIECES
+    })
+}
+
+fn as_written(text: &str) -> String {
+    format!("<pre>{}</pre>", ammonia::clean_text(text))
 }
 
 #[cfg(test)]
@@ -99,6 +128,38 @@ mod tests {
         assert_eq!(words(text).trim(), "A tale Once upon a time <b>");
     }
 
+    /// How deep the tags of a text are, and how long it is beside its source.
+    fn measured(markdown: &str) -> (usize, usize) {
+        let html = html(markdown);
+        let (mut depth, mut deepest) = (0_usize, 0);
+        for tag in html.split('<').skip(1) {
+            if tag.starts_with('/') {
+                depth -= 1;
+            } else if !tag.starts_with("br") && !tag.starts_with("hr") {
+                depth += 1;
+            }
+            deepest = deepest.max(depth);
+        }
+        (deepest, html.len() / markdown.len())
+    }
+
+    #[test]
+    fn a_short_text_makes_no_monstrous_page() {
+        let wide = "|".repeat(2_000);
+        let table = format!("{wide}\n{}\n{}", "|-".repeat(2_000), "|x\n".repeat(2_000));
+        for text in [
+            ">".repeat(20_000),
+            "- ".repeat(20_000),
+            format!("{}{}", "*a **b ".repeat(5_000), "c** d* ".repeat(5_000)),
+            table,
+        ] {
+            let (deepest, times) = measured(&text);
+            assert!(deepest <= DEEPEST && times < 20, "{deepest} {times}: {}", &text[..20]);
+        }
+        assert_eq!(html(&">".repeat(3_000)), format!("<pre>{}</pre>", "&gt;".repeat(3_000)));
+        assert!(words(&"é".repeat(20_000)).trim().len() <= LINE);
+    }
+
     #[test]
     fn hostile_markdown_runs_nothing() {
         for text in [
@@ -115,6 +176,7 @@ mod tests {
             "<form action=/account/delete method=post><button>x</button></form>",
             "```\"><script>alert(1)</script>\nx\n```",
             "<svg/onload=alert(1)>",
+            &format!("{}<script>alert(1)</script>", ">".repeat(100)),
         ] {
             let html = html(text);
             let tags: Vec<&str> = html.split('<').skip(1).collect();

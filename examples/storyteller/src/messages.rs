@@ -1,28 +1,37 @@
-//! Asking: a question, perhaps with a picture, to the storyteller that was chosen.
+//! Asking: a question, perhaps with a picture, to the storyteller that was chosen, or in a chat to a model.
 
 use ai_engine::{Busy, Content, prelude::*};
-use axum::extract::{Multipart, Path, State};
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{Multipart, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use minijinja::context;
 use serde_json::json;
 
 use crate::app::App;
+use crate::conversations::Conversation;
+use crate::opened::Opened;
 use crate::pages::bare;
 use crate::pictures;
 use crate::problem::Problem;
-use crate::session::SignedIn;
-use crate::words::shortened;
-use crate::{storytellers, threads};
+use crate::storyteller_form::MOST_MODEL;
+use crate::turn_pages::turn_view;
+use crate::words::{lines, shortened};
+use crate::{names, storytellers};
 
 /// Longest question, in characters.
-const MOST_CHARS: usize = 20_000;
+pub(crate) const MOST_CHARS: usize = 20_000;
+/// Longest key, in bytes; ours have fewer.
+const MOST_KEY: usize = 100;
 
 /// What the form sends.
 #[derive(Debug, Default)]
 struct Asked {
     text: String,
+    /// In a thread.
     teller: i32,
+    /// In a chat.
+    model: String,
     /// The same form sent twice asks once.
     key: String,
     picture: Option<Picture>,
@@ -37,52 +46,75 @@ struct Picture {
 
 pub(crate) async fn ask(
     app: State<App>,
-    visit: SignedIn,
-    Path(id): Path<i64>,
+    open: Opened,
     headers: HeaderMap,
     form: Multipart,
 ) -> Result<Response, Problem> {
-    let thread = threads::find(&app.engine, &visit.user, id).await?;
     let asked = read(form).await?;
-    let teller = storytellers::find(&app, &visit.user, asked.teller).await;
-    let teller = teller
-        .map_err(|_| Problem::Unusable("Choose a storyteller who is to answer.".to_owned()))?;
+    let (user, engine) = (&open.visit.user, &app.engine);
     let mut content = Content::text(asked.text);
     let mut metadata = json!({});
     if let Some(picture) = asked.picture {
         metadata = json!({"picture": shortened(&picture.name, 100)});
         content = content.image(picture.kind, picture.bytes);
     }
+    let request = match &open.conversation {
+        Conversation::Thread(thread) => {
+            let teller = match storytellers::find(&app, user, asked.teller).await {
+                Err(Problem::NotFound) => return Err(nobody()),
+                found => found?,
+            };
+            teller.ai_engine_run(engine, thread, content)
+        }
+        Conversation::Chat(chat) => {
+            let model = names::checked(&asked.model, "model", MOST_MODEL);
+            chat.run(engine, &*model.map_err(Problem::Unusable)?, content)
+        }
+    };
     // While an answer runs the question waits for its turn, and the page says so.
-    let mut request = teller
-        .ai_engine_run(&app.engine, &thread, content)
-        .author(&visit.user.name)
-        .message_metadata(metadata)
-        .when_busy(Busy::Queue);
+    let mut request = request.author(&user.name).message_metadata(metadata).when_busy(Busy::Queue);
     if !asked.key.is_empty() {
         request = request.idempotency_key(asked.key);
     }
     let run = request.submit().await?;
-    // Events are told turn by turn: of one that waits behind another the script would hear when that has ended.
+    // The script shows it at once.
     if headers.contains_key("x-live") {
-        let turn = threads::turn(&app.engine, &thread, run.seq).await?;
-        return Ok(bare("turn.html", context! { turn, frame => visit.frame })?.into_response());
+        let turn = open.conversation.turn(engine, run.seq).await?;
+        let turn = turn_view(engine, &open.conversation, &turn).await?;
+        let frame = &open.visit.frame;
+        return Ok(bare("turn.html", context! { turn, frame })?.into_response());
     }
-    Ok(Redirect::to(&format!("/threads/{id}")).into_response())
+    Ok(open.back().into_response())
+}
+
+fn nobody() -> Problem {
+    Problem::Unusable("Choose a storyteller who is to answer.".to_owned())
+}
+
+/// A form that is too large is not one that cannot be read.
+fn unread(error: &MultipartError) -> Problem {
+    match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::TooLarge,
+        _ => Problem::unreadable(),
+    }
+}
+
+async fn text(field: Field<'_>) -> Result<String, Problem> {
+    field.text().await.map_err(|error| unread(&error))
 }
 
 async fn read(mut form: Multipart) -> Result<Asked, Problem> {
-    let unreadable = |_| Problem::Unusable("The form could not be read.".to_owned());
     let mut asked = Asked::default();
-    while let Some(field) = form.next_field().await.map_err(unreadable)? {
+    while let Some(field) = form.next_field().await.map_err(|error| unread(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
         match &*name {
-            "text" => field.text().await.map_err(unreadable)?.trim().clone_into(&mut asked.text),
-            "teller" => asked.teller = field.text().await.map_err(unreadable)?.parse().unwrap_or(0),
-            "key" => asked.key = field.text().await.map_err(unreadable)?,
+            "text" => asked.text = lines(&text(field).await?),
+            "teller" => asked.teller = text(field).await?.parse().unwrap_or(0),
+            "model" => asked.model = text(field).await?,
+            "key" => asked.key = text(field).await?,
             "picture" => {
                 let name = field.file_name().unwrap_or_default().to_owned();
-                let bytes = field.bytes().await.map_err(unreadable)?;
+                let bytes = field.bytes().await.map_err(|error| unread(&error))?;
                 asked.picture = picture(name, bytes.to_vec())?;
             }
             _ => {}
@@ -91,8 +123,13 @@ async fn read(mut form: Multipart) -> Result<Asked, Problem> {
     if asked.text.is_empty() && asked.picture.is_none() {
         return Err(Problem::Unusable("Write something first.".to_owned()));
     }
-    if asked.text.chars().count() > MOST_CHARS || asked.key.len() > 100 {
-        return Err(Problem::Unusable(format!("A question has {MOST_CHARS} characters at most.")));
+    if asked.key.len() > MOST_KEY {
+        return Err(Problem::unreadable());
+    }
+    let long = asked.text.chars().count();
+    if long > MOST_CHARS {
+        let said = format!("A question has {MOST_CHARS} characters at most; this one has {long}.");
+        return Err(Problem::Unusable(said));
     }
     Ok(asked)
 }

@@ -1,17 +1,15 @@
 //! What goes on in the engine, for whoever runs the app: its gauges, and queries of the app's own over the engine's tables.
 
-use std::collections::BTreeMap;
-
 use ai_engine::schema::{
     ai_engine_responses as responses, ai_engine_runs as runs, ai_engine_workers as workers,
 };
 use ai_engine::{Backlog, Money, Stats};
 use axum::extract::State;
 use axum::response::Html;
-use chrono::{NaiveDate, NaiveDateTime, TimeDelta, Utc};
-use diesel::connection::DefaultLoadingMode;
-use diesel::dsl::count_star;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Date, Nullable, Text, Untyped};
 use minijinja::context;
 use serde::Serialize;
 
@@ -20,13 +18,16 @@ use crate::database::read;
 use crate::pages::page;
 use crate::problem::Problem;
 use crate::session::SignedIn;
+use crate::words::When;
 
 /// How far back costs are shown.
 const DAYS: i64 = 30;
 
 /// What the calls of one day to one model were.
-#[derive(Debug, Default)]
+#[derive(Debug, Queryable)]
 struct Spent {
+    day: NaiveDate,
+    model: Option<String>,
     calls: i64,
     tokens: i64,
     cost: Money,
@@ -34,36 +35,18 @@ struct Spent {
     unpriced: i64,
 }
 
-type Day = (NaiveDate, Option<String>);
-
-/// One call of a model.
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = responses)]
-struct Call {
-    created_at: NaiveDateTime,
-    model: Option<String>,
-    input_tokens: i64,
-    output_tokens: i64,
-    input_cost: Option<Money>,
-    output_cost: Option<Money>,
-    tool_cost: Option<Money>,
-}
+// Sums as both databases understand them.
+const DAY: &str = "date(created_at)";
+const DAY_AND_MODEL: &str = "date(created_at), model";
+const TOKENS: &str = "CAST(SUM(input_tokens + output_tokens) AS BIGINT)";
+const COST: &str = "CAST(COALESCE(SUM(input_cost + COALESCE(output_cost, 0) + COALESCE(tool_cost, 0)), 0) AS BIGINT)";
+const UNPRICED: &str = "CAST(SUM(CASE WHEN input_cost IS NULL THEN 1 ELSE 0 END) AS BIGINT)";
 
 impl Spent {
-    fn add(&mut self, call: &Call) {
-        self.calls += 1;
-        self.tokens += call.input_tokens + call.output_tokens;
-        let parts = [call.input_cost, call.output_cost, call.tool_cost];
-        match parts.into_iter().flatten().try_fold(self.cost, Money::checked_add) {
-            Some(cost) if call.input_cost.is_some() => self.cost = cost,
-            _ => self.unpriced += 1,
-        }
-    }
-
-    fn view(&self, (day, model): &Day) -> minijinja::Value {
+    fn view(&self) -> minijinja::Value {
         context! {
-            day => day.to_string(),
-            model => model.as_deref().unwrap_or("unknown"),
+            day => self.day.to_string(),
+            model => self.model.as_deref().unwrap_or("unknown"),
             calls => self.calls,
             tokens => self.tokens,
             cost => (self.unpriced < self.calls).then(|| self.cost.to_string()),
@@ -72,34 +55,61 @@ impl Spent {
     }
 }
 
-pub(crate) async fn page_of(app: State<App>, visit: SignedIn) -> Result<Html<String>, Problem> {
+/// A process that drives runs.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = workers)]
+struct Worker {
+    id: String,
+    started_at: i64,
+    lease_ends_at: i64,
+}
+
+impl Worker {
+    fn view(&self) -> minijinja::Value {
+        let when = |ms| DateTime::from_timestamp_millis(ms).map(When::from);
+        context! { id => self.id, since => when(self.started_at), until => when(self.lease_ends_at) }
+    }
+}
+
+pub(crate) async fn show(app: State<App>, visit: SignedIn) -> Result<Html<String>, Problem> {
     if !visit.frame.is_admin {
         return Err(Problem::NotFound);
     }
     let stats = app.engine.stats().await?;
-    let since = (Utc::now() - TimeDelta::days(DAYS)).naive_utc();
-    let (by_status, running, spent): (Vec<(String, i64)>, i64, BTreeMap<Day, Spent>) =
+    let now = Utc::now();
+    let since = (now - TimeDelta::days(DAYS)).naive_utc();
+    let (by_status, alive, spent): (Vec<(String, i64)>, Vec<Worker>, Vec<Spent>) =
         read!(app.db, |conn| {
             let by_status = runs::table
                 .group_by(runs::status)
                 .select((runs::status, count_star()))
                 .order(runs::status)
                 .load(conn)?;
-            let running = workers::table.count().get_result(conn)?;
-            let calls = responses::table
+            // One that died leaves its row, and a lease that nobody extends.
+            let alive = workers::table
+                .filter(workers::lease_ends_at.gt(now.timestamp_millis()))
+                .order(workers::started_at)
+                .select(Worker::as_select())
+                .load(conn)?;
+            let spent = responses::table
                 .filter(responses::created_at.gt(since))
-                .select(Call::as_select())
-                .load_iter::<_, DefaultLoadingMode>(conn)?;
-            let mut spent = BTreeMap::<Day, Spent>::new();
-            for call in calls {
-                let call = call?;
-                let day = (call.created_at.date(), call.model.clone());
-                spent.entry(day).or_default().add(&call);
-            }
-            (by_status, running, spent)
+                .group_by(sql::<Untyped>(DAY_AND_MODEL))
+                .select((
+                    sql::<Date>(DAY),
+                    sql::<Nullable<Text>>("model"),
+                    count_star(),
+                    sql::<BigInt>(TOKENS),
+                    sql::<BigInt>(COST),
+                    sql::<BigInt>(UNPRICED),
+                ))
+                .order((sql::<Date>(DAY).desc(), sql::<Nullable<Text>>("model")))
+                .load(conn)?;
+            (by_status, alive, spent)
         })?;
-    let spent: Vec<_> = spent.iter().rev().map(|(day, spent)| spent.view(day)).collect();
-    let values = context! { gauges => gauges(&stats), by_status, running, spent, days => DAYS };
+    let spent: Vec<_> = spent.iter().map(Spent::view).collect();
+    let alive: Vec<_> = alive.iter().map(Worker::view).collect();
+    let values =
+        context! { gauges => gauges(&stats), by_status, workers => alive, spent, days => DAYS };
     page(&visit.frame, "operations.html", values)
 }
 

@@ -27,9 +27,8 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut templates = Environment::new();
     templates.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     for (name, source) in templates!(
-        "account.html" "layout.html" "macros.html" "operations.html" "problem.html" "sign_in.html" "stories.html"
-        "story.html" "storyteller.html" "storyteller_form.html" "storytellers.html" "thread.html" "threads.html"
-        "turn.html"
+        "account.html" "conversation.html" "conversations.html" "layout.html" "macros.html" "operations.html" "problem.html"
+        "sign_in.html" "stories.html" "story.html" "storyteller.html" "storyteller_form.html" "storytellers.html" "turn.html"
     ) {
         if let Err(error) = templates.add_template(name, source) {
             tracing::error!(%error, name, "a template has an error");

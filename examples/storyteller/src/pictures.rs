@@ -1,13 +1,14 @@
 //! Pictures: what may be attached, and how they are shown. What a file is, its first bytes say, and not its name.
 
 use axum::extract::{Path, State};
-use axum::http::header;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
 
 use crate::app::App;
+use crate::opened::Opened;
 use crate::problem::Problem;
-use crate::session::SignedIn;
-use crate::threads;
+use crate::signer::hex;
 
 /// Largest picture.
 pub(crate) const MOST_BYTES: usize = 5_000_000;
@@ -24,16 +25,25 @@ pub(crate) fn kind(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// A browser may keep it, but asks each time whether it may show it still: after a sign-out it may not.
 pub(crate) async fn show(
     app: State<App>,
-    visit: SignedIn,
-    Path((id, part)): Path<(i64, i64)>,
+    open: Opened,
+    Path((_, part)): Path<(i64, i64)>,
+    asked: HeaderMap,
 ) -> Result<Response, Problem> {
-    let thread = threads::find(&app.engine, &visit.user, id).await?;
-    let bytes = thread.messages(&app.engine).part_bytes(part).await?;
+    let bytes = open.conversation.messages(&app.engine).part_bytes(part).await?;
     let kind = kind(&bytes).ok_or(Problem::NotFound)?;
-    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "private, max-age=86400")];
-    Ok((headers, bytes).into_response())
+    let tag = format!("\"{}\"", hex(&Sha256::digest(&bytes)));
+    let has_it = asked
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .any(|tags| tags.to_str().is_ok_and(|tags| tags.split(',').any(|one| one.trim() == tag)));
+    let headers = [(header::CACHE_CONTROL, "private, no-cache"), (header::ETAG, &*tag)];
+    if has_it {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    Ok((headers, [(header::CONTENT_TYPE, kind)], bytes).into_response())
 }
 
 #[cfg(test)]

@@ -4,10 +4,8 @@ use std::error::Error as _;
 
 use ai_engine::Error;
 use axum::http::StatusCode;
+use axum::http::header::InvalidHeaderValue;
 use axum::response::{IntoResponse, Redirect, Response};
-use minijinja::context;
-
-use crate::pages;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
@@ -23,24 +21,41 @@ pub(crate) enum Problem {
     /// What was sent cannot be used, in words for the user.
     #[error("{0}")]
     Unusable(String),
+    #[error("what is decided on is not what was shown")]
+    Changed,
+    #[error("another question follows this answer")]
+    NotLast,
+    #[error("a request by a name that is not the app's")]
+    UnknownHost,
     #[error(transparent)]
     Engine(#[from] Error),
     #[error("a page cannot be rendered")]
     Page(#[from] minijinja::Error),
     #[error("the system gives no random bytes")]
     Random(#[from] getrandom::Error),
+    #[error("a header cannot be written")]
+    Header(#[from] InvalidHeaderValue),
 }
 
 impl Problem {
-    fn status(&self) -> StatusCode {
+    /// A form that is none of ours, or an old one.
+    pub(crate) fn unreadable() -> Self {
+        Self::Unusable(
+            "The form could not be read. Load the page again, and send it once more.".to_owned(),
+        )
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NotSignedIn => StatusCode::UNAUTHORIZED,
             Self::Forged => StatusCode::FORBIDDEN,
+            Self::Changed | Self::NotLast => StatusCode::CONFLICT,
+            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unusable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Engine(error) => StatusCode::from_u16(error.http_status()).unwrap_or_default(),
-            Self::Page(_) | Self::Random(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Page(_) | Self::Random(_) | Self::Header(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -51,6 +66,13 @@ impl Problem {
                 "This form is from another session. Go back, load the page again, and send it once more."
             }
             Self::TooLarge => "What you sent is too large. A picture may have 5 MB at most.",
+            Self::Changed => {
+                "What would be published is not what you were shown any more. Nothing was published: look at it again."
+            }
+            Self::NotLast => {
+                "Something was asked after this answer, and would be lost with it. Ask anew instead."
+            }
+            Self::UnknownHost => "This app does not answer to the name in the address.",
             Self::Unusable(text) => return ("That did not work", text.clone()),
             Self::Engine(Error::Busy { .. }) => {
                 return (
@@ -88,6 +110,20 @@ impl From<diesel::result::Error> for Problem {
     }
 }
 
+/// What the page says; the layer in `problem_pages.rs` makes the page.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) heading: &'static str,
+    pub(crate) text: String,
+}
+
+impl Problem {
+    pub(crate) fn said(&self) -> Said {
+        let (heading, text) = self.words(self.status());
+        Said { heading, text }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         if matches!(self, Self::NotSignedIn) {
@@ -97,14 +133,9 @@ impl IntoResponse for Problem {
         if status.is_server_error() {
             tracing::error!(error = %self, cause = self.source().map(ToString::to_string), "a request failed");
         }
-        let (heading, text) = self.words(status);
-        let values = context! { heading, text, status => status.as_u16() };
-        match pages::bare("problem.html", values) {
-            Ok(page) => (status, page).into_response(),
-            Err(error) => {
-                tracing::error!(%error, "the page of a problem cannot be rendered");
-                (status, heading).into_response()
-            }
-        }
+        let said = self.said();
+        let mut response = (status, said.text.clone()).into_response();
+        response.extensions_mut().insert(said);
+        response
     }
 }

@@ -1,70 +1,62 @@
 //! What a user does with a run: stop it, have it tried again, ask for another answer, go back to an earlier one.
 
-use ai_engine::{AssistantThread, Messageable, Run, prelude::*};
+use ai_engine::{Page, Run, prelude::*};
 use axum::extract::{Path, State};
 use axum::response::Redirect;
 
 use crate::app::App;
+use crate::opened::Opened;
 use crate::problem::Problem;
-use crate::session::SignedIn;
-use crate::threads;
 
 type Place = Path<(i64, i64)>;
 
-/// The thread and the run, if they belong to each other and to the user.
-async fn found(
-    app: &App,
-    visit: &SignedIn,
-    Path((id, run)): Place,
-) -> Result<(AssistantThread, Run), Problem> {
-    let thread = threads::find(&app.engine, &visit.user, id).await?;
-    let run = visit.user.find_run(&app.engine, run).await?;
-    if run.messageable != Messageable::AssistantThread(id) {
-        return Err(Problem::NotFound);
+/// The run, if it belongs to this conversation.
+async fn found(app: &App, open: &Opened, Path((_, run)): Place) -> Result<Run, Problem> {
+    let run = open.visit.user.find_run(&app.engine, run).await?;
+    if open.conversation.has(&run) { Ok(run) } else { Err(Problem::NotFound) }
+}
+
+/// The same, if nothing was asked after it: whatever follows a turn leaves the path with it, and nobody asked for that. A page
+/// shows no button for it; this one may be old.
+async fn found_last(app: &App, open: &Opened, place: Place) -> Result<Run, Problem> {
+    let run = found(app, open, place).await?;
+    let last = open.conversation.turns(&app.engine, Page::newest(1)).await?.items.pop();
+    if last.is_some_and(|last| last.seq > run.seq) {
+        return Err(Problem::NotLast);
     }
-    Ok((thread, run))
+    Ok(run)
 }
 
-fn back(thread: &AssistantThread) -> Redirect {
-    Redirect::to(&format!("/threads/{}", thread.id))
-}
-
-pub(crate) async fn stop(
-    app: State<App>,
-    visit: SignedIn,
-    place: Place,
-) -> Result<Redirect, Problem> {
-    let (thread, run) = found(&app, &visit, place).await?;
-    run.cancel(&app.engine).await?;
-    Ok(back(&thread))
+pub(crate) async fn stop(app: State<App>, open: Opened, place: Place) -> Result<Redirect, Problem> {
+    found(&app, &open, place).await?.cancel(&app.engine).await?;
+    Ok(open.back())
 }
 
 pub(crate) async fn retry(
     app: State<App>,
-    visit: SignedIn,
+    open: Opened,
     place: Place,
 ) -> Result<Redirect, Problem> {
-    let (thread, run) = found(&app, &visit, place).await?;
-    run.retry(&app.engine).submit().await?;
-    Ok(back(&thread))
+    found_last(&app, &open, place).await?.retry(&app.engine).submit().await?;
+    Ok(open.back())
 }
 
 pub(crate) async fn regenerate(
     app: State<App>,
-    visit: SignedIn,
+    open: Opened,
     place: Place,
 ) -> Result<Redirect, Problem> {
-    let (thread, run) = found(&app, &visit, place).await?;
-    run.regenerate(&app.engine).submit().await?;
-    Ok(back(&thread))
+    found_last(&app, &open, place).await?.regenerate(&app.engine).submit().await?;
+    Ok(open.back())
 }
 
+/// What followed on the other answer comes back with it.
 pub(crate) async fn choose(
     app: State<App>,
-    visit: SignedIn,
+    open: Opened,
     place: Place,
 ) -> Result<Redirect, Problem> {
-    let (thread, run) = found(&app, &visit, place).await?;
-    thread.choose(&app.engine, &run).await?;
-    Ok(back(&thread))
+    let run = found(&app, &open, place).await?;
+    open.conversation.choose(&app.engine, &run).await?;
+    Ok(open.back())
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::{HeaderValue, header, request::Parts};
+use chrono::Utc;
 use diesel::prelude::*;
 
 use crate::app::App;
@@ -14,13 +15,19 @@ use crate::users::User;
 
 const COOKIE: &str = "storyteller";
 /// A month, in seconds.
-const KEPT: u32 = 30 * 24 * 60 * 60;
+const KEPT: i64 = 30 * 24 * 60 * 60;
+
+fn now() -> i64 {
+    Utc::now().timestamp()
+}
 
 /// A browser's session, with or without a user.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) user_id: Option<i32>,
     nonce: String,
+    /// When it ends, in seconds since 1970.
+    ends: i64,
     /// The browser does not have it yet.
     pub(crate) is_new: bool,
 }
@@ -28,11 +35,11 @@ pub(crate) struct Session {
 impl Session {
     /// A session that nobody had before: each sign-in begins one.
     pub(crate) fn begin(user_id: Option<i32>) -> Result<Self, Problem> {
-        Ok(Self { user_id, nonce: random()?, is_new: true })
+        Ok(Self { user_id, nonce: random()?, ends: now() + KEPT, is_new: true })
     }
 
     fn text(&self) -> String {
-        format!("{}.{}", self.user_id.unwrap_or_default(), self.nonce)
+        format!("{}.{}.{}", self.user_id.unwrap_or_default(), self.nonce, self.ends)
     }
 
     /// What every form and every request that changes something carries.
@@ -51,7 +58,7 @@ impl Session {
         let cookie = format!(
             "{COOKIE}={text}.{signature}; Path=/; HttpOnly; SameSite=Lax; Max-Age={KEPT}{secure}"
         );
-        HeaderValue::from_str(&cookie).map_err(|_| Problem::NotFound)
+        Ok(HeaderValue::from_str(&cookie)?)
     }
 
     fn read(app: &App, parts: &Parts) -> Option<Self> {
@@ -63,9 +70,14 @@ impl Session {
         if !app.signer.has_signed(&format!("session {text}"), signature) {
             return None;
         }
-        let (user, nonce) = text.split_once('.')?;
+        let mut parts = text.split('.');
+        let (user, nonce, ends) = (parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
+        // The browser forgets it then; a copy elsewhere ends as well.
+        if ends <= now() {
+            return None;
+        }
         let user_id = user.parse().ok().filter(|id| *id != 0);
-        Some(Self { user_id, nonce: nonce.to_owned(), is_new: false })
+        Some(Self { user_id, nonce: nonce.to_owned(), ends, is_new: false })
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Settings {
     pub(crate) model: String,
     /// Cookies are only sent over https.
     pub(crate) https: bool,
+    /// The app's name on the internet, beside those of this machine.
+    pub(crate) host: Option<String>,
     /// Signs the cookies; without it the app makes a secret and keeps it.
     pub(crate) secret: Option<String>,
     /// The name of the user who sees the operations page; without it that is the first user.
@@ -32,6 +34,7 @@ impl Settings {
             database_url: setting("DATABASE_URL").unwrap_or_else(|| "storyteller.sqlite3".into()),
             model: setting("OPENAI_MODEL").unwrap_or_else(|| "gpt-6-luna".into()),
             https: setting("STORYTELLER_HTTPS").is_some_and(|value| value == "1"),
+            host: setting("STORYTELLER_HOST"),
             secret: setting("STORYTELLER_SECRET"),
             admin: setting("STORYTELLER_ADMIN"),
             has_key: ["OPENAI_API_KEY", "OPENAI_ACCESS_TOKEN"]

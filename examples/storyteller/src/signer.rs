@@ -14,7 +14,18 @@ use crate::schema::app_settings;
 pub(crate) struct Signer(Hmac<Sha256>);
 
 impl Signer {
+    /// Shortest secret, in characters.
+    const LEAST_CHARS: usize = 32;
+
+    /// A secret that can be guessed lets everybody sign in as anybody, so a short one is refused.
     pub(crate) fn new(secret: &str) -> Result<Self, BoxError> {
+        if secret.chars().count() < Self::LEAST_CHARS {
+            let least = Self::LEAST_CHARS;
+            return Err(format!(
+                "STORYTELLER_SECRET is too short: give it {least} characters at least, as `openssl rand -hex 32` prints them, or leave it unset"
+            )
+            .into());
+        }
         Ok(Self(Hmac::new_from_slice(secret.as_bytes())?))
     }
 
@@ -59,7 +70,8 @@ pub(crate) fn random() -> Result<String, getrandom::Error> {
     Ok(hex(&bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// As a text of hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a text cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -73,4 +85,16 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
     }
     let pair = |at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
     (0..hex.len()).step_by(2).map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_can_be_guessed_is_refused() {
+        let error = Signer::new(&"x".repeat(31)).unwrap_err().to_string();
+        assert!(error.contains("32 characters at least"), "{error}");
+        Signer::new(&"x".repeat(32)).unwrap();
+    }
 }

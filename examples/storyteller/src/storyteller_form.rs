@@ -6,7 +6,15 @@ use ai_engine::{Assistant, Error, prelude::*};
 use chrono::Utc;
 use serde::{Deserialize, Serialize};
 
+use crate::names;
 use crate::storytellers::Storyteller;
+use crate::words::lines;
+
+/// Longest texts, in characters.
+pub(crate) const MOST_NAME: usize = 60;
+pub(crate) const MOST_MODEL: usize = 100;
+pub(crate) const MOST_DESCRIPTION: usize = 300;
+pub(crate) const MOST_INSTRUCTIONS: usize = 10_000;
 
 /// As it came from the browser, so that it can be shown again.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -46,18 +54,21 @@ impl StorytellerForm {
     /// The storyteller that it describes, still without an id of its own.
     pub(crate) fn checked(&self, user_id: i32) -> Result<Storyteller, Problems> {
         let mut problems = Problems::new();
+        for (field, text, most) in
+            [("name", &self.name, MOST_NAME), ("model", &self.model, MOST_MODEL)]
+        {
+            if let Err(problem) = names::checked(text, field, most) {
+                problems.insert(field, problem);
+            }
+        }
+        let (description, instructions) = (lines(&self.description), lines(&self.instructions));
         for (field, text, most) in [
-            ("name", &self.name, 60),
-            ("model", &self.model, 100),
-            ("description", &self.description, 300),
-            ("instructions", &self.instructions, 10_000),
+            ("description", &description, MOST_DESCRIPTION),
+            ("instructions", &instructions, MOST_INSTRUCTIONS),
         ] {
             let long = text.chars().count();
             if long > most {
                 problems.insert(field, format!("Too long: {long} characters; at most {most}."));
-            }
-            if text.trim().is_empty() && ["name", "model"].contains(&field) {
-                problems.insert(field, format!("Please write a {field}."));
             }
         }
         let least = [Assistant::MIN_PROMPT_TOKENS, Assistant::MIN_COMPLETION_TOKENS];
@@ -78,8 +89,8 @@ impl StorytellerForm {
             max_output_tokens: tokens("max_output_tokens", &self.max_output_tokens, least[1]),
             name: self.name.trim().to_owned(),
             model: self.model.trim().to_owned(),
-            description: self.description.trim().to_owned(),
-            instructions: self.instructions.trim().to_owned(),
+            description,
+            instructions,
             created_at: Utc::now().naive_utc(),
         };
         // What the engine knows beyond that.

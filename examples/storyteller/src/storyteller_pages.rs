@@ -14,7 +14,7 @@ use crate::pages::page;
 use crate::problem::Problem;
 use crate::schema::storytellers as table;
 use crate::session::SignedIn;
-use crate::storyteller_form::{Problems, StorytellerForm};
+use crate::storyteller_form::{self, Problems, StorytellerForm};
 use crate::storytellers::{self, Storyteller};
 
 pub(crate) async fn list(app: State<App>, visit: SignedIn) -> Result<Response, Problem> {
@@ -59,11 +59,13 @@ fn asked(
 ) -> Result<Response, Problem> {
     let status =
         if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let mut models: Vec<String> =
-        app.engine.model_options().into_iter().map(|option| option.model).collect();
-    models.sort_unstable();
-    models.dedup();
-    let values = context! { id, form, problems, models };
+    let models = storytellers::models(app);
+    let values = context! { id, form, problems, models, most => context! {
+        name => storyteller_form::MOST_NAME,
+        model => storyteller_form::MOST_MODEL,
+        description => storyteller_form::MOST_DESCRIPTION,
+        instructions => storyteller_form::MOST_INSTRUCTIONS,
+    } };
     Ok((status, page(&visit.frame, "storyteller_form.html", values)?).into_response())
 }
 
@@ -103,7 +105,11 @@ pub(crate) async fn update(
         Err(problems) => return asked(&app, &visit, Some(id), &form, &problems),
     };
     transaction!(app.db, |conn| {
-        diesel::update(table::table.find(id)).set(fields(&teller)).execute(conn)?;
+        // Another tab may have deleted it meanwhile: then there is nothing to save an assistant for.
+        let stored = table::table.find(id).filter(table::user_id.eq(teller.user_id));
+        if diesel::update(stored).set(fields(&teller)).execute(conn)? == 0 {
+            return Err(diesel::NotFound.into());
+        }
         teller.update_openai_assistant_in(conn)?;
     })?;
     Ok(Redirect::to(&format!("/storytellers/{id}")).into_response())

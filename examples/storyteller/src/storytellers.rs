@@ -69,3 +69,12 @@ pub(crate) async fn find(app: &App, user: &User, id: i32) -> Result<Storyteller,
         .optional()?)?;
     found.ok_or(Problem::NotFound)
 }
+
+/// The names of the models whose prices are known, to choose from; others may be written.
+pub(crate) fn models(app: &App) -> Vec<String> {
+    let options = app.engine.model_options();
+    let mut models: Vec<String> = options.into_iter().map(|option| option.model).collect();
+    models.sort_unstable();
+    models.dedup();
+    models
+}

@@ -8,11 +8,13 @@ use serde_json::Value;
 
 use crate::markdown;
 use crate::storytellers::Storyteller;
+use crate::told::Told;
 use crate::words::{When, call_line, state, status_line};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct TurnView {
-    thread_id: i64,
+    /// The address of its conversation.
+    base: String,
     seq: i64,
     run: Option<RunView>,
     entries: Vec<Entry>,
@@ -75,10 +77,18 @@ struct CallView {
     is_waiting: bool,
     line: &'static str,
     title: String,
+    /// What it would publish, while it waits for a decision.
+    story: Option<Told>,
+}
+
+/// Whether one of its calls waits for a decision.
+pub(crate) fn waits(turn: &Turn) -> bool {
+    turn.tool_calls.iter().any(|call| call.status == ToolCallStatus::AwaitingApproval)
 }
 
 impl TurnView {
-    pub(crate) fn of(thread_id: i64, turn: &Turn) -> Self {
+    /// `story`: what a call of it that waits would publish.
+    pub(crate) fn of(base: String, turn: &Turn, story: Option<&Told>) -> Self {
         let run = turn.run.as_ref();
         let messages = turn.messages.iter().filter(|message| message.role != Role::System);
         let mut entries: Vec<((i64, bool), Entry)> = messages
@@ -88,17 +98,24 @@ impl TurnView {
             .chain(
                 turn.tool_calls
                     .iter()
-                    .map(|call| ((call.position, true), Entry::Call(CallView::of(call)))),
+                    .map(|call| ((call.position, true), Entry::Call(CallView::of(call, story)))),
             )
             .collect();
         entries.sort_by_key(|(place, _)| *place);
         Self {
-            thread_id,
+            base,
             seq: turn.seq,
             run: run.map(|run| RunView::of(run, &turn.siblings)),
             entries: entries.into_iter().map(|(_, entry)| entry).collect(),
             teller_id: run.and_then(|run| run.assistable_id::<Storyteller>().ok().flatten()),
         }
+    }
+}
+
+impl TurnView {
+    /// The model that answered.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.run.as_ref().map(|run| &*run.model)
     }
 }
 
@@ -124,8 +141,10 @@ impl RunView {
     }
 }
 
+/// Who answers: a storyteller by its name, and in a chat the model itself.
 fn teller(run: Option<&Run>) -> String {
-    run.and_then(|run| run.assistant_name.clone()).unwrap_or_else(|| "Storyteller".to_owned())
+    let name = run.map(|run| run.assistant_name.as_ref().unwrap_or(&run.model));
+    name.cloned().unwrap_or_else(|| "Storyteller".to_owned())
 }
 
 impl MessageView {
@@ -154,14 +173,16 @@ impl MessageView {
 }
 
 impl CallView {
-    fn of(call: &ToolCall) -> Self {
+    fn of(call: &ToolCall, story: Option<&Told>) -> Self {
         let arguments: Value = serde_json::from_str(call.effective_arguments()).unwrap_or_default();
+        let is_waiting = call.status == ToolCallStatus::AwaitingApproval;
         Self {
             id: call.id,
             status: call.status,
-            is_waiting: call.status == ToolCallStatus::AwaitingApproval,
+            is_waiting,
             line: call_line(call.status),
             title: arguments["title"].as_str().unwrap_or_default().to_owned(),
+            story: story.filter(|_| is_waiting).cloned(),
         }
     }
 }

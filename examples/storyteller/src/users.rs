@@ -1,4 +1,4 @@
-//! Users: the owners of threads.
+//! Users: the owners of threads and chats.
 
 use ai_engine::prelude::*;
 use chrono::NaiveDateTime;
@@ -18,3 +18,4 @@ ai_engine::record! { User { id: i32 } as "User" }
 // The pages follow the engine's events; no hook is needed.
 impl MessageHooks for User {}
 impl Threadable for User {}
+impl Chattable for User {}

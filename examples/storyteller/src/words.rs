@@ -20,6 +20,11 @@ impl From<DateTime<Utc>> for When {
     }
 }
 
+/// A text as people wrote it: browsers send two characters for the end of a line, which are one here, and are counted as one.
+pub(crate) fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n").trim().to_owned()
+}
+
 /// At most so many characters, on one line.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     let mut words = text.split_whitespace();
@@ -75,7 +80,7 @@ fn why(reason: &Reason) -> &'static str {
         Reason::InvalidApiKey | Reason::PermissionDenied => {
             "The model does not accept this app's key."
         }
-        Reason::ModelNotFound => "There is no such model. Choose another one for this storyteller.",
+        Reason::ModelNotFound => "There is no such model. Choose another one.",
         Reason::ContextLengthExceeded => "The conversation is too long for this model.",
         Reason::MaxOutputTokens | Reason::MessageTooLong => "The answer reached its length limit.",
         Reason::ContentFilter => "The model's filter stopped the answer.",
@@ -88,7 +93,7 @@ fn why(reason: &Reason) -> &'static str {
 /// What became of a call of a tool.
 pub(crate) const fn call_line(status: ToolCallStatus) -> &'static str {
     match status {
-        ToolCallStatus::AwaitingApproval => "wants to publish the story above",
+        ToolCallStatus::AwaitingApproval => "wants to publish",
         ToolCallStatus::Pending | ToolCallStatus::Approved | ToolCallStatus::Running => {
             "is publishing…"
         }

@@ -1,9 +1,7 @@
 //! Asking, and what becomes of it.
 
-use std::pin::pin;
-
 use ai_engine::testing::Reply;
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::Request;
 use futures_util::StreamExt;
 use serde_json::json;
@@ -18,13 +16,25 @@ super::on_both! {
     what_failed_is_said_in_our_words_and_can_be_tried_again
     what_is_no_picture_is_refused
     another_answer_takes_the_place_of_the_first
+    what_waits_is_told_when_it_comes_and_when_it_goes
+    an_old_answer_is_not_asked_for_anew
+    a_question_is_counted_as_it_was_written
 }
 
 /// Events of the thread from this place on, until one has this text; what was read.
 async fn until(browser: &mut Browser, path: &str, text: &str) -> String {
+    let mut body = stream(browser, path).await;
+    more(&mut body, text).await
+}
+
+async fn stream(browser: &mut Browser, path: &str) -> BodyDataStream {
     let response = browser.response(Request::get(path), Body::empty()).await;
     assert_eq!(response.status(), 200, "{path}");
-    let mut body = pin!(response.into_body().into_data_stream());
+    response.into_body().into_data_stream()
+}
+
+/// The same, of a stream that is open.
+async fn more(body: &mut BodyDataStream, text: &str) -> String {
     let mut read = String::new();
     while !read.contains(text) {
         let bytes = body.next().await.expect("the stream goes on").unwrap();
@@ -106,8 +116,11 @@ async fn hostile_output_runs_nothing(world: World) {
     for path in [&*thread, "/threads"] {
         let page = ada.get(path).await.body;
         let scripts: Vec<&str> = page.split("<script").skip(1).collect();
-        assert_eq!(scripts.len(), 1, "{page}");
-        assert!(scripts[0].starts_with(" src=\"/assets/app.js\" defer></script>"), "{page}");
+        for script in scripts {
+            let ours = ["app.js", "live.js"]
+                .map(|name| format!(" src=\"/assets/{name}\" defer></script>"));
+            assert!(ours.iter().any(|ours| script.starts_with(ours)), "{page}");
+        }
         assert!(!page.contains("<img src=x") && !page.contains("href=\"javascript"), "{page}");
     }
 }
@@ -165,4 +178,62 @@ async fn another_answer_takes_the_place_of_the_first(world: World) {
     let page = ada.get(&thread).await;
     assert_eq!(page.data("run"), [first.to_string()]);
     assert!(page.body.contains("The first"), "{}", page.body);
+}
+
+async fn what_waits_is_told_when_it_comes_and_when_it_goes(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    world.fake.reply(Reply::text("Once upon a time").hold_after("Once upon "));
+    ada.ask(&thread, "Tell me one", None).await;
+    let first = world.app.engine.find_run(ada.get(&thread).await.run()).await.unwrap();
+    first.until_text(&world.app.engine, "Once upon ").await.unwrap();
+    ada.ask(&thread, "And another", None).await;
+    let page = ada.get(&thread).await;
+    let path = format!("{thread}/events?after={}", page.data("after")[0]);
+    let second = page.run();
+    let mut tab = ada.clone();
+    let mut body = stream(&mut tab, &path).await;
+    assert!(more(&mut body, "{\"seqs\":[").await.contains("event: waiting"));
+    // The one tab stops it while another one watches.
+    assert_eq!(ada.post(&format!("{thread}/runs/{second}/stop"), &[]).await.status, 303);
+    more(&mut body, "{\"seqs\":[]}").await;
+    world.fake.release("Once upon ");
+    world.until_answered(first.id).await;
+}
+
+async fn an_old_answer_is_not_asked_for_anew(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    let mut runs = Vec::new();
+    for words in ["The first", "The second"] {
+        world.fake.reply(Reply::text(words));
+        ada.ask(&thread, "Tell me one", None).await;
+        runs.push(ada.get(&thread).await.run());
+        world.until_answered(*runs.last().unwrap()).await;
+    }
+    for verb in ["regenerate", "retry"] {
+        let refused = ada.post(&format!("{thread}/runs/{}/{verb}", runs[0]), &[]).await;
+        assert_eq!(refused.status, 409);
+        assert!(refused.problem().contains("asked after this answer"), "{}", refused.body);
+        ada.get(&thread).await;
+    }
+    let page = ada.get(&thread).await;
+    assert!(page.body.contains("The first") && page.body.contains("The second"));
+    assert_eq!(ada.post(&format!("{thread}/runs/{}/regenerate", runs[1]), &[]).await.status, 303);
+}
+
+async fn a_question_is_counted_as_it_was_written(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    let most = crate::messages::MOST_CHARS;
+    // Browsers send the end of a line as two characters.
+    let long = format!("{}x", "x\r\n".repeat(most / 2 - 1));
+    assert_eq!(ada.ask(&thread, &long, None).await.status, 303);
+    world.until_answered(ada.get(&thread).await.run()).await;
+    let refused = ada.ask(&thread, &"x".repeat(most + 1), None).await;
+    assert_eq!(refused.status, 422);
+    assert!(
+        refused.problem().contains("20000 characters at most; this one has 20001"),
+        "{refused:?}"
+    );
+    let refused = ada.ask_once(&thread, "Hello", None, &"k".repeat(101)).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.problem().contains("Load the page again"), "{refused:?}");
 }

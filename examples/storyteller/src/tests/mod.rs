@@ -2,6 +2,9 @@
 
 mod account;
 mod asking;
+mod chats;
+mod operations;
+mod problems;
 mod publishing;
 mod sessions;
 mod storytellers;

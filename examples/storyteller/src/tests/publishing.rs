@@ -1,9 +1,11 @@
 //! The tool that publishes: a person agrees, and it is done once.
 
 use ai_engine::prelude::*;
+use ai_engine::testing::Reply;
 use diesel::prelude::*;
+use serde_json::json;
 
-use super::world::{World, settings};
+use super::world::{Answer, Browser, World, settings};
 use crate::app::App;
 use crate::database::read;
 use crate::router;
@@ -13,9 +15,46 @@ super::on_both! {
     a_story_is_published_once_when_its_user_agrees_also_after_a_restart
     a_story_is_not_published_when_its_user_does_not_agree
     nobody_else_decides
+    what_is_shown_is_what_is_published
+    a_story_of_the_same_turn_is_the_one
+    another_text_than_the_one_shown_is_not_published
 }
 
-async fn told(world: &World, name: &str) -> (super::world::Browser, String, String) {
+/// The model calls the tool, after it said this.
+fn calls(said: &str, title: &str) -> Reply {
+    let message = json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": said, "annotations": []}]});
+    let arguments = json!({"title": title}).to_string();
+    let call = json!({"type": "function_call", "call_id": format!("call_{title}"), "name": "publish", "arguments": arguments});
+    let reply = Reply::text("").without_message();
+    if said.is_empty() { reply.item(call) } else { reply.item(message).item(call) }
+}
+
+/// Asks, with these answers of the model's; the page after that.
+async fn asked(
+    world: &World,
+    ada: &mut Browser,
+    thread: &str,
+    question: &str,
+    replies: Vec<Reply>,
+) -> Answer {
+    for reply in replies {
+        world.fake.reply(reply);
+    }
+    ada.ask(thread, question, None).await;
+    world.until_answered(ada.get(thread).await.run()).await;
+    ada.get(thread).await
+}
+
+/// Agrees to the newest call of this page, as its card says; the page after that.
+async fn agreed(world: &World, ada: &mut Browser, thread: &str, page: &Answer) -> Answer {
+    let (call, story) = (page.data("call").pop().unwrap(), page.data("story").pop().unwrap());
+    let to = format!("{thread}/calls/{call}/approve");
+    assert_eq!(ada.post(&to, &[("title", "Mine"), ("story", &story)]).await.status, 303);
+    world.until_answered(page.run()).await;
+    ada.get(thread).await
+}
+
+async fn told(world: &World, name: &str) -> (Browser, String, String) {
     let (mut ada, thread) = world.with_thread(name).await;
     ada.ask(&thread, "Tell me a story about a lighthouse", None).await;
     world.until_answered(ada.get(&thread).await.run()).await;
@@ -44,18 +83,20 @@ async fn a_story_is_published_once_when_its_user_agrees_also_after_a_restart(mut
     world.router = router::of(world.app.clone());
     ada.moves_to(&world);
     let approve = format!("{thread}/calls/{call}/approve");
-    assert_eq!(ada.post(&approve, &[("title", "The Lighthouse")]).await.status, 303);
+    let story = ada.get(&thread).await.data("story").pop().unwrap();
+    let form = [("title", "The Lighthouse"), ("story", &*story)];
+    assert_eq!(ada.post(&approve, &form).await.status, 303);
     let run = ada.get(&thread).await.run();
     world.until_answered(run).await;
     let stored = published(&world).await;
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].0, "The Lighthouse");
     assert!(stored[0].1.contains("a story about a lighthouse"), "{stored:?}");
-    assert_eq!(ada.post(&approve, &[("title", "Again")]).await.status, 409);
+    assert_eq!(ada.post(&approve, &form).await.status, 409);
     assert_eq!(published(&world).await.len(), 1);
     assert!(ada.get("/stories").await.body.contains("The Lighthouse"));
     let page = ada.get("/stories/1").await;
-    assert!(page.body.contains("Told by Scheherazade"), "{}", page.body);
+    assert!(page.body.contains("Told by <bdi>Scheherazade</bdi>"), "{}", page.body);
     let mut bob = world.signed_in("Bob").await;
     assert_eq!(bob.get("/stories/1").await.status, 404);
 }
@@ -75,8 +116,76 @@ async fn nobody_else_decides(world: World) {
     for of in [&thread, &mine] {
         for verb in ["approve", "reject"] {
             let to = format!("{of}/calls/{call}/{verb}");
-            assert_eq!(bob.post(&to, &[("title", "Mine")]).await.status, 404, "{to}");
+            assert_eq!(
+                bob.post(&to, &[("title", "Mine"), ("story", "1")]).await.status,
+                404,
+                "{to}"
+            );
         }
     }
     assert!(published(&world).await.is_empty());
+}
+
+/// What the model says about a call is no story, however often it is asked.
+async fn what_is_shown_is_what_is_published(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    let ada = &mut ada;
+    let story = "Once **upon** a time there was a lighthouse.";
+    asked(&world, ada, &thread, "Tell me one", vec![Reply::text(story)]).await;
+    let page = asked(&world, ada, &thread, "Publish it", vec![calls("", "First")]).await;
+    assert!(
+        page.body.contains("Once upon a time there was a lighthouse. <a href"),
+        "{}",
+        page.body
+    );
+    world.fake.reply(Reply::text("All right, I will not."));
+    let call = page.data("call").pop().unwrap();
+    ada.post(&format!("{thread}/calls/{call}/reject"), &[]).await;
+    world.until_answered(page.run()).await;
+    for title in ["Second", "Third"] {
+        let page =
+            asked(&world, ada, &thread, "Publish it after all", vec![calls("", title)]).await;
+        let shown = page.body.rsplit("class=\"told\"").next().unwrap();
+        assert!(shown.contains("Once upon a time there was a lighthouse."), "{shown}");
+        world.fake.reply(Reply::text("It is in your stories now."));
+        agreed(&world, ada, &thread, &page).await;
+    }
+    let texts: Vec<String> = published(&world).await.into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, [story, story]);
+}
+
+async fn a_story_of_the_same_turn_is_the_one(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    asked(&world, &mut ada, &thread, "Tell me one", vec![Reply::text("An older one")]).await;
+    let question = "Tell one about bees and publish it";
+    let page =
+        asked(&world, &mut ada, &thread, question, vec![calls("The bees came home.", "Bees")])
+            .await;
+    assert_eq!(page.data("state"), ["done", "waiting"]);
+    world.fake.reply(Reply::text("It is in your stories now."));
+    agreed(&world, &mut ada, &thread, &page).await;
+    assert_eq!(published(&world).await, [("Mine".to_owned(), "The bees came home.".to_owned())]);
+}
+
+async fn another_text_than_the_one_shown_is_not_published(world: World) {
+    let (mut ada, thread, call) = told(&world, "Ada").await;
+    let approve = format!("{thread}/calls/{call}/approve");
+    let refused = ada.post(&approve, &[("title", "Mine"), ("story", "1")]).await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.body.contains("Nothing was published"), "{}", refused.body);
+    // Past that wall there is the tool's own.
+    let user = crate::users::User {
+        id: 1,
+        name: "Ada".to_owned(),
+        created_at: chrono::Utc::now().naive_utc(),
+    };
+    let calls = user.tool_calls(&world.app.engine);
+    calls
+        .approve_with(call.parse().unwrap(), json!({"title": "Mine", "message": 1}))
+        .await
+        .unwrap();
+    let page = ada.get(&thread).await;
+    world.until_answered(page.run()).await;
+    assert!(published(&world).await.is_empty());
+    assert!(ada.get(&thread).await.body.contains("could not publish"));
 }

@@ -1,5 +1,8 @@
 //! Who is there, and what is refused to everybody else.
 
+use axum::body::Body;
+use axum::http::{Request, header};
+
 use super::world::World;
 
 super::on_both! {
@@ -7,6 +10,9 @@ super::on_both! {
     a_request_without_the_token_of_its_session_is_refused
     pages_of_another_user_are_not_found
     every_answer_carries_the_policies
+    a_session_ends_and_its_copy_with_it
+    names_that_cannot_be_read_are_refused
+    a_kept_picture_is_shown_only_to_whom_it_may_be
 }
 
 async fn a_name_signs_in_and_stays_signed_in_across_a_restart(world: World) {
@@ -15,7 +21,7 @@ async fn a_name_signs_in_and_stays_signed_in_across_a_restart(world: World) {
     stranger.get("/sign-in").await;
     let empty = stranger.post("/sign-in", &[("name", "  ")]).await;
     assert_eq!(empty.status, 422);
-    assert!(empty.body.contains("Please write your name."), "{}", empty.body);
+    assert!(empty.body.contains("Please write a name."), "{}", empty.body);
 
     let mut ada = world.signed_in("Ada <Lovelace>").await;
     let page = ada.get("/threads").await;
@@ -115,4 +121,51 @@ async fn every_answer_carries_the_policies(world: World) {
         assert_eq!(answer.headers["referrer-policy"], "same-origin");
         assert!(!answer.body.contains(" style=") && !answer.body.contains("<style"), "{path}");
     }
+}
+
+async fn a_session_ends_and_its_copy_with_it(world: World) {
+    let mut ada = world.signed_in("Ada").await;
+    let now = chrono::Utc::now().timestamp();
+    for (ends, location) in [(now + 60, ""), (now - 1, "/sign-in")] {
+        let text = format!("1.nonce.{ends}");
+        let signature = world.app.signer.sign(&format!("session {text}"));
+        ada.cookie = format!("storyteller={text}.{signature}");
+        assert_eq!(ada.get("/threads").await.location, location);
+    }
+    let text = format!("1.nonce.{}", now - 1);
+    let signature = world.app.signer.sign(&format!("session {text}"));
+    ada.cookie = format!("storyteller=1.nonce.{}.{signature}", now + 60);
+    assert_eq!(ada.get("/threads").await.location, "/sign-in", "the end is signed, too");
+}
+
+async fn names_that_cannot_be_read_are_refused(world: World) {
+    let mut stranger = world.browser();
+    stranger.get("/sign-in").await;
+    for name in ["\u{200b}", "a\u{202e}b", "a\0b"] {
+        let again = stranger.post("/sign-in", &[("name", name)]).await;
+        assert_eq!(again.status, 422);
+        assert!(again.body.contains("without invisible characters"), "{}", again.body);
+    }
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    let refused = ada.post(&format!("{thread}/rename"), &[("title", "\u{200b}")]).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.problem().contains("without invisible"), "{}", refused.body);
+}
+
+async fn a_kept_picture_is_shown_only_to_whom_it_may_be(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    ada.ask(&thread, "What is this?", Some(("x.png", b"\x89PNG\r\n\x1a\n"))).await;
+    let page = ada.get(&thread).await;
+    world.until_answered(page.run()).await;
+    let mut sources = page.body.split("src=\"").map(|piece| piece.split('"').next().unwrap());
+    let picture = sources.find(|source| source.contains("pictures")).unwrap();
+    let picture = picture.replace("&#x2f;", "/");
+    let shown = ada.get(&picture).await;
+    assert_eq!(shown.headers["cache-control"], "private, no-cache");
+    let tag = shown.headers["etag"].clone();
+    let again = || Request::get(&picture).header(header::IF_NONE_MATCH, &tag);
+    assert_eq!(ada.response(again(), Body::empty()).await.status(), 304);
+    ada.get("/account").await;
+    ada.post("/sign-out", &[]).await;
+    assert_eq!(ada.response(again(), Body::empty()).await.status(), 303);
 }

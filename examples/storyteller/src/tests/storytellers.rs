@@ -14,6 +14,7 @@ super::on_both! {
     an_invalid_form_keeps_what_was_written_and_says_what_is_wrong
     a_storyteller_and_its_assistant_are_one
     a_deleted_storyteller_still_signs_its_answers
+    one_that_was_deleted_meanwhile_is_not_saved
 }
 
 async fn an_invalid_form_keeps_what_was_written_and_says_what_is_wrong(world: World) {
@@ -86,6 +87,28 @@ async fn a_deleted_storyteller_still_signs_its_answers(world: World) {
     world.until_answered(run).await;
     assert_eq!(ada.post("/storytellers/1/delete", &[]).await.status, 303);
     let page = ada.get(&thread).await;
-    assert!(page.body.contains("<strong>Scheherazade</strong>"), "{}", page.body);
+    assert!(page.body.contains("<strong><bdi>Scheherazade</bdi></strong>"), "{}", page.body);
     assert!(page.body.contains("There is no storyteller to ask."), "{}", page.body);
+}
+
+/// The row goes between the look and the write.
+async fn one_that_was_deleted_meanwhile_is_not_saved(world: World) {
+    let (mut ada, _) = world.with_thread("Ada").await;
+    let ignored = match &world.app.db {
+        crate::database::Db::Sqlite(_) => {
+            "CREATE TRIGGER ignored BEFORE UPDATE ON storytellers BEGIN SELECT RAISE(IGNORE); END"
+        }
+        #[cfg(feature = "postgres")]
+        crate::database::Db::Postgres(_) => {
+            "CREATE RULE ignored AS ON UPDATE TO storytellers DO INSTEAD NOTHING"
+        }
+    };
+    transaction!(world.app.db, |conn| conn.batch_execute(ignored)?).unwrap();
+    ada.get("/account").await;
+    let changed = [("name", "Dunyazad"), ("model", "gpt-6-luna")];
+    assert_eq!(ada.post("/storytellers/1", &changed).await.status, 404);
+    let name: Option<String> =
+        read!(world.app.db, |conn| assistants::table.select(assistants::name).first(conn)?)
+            .unwrap();
+    assert_eq!(name.as_deref(), Some("Scheherazade"), "its assistant is as it was");
 }

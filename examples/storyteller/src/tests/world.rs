@@ -32,6 +32,7 @@ pub(super) fn settings(database_url: String) -> Settings {
         database_url,
         model: "gpt-6-luna".to_owned(),
         https: false,
+        host: None,
         secret: None,
         admin: None,
         has_key: true,
@@ -106,7 +107,7 @@ fn percent_encoded(text: &str) -> String {
 #[derive(Clone)]
 pub(super) struct Browser {
     router: Router,
-    cookie: String,
+    pub(super) cookie: String,
     /// Of the last page that had one.
     pub(super) csrf: String,
 }
@@ -120,6 +121,12 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// What the page says is wrong.
+    pub(super) fn problem(&self) -> &str {
+        let said = self.body.split("data-problem>").nth(1).unwrap_or_default();
+        said.split('<').next().unwrap()
+    }
+
     /// What follows each `data-NAME="` of the page.
     pub(super) fn data(&self, name: &str) -> Vec<String> {
         let begin = format!("data-{name}=\"");
@@ -169,11 +176,26 @@ impl Browser {
         text: &str,
         picture: Option<(&str, &[u8])>,
     ) -> Answer {
+        self.ask_once(thread, text, picture, "").await
+    }
+
+    /// The same, with the key of a form that is sent once.
+    pub(super) async fn ask_once(
+        &mut self,
+        thread: &str,
+        text: &str,
+        picture: Option<(&str, &[u8])>,
+        key: &str,
+    ) -> Answer {
         let page = self.get(thread).await;
-        let teller = page.body.split("<option value=\"").nth(1).unwrap();
-        let teller = teller.split('"').next().unwrap();
+        // A thread has storytellers to choose from, a chat the name of a model.
+        let first = |piece: &str| piece.split('"').next().unwrap().to_owned();
+        let (who, value) = match page.body.split("name=\"model\" value=\"").nth(1) {
+            Some(model) => ("model", first(model)),
+            None => ("teller", first(page.body.split("<option value=\"").nth(1).unwrap())),
+        };
         let mut form = Vec::new();
-        for (name, value) in [("csrf", &*self.csrf), ("text", text), ("teller", teller)] {
+        for (name, value) in [("csrf", &*self.csrf), ("text", text), (who, &*value), ("key", key)] {
             let part = format!(
                 "--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
             );
@@ -212,6 +234,9 @@ impl Browser {
         request: axum::http::request::Builder,
         body: Body,
     ) -> axum::response::Response {
+        let is_named = request.headers_ref().is_some_and(|named| named.contains_key(header::HOST));
+        let request =
+            if is_named { request } else { request.header(header::HOST, "localhost:3000") };
         let request = request.header(header::COOKIE, &self.cookie).body(body).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         if let Some(cookie) = response.headers().get(header::SET_COOKIE) {

@@ -1,0 +1,299 @@
+// An open conversation. Without this script every page works by its forms and links; with it words appear as they are written.
+//
+// The server renders everything: a turn whose state changes is fetched anew, and only words that are being written are put
+// in here, as text and never as HTML. Each piece says at which byte it begins, so that it does not matter whether the page
+// had it already: what is there is skipped, and what is missing is fetched.
+'use strict'
+
+const conversation = document.querySelector('#conversation[data-path]')
+if (conversation) live(conversation)
+
+function live(page) {
+  const path = page.dataset.path
+  const turns = byId('turns')
+  const ask = byId('ask')
+  const newest = byId('newest')
+  const encoder = new TextEncoder()
+  let cursor = page.dataset.after
+  let source = null
+  let failures = 0
+  // In which turn a button was pressed last, and when that turn was last put in anew.
+  let pressed = {}
+
+  const scroll = following(() => { newest.hidden = scroll.follows || scroll.isAtEnd() })
+  newest.addEventListener('click', () => { scroll.follows = true; scroll.toEnd(); newest.hidden = true })
+  function grown() {
+    if (scroll.follows) scroll.toEnd()
+    else newest.hidden = scroll.isAtEnd()
+  }
+
+  const composer = ask && composing(ask, note, () => { if (scroll.follows) scroll.toEnd() })
+
+  // --- What is said to those who do not see it
+
+  const say = words => { if (byId('state').textContent !== words) byId('state').textContent = words }
+  function note(words, isOfTheConnection = false) {
+    byId('note').textContent = words ?? ''
+    byId('note').hidden = !words
+    byId('note').classList.toggle('lost', isOfTheConnection)
+  }
+  function announce(turn) {
+    const line = turn.querySelector('.state')?.textContent.trim()
+    const teller = turn.dataset.teller ?? 'The storyteller'
+    say({ queued: line, typing: `${teller} is writing.`, waiting: `${teller} waits for your decision.`, done: `${teller} has answered.` }[turn.dataset.state] ?? line ?? '')
+  }
+
+  // --- Turns
+
+  const turnOf = seq => byId(`turn-${seq}`)
+  const seqOf = turn => Number(turn.dataset.seq)
+  const hasText = message => message.querySelector('.text.plain')?.textContent ?? ''
+
+  // Puts in a turn as the server renders it now. Words that came already and are not stored yet are kept.
+  function put(fresh) {
+    const seq = seqOf(fresh)
+    const old = turnOf(seq)
+    improve(fresh)
+    const focused = old?.contains(document.activeElement) ? document.activeElement : null
+    const written = old ? old.querySelector('form input[name="title"]')?.value : null
+    for (const message of fresh.querySelectorAll('[data-streaming]')) {
+      const before = byId(message.id)
+      if (before?.hasAttribute('data-streaming') && Number(before.dataset.bytes) > Number(message.dataset.bytes)) {
+        message.querySelector('.text').textContent = hasText(before)
+        message.dataset.bytes = before.dataset.bytes
+      }
+    }
+    if (old) {
+      if (pressed.seq === fresh.dataset.seq) pressed.at = performance.now()
+      old.replaceWith(fresh)
+    } else {
+      const later = [...turns.children].find(turn => seqOf(turn) > seq)
+      turns.insertBefore(fresh, later ?? null)
+    }
+    const title = fresh.querySelector('form input[name="title"]')
+    if (title && written) title.value = written
+    if (focused) sameAs(focused, fresh).focus({ preventScroll: true })
+    byId('nothing').hidden = true
+    grown()
+    return fresh
+  }
+
+  // What takes the place of what had the focus. A button that is gone leaves it to its turn, and not to the question: that would
+  // open the keyboard of a phone.
+  function sameAs(focused, fresh) {
+    if (focused.id) return byId(focused.id) ?? fresh
+    return [...fresh.querySelectorAll('a')].find(link => link.href === focused.href) ?? fresh
+  }
+
+  async function refresh(seq) {
+    const answer = await fetch(`${path}/turns/${seq}`, { redirect: 'manual' })
+    if (answer.status === 404) { turnOf(seq)?.remove(); return null }
+    if (!answer.ok) throw new Error(`the turn cannot be read: ${answer.status}`)
+    const fresh = parse(await answer.text()).querySelector('.turn')
+    return fresh && put(document.adoptNode(fresh))
+  }
+  const refreshAloud = async seq => { const turn = await refresh(seq); if (turn) announce(turn) }
+
+  // An answer that begins: nothing of it is written yet.
+  function begin(seq, message) {
+    const turn = turnOf(seq)
+    const fresh = byId('answer').content.firstElementChild.cloneNode(true)
+    Object.assign(fresh, { id: `message-${message}` })
+    fresh.dataset.message = message
+    fresh.querySelector('bdi').textContent = turn.dataset.teller ?? ''
+    turn.insertBefore(fresh, turn.querySelector('.foot'))
+    grown()
+  }
+
+  // Appends what of a piece is not there yet. Whether it fits; if not, something before it is missing.
+  function append(message, offset, piece) {
+    const have = Number(message.dataset.bytes)
+    if (offset > have) return false
+    if (!message.hasAttribute('data-streaming')) return true
+    const bytes = encoder.encode(piece)
+    if (offset + bytes.length <= have) return true
+    const rest = new TextDecoder().decode(bytes.subarray(have - offset))
+    message.querySelector('.text').append(document.createTextNode(rest))
+    message.dataset.bytes = offset + bytes.length
+    grown()
+    return true
+  }
+
+  const queued = () => [...turns.querySelectorAll('[data-state="queued"]')].map(seqOf)
+
+  // --- Events, one after the other
+
+  const handlers = {
+    run_queued: ({ seq }) => refresh(seq),
+    run_started: ({ seq }) => refreshAloud(seq),
+    run_settled: async ({ seq }) => { await refreshAloud(seq); askForTitle(page) },
+    turn_superseded: ({ seq }) => { turnOf(seq)?.remove() },
+    // Questions that wait behind the answer: those that came, and those that do not wait any more.
+    waiting: async ({ seqs }) => {
+      const before = queued()
+      for (const seq of seqs) if (!before.includes(seq)) await refresh(seq)
+      for (const seq of before) if (!seqs.includes(seq)) await refresh(seq)
+    },
+    tool_call: async ({ run }) => {
+      const turn = turns.querySelector(`[data-run="${Number(run)}"]`)
+      if (turn) await refreshAloud(turn.dataset.seq)
+    },
+    message_started: async ({ seq, message, role }) => {
+      if (byId(`message-${message}`)) return
+      if (role !== 'assistant' || !turnOf(seq)) await refresh(seq)
+      else begin(seq, message)
+    },
+    message_appended: async ({ message, offset, text }) => {
+      for (let tries = 0; tries < 20; tries++) {
+        const place = byId(`message-${message}`)
+        // A message that is not here is of a turn that has left the page.
+        if (!place || append(place, offset, text)) return
+        await refresh(place.closest('.turn').dataset.seq)
+        await wait(100)
+      }
+      throw new Error('words are missing')
+    },
+    message_replaced: ({ seq }) => refresh(seq),
+    message_settled: ({ seq }) => refresh(seq)
+  }
+
+  // An answer of the server that was overtaken by a later one must not be put in after it: so all of it goes through one line.
+  let line = Promise.resolve()
+  function next(work) {
+    const stream = source
+    line = line.then(async () => {
+      // What an earlier stream said is told again by the one in its place.
+      if (stream === source) await work()
+    }).catch(error => { console.warn(error); if (stream === source) again() })
+  }
+
+  function follow() {
+    source?.close()
+    const stream = source = new EventSource(`${path}/events?after=${encodeURIComponent(cursor)}`)
+    for (const [name, handler] of Object.entries(handlers)) {
+      stream.addEventListener(name, event => next(async () => {
+        await handler(JSON.parse(event.data))
+        cursor = event.lastEventId
+        failures = 0
+      }))
+    }
+    stream.addEventListener('open', () => {
+      page.dataset.connected = 'yes'
+      if (byId('note').classList.contains('lost')) note()
+      // The stream tells what waits now, and nothing of what stopped waiting while it was away.
+      next(async () => { for (const seq of queued()) await refresh(seq) })
+    })
+    stream.addEventListener('error', () => {
+      delete page.dataset.connected
+      // The browser comes back by itself, unless the answer was none: a restart, a sign-out, a conversation that is gone.
+      if (stream === source && stream.readyState === EventSource.CLOSED) again()
+    })
+  }
+
+  function leave() {
+    source?.close()
+    source = null
+    delete page.dataset.connected
+  }
+
+  // Begins again, from the page as it is now, at growing intervals.
+  async function again() {
+    leave()
+    const mine = source = { close() {} }
+    await wait(Math.min(500 * 2 ** failures++, 10_000) * (0.75 + Math.random() / 2))
+    if (source !== mine) return
+    try {
+      const answer = await fetch(path, { redirect: 'manual' })
+      if (answer.type === 'opaqueredirect' || answer.status === 404) { location.reload(); return }
+      if (!answer.ok) throw new Error(`the page cannot be read: ${answer.status}`)
+      const fresh = parse(await answer.text())
+      if (source !== mine) return
+      catchUp(fresh)
+      cursor = fresh.querySelector('#conversation').dataset.after
+      follow()
+    } catch (error) {
+      console.warn(error)
+      if (source !== mine) return
+      note('The connection is lost. Trying again…', true)
+      again()
+    }
+  }
+
+  // The fresh page has the newest turns. Older ones that this page has as well stay, if no turn is missing between the two.
+  function catchUp(fresh) {
+    const there = new Map([...fresh.querySelectorAll('.turn')].map(turn => [seqOf(turn), turn]))
+    const shown = [...turns.children].map(seqOf)
+    const first = shown.some(seq => there.has(seq)) ? Math.min(...there.keys()) : -Infinity
+    for (const seq of shown) if (seq >= first && !there.has(seq)) turnOf(seq).remove()
+    for (const turn of there.values()) put(document.adoptNode(turn))
+    const hasOlder = turns.children.length > there.size
+    if (!hasOlder) byId('earlier').replaceWith(document.adoptNode(fresh.getElementById('earlier')))
+  }
+
+  // A browser has six connections to a host, for all its tabs: one that nobody looks at gives its own back, and catches up later.
+  let hiding
+  function looked() {
+    clearTimeout(hiding)
+    if (document.visibilityState === 'hidden') hiding = setTimeout(leave, 3000)
+    else if (!source) { failures = 0; follow() }
+  }
+  document.addEventListener('visibilitychange', looked)
+
+  // --- Forms that leave the page where it is
+
+  // What is sent goes as it is now; what of it is written meanwhile stays.
+  async function send(form) {
+    const isQuestion = form === ask
+    const turn = form.closest('.turn')
+    const sent = isQuestion ? composer.question() : null
+    const body = new FormData(form)
+    if (isQuestion && !sent.picture) body.delete('picture')
+    form.dataset.sending = 'yes'
+    note()
+    try {
+      // Forms without files are sent as such: the server reads each in its own way.
+      const answer = await fetch(form.action, {
+        method: 'POST', body: isQuestion ? body : new URLSearchParams(body), redirect: 'manual', headers: { 'x-live': '1' }
+      })
+      if (isQuestion && answer.ok) { asked(parse(await answer.text()).querySelector('.turn'), sent); return }
+      // Of a question that waits behind another the stream says nothing more when it is stopped.
+      if (turn) next(() => refresh(seqOf(turn)))
+      if (answer.type === 'opaqueredirect') {
+        if (isQuestion) note('You are not signed in any more. Keep a copy of your question, and sign in again.')
+        return
+      }
+      note(parse(await answer.text()).querySelector('[data-problem]')?.textContent ?? 'That did not work.')
+    } catch {
+      note('The app cannot be reached. Nothing was sent twice: try again.')
+    } finally {
+      delete form.dataset.sending
+    }
+  }
+
+  // A question that waits for its turn is shown at once, with what it was sent with taken out of the form.
+  function asked(turn, sent) {
+    scroll.follows = true
+    if (turn && !turnOf(turn.dataset.seq)) announce(put(document.adoptNode(turn)))
+    composer.sent(sent)
+  }
+
+  document.addEventListener('submit', event => {
+    const form = event.target
+    if (!form.matches('form[data-live]')) return
+    event.preventDefault()
+    if (form.dataset.sending) { if (form === ask) note('One moment: the last question is still on its way.'); return }
+    if (form === ask) { if (composer.isReady()) send(form); return }
+    // The second click of two hits what took the place of the first one's button.
+    const seq = form.closest('.turn')?.dataset.seq
+    if (seq && pressed.seq === seq && performance.now() - pressed.at < 500) return
+    pressed = { seq, at: performance.now() }
+    send(form)
+  })
+
+  scroll.toEnd()
+  follow()
+  looked()
+  addEventListener('pagehide', leave)
+  // From the browser's memory of pages: what happened meanwhile is fetched.
+  addEventListener('pageshow', event => { if (event.persisted) { failures = 0; again() } })
+}

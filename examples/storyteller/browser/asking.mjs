@@ -1,0 +1,108 @@
+// The form of a question: nothing that was written is lost, whatever happens to the connection.
+import { check, same, until } from './check.mjs'
+import { Visitor, answer, settled, state, words } from './visitor.mjs'
+
+export async function asking(browser, app, model) {
+  const ira = await Visitor.come(browser, app.url, 'Ira')
+  const page = ira.page
+  await ira.hire('Tolstoy')
+  await ira.startThread()
+  const text = page.getByLabel('Your question')
+  const note = page.locator('#note')
+  const turns = () => page.locator('.turn').count()
+
+  // The title comes while another one is being written.
+  await page.getByText('Thread', { exact: true }).click()
+  await page.getByLabel('Title').fill('Of my own')
+  model.replies.push('The first answer.', 'The second answer.', 'The third answer.')
+  // The question arrives, its answer does not.
+  await page.route('**/messages', async route => { await route.fetch(); await route.abort() }, { times: 1 })
+  await ira.ask('A question')
+  await until('it is said', () => note.isVisible())
+  await ira.ask('The same question in other words')
+  await until('both are there', async () => await turns() === 2)
+  await settled(page, 'done')
+  same('other words are another question', 'The second answer.', await answer(page))
+  await until('a title', async () => await page.locator('#title').textContent() === model.title)
+  same('a title that is being written is left alone', 'Of my own', await page.getByLabel('Title').inputValue())
+
+  // While one is on its way: no second one, and nothing that is written is taken away.
+  let arrived
+  const held = new Promise(done => { arrived = done })
+  await page.route('**/messages', async route => {
+    const response = await route.fetch()
+    await held
+    await route.fulfill({ response })
+  }, { times: 1 })
+  await text.fill('A third question')
+  await page.keyboard.press('Enter')
+  await text.fill('A third question, and more')
+  await page.keyboard.press('Enter')
+  await until('it is said', async () => /on its way/.test(await note.textContent()))
+  arrived()
+  await settled(page, 'done')
+  await until('all are there', async () => await turns() === 3)
+  same('what was written meanwhile stays', 'A third question, and more', await text.inputValue())
+
+  await text.fill('x'.repeat(18_500))
+  check('near its limit a question is counted', await page.getByText('18,500 of 20,000 characters').isVisible())
+  await text.fill('x'.repeat(20_001))
+  await page.keyboard.press('Enter')
+  check('one that is too long is not sent', /too long: 20,001/.test(await note.textContent()))
+  same('and not cut', 20_001, (await text.inputValue()).length)
+  await text.fill('')
+
+  const prevented = type => page.evaluate(type => {
+    const dataTransfer = new DataTransfer()
+    if (type === 'file') dataTransfer.items.add(new File(['x'], 'x.png', { type: 'image/png' }))
+    else dataTransfer.setData('text/plain', 'words')
+    const event = new DragEvent('dragover', { dataTransfer, bubbles: true, cancelable: true })
+    document.querySelector('#text').dispatchEvent(event)
+    return event.defaultPrevented
+  }, type)
+  check('words can be dropped into the question, files anywhere', !await prevented('text') && await prevented('file'))
+
+  // The button that takes the place of Stop is not hit by its second click.
+  model.replies.push('A long story of many, many words. '.repeat(60))
+  await ira.ask('A long one')
+  await words(page, 5)
+  await page.evaluate(() => new Promise(done => {
+    new MutationObserver((_, observer) => {
+      const again = document.querySelector('.turn:last-child [id^="retry-"]')
+      if (!again) return
+      observer.disconnect()
+      again.click()
+      done()
+    }).observe(document.querySelector('#turns'), { childList: true })
+    document.querySelector('.turn:last-child [id^="stop-"]').click()
+  }))
+  await settled(page, 'stopped')
+  check('a double click on Stop stops', await turns() === 4 && await state(page) === 'stopped')
+  await page.reload()
+  same('and does nothing else', 'stopped', await state(page))
+  check('no page complained', ira.complaints.length === 0, ira.complaints.join('\n'))
+  await ira.context.close()
+}
+
+export async function chatting(browser, app, model) {
+  const cho = await Visitor.come(browser, app.url, 'Cho')
+  const page = cho.page
+  await page.getByRole('link', { name: 'Chats' }).click()
+  await page.getByRole('button', { name: 'New chat' }).click()
+  await page.waitForURL(/chats\/\d+$/)
+  model.replies.push('A beginning, a middle and an end, and now and then all of them in another order.')
+  await cho.ask('What makes a story?')
+  await words(page, 3)
+  await settled(page, 'done')
+  check('a chat is answered by a model', (await answer(page)).endsWith('another order.') && await page.locator('.message.assistant strong').textContent() === 'scripted')
+  await page.getByText('Chat', { exact: true }).click()
+  await page.getByLabel('Title').fill('About stories')
+  await page.getByRole('button', { name: 'Rename' }).click()
+  check('a chat is renamed', await page.getByRole('heading', { name: 'About stories' }).isVisible())
+  await page.getByText('Chat', { exact: true }).click()
+  await page.getByRole('button', { name: 'Delete this chat' }).click()
+  await page.waitForURL('**/chats')
+  check('and deleted', await page.getByText('No chats yet.').isVisible())
+  check('no page complained', cho.complaints.length === 0, cho.complaints.join('\n'))
+  await cho.context.close()
+}
