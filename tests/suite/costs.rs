@@ -207,4 +207,5 @@ async fn a_container_is_charged_for_once_in_a_run_whoever_goes_on_with_it<D: Tes
     let run = other.answer(run.id).await.unwrap().run;
     assert_eq!(run.status, RunStatus::Completed);
     assert_eq!(parts(run.costs), [Some(200_000), Some(40_000), Some(3_000_000_000)]);
+    until_announced(&host.db).await;
 }
