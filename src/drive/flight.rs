@@ -366,8 +366,10 @@ impl Log {
     /// Bytes that arrived and are not committed. Blanks before the first word do not count: they cannot be committed,
     /// since no blank row is, and are bounded by the limit of a message.
     pub(crate) fn unflushed(&self, seen: &Seen) -> usize {
-        let waiting =
-            seen.messages.iter().filter(|message| message.row.is_some() || !message.is_blank());
+        let waiting = seen
+            .messages
+            .iter()
+            .filter(|message| !message.settled && (message.row.is_some() || !message.is_blank()));
         waiting.map(|message| message.text.len() - self.stored(message.slot)).sum()
     }
 

@@ -62,7 +62,8 @@ fn gained(log: &Log, seen: &Seen, all: bool, most: usize, now: Instant) -> Optio
     let claim = log.claim.filter(|_| !log.settling && !log.is_left_alone())?;
     let everything = all || log.unflushed(seen) > most;
     let mut messages = Vec::new();
-    for message in &seen.messages {
+    // What is settled, as the texts of earlier steps, is stored whole: a delta would have it twice.
+    for message in seen.messages.iter().filter(|message| !message.settled) {
         let stored = log.stored(message.slot);
         let row = match &message.row {
             Some(row) if everything && stored < message.text.len() => Row::Stored(row.id),

@@ -47,12 +47,13 @@ pub(super) async fn settle(
     let replaced = plan.0.replaced();
     let last = rows.iter().map(|row| row.position);
     let last = last.chain(calls.iter().map(|call| call.output_position)).max();
-    // A place is one more than a slot.
-    flight.step_ended(last.unwrap_or_default());
+    // Before the writer may look at the run again: it leaves what is settled alone.
     flight.transcript.update(|seen| {
         show(seen, rows, &replaced);
         seen.show_calls(calls);
     });
+    // A place is one more than a slot.
+    flight.step_ended(last.unwrap_or_default());
     Ok(())
 }
 

@@ -30,6 +30,7 @@ on_each_database!(
     calls_of_one_answer_run_side_by_side_and_keep_their_order,
     the_model_is_told_why_a_call_failed,
     two_calls_of_one_id_are_one,
+    a_text_of_an_earlier_step_is_stored_once,
     the_model_that_never_stops_asking_is_stopped,
     a_tool_may_ask_another_assistant_but_not_for_ever,
 );
@@ -241,6 +242,28 @@ async fn two_calls_of_one_id_are_one<D: TestDatabase>(db: D) {
     host.fake.reply(Reply::text("A hall."));
     assert_eq!(ask(&host, &thread).await.unwrap().run.status, RunStatus::Completed);
     assert_eq!((done.all().len(), calls(&host).len()), (1, 1));
+}
+
+async fn a_text_of_an_earlier_step_is_stored_once<D: TestDatabase>(db: D) {
+    let (host, done) = start(db).await;
+    let (thread, other) = (host.thread().await, host.thread().await);
+    host.fake.reply(asks([("c", "look", json!({"room": "hang"}))]));
+    let run = ask(&host, &thread).submit().await.unwrap();
+    until(|| done.all().len() == 1).await;
+    // What is stored by a tick of all runs that are driven: the second word of this one cannot be stored otherwise.
+    let (first, second) = (Gate::new(), Gate::new());
+    let words = Reply::deltas(["One ", "two ", "three"]);
+    let words = words.hold_at(5, first.clone()).hold_at(6, second.clone());
+    host.fake.reply(words);
+    let counting = host.teller.ai_engine_run(&host.engine, &other, "Count").submit().await.unwrap();
+    counting.until_text(&host.engine, "One").await.unwrap();
+    first.open();
+    counting.until_text(&host.engine, "two").await.unwrap();
+    let said = thread.messages(&host.engine).list(ai_engine::Page::default()).await.unwrap();
+    assert_eq!(said[1].content, "Let me see.");
+    second.open();
+    run.cancel(&host.engine).await.unwrap();
+    host.engine.answer(counting.id).await.unwrap();
 }
 
 async fn the_model_that_never_stops_asking_is_stopped<D: TestDatabase>(db: D) {
