@@ -12,7 +12,8 @@ use crate::model::{Message, Run, ToolCall};
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Event {
-    /// The place behind this event; give it to [`Events::after`](crate::Events::after), or its text to [`Events::resume`](crate::Events::resume), to go on from there.
+    /// The place behind this event; give it to [`Events::after`](crate::Events::after), or its text to
+    /// [`Events::resume`](crate::Events::resume), to go on from there.
     pub cursor: Cursor,
     /// What happened.
     #[serde(flatten)]

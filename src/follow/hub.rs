@@ -146,14 +146,18 @@ impl Hub {
     /// The questions of the runs behind this turn that have not begun, unless they are these, by their ids.
     pub(super) fn waiting(&self, seq: i64, known: &[i64]) -> Option<Vec<Message>> {
         let state = self.state();
-        let behind = state.turns.iter().filter(|turn| turn.seq() > seq);
-        let waiting = behind.filter_map(|turn| match turn {
-            Turn::Run(run) => run.look(|seen| seen.waits().cloned()),
-            Turn::Said(_) | Turn::Moves(_) => None,
-        });
-        let waiting: Vec<Message> = waiting.collect();
-        let same = waiting.iter().map(|message| message.id).eq(known.iter().copied());
-        (!same).then_some(waiting)
+        let runs = || {
+            state.turns.iter().filter_map(|turn| match turn {
+                Turn::Run(run) if run.seq > seq => Some(run),
+                Turn::Run(_) | Turn::Said(_) | Turn::Moves(_) => None,
+            })
+        };
+        // Looked at for each event of a reader, so nothing is copied unless it is to be told.
+        let ids = runs().filter_map(|run| run.look(|seen| seen.waits().map(|message| message.id)));
+        if ids.eq(known.iter().copied()) {
+            return None;
+        }
+        Some(runs().filter_map(|run| run.look(|seen| seen.waits().cloned())).collect())
     }
 
     /// Before the first look.

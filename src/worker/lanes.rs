@@ -23,7 +23,7 @@ use std::time::Duration;
 use tracing::Span;
 
 use super::keep::LOOK;
-use super::places::{Owner, Place, Places, Ticket};
+use super::places::{Owner, Place, Ticket};
 use super::take_up::Taken;
 use crate::drive::persist::persistently;
 use crate::drive::steps::{self, Driving};
@@ -147,7 +147,7 @@ fn start(
     let number = lanes.tasks.fetch_add(1, Ordering::Relaxed);
     let callers = caller.into_iter().collect();
     awake.insert(of, Lane { number, woken: false, up_to, told, callers });
-    let first = submitted.and_then(|(run, owner)| match ask(core, run, owner.clone()) {
+    let first = submitted.and_then(|(run, owner)| match core.places().of_run(owner.clone(), run) {
         // Readers find the run in this process from now on, and need not ask the database.
         Ok(place) => Driving::enter(core, run.clone(), owner)
             .map(|driving| Next::Drive(Turn { driving, place, submitted: true })),
@@ -271,19 +271,11 @@ async fn place(core: &Core, ticket: Ticket) -> Option<Place> {
     }
 }
 
-/// The place of a run, now or later.
-fn ask(core: &Core, run: &Run, owner: Owner) -> std::result::Result<Place, Ticket> {
-    if run.submission.as_ref().is_some_and(|known| known.depth > 0) {
-        return Ok(Places::within_another());
-    }
-    core.places().ask(owner, run.id)
-}
-
 async fn look_for(core: &Core, of: Messageable, place: Option<Place>) -> Result<Next> {
     Ok(match look(core, of).await? {
         Look::Waiting(row, owner) => {
             let (seq, run) = (row.seq, Run::from(*row));
-            let place = match place.map_or_else(|| ask(core, &run, owner.clone()), Ok) {
+            let place = match place.map_or_else(|| core.places().of_run(owner.clone(), &run), Ok) {
                 Ok(place) => place,
                 Err(ticket) => return Ok(Next::Wait(ticket)),
             };

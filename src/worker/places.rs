@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::model::Run;
+
 /// The type and id of the host's record that owns a conversation.
 pub(crate) type Owner = (String, String);
 
@@ -64,13 +66,14 @@ impl Places {
         self.0.is_some()
     }
 
-    /// For a run that the tool of another one started: that one has a place, and waits for it.
-    pub(crate) const fn within_another() -> Place {
-        Place(None)
+    /// The place of a run, now or later.
+    pub(crate) fn of_run(&self, owner: Owner, run: &Run) -> Result<Place, Ticket> {
+        // The tool of another run started it: that run has a place, and waits for it.
+        let within_another = run.submission.as_ref().is_some_and(|known| known.depth > 0);
+        if within_another { Ok(Place(None)) } else { self.ask(owner, run.id) }
     }
 
-    /// A place for a run, now or later.
-    pub(crate) fn ask(&self, owner: Owner, run: i64) -> Result<Place, Ticket> {
+    fn ask(&self, owner: Owner, run: i64) -> Result<Place, Ticket> {
         let Some(places) = &self.0 else { return Ok(Place(None)) };
         let mut state = places.lock();
         if state.taken < places.most {
