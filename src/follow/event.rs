@@ -98,7 +98,8 @@ pub enum EventKind {
         /// The call.
         call: ToolCall,
     },
-    /// Other questions wait behind the run that this stream is at. Only a stream [with them](crate::Events::with_waiting) tells it.
+    /// Other questions wait behind the run that this stream is at. Only a stream that asks for them tells
+    /// it ([`Events::with_waiting`](crate::Events::with_waiting), [`OwnerEvents::with_waiting`](crate::OwnerEvents::with_waiting)).
     ///
     /// It is no event of its own place: the `cursor` is that of the event before, and a reader that resumes there is told again what
     /// waits then. The runs of these questions come with their own events when their turn comes.

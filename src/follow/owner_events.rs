@@ -69,6 +69,8 @@ impl OwnerEvent {
 pub struct OwnerEvents {
     core: Core,
     owner: OwnerKey,
+    after: Option<OwnerCursor>,
+    waiting: bool,
     inner: Inner,
 }
 
@@ -76,8 +78,14 @@ type Inner = Pin<Box<dyn Stream<Item = Result<OwnerEvent>> + Send>>;
 
 impl OwnerEvents {
     pub(crate) fn of(core: &Core, owner: OwnerKey) -> Self {
-        let inner = follow(core.clone(), owner.clone(), None);
-        Self { core: core.clone(), owner, inner }
+        let inner = follow(core.clone(), owner.clone(), None, false);
+        Self { core: core.clone(), owner, after: None, waiting: false, inner }
+    }
+
+    fn anew(self) -> Self {
+        let (core, owner) = (self.core.clone(), self.owner.clone());
+        let inner = follow(core, owner, self.after.clone(), self.waiting);
+        Self { inner, ..self }
     }
 
     /// The place where a stream would begin now. A page takes it before it reads what it shows, adds the place of a thread that it
@@ -99,8 +107,13 @@ impl OwnerEvents {
     /// this owner's, or is deleted, is left out.
     #[must_use]
     pub fn after(self, cursor: OwnerCursor) -> Self {
-        let inner = follow(self.core.clone(), self.owner.clone(), Some(cursor));
-        Self { inner, ..self }
+        Self { after: Some(cursor), ..self }.anew()
+    }
+
+    /// Tells as well which questions wait behind a run that is not over, as [`Events::with_waiting`] does for one conversation.
+    #[must_use]
+    pub fn with_waiting(self) -> Self {
+        Self { waiting: true, ..self }.anew()
     }
 
     /// Begins behind the place that a browser gives back as `Last-Event-ID`, or now where there is none; as [`after`](Self::after).
@@ -166,6 +179,8 @@ type OfOne = Pin<Box<dyn Stream<Item = (Messageable, Result<Event>)> + Send>>;
 struct Following {
     core: Core,
     owner: OwnerKey,
+    /// Whether each conversation tells what waits, too.
+    waiting: bool,
     cursor: OwnerCursor,
     changes: watch::Receiver<Arc<Changes>>,
     streams: SelectAll<OfOne>,
@@ -181,7 +196,7 @@ struct Followed {
     asked: Option<NaiveDateTime>,
 }
 
-fn follow(core: Core, owner: OwnerKey, after: Option<OwnerCursor>) -> Inner {
+fn follow(core: Core, owner: OwnerKey, after: Option<OwnerCursor>, waiting: bool) -> Inner {
     let closed = core.closed().subscribe();
     let begin = async move {
         refuse_within()?;
@@ -194,6 +209,7 @@ fn follow(core: Core, owner: OwnerKey, after: Option<OwnerCursor>) -> Inner {
         let mut following = Following {
             core,
             owner,
+            waiting,
             cursor,
             changes,
             streams: SelectAll::new(),
@@ -350,6 +366,7 @@ impl Following {
         let (stop, stopped) = oneshot::channel::<()>();
         self.cursor.put(place.clone());
         let events = Events::of(&self.core, of).after(place);
+        let events = if self.waiting { events.with_waiting() } else { events };
         let events = events.map(move |event| (of, event)).take_until(stopped);
         self.streams.push(Box::pin(events));
         self.followed.insert(of, Followed { _stop: stop, last, asked: None });

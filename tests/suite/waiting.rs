@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use ai_engine::testing::{Gate, Reply};
-use ai_engine::{AssistantThread, Busy, Event, EventKind, Events, Run, prelude::*};
+use ai_engine::{
+    AssistantThread, Busy, Event, EventKind, Events, Messageable, OwnerEvent, OwnerEvents, Run,
+    prelude::*,
+};
 
 use crate::support::*;
 
 on_each_database!(
     what_waits_behind_an_answer_is_told_whenever_it_changes,
     what_waits_is_told_again_after_a_reconnect,
+    the_stream_of_an_owner_tells_where_it_waits,
     a_reader_that_does_not_ask_is_told_of_a_question_in_its_turn,
 );
 
@@ -28,12 +32,16 @@ async fn busy<D: TestDatabase>(host: &Host<D>) -> (AssistantThread, Gate) {
     (thread, gate)
 }
 
+fn texts(kind: &EventKind) -> Option<Vec<String>> {
+    let EventKind::Waiting { messages, .. } = kind else { return None };
+    Some(messages.iter().map(|message| message.content.clone()).collect())
+}
+
 /// The next questions that wait, and the event that said so.
 async fn waiting(events: &mut Events) -> (Vec<String>, Event) {
     loop {
         let event = events.next().await.unwrap().unwrap();
-        if let EventKind::Waiting { messages, .. } = &event.kind {
-            let texts = messages.iter().map(|message| message.content.clone()).collect();
+        if let Some(texts) = texts(&event.kind) {
             return (texts, event);
         }
     }
@@ -105,6 +113,48 @@ async fn a_reader_that_does_not_ask_is_told_of_a_question_in_its_turn<D: TestDat
             EventKind::Waiting { messages, .. } => panic!("{messages:?}"),
             EventKind::MessageSettled { message, .. } if message.content == "2" => break,
             _ => {}
+        }
+    }
+}
+
+async fn the_stream_of_an_owner_tells_where_it_waits<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let (thread, gate) = busy(&host).await;
+    let owner = &host.user;
+    let place = owner.events(&host.engine).now().await.unwrap();
+    let mut plain = owner.events(&host.engine).after(place.clone());
+    // In either order: the one does not undo the other.
+    let both = [
+        owner.events(&host.engine).with_waiting().after(place.clone()),
+        owner.events(&host.engine).after(place).with_waiting(),
+    ];
+    let run = ask(&host, &thread, "two").await.id;
+    for mut events in both {
+        let (texts, event) = waiting_anywhere(&mut events).await;
+        assert_eq!(
+            (texts, event.messageable),
+            (vec!["two".to_owned()], Messageable::AssistantThread(thread.id))
+        );
+        let place = event.cursor.to_string();
+        let again = owner.events(&host.engine).with_waiting();
+        let mut again = again.resume(Some(&place)).await.unwrap();
+        assert_eq!(waiting_anywhere(&mut again).await.0, ["two"]);
+    }
+    gate.open();
+    loop {
+        match plain.next().await.unwrap().unwrap().kind {
+            EventKind::Waiting { messages, .. } => panic!("{messages:?}"),
+            EventKind::RunSettled { run: settled, .. } if settled.id == run => break,
+            _ => {}
+        }
+    }
+}
+
+async fn waiting_anywhere(events: &mut OwnerEvents) -> (Vec<String>, OwnerEvent) {
+    loop {
+        let event = events.next().await.unwrap().unwrap();
+        if let Some(texts) = texts(&event.kind) {
+            return (texts, event);
         }
     }
 }
