@@ -132,6 +132,8 @@ writes! {
         Adopt "adopt",
         /// A run waits for somebody's decision.
         Pause "pause",
+        /// The hooks of a run that waits were called.
+        Heard "heard",
         Settle "settle",
         /// The end of a run with less than all of it, since the database refuses the rest.
         SettleWithLess "settle_with_less",

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use super::hearing::Owed;
 use super::persist::persistently;
 use crate::engine::AiEngine;
 use crate::engine::core::Core;
@@ -29,18 +30,31 @@ pub(crate) fn heard(transcript: &Transcript) -> Delivered {
     delivered
 }
 
-/// Delivers what happens to a run, behind what its hooks have heard, until it has ended. `false`: its last hooks are still to be
-/// delivered.
-pub(crate) async fn deliver(
+/// What the hooks of a run have heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// All of it, or there is nobody to hear.
+    All,
+    /// All that there is. It has not ended, and this process does not drive it any more.
+    SoFar,
+    /// Their owner could not be loaded.
+    Nothing,
+}
+
+/// Delivers what happens to a run, behind what its hooks have heard and are still owed, until it has ended.
+pub(super) async fn deliver(
     core: Core,
     transcript: Arc<Transcript>,
     mut delivered: Delivered,
-) -> bool {
+    owed: Owed,
+) -> Heard {
+    if !owed.was_heard().await {
+        delivered.doubt();
+    }
     let owner = match load(&core, transcript.of).await {
         Ok(Some(owner)) => owner,
-        // Nobody is there to hear of it.
-        Ok(None) => return true,
-        Err(_) => return false,
+        Ok(None) => return Heard::All,
+        Err(_) => return Heard::Nothing,
     };
     let mut caller =
         Caller { core, owner, run: Arc::new(transcript.look(|seen| seen.run.clone())) };
@@ -51,7 +65,7 @@ pub(crate) async fn deliver(
             Some(news) => Some(Some(news)),
             None => seen.finished.then_some(None),
         });
-        let Some(news) = next.await else { return false };
+        let Some(news) = next.await else { return Heard::SoFar };
         match news {
             // The hooks of a run begin with its messages, and paths are no run's own.
             News::Queued(_) | News::Superseded { .. } | News::Waiting(_) => {}
@@ -81,7 +95,7 @@ pub(crate) async fn deliver(
             News::Ended(run) => {
                 failpoint::point!("last_hooks.between");
                 caller.run_updated(run).await;
-                return true;
+                return Heard::All;
             }
         }
     }
@@ -210,7 +224,7 @@ async fn guarded(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RunStatus, ToolCallStatus};
+    use crate::model::{MessageStatus, RunStatus, ToolCallStatus};
 
     /// What the hooks of this run are delivered next, in a word each.
     fn tell(transcript: &Transcript, delivered: &mut Delivered) -> Vec<String> {
@@ -253,5 +267,26 @@ mod tests {
             seen.take(Run::sample(RunStatus::InProgress), Vec::new(), vec![call]);
         });
         assert_eq!(tell(&transcript, &mut heard(&transcript)), [""; 0]);
+    }
+
+    /// What a process owed them that died.
+    #[test]
+    fn what_may_not_have_been_heard_is_delivered_anew() {
+        let transcript = Transcript::new(Run::sample(RunStatus::InProgress));
+        transcript.update(|seen| {
+            seen.resumed = true;
+            let said = [
+                Message::sample(1, "Let me see.", MessageStatus::Completed),
+                Message::sample(3, "It", MessageStatus::Streaming),
+            ];
+            let call = ToolCall::sample(3, ToolCallStatus::Completed);
+            seen.take(Run::sample(RunStatus::InProgress), said.into(), vec![call]);
+        });
+        let mut delivered = heard(&transcript);
+        assert_eq!(tell(&transcript, &mut delivered), [""; 0]);
+        delivered.doubt();
+        let told = tell(&transcript, &mut delivered);
+        assert!(told[0].starts_with("Replaced(") && told[0].contains("Let me see."), "{told:?}");
+        assert_eq!(told[1..], ["call completed"]);
     }
 }

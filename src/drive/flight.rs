@@ -89,6 +89,8 @@ pub(crate) struct Log {
     /// Set once the run is claimed.
     pub(crate) claim: Option<Claim>,
     pub(crate) claimed_at: Option<Instant>,
+    /// Who had the run before, and may owe its hooks something.
+    pub(super) owed_by: Option<String>,
     /// When the first text of the run arrived, and how long after its request went out.
     pub(crate) first_word: Option<(Instant, Duration)>,
     /// The call that is being made.

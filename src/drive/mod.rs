@@ -16,6 +16,7 @@ mod fallback;
 mod fenced;
 pub(crate) mod flight;
 mod gain;
+mod hearing;
 pub(crate) mod input;
 pub(crate) mod keyed;
 pub(crate) mod left;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::flight::{Flight, Stop};
+use super::hearing::Hearings;
 use crate::model::Run;
 
 /// What is going on in the runs that this process drives.
@@ -21,6 +22,8 @@ pub(crate) struct Measured {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     flights: Mutex<HashMap<i64, Arc<Flight>>>,
+    /// Of runs that it drove, and that wait.
+    pub(crate) hearings: Hearings,
     /// How many there are.
     count: watch::Sender<usize>,
 }

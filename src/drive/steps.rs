@@ -7,10 +7,12 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
+use super::deliver::Heard;
 use super::flight::{Flight, Halt, Stop};
+use super::hearing::Owed;
 use super::outcome::Outcome;
 use super::rounds::{self, Answered};
-use super::{deliver, settle, titles, trace};
+use super::{deliver, hearing, settle, titles, trace};
 use crate::engine::core::Core;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
@@ -18,7 +20,7 @@ use crate::model::{Reason, RemoteState, Run, RunRow};
 use crate::provider::{CODE_INTERPRETER, container_of};
 use crate::store::runs::{self, Claim, Locking};
 use crate::store::session::Session;
-use crate::store::{items, messages, outbox, tool_calls, workers};
+use crate::store::{items, messages, outbox, owed, tool_calls, workers};
 use crate::task::Guarded;
 
 use super::persist::persist;
@@ -44,7 +46,7 @@ impl Driving {
         &self.core
     }
 
-    pub(crate) fn flight(&self) -> &Flight {
+    pub(crate) fn flight(&self) -> &Arc<Flight> {
         &self.flight
     }
 }
@@ -66,7 +68,10 @@ impl Drop for Driving {
 pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow>> {
     let (id, worker, lease) = (flight.id(), core.worker().to_owned(), core.options().lease);
     let asked = Instant::now();
+    // Before its first call there was nothing to hear of.
+    let goes_on = flight.transcript.look(|seen| seen.run.attempts > 0);
     let claimed = persist(core, Write::Claim, move |session| {
+        let owed_by = if goes_on { owed::by(session, id)? } else { None };
         let row = match runs::claim(session, id, &worker)? {
             Locking::Got(row) => row,
             Locking::Locked => return Ok(Locking::Locked),
@@ -79,9 +84,9 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
         let calls = if row.attempts > 0 { tool_calls::of_run(session, id)? } else { Vec::new() };
         // What came before its calls was charged for.
         let containers = if calls.is_empty() { Vec::new() } else { containers(session, id)? };
-        Ok(Locking::Got((row, said, calls, containers)))
+        Ok(Locking::Got((row, said, calls, containers, owed_by)))
     });
-    let (row, said, calls, containers) = match claimed.await? {
+    let (row, said, calls, containers, owed_by) = match claimed.await? {
         Locking::Got(claimed) => claimed,
         Locking::Locked => return Ok(Locking::Locked),
         Locking::Nothing => return Ok(Locking::Nothing),
@@ -90,6 +95,7 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
     flight.log(|log| {
         log.claim = Some(Claim { run_id: row.id, token: row.fencing_token });
         log.claimed_at = Some(Instant::now());
+        log.owed_by = owed_by;
         log.containers.extend(containers);
     });
     // A place is one more than a slot.
@@ -128,7 +134,7 @@ pub(crate) async fn drive(driving: Driving, row: RunRow, caller: Option<Span>) -
             titles::after(&core, &flight);
             finish(driving, hooks)
         }
-        Ok(Driven::Waits(hooks)) => hear_out(driving, hooks),
+        Ok(Driven::Waits(hooks)) => hearing::hear_out(driving, hooks),
         Ok(Driven::NotOurs) => {}
         Err(error) => {
             let error = with_causes(&error);
@@ -145,12 +151,12 @@ pub(crate) async fn drive(driving: Driving, row: RunRow, caller: Option<Span>) -
 }
 
 /// Waits for the hooks of a run that was driven here and has ended, beside whatever its conversation does next.
-fn finish(driving: Driving, mut hooks: Guarded<bool>) {
+fn finish(driving: Driving, mut hooks: Guarded<Heard>) {
     tokio::spawn(async move {
         let (core, flight) = (driving.core(), driving.flight());
         let delivered = tokio::select! {
             // Each remaining call has its own time limit.
-            delivered = hooks.ended() => matches!(delivered, Ok(true)),
+            delivered = hooks.ended() => matches!(delivered, Ok(Heard::All)),
             () = flight.released() => false,
         };
         drop(hooks);
@@ -173,23 +179,10 @@ fn finish(driving: Driving, mut hooks: Guarded<bool>) {
 /// What became of a run that was driven here.
 enum Driven {
     /// Its end is stored; its hooks are still being called.
-    Ended(Guarded<bool>),
+    Ended(Guarded<Heard>),
     /// It waits for somebody's decision; its hooks are still being called.
-    Waits(Guarded<bool>),
+    Waits(Guarded<Heard>),
     NotOurs,
-}
-
-/// Has the hooks of a run that waits called, as far as there is something to tell.
-fn hear_out(driving: Driving, mut hooks: Guarded<bool>) {
-    tokio::spawn(async move {
-        let flight = Arc::clone(&driving.flight);
-        // They end when nothing is left to tell.
-        drop(driving);
-        tokio::select! {
-            _ = hooks.ended() => {}
-            () = flight.released() => {}
-        }
-    });
 }
 
 /// Drives it as far as it can be driven.
@@ -197,8 +190,10 @@ async fn to_its_end(core: &Core, flight: &Arc<Flight>, row: RunRow) -> Result<Dr
     core.writer().start(core);
     // Before anything goes on: what happens while the owner is loaded is for its hooks as well.
     let heard = deliver::heard(&flight.transcript);
+    let owed_by = flight.log(|log| log.owed_by.take());
+    let owed = Owed::of(core, flight.id(), owed_by.as_deref());
     let transcript = Arc::clone(&flight.transcript);
-    let hooks = Guarded::spawn(deliver::deliver(core.clone(), transcript, heard));
+    let hooks = Guarded::spawn(deliver::deliver(core.clone(), transcript, heard, owed));
     let mut answering = Box::pin(answer(core, flight, row).fuse());
     let called = tokio::select! {
         biased;
@@ -284,7 +279,7 @@ async fn leave_nothing_behind(core: &Core, flight: &Flight) {
 }
 
 /// What has arrived is for whoever goes on.
-async fn give_up(core: &Core, hooks: Guarded<bool>) -> Result<Driven> {
+async fn give_up(core: &Core, hooks: Guarded<Heard>) -> Result<Driven> {
     drop(hooks);
     core.writer().flush(core, true).await.map(|()| Driven::NotOurs)
 }

@@ -15,7 +15,7 @@ use crate::engine::core::Core;
 use crate::error::Result;
 use crate::failpoint::{self, Write};
 use crate::model::{AssistantDefinition, ToolCall, ToolCallStatus};
-use crate::store::runs;
+use crate::store::queue;
 use crate::store::session::Session;
 use crate::store::tool_calls::{self, Move};
 
@@ -154,7 +154,7 @@ async fn pause(
         if !tool_plan::all_wait(&open, side_by_side) {
             return Ok(None);
         }
-        runs::wait_for_action(session, run)
+        queue::wait_for_action(session, run, false)
     })
     .await?;
     let Some(run) = paused else { return Ok(false) };

@@ -46,6 +46,16 @@ impl Delivered {
         }
     }
 
+    /// Whether anything of it was delivered is not known: each call comes anew, and each settled message as replaced, whole.
+    pub(crate) fn doubt(&mut self) {
+        self.looked = Looked::default();
+        self.calls.clear();
+        for message in self.messages.iter_mut().filter(|message| message.settled) {
+            // No text is as long.
+            *message = DeliveredText::new(message.slot, usize::MAX, NOTHING, false);
+        }
+    }
+
     /// The message in this place, or where it would be.
     fn find(&self, slot: i64) -> Result<usize, usize> {
         self.messages.binary_search_by_key(&slot, |seen| seen.slot)

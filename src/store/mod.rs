@@ -24,6 +24,7 @@ pub(crate) mod migrate;
 pub(crate) mod naming;
 pub(crate) mod news;
 pub(crate) mod outbox;
+pub(crate) mod owed;
 pub(crate) mod owners;
 pub(crate) mod parts;
 pub(crate) mod paths;

@@ -7,11 +7,12 @@ use super::any_of::status_of;
 use super::constant::constant;
 use super::first_row::First;
 use super::news::{self, News};
+use super::owed;
 use super::session::{Session, of, on};
 use super::update::update;
 use super::workers;
 use crate::error::Result;
-use crate::model::{Messageable, RunRow, RunStatus, utc_now};
+use crate::model::{Messageable, Run, RunRow, RunStatus, utc_now};
 use crate::schema::ai_engine_assistant_threads::dsl as threads;
 use crate::schema::ai_engine_chats::dsl as chats;
 use crate::schema::ai_engine_runs::dsl as runs;
@@ -93,17 +94,18 @@ pub(crate) fn waiting(
     Ok(find!(session, Some(kinds), after, limit, waiting()))
 }
 
-/// Queues a run again whose process died; whoever held it holds it no more. It asks whom it asked first.
+/// Queues a run again that waited, or whose process died; whoever held it holds it no more. It asks whom it asked first.
 pub(crate) fn queue_again(session: &mut dyn Session, row: &RunRow) -> Result<Option<RunRow>> {
     let before = RunStatus::before(RunStatus::Queued);
     let open = runs::ai_engine_runs.find(row.id).filter(status_of(&before));
+    let died = (row.status == RunStatus::InProgress).then_some(owed::UNHEARD);
     let submission = row.submission.as_ref();
     let provider = submission.and_then(|known| known.provider.as_ref());
     let model = submission.and_then(|known| known.model.as_ref());
     let queued: Option<RunRow> = on!(session, |conn| update(open)
         .set((
             runs::status.eq(RunStatus::Queued),
-            runs::lease_owner.eq(None::<String>),
+            died.map(|died| runs::lease_owner.eq(died)),
             runs::fencing_token.eq(runs::fencing_token + 1),
             runs::started_at.eq(None::<chrono::NaiveDateTime>),
             runs::provider.eq(provider),
@@ -119,6 +121,31 @@ pub(crate) fn queue_again(session: &mut dyn Session, row: &RunRow) -> Result<Opt
         news::tell(session, &[News::Waiting])?;
     }
     Ok(queued)
+}
+
+/// Leaves a run to nobody until somebody has decided. `None`: it may not wait any more. `died`: the process that had it, so that nobody
+/// knows what its hooks heard; else that process still owes them something.
+pub(crate) fn wait_for_action(
+    session: &mut dyn Session,
+    id: i64,
+    died: bool,
+) -> Result<Option<Run>> {
+    let before = RunStatus::before(RunStatus::RequiresAction);
+    let open = runs::ai_engine_runs.find(id).filter(status_of(&before));
+    let waits: Option<RunRow> = on!(session, |conn| update(open)
+        .set((
+            runs::status.eq(RunStatus::RequiresAction),
+            died.then(|| runs::lease_owner.eq(owed::UNHEARD)),
+            runs::fencing_token.eq(runs::fencing_token + 1),
+            runs::updated_at.eq(utc_now()),
+        ))
+        .returning(RunRow::as_returning())
+        .get_result(conn)
+        .optional())?;
+    if let Some(row) = &waits {
+        news::tell_of_run(session, row)?;
+    }
+    Ok(waits.map(Run::from))
 }
 
 /// The unended runs of a conversation, in order.

@@ -348,26 +348,6 @@ pub(crate) fn end(
     Ok(ended.map(Run::from))
 }
 
-/// Leaves a run that is ours to nobody until somebody has decided. `None`: it may not wait any more.
-pub(crate) fn wait_for_action(session: &mut dyn Session, id: i64) -> Result<Option<Run>> {
-    let before = RunStatus::before(RunStatus::RequiresAction);
-    let open = runs::ai_engine_runs.find(id).filter(status_of(&before));
-    let waits: Option<RunRow> = on!(session, |conn| update(open)
-        .set((
-            runs::status.eq(RunStatus::RequiresAction),
-            runs::lease_owner.eq(None::<String>),
-            runs::fencing_token.eq(runs::fencing_token + 1),
-            runs::updated_at.eq(utc_now()),
-        ))
-        .returning(RunRow::as_returning())
-        .get_result(conn)
-        .optional())?;
-    if let Some(row) = &waits {
-        news::tell_of_run(session, row)?;
-    }
-    Ok(waits.map(Run::from))
-}
-
 /// Asks whoever drives the run to stop.
 pub(crate) fn request_cancel(session: &mut dyn Session, id: i64) -> Result<()> {
     let now = clock::now_ms(session)?;

@@ -56,10 +56,13 @@ impl Drop for Announcing {
 }
 
 impl Core {
-    /// `None`: a task of this process announces the run already, or drives it, or there are too many.
+    /// `None`: a task of this process announces the run already, or drives it, or calls hooks from before it waited, or there are too
+    /// many.
     fn take_on(&self, run: i64) -> Option<Announcing> {
+        let registry = self.registry();
+        let is_busy = registry.get(run).is_some() || registry.hearings.any_of(run);
         let mut runs = self.announcements().runs.lock().unwrap_or_else(PoisonError::into_inner);
-        if runs.len() >= TAKEN_ON || self.registry().get(run).is_some() || !runs.insert(run) {
+        if runs.len() >= TAKEN_ON || is_busy || !runs.insert(run) {
             return None;
         }
         Some(Announcing { core: self.clone(), run })

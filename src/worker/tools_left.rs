@@ -6,7 +6,7 @@ use crate::drive::left;
 use crate::error::Result;
 use crate::model::{RunRow, ToolCall, ToolCallStatus};
 use crate::store::session::Session;
-use crate::store::{queue, responses, runs, tool_calls};
+use crate::store::{queue, responses, tool_calls};
 
 /// How its run goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) fn take_up(
     let open = tool_calls::open_of_run(session, row.id)?;
     let waits = |call: &ToolCall| ToolCallStatus::WAITING.contains(&call.status);
     if !open.is_empty() && open.iter().all(waits) {
-        return Ok(runs::wait_for_action(session, row.id)?.map(|_| ToolsLeft::Waits));
+        return Ok(queue::wait_for_action(session, row.id, true)?.map(|_| ToolsLeft::Waits));
     }
     Ok(queue::queue_again(session, row)?.map(|_| ToolsLeft::GoesOn))
 }

@@ -5,6 +5,7 @@ mod answers;
 mod bounds;
 mod decisions;
 mod elsewhere;
+mod heard;
 mod left;
 #[cfg(feature = "postgres")]
 mod lost_commits;

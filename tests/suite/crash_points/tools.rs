@@ -70,6 +70,8 @@ pub const TOOLS: &[Case] = &[
     ("settle.committed", Ask("once"), Ended(ANSWERED, 1)),
     ("pause.committing", Ask("agreed"), Waits(0)),
     ("pause.committed", Ask("agreed"), Waits(0)),
+    ("heard.committing", Ask("agreed"), Waits(0)),
+    ("heard.committed", Ask("agreed"), Waits(0)),
     ("decide.committing", Agree, Waits(0)),
     ("decide.committed", Agree, Ended(ANSWERED, 1)),
     ("expire.committing", Expire, Ended(ANSWERED, 0)),

@@ -64,6 +64,12 @@ pub async fn until_announced<D: TestDatabase>(db: &D) {
         .await;
 }
 
+/// Waits until the hooks of all runs that wait for somebody have heard that.
+pub async fn until_heard<D: TestDatabase>(db: &D) {
+    let owed = "SELECT count(*) FROM ai_engine_runs WHERE status = 'requires_action' AND lease_owner IS NOT NULL";
+    until(|| db.number(owed) == 0).await;
+}
+
 /// Waits until the provider was asked to delete all that is to be deleted there.
 pub async fn until_deleted<D: TestDatabase>(db: &D) {
     until(|| db.number("SELECT count(*) FROM ai_engine_remote_deletions") == 0).await;

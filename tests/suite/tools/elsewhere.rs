@@ -74,11 +74,7 @@ async fn hooks_hear_of_a_decision_and_of_all_that_follows<D: TestDatabase>(db: D
     let (host, _) = start(db).await;
     let thread = host.thread().await;
     let call = waiting(&host, &thread).await;
-    let heard = |word: &str| {
-        let is = |heard: &Heard| matches!(heard, Heard::Tool(call) if call.status.as_str() == word);
-        host.hub.all().iter().any(is)
-    };
-    until(|| heard("awaiting_approval")).await;
+    until_heard(&host.db).await;
     host.hub.forget();
     host.fake.reply(Reply::text("Shut."));
     host.engine.reject(call.id, "Not today").await.unwrap();
