@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::host::GONE;
 use crate::kills::name;
 use crate::script::{Ending, STEP, Script, UNWELCOME};
-use crate::stored::Run;
+use crate::stored::{Run, Said};
 use crate::told::Told;
 
 /// The texts and usage of a run are what the provider said, and no more.
@@ -15,32 +15,36 @@ pub fn answer(run: &Run, broken: &mut Vec<String>) {
         return wrong(format!("{} user messages", run.asked.len()));
     };
     let script = Script::of(question);
-    let whole = script.text();
-    if run.said.len() > 1 {
-        wrong(format!("{} answers", run.said.len()));
-    }
-    for (id, status, text) in &run.said {
+    for Said { id, text, .. } in &run.said {
+        let whole = script.whole(text);
         if text.trim().is_empty() {
             wrong(format!("message {id} is blank"));
         }
         if !whole.starts_with(text.as_str()) {
             wrong(format!("message {id} says {text:?}, the provider said {whole:?}"));
         }
-        if (status == "completed") != (run.status == "completed") {
-            wrong(format!("message {id} is {status}"));
-        }
     }
+    let (before_call, answer) = (run.before_call(), run.answer());
+    let in_order = before_call.into_iter().chain(answer).map(|said| said.id);
+    if !in_order.eq(run.said.iter().map(|said| said.id)) {
+        wrong(format!("said is {:?}", run.said));
+    }
+    if let Some(said) =
+        answer.filter(|said| (said.status == "completed") != (run.status == "completed"))
+    {
+        wrong(format!("message {} is {}", said.id, said.status));
+    }
+    step(run, &script, &mut wrong);
+    let whole = script.text();
     let ends_so = match run.status.as_str() {
         // What had left its turn was not copied.
-        _ if run.copied && run.said.is_empty() => true,
+        _ if run.copied && answer.is_none() => true,
         "completed" => {
-            script.ending == Ending::Completed && run.said.iter().any(|said| said.2 == whole)
+            script.ending == Ending::Completed && answer.is_some_and(|said| said.text == whole)
         }
         // The host's database refuses what the answer says: that run ends so, and no other.
         "failed" if run.reason == "database" => script.hostile.is_some(),
-        "failed" => {
-            matches!(script.ending, Ending::Refused | Ending::Failed) && run.said.is_empty()
-        }
+        "failed" => matches!(script.ending, Ending::Refused | Ending::Failed) && answer.is_none(),
         _ => true,
     };
     let unwelcome = script.hostile == Some(UNWELCOME) && script.ending == Ending::Completed;
@@ -69,7 +73,7 @@ pub fn answer(run: &Run, broken: &mut Vec<String>) {
         // What a failed answer cost is reported by some, each time.
         let times = if script.may_be_repeated() { run.noted.len() as u64 } else { 1 };
         let steps = if script.calls_a_tool() { run.noted.len() as u64 } else { 0 };
-        let least = u64::from(!run.said.is_empty());
+        let least = u64::from(answer.is_some());
         let all = (least..=times).flat_map(|n| (0..=steps).map(move |step| (n, step)));
         let cost = |of: u64, step: u64, (n, steps): (u64, u64)| of * n + step * steps;
         all.into_iter().any(|all| {
@@ -82,6 +86,28 @@ pub fn answer(run: &Run, broken: &mut Vec<String>) {
             "usage {usage:?} (estimated: {estimated}), the provider counted {:?}",
             script.usage
         ));
+    }
+}
+
+/// What was said before a tool was called is stored with the call: whole, and for good.
+fn step(run: &Run, script: &Script, wrong: &mut impl FnMut(String)) {
+    let whole = script.text_before_call();
+    let stored = run.before_call();
+    // What had left its turn was not copied; a fork may begin behind what was said before the call.
+    if run.tool_calls == 0 || run.copied && run.said.is_empty() {
+        let is_wrong = |said: &&Said| run.answer().is_some() || said.status == "completed";
+        if let Some(said) = stored.filter(|said| !run.copied && is_wrong(said)) {
+            wrong(format!("message {} is {}, and no call is stored", said.id, said.status));
+        }
+        return;
+    }
+    let is_right = match stored {
+        // Its process may have died, or been told to stop, between the call and the end of its step.
+        Some(said) => said.text == whole && (said.status == "completed" || run.answer().is_none()),
+        None => whole.is_empty(),
+    };
+    if !is_right {
+        wrong(format!("before its call the provider said {whole:?}, stored is {stored:?}"));
     }
 }
 
@@ -102,7 +128,7 @@ pub fn hooks(run: &Run, told: &Told, broken: &mut Vec<String>) {
             told.heard.get(&run.id)
         ));
     }
-    for (id, _, text) in &run.said {
+    for Said { id, text, .. } in &run.said {
         let heard = told.messages.get(id);
         if !heard.is_some_and(|heard| heard.iter().all(|heard| heard == text)) {
             broken.push(format!("message {id} says {text:?}, its owner heard {heard:?}"));
@@ -125,9 +151,10 @@ pub fn announced_once(told: &Told, ended: &HashMap<String, i64>, broken: &mut Ve
 pub fn shown(runs: &[Run], told: &Told, broken: &mut Vec<String>) {
     let mut known: HashMap<i64, (&str, String)> = HashMap::new();
     for run in runs {
-        let whole = run.asked.first().map(|question| Script::of(question).text());
-        for (id, _, text) in &run.said {
-            known.insert(*id, (text, whole.clone().unwrap_or_default()));
+        let script = run.asked.first().map(|question| Script::of(question));
+        for Said { id, text, .. } in &run.said {
+            let whole = script.as_ref().map(|script| script.whole(text));
+            known.insert(*id, (text, whole.unwrap_or_default()));
         }
     }
     for (id, for_good, text) in &told.shown {

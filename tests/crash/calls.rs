@@ -84,7 +84,7 @@ pub fn stored_in_time(
         return;
     };
     let lived = ended.get(&call.key).map_or(0, |end| end - call.at);
-    let stored = run.said.first().map_or("", |said| &said.2);
+    let stored = run.answer().map_or("", |said| &said.text);
     if call.slow && lived > STORED_WITHIN && !said.trim().is_empty() && !stored.starts_with(&said) {
         broken.push(format!(
             "run {} was called {lived} µs before its process ended and said {said:?}, stored is {stored:?}",

@@ -7,7 +7,7 @@ use ai_engine::testing::FakeOpenAi;
 use crate::database::Conn;
 use crate::provider::{is_told_in_words, text_of};
 use crate::question::newest;
-use crate::script::Script;
+use crate::script::{Script, is_before_call};
 use crate::stored::Run;
 
 /// What stands behind an answer that broke off, where it is sent.
@@ -35,8 +35,9 @@ pub fn held(conn: &mut Conn, runs: &[Run], fake: &FakeOpenAi, broken: &mut Vec<S
             |what: String| broken.push(format!("thread {} at the provider: {what}", thread[0]));
         let conversation = format!("t{}", thread[0]);
         let mut ids = HashSet::new();
-        let mut last: Option<&Run> = None;
-        let mut answers = 0;
+        let mut asked = Asked::default();
+        // What was said before a call of a tool, and behind it.
+        let mut answers = [0; 2];
         for item in &items {
             if !ids.insert(item["id"].as_str().unwrap_or_default()) {
                 wrong(format!("{} twice", item["id"]));
@@ -46,32 +47,72 @@ pub fn held(conn: &mut Conn, runs: &[Run], fake: &FakeOpenAi, broken: &mut Vec<S
                 Some("user") if is_told_in_words(&text) => {}
                 Some("assistant") if text.starts_with("[Call ") => {}
                 Some("user") => match turns.get(&(conversation.as_str(), newest(&text))) {
-                    // A request that is cancelled on its way may be carried out after the next run has asked what the
-                    // provider holds; nobody can know.
-                    Some(run)
-                        if run.status == "cancelled"
-                            || last.is_none_or(|last| last.seq < run.seq) =>
-                    {
-                        (last, answers) = (Some(*run), 0)
-                    }
+                    Some(run) if asked.take(run) => answers = [0; 2],
                     _ => wrong(format!("{text:?} again, out of turn, off the path, or of no run")),
                 },
                 Some("assistant") => {
-                    let whole = last
-                        .and_then(|run| run.asked.first())
-                        .map(|question| Script::of(question).text());
-                    answers += 1;
                     // An answer that was cut short travels with a mark.
                     let said = text.strip_suffix(BREAKS_OFF).unwrap_or(&text);
+                    let last = asked.last;
+                    let whole = last
+                        .and_then(|run| run.asked.first())
+                        .map(|question| Script::of(question).whole(said));
+                    let [before_call, answered] = &mut answers;
+                    let times = if is_before_call(said) { before_call } else { answered };
+                    *times += 1;
                     if !whole.is_some_and(|whole| whole.starts_with(said)) {
                         wrong(format!("{text:?} is no answer to what came before"));
                     }
-                    if answers > last.map_or(1, |run| run.attempts.max(1)) {
+                    if *times > last.map_or(1, |run| run.attempts.max(1)) {
                         wrong(format!("{text:?} is answered again"));
                     }
                 }
                 _ => {}
             }
         }
+        if !asked.ends_well() {
+            wrong("turns are told again that no cancelled run told".to_owned());
+        }
     }
+}
+
+/// The questions in the order of the turns.
+///
+/// A request that is cancelled on its way may be carried out after the next run has asked what the provider holds; nobody can know. So a
+/// cancelled run may have told the turns up to its own once more, before or after the others.
+#[derive(Default)]
+struct Asked<'a> {
+    last: Option<&'a Run>,
+    /// The newest turn so far.
+    newest: i64,
+    /// Turns are told again; whether a cancelled run had told them before.
+    again: Option<bool>,
+}
+
+impl<'a> Asked<'a> {
+    /// Whether this question may stand here.
+    fn take(&mut self, run: &'a Run) -> bool {
+        let (before, is_new) = (self.last, self.last.is_none() || self.newest < run.seq);
+        let fits = if is_new {
+            self.ends_well()
+        } else {
+            let is_first = self.again.is_none();
+            self.again.get_or_insert_with(|| before.is_some_and(is_cancelled));
+            is_first || is_cancelled(run) || before.is_none_or(|before| before.seq < run.seq)
+        };
+        if is_new {
+            (self.again, self.newest) = (None, run.seq);
+        }
+        self.last = Some(run);
+        fits
+    }
+
+    /// Whether what is told again, if anything is, is what a cancelled run told.
+    fn ends_well(&self) -> bool {
+        self.again.is_none_or(|told_before| told_before || self.last.is_some_and(is_cancelled))
+    }
+}
+
+fn is_cancelled(run: &Run) -> bool {
+    run.status == "cancelled"
 }

@@ -129,7 +129,7 @@ fn prepare(fake: &FakeOpenAi, asked: &Asked, request: &Request) {
     // The server does nothing else between this and its answer, on its one thread.
     let is_slow = slow.is_some();
     let again = calls.iter().any(|call| call.told || !script.calls_a_tool());
-    let step = script.step(api, &question, calls.len()).filter(|_| !told);
+    let step = script.step(api, &question, calls.len(), is_slow).filter(|_| !told);
     fake.reply_always(step.unwrap_or_else(|| script.reply(api, again, slow)));
     calls.push(Call { at: now(), key, api, slow: is_slow, told });
 }

@@ -99,8 +99,9 @@ pub const RULES: [(&str, &str); 25] = [
         "'run ' || r.id FROM ai_engine_runs AS r WHERE (r.input_tokens, r.output_tokens) <> (SELECT coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0) FROM ai_engine_responses AS o WHERE o.run_id = r.id)",
     ),
     (
+        // What came of no message is the run's alone.
         "usage is not that of the messages",
-        "'run ' || r.id FROM ai_engine_runs AS r JOIN (SELECT run_id, sum(output_tokens) AS said FROM ai_engine_messages WHERE role = 'assistant' GROUP BY run_id) AS m ON m.run_id = r.id WHERE m.said <> r.output_tokens AND coalesce(r.reason, '') <> 'database'",
+        "'run ' || r.id FROM ai_engine_runs AS r JOIN (SELECT run_id, sum(output_tokens) AS said FROM ai_engine_messages WHERE role = 'assistant' GROUP BY run_id) AS m ON m.run_id = r.id WHERE m.said <> r.output_tokens AND coalesce(r.reason, '') <> 'database' AND NOT EXISTS (SELECT 1 FROM ai_engine_tool_calls AS c WHERE c.run_id = r.id AND NOT EXISTS (SELECT 1 FROM ai_engine_messages AS a WHERE a.run_id = r.id AND a.role = 'assistant' AND a.position > c.position))",
     ),
 ];
 

@@ -29,6 +29,13 @@ pub const UNWELCOME: &str = "unwelcome ";
 /// A word that it takes in no delta.
 pub const UNBIDDEN: &str = "unbidden ";
 
+/// How a text begins that is said before a tool is called, unlike any answer.
+const BEFORE_CALL: &str = "I ";
+
+pub fn is_before_call(text: &str) -> bool {
+    text.starts_with(BEFORE_CALL)
+}
+
 /// What the call costs in which the model asks for a tool.
 pub const STEP: (u64, u64) = (3, 2);
 
@@ -39,6 +46,8 @@ pub struct Script {
     question: Question,
     /// The provider that is asked first is away.
     away: bool,
+    /// What it says before it calls a tool, which may be nothing.
+    before_call: Vec<String>,
     pub ending: Ending,
     deltas: Vec<String>,
     pub usage: (u64, u64),
@@ -82,8 +91,17 @@ impl Script {
         if ending == Ending::Failed && random.percent(50) {
             deltas.clear();
         }
+        let before_call = match random.below(3) {
+            0 => Vec::new(),
+            _ => [BEFORE_CALL, "look: ", question]
+                .into_iter()
+                .chain((0..random.below(12)).map(|_| "and "))
+                .map(str::to_owned)
+                .collect(),
+        };
         let question = Question::of(question);
         Self {
+            before_call,
             away: question.then.is_some() && random.percent(50),
             question,
             ending,
@@ -101,9 +119,19 @@ impl Script {
         }
     }
 
-    /// All that it says.
+    /// All that its answer says.
     pub fn text(&self) -> String {
         self.deltas.concat()
+    }
+
+    /// All that it says before it calls a tool.
+    pub fn text_before_call(&self) -> String {
+        self.before_call.concat()
+    }
+
+    /// All that is said in the message which this is the beginning of.
+    pub fn whole(&self, text: &str) -> String {
+        if is_before_call(text) { self.text_before_call() } else { self.text() }
     }
 
     /// Whether a whole answer may be of the provider with this name; a run that nobody drove names none.
@@ -144,7 +172,7 @@ impl Script {
     }
 
     /// How often it was asked before, which tells its calls of tools apart. `None`: it does not call any, or is not asked.
-    pub fn step(&self, api: Api, question: &str, before: usize) -> Option<Reply> {
+    pub fn step(&self, api: Api, question: &str, before: usize, slow: bool) -> Option<Reply> {
         let tool = self.question.tool.filter(|_| self.ending != Ending::Refused)?;
         if self.away && api == self.question.first {
             return None;
@@ -154,7 +182,11 @@ impl Script {
             "type": "function_call", "call_id": format!("call_{before}_{question}"), "name": tool.name(),
             "arguments": arguments,
         });
-        Some(Reply::text("").without_message().item(call).usage(STEP.0, STEP.1))
+        let mut reply = Reply::deltas(self.before_call.clone()).item(call).usage(STEP.0, STEP.1);
+        if self.before_call.is_empty() {
+            reply = reply.without_message();
+        }
+        Some(if slow { reply.pace(self.pace).first_token_after(self.first) } else { reply })
     }
 
     /// `slow`: it takes its time, and where it stalls it waits for this.

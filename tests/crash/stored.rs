@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::database::Conn;
+use crate::script::is_before_call;
 
 #[derive(Debug)]
 pub struct Run {
@@ -27,8 +28,30 @@ pub struct Run {
     pub asked: Vec<String>,
     /// The protocols of the calls that were noted, in order.
     pub noted: Vec<String>,
-    /// What the model said: id, status, text.
-    pub said: Vec<(i64, String, String)>,
+    /// How many calls of tools are stored.
+    pub tool_calls: usize,
+    /// What the model said, in order.
+    pub said: Vec<Said>,
+}
+
+/// A message of the model's.
+#[derive(Debug)]
+pub struct Said {
+    pub id: i64,
+    pub status: String,
+    pub text: String,
+}
+
+impl Run {
+    /// What it said before it called a tool.
+    pub fn before_call(&self) -> Option<&Said> {
+        self.said.iter().find(|said| is_before_call(&said.text))
+    }
+
+    /// What it answered in the end.
+    pub fn answer(&self) -> Option<&Said> {
+        self.said.iter().find(|said| !is_before_call(&said.text))
+    }
 }
 
 /// All of the database, in the order of conversations and turns.
@@ -52,6 +75,7 @@ pub fn runs(conn: &mut Conn) -> Vec<Run> {
          AND m.superseded_at_seq IS NOT NULL) THEN 'yes' ELSE 'no' END",
         "r.provider",
         "r.recovery",
+        "(SELECT count(*) FROM ai_engine_tool_calls AS c WHERE c.run_id = r.id)",
     ];
     let rest = "FROM ai_engine_runs AS r LEFT JOIN ai_engine_assistant_threads AS t ON t.id = r.assistant_thread_id \
          LEFT JOIN ai_engine_chats AS c ON c.id = r.chat_id ORDER BY r.assistant_thread_id, r.chat_id, r.seq";
@@ -73,6 +97,7 @@ pub fn runs(conn: &mut Conn) -> Vec<Run> {
             superseded: row[12] == "yes",
             provider: row[13].clone(),
             recovery: row[14].clone(),
+            tool_calls: row[15].parse().unwrap(),
             asked: Vec::new(),
             noted: Vec::new(),
             said: Vec::new(),
@@ -103,7 +128,7 @@ pub fn runs(conn: &mut Conn) -> Vec<Run> {
         } else {
             let id = number(&row[1]);
             let text = row[4].clone() + beside.get(&id).map_or("", String::as_str);
-            run.said.push((id, row[3].clone(), text));
+            run.said.push(Said { id, status: row[3].clone(), text });
         }
     }
     runs
