@@ -111,14 +111,22 @@ impl OwnerEvents {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) for a text that is no such place.
-    #[allow(clippy::unused_async, reason = "as the others of this name, which ask the database")]
+    /// [`Error::Invalid`](crate::Error::Invalid) for a text that is no such place, or one ahead of everything there is (another
+    /// database's); or the database's.
     pub async fn resume(self, last_event_id: Option<&str>) -> Result<Self> {
         let text = last_event_id.map(str::trim).filter(|text| !text.is_empty());
-        Ok(match text.map(str::parse::<OwnerCursor>).transpose()? {
-            Some(cursor) => self.after(cursor),
-            None => self,
-        })
+        let Some(cursor) = text.map(str::parse::<OwnerCursor>).transpose()? else {
+            return Ok(self);
+        };
+        cursor.check(utc_now())?;
+        let heads = heads(&self.core, &self.owner, &cursor).await?;
+        let mut places = cursor.places.values();
+        let is_ahead =
+            |place: &&Cursor| heads.get(&place.of).is_some_and(|next| place.wanted().seq > *next);
+        if let Some(place) = places.find(is_ahead) {
+            return Err(place.is_ahead());
+        }
+        Ok(self.after(cursor))
     }
 
     /// The next event; `None` when the engine is shut down.
@@ -150,6 +158,17 @@ async fn now(core: &Core, (kind, id): &OwnerKey) -> Result<OwnerCursor> {
         cursor.put(behind(of, first - 1));
     }
     Ok(cursor)
+}
+
+/// The number of the next turn of each conversation that a place names and that is this owner's.
+async fn heads(
+    core: &Core,
+    (kind, id): &OwnerKey,
+    cursor: &OwnerCursor,
+) -> Result<HashMap<Messageable, i64>> {
+    let (kind, id) = (kind.clone(), id.clone());
+    let of: Vec<Messageable> = cursor.places.values().map(|place| place.of).collect();
+    core.store().read(move |session| changed::heads_of_owner(session, &kind, &id, &of)).await
 }
 
 /// Behind this turn.
@@ -188,7 +207,7 @@ fn follow(core: Core, owner: OwnerKey, after: Option<OwnerCursor>) -> Inner {
         let feed = Hubs::join_owner(&core, &owner);
         let changes = feed.changes();
         let cursor = match after {
-            Some(cursor) => cursor,
+            Some(cursor) => cursor.check(utc_now()).map(|()| cursor)?,
             None => now(&core, &owner).await?,
         };
         let mut following = Following {
@@ -254,13 +273,7 @@ impl Following {
         let named = self.cursor.places.values().cloned();
         let named: Vec<Cursor> =
             named.filter(|place| !self.followed.contains_key(&place.of)).collect();
-        let of: Vec<Messageable> = named.iter().map(|place| place.of).collect();
-        let (kind, id) = self.owner.clone();
-        let heads = self
-            .core
-            .store()
-            .read(move |session| changed::heads_of_owner(session, &kind, &id, &of));
-        let heads = heads.await?;
+        let heads = heads(&self.core, &self.owner, &self.cursor).await?;
         for place in named {
             match heads.get(&place.of) {
                 Some(next) => {
