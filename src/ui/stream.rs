@@ -288,7 +288,7 @@ fn of_ag_ui_with_history(
 
 /// The run as it is: those who follow it may not have heard yet that it was decided on.
 async fn now(core: Core, run: i64) -> Result<Run> {
-    core.store().read(move |session| Ok(runs::require(session, run)?.into())).await
+    core.store().read(move |session| runs::require(session, run)).await
 }
 
 /// The turns of a run's conversation, the oldest first, as many as one event of history may hold; and the place in the run behind what
