@@ -35,11 +35,13 @@ impl<S: Sync> FromRequestParts<S> for LastEventId {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let header = parts.headers.get("last-event-id").and_then(|id| id.to_str().ok());
+        // One that is no text is none of ours: it is to be refused, and not taken for a page that begins.
+        let header = parts.headers.get("last-event-id");
+        let header = header.map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
         let mut query = parts.uri.query().unwrap_or_default().split('&');
         let query = query.find_map(|pair| pair.strip_prefix("after="));
         let query = query.map(|text| percent_decode_str(text).decode_utf8_lossy().into_owned());
-        let found = header.map(str::to_owned).filter(|id| !id.is_empty()).or(query);
+        let found = header.filter(|id| !id.is_empty()).or(query);
         Ok(Self(found.filter(|id| !id.is_empty())))
     }
 }
@@ -106,6 +108,15 @@ mod tests {
         assert_eq!(id("/events?x=1&after=a%2Fb", None).await.as_deref(), Some("a/b"));
         assert_eq!(id("/events?after=a", Some("b")).await.as_deref(), Some("b"));
         assert_eq!(id("/events?after=a", Some("")).await.as_deref(), Some("a"));
+    }
+
+    #[tokio::test]
+    async fn a_last_id_that_cannot_be_read_is_not_taken_for_none() {
+        let id = HeaderValue::from_bytes(b"t1.2\xff").unwrap();
+        let request = Request::builder().uri("/events?after=a").header("Last-Event-ID", id);
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let Ok(id) = LastEventId::from_request_parts(&mut parts, &()).await;
+        assert_eq!(id.as_deref(), Some("t1.2\u{fffd}"));
     }
 
     #[test]

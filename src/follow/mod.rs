@@ -12,6 +12,7 @@ pub(crate) mod hub;
 pub(crate) mod hubs;
 pub(crate) mod owner_cursor;
 pub(crate) mod owner_events;
+mod owner_places;
 mod queue;
 pub(crate) mod reader;
 pub(crate) mod readers;

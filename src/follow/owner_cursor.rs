@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDateTime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::cursor::Cursor;
+use super::feeds::MARGIN;
 use crate::error::{Error, Result};
 use crate::model::Messageable;
 
@@ -58,6 +59,15 @@ impl OwnerCursor {
         self
     }
 
+    /// Fails for a place that nobody can have been given yet: what happens before that time would not be told.
+    pub(super) fn check(&self, now: NaiveDateTime) -> Result<()> {
+        if self.since <= now + MARGIN {
+            return Ok(());
+        }
+        let reason = "is ahead of its time: it is from another database, or a clock is wrong; begin without a cursor";
+        Err(Error::invalid("cursor", self.to_string(), reason))
+    }
+
     pub(super) fn put(&mut self, place: Cursor) {
         Arc::make_mut(&mut self.places).insert(place.of.into(), place);
     }
@@ -99,7 +109,8 @@ impl FromStr for OwnerCursor {
 
 fn parse(text: &str) -> Option<OwnerCursor> {
     let mut parts = text.strip_prefix('o').filter(|_| text.len() <= MOST_BYTES)?.split('~');
-    let since = DateTime::from_timestamp_millis(parts.next()?.parse().ok()?)?.naive_utc();
+    let since = parts.next()?.parse().ok().filter(|millis| *millis >= 0);
+    let since = DateTime::from_timestamp_millis(since?)?.naive_utc();
     let mut cursor = OwnerCursor::new(since);
     for place in parts {
         cursor.put(place.parse().ok()?);
@@ -129,10 +140,38 @@ mod tests {
         for text in ["o1764367200000", "o1764367200000~t12.5~t13.1q~c3.7b.0:120:9f"] {
             assert_eq!(text.parse::<OwnerCursor>().unwrap().to_string(), text);
         }
-        for strange in
-            ["", "o", "t12.5", "ox", "o1~", "o1~x", "o1~c3.7~t1.1", "o1~t1.1~t1.2", "o+1", "o01"]
-        {
+        for strange in [
+            "",
+            "o",
+            "t12.5",
+            "ox",
+            "o1~",
+            "o1~x",
+            "o1~c3.7~t1.1",
+            "o1~t1.1~t1.2",
+            "o+1",
+            "o01",
+            "o-1",
+            "o-8334601228800000",
+        ] {
             assert!(strange.parse::<OwnerCursor>().is_err(), "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_place_of_a_time_to_come_is_refused() {
+        let now = DateTime::from_timestamp_millis(1_764_367_200_000).unwrap().naive_utc();
+        for (text, is_refused) in [
+            ("o0", false),
+            ("o1764367200000", false),
+            ("o1764367260000", false),
+            ("o1764367260001", true),
+            ("o8210266876799999", true),
+        ] {
+            let cursor: OwnerCursor = text.parse().unwrap();
+            let refused = cursor.check(now).err().map(|error| error.to_string());
+            assert_eq!(refused.is_some(), is_refused, "{refused:?}");
+            assert!(refused.is_none_or(|said| said.contains("ahead")), "{text}");
         }
     }
 }

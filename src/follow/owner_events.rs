@@ -13,13 +13,13 @@ use futures_util::stream::{self, SelectAll};
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 
-use super::cursor::{Cursor, Part};
-use super::delivered::Delivered;
+use super::cursor::Cursor;
 use super::event::{Event, EventKind};
 use super::events::Events;
 use super::feeds::{Changes, Feed, MARGIN, OwnerKey};
 use super::hubs::Hubs;
 use super::owner_cursor::OwnerCursor;
+use super::owner_places::{heads, now, place_of};
 use super::rest::{may_be_over, nothing_is_left};
 use crate::engine::core::Core;
 use crate::error::{Error, Result, with_causes};
@@ -124,14 +124,22 @@ impl OwnerEvents {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) for a text that is no such place.
-    #[allow(clippy::unused_async, reason = "as the others of this name, which ask the database")]
+    /// [`Error::Invalid`](crate::Error::Invalid) for a text that is no such place, or one ahead of everything there is (another
+    /// database's); or the database's.
     pub async fn resume(self, last_event_id: Option<&str>) -> Result<Self> {
         let text = last_event_id.map(str::trim).filter(|text| !text.is_empty());
-        Ok(match text.map(str::parse::<OwnerCursor>).transpose()? {
-            Some(cursor) => self.after(cursor),
-            None => self,
-        })
+        let Some(cursor) = text.map(str::parse::<OwnerCursor>).transpose()? else {
+            return Ok(self);
+        };
+        cursor.check(utc_now())?;
+        let heads = heads(&self.core, &self.owner, &cursor).await?;
+        let mut places = cursor.places.values();
+        let is_ahead =
+            |place: &&Cursor| heads.get(&place.of).is_some_and(|next| place.wanted().seq > *next);
+        if let Some(place) = places.find(is_ahead) {
+            return Err(place.is_ahead());
+        }
+        Ok(self.after(cursor))
     }
 
     /// The next event; `None` when the engine is shut down.
@@ -142,34 +150,6 @@ impl OwnerEvents {
     pub async fn next(&mut self) -> Option<Result<OwnerEvent>> {
         self.inner.next().await
     }
-}
-
-/// The place behind all that is over, and before the first turn of each conversation that is not.
-async fn now(core: &Core, (kind, id): &OwnerKey) -> Result<OwnerCursor> {
-    let at = utc_now();
-    let (kind, id) = (kind.clone(), id.clone());
-    let found = core.store().read(move |session| {
-        let changed = changed::since(session, &kind, std::slice::from_ref(&id), at - MARGIN)?;
-        // Afterwards, so that no run that began in between is taken for one that is over.
-        let unended = changed::unended(session, &kind, &id)?;
-        Ok((changed, unended))
-    });
-    let (changed, unended) = found.await?;
-    let mut cursor = OwnerCursor::new(at);
-    for (_, changed) in changed {
-        cursor.put(behind(changed.of, changed.next - 1));
-    }
-    for (of, first) in unended {
-        cursor.put(behind(of, first - 1));
-    }
-    Ok(cursor)
-}
-
-/// Behind this turn.
-fn behind(of: Messageable, seq: i64) -> Cursor {
-    let mut cursor = Cursor::at(of, seq, Part::Own);
-    cursor.delivered = Arc::new(Delivered::all());
-    cursor
 }
 
 /// The events of one conversation.
@@ -203,7 +183,7 @@ fn follow(core: Core, owner: OwnerKey, after: Option<OwnerCursor>, waiting: bool
         let feed = Hubs::join_owner(&core, &owner);
         let changes = feed.changes();
         let cursor = match after {
-            Some(cursor) => cursor,
+            Some(cursor) => cursor.check(utc_now()).map(|()| cursor)?,
             None => now(&core, &owner).await?,
         };
         let mut following = Following {
@@ -270,13 +250,7 @@ impl Following {
         let named = self.cursor.places.values().cloned();
         let named: Vec<Cursor> =
             named.filter(|place| !self.followed.contains_key(&place.of)).collect();
-        let of: Vec<Messageable> = named.iter().map(|place| place.of).collect();
-        let (kind, id) = self.owner.clone();
-        let heads = self
-            .core
-            .store()
-            .read(move |session| changed::heads_of_owner(session, &kind, &id, &of));
-        let heads = heads.await?;
+        let heads = heads(&self.core, &self.owner, &self.cursor).await?;
         for place in named {
             match heads.get(&place.of) {
                 Some(next) => {
@@ -376,12 +350,6 @@ impl Following {
         self.followed.remove(&of);
         self.cursor.forget(of);
     }
-}
-
-/// The place in a conversation on which nothing had happened for a while: behind its last turn from then.
-async fn place_of(core: &Core, of: Messageable, since: NaiveDateTime) -> Result<Cursor> {
-    let last = core.store().read(move |session| changed::last_before(session, of, since));
-    Ok(behind(of, last.await?))
 }
 
 impl Stream for OwnerEvents {

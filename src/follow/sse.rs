@@ -194,6 +194,36 @@ mod tests {
         assert_eq!(begun.elapsed(), Duration::from_secs(15));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn silence_counts_from_what_was_sent_last() {
+        let later = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            Ok(word("b"))
+        };
+        let said = stream::iter([Ok(word("a"))]).chain(stream::once(later));
+        let mut sse = Sse::new(said.chain(stream::pending()));
+        let begun = Instant::now();
+        let mut sent = Vec::new();
+        for _ in 0..4 {
+            let is_comment = next(&mut sse).await.unwrap() == ":\n\n";
+            sent.push((begun.elapsed().as_secs(), is_comment));
+        }
+        assert_eq!(sent, [(0, false), (10, false), (25, true), (40, true)]);
+    }
+
+    /// A reader that begins far back is sent all of it, and the server holds little of that at once.
+    #[tokio::test]
+    async fn what_is_ready_is_sent_in_pieces() {
+        let long = "x".repeat(1000);
+        let all = vec![word(&long); 100];
+        let pieces: Vec<_> = Sse::new(stream::iter(all.into_iter().map(Ok))).collect().await;
+        let lengths: Vec<usize> =
+            pieces.iter().map(|piece| piece.as_ref().unwrap().len()).collect();
+        assert!(lengths.iter().all(|length| *length < 20 * 1024), "{lengths:?}");
+        assert!(lengths.len() < 20, "{lengths:?}");
+        assert!(lengths.iter().sum::<usize>() > 100 * 1000);
+    }
+
     #[tokio::test]
     async fn an_error_ends_the_body_behind_what_came_before_it() {
         let said = stream::iter([Ok(word("a")), Err(Error::ShuttingDown), Ok(word("b"))]);

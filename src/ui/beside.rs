@@ -35,11 +35,20 @@ pub(super) fn beside_the_text(message: &Message, file_url: Option<&Address>) -> 
             Some(Annotation::FilePath { .. } | Annotation::Other) => None,
             None => {
                 let url = file_url.and_then(|url| url(message, part)).or_else(|| part.url.clone());
-                url.map(|url| json!({"type": "file", "url": url, "mediaType": media_type(part)}))
+                url.map(|url| file(part, &url))
             }
         });
     }
     chunks
+}
+
+/// A page that streams leaves the name out; one that is loaded shows it.
+fn file(part: &Part, url: &str) -> Value {
+    let mut file = json!({"type": "file", "url": url, "mediaType": media_type(part)});
+    if let Some(name) = &part.name {
+        file["filename"] = name.as_str().into();
+    }
+    file
 }
 
 fn media_type(part: &Part) -> &str {

@@ -40,7 +40,7 @@ pub use stream::UiStream;
 pub use ui_message::UiMessage;
 pub use ui_message_encoder::UiMessageEncoder;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::model::{Message, Run, ToolCall};
 
@@ -66,9 +66,21 @@ fn question_named(name: &str) -> Option<(i64, i64)> {
     Some((call.parse().ok()?, attempts.parse().ok()?))
 }
 
-/// JSON where it is JSON, or else the text.
+/// JSON where it is JSON, or else the text. So is a number that a page would read as another one or write otherwise: a version, a
+/// price, a long id.
 fn json_or_text(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+    match serde_json::from_str(text) {
+        Ok(Value::Number(number)) if !is_exact(&number) || number.to_string() != text => {
+            text.into()
+        }
+        Ok(value) => value,
+        Err(_) => text.into(),
+    }
+}
+
+/// Whether JavaScript reads it as it is.
+fn is_exact(number: &Number) -> bool {
+    number.is_f64() || number.as_i64().is_some_and(|number| number.unsigned_abs() < 1 << 53)
 }
 
 /// The arguments that a call is carried out with.

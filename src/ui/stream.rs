@@ -194,10 +194,16 @@ impl<P: Protocol> Reading<P> {
                 Some(Err(error)) => return Err(error),
                 None if self.events.is_closed() => return Err(Error::ShuttingDown),
                 None => {
-                    let run = self.events.run().id;
-                    if waits(self.events.core().clone(), run).await? {
+                    let run = now(self.events.core().clone(), self.events.run().id).await?;
+                    if run.status == RunStatus::RequiresAction {
                         self.ended = true;
                         return Ok(blocks(&self.encoder.waits(self.cursor.as_ref())) + P::END);
+                    }
+                    // The page has all of it, as far as it says: there will be no event.
+                    if let Some(cursor) = self.cursor.clone().filter(|_| run.status.is_terminal())
+                        && cursor.clone().within(run.seq).wanted().seq > run.seq
+                    {
+                        break Event { cursor, kind: EventKind::RunSettled { run } };
                     }
                 }
             }
@@ -280,10 +286,9 @@ fn of_ag_ui_with_history(
     })
 }
 
-/// Whether the run still waits for somebody: those who follow it may not have heard yet that it was decided on.
-async fn waits(core: Core, run: i64) -> Result<bool> {
-    let run = core.store().read(move |session| runs::require(session, run)).await?;
-    Ok(run.status == RunStatus::RequiresAction)
+/// The run as it is: those who follow it may not have heard yet that it was decided on.
+async fn now(core: Core, run: i64) -> Result<Run> {
+    core.store().read(move |session| runs::require(session, run)).await
 }
 
 /// The turns of a run's conversation, the oldest first, as many as one event of history may hold; and the place in the run behind what

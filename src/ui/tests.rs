@@ -1,11 +1,13 @@
 use serde_json::{Value, json};
 
+mod ag_ui;
 mod calls;
+mod steps;
 
 use super::{AgUiEncoder, UiMessage, UiMessageEncoder};
 use crate::follow::cursor::Cursor;
 use crate::follow::event::{Event, EventKind};
-use crate::model::{Message, MessageStatus, Reason, Run, RunStatus, Turn};
+use crate::model::{Message, MessageStatus, Part, PartKind, Reason, Role, Run, RunStatus, Turn};
 
 fn event(kind: EventKind) -> Event {
     Event { cursor: Cursor::start(Run::sample(RunStatus::Queued).messageable), kind }
@@ -70,8 +72,10 @@ fn each_end_of_a_run_has_its_word() {
     let finished = "text-end finish-step finish".to_owned();
     for (reason, word) in [
         (Some(Reason::MaxOutputTokens), "length"),
+        (Some(Reason::ContextLengthExceeded), "length"),
         (Some(Reason::ContentFilter), "content-filter"),
         (Some(Reason::MaxSteps), "tool-calls"),
+        (Some(Reason::ToolCalls), "tool-calls"),
         (Some(Reason::Disconnected), "other"),
         (None, "other"),
     ] {
@@ -108,7 +112,7 @@ fn each_end_of_a_run_has_its_word_in_ag_ui() {
 #[test]
 fn a_turn_is_shown_as_its_stream_would_have_been() {
     let question = Message {
-        role: crate::model::Role::User,
+        role: Role::User,
         author: Some("Ada".to_owned()),
         ..message("Tell me", MessageStatus::Completed)
     };
@@ -173,4 +177,58 @@ fn a_history_is_no_longer_than_a_client_reads() {
     // The newest turn is shown however long it is.
     let turns = [turn(1, "short"), turn(2, &long.repeat(6))];
     assert_eq!(shown(&AgUiEncoder::named("thread", "run").history(&turns)), ["message-2"]);
+}
+
+/// The AI SDK takes no message without a part.
+#[test]
+fn a_question_whose_pictures_are_left_out_is_a_message_all_the_same() {
+    let picture = Part {
+        id: 1,
+        position: 0,
+        kind: PartKind::Image,
+        media_type: Some("image/png".to_owned()),
+        name: Some("cat.png".to_owned()),
+        size: Some(3),
+        digest: None,
+        url: None,
+        file_id: None,
+        endpoint: None,
+        raw: None,
+        text_offset: 0,
+        blob_id: Some(1),
+    };
+    let question =
+        Message { role: Role::User, parts: vec![picture], ..message("", MessageStatus::Completed) };
+    let turn = Turn {
+        seq: 1,
+        run: Some(run(RunStatus::InProgress, None)),
+        messages: vec![question],
+        tool_calls: Vec::new(),
+        siblings: Vec::new(),
+    };
+    let text = json!({"type": "text", "text": "", "state": "done"});
+    assert_eq!(UiMessage::of_turn(&turn)[0].parts, [text]);
+    let file =
+        json!({"type": "file", "url": "/1", "mediaType": "image/png", "filename": "cat.png"});
+    let shown = UiMessage::with_files(&turn, |_, part| Some(format!("/{}", part.id)));
+    assert_eq!(shown[0].parts, [file]);
+}
+
+#[test]
+fn what_a_page_would_read_as_another_number_is_told_as_text() {
+    for (text, told) in [
+        ("5", json!(5)),
+        ("1.5", json!(1.5)),
+        ("true", json!(true)),
+        (r#"{"a":1.10}"#, json!({"a": 1.1})),
+        ("9007199254740991", json!(9_007_199_254_740_991_i64)),
+        ("9007199254740993", json!("9007199254740993")),
+        ("12345678901234567890", json!("12345678901234567890")),
+        ("1.10", json!("1.10")),
+        ("1e3", json!("1e3")),
+        (" 5", json!(" 5")),
+        ("[1", json!("[1")),
+    ] {
+        assert_eq!(super::json_or_text(text), told, "{text}");
+    }
 }

@@ -84,6 +84,11 @@ impl UiMessage {
             chunks.push(json!({"type": "text-end"}));
         }
         chunks.extend(beside_the_text(message, url));
+        if chunks.is_empty() {
+            // All that it holds is left out, and the AI SDK takes no message without a part.
+            chunks.push(json!({"type": "text-start"}));
+            chunks.push(json!({"type": "text-end"}));
+        }
         Self {
             id: message_name(message.id),
             role: message.role.as_str().to_owned(),

@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 
 use super::beside::{FileUrl, beside_the_text};
 use super::{
-    arguments, call_error, json_or_text, message_name, question_name, run_error, run_facts,
-    run_name,
+    arguments, call_error, json_or_text, message_name, question_name, question_named, run_error,
+    run_facts, run_name,
 };
 use crate::follow::cursor::Cursor;
 use crate::follow::event::{Event, EventKind};
-use crate::model::{Message, Part, Reason, Run, RunStatus, ToolCall, ToolCallStatus};
+use crate::model::{Message, Messageable, Part, Reason, Run, RunStatus, ToolCall, ToolCallStatus};
 
 /// Makes chunks of the AI SDK's UI message stream (version 7 of the package `ai`: `uiMessageChunkSchema`) of the events of one run.
 ///
@@ -34,6 +34,9 @@ use crate::model::{Message, Part, Reason, Run, RunStatus, ToolCall, ToolCallStat
 /// ```
 pub struct UiMessageEncoder {
     run: String,
+    /// Where the run stands.
+    of: Messageable,
+    seq: i64,
     begun: bool,
     step: Step,
     /// Texts that are open, by the ids of their messages.
@@ -75,6 +78,8 @@ impl UiMessageEncoder {
     pub fn new(run: &Run) -> Self {
         Self {
             run: run_name(run.id),
+            of: run.messageable,
+            seq: run.seq,
             begun: false,
             step: Step::default(),
             open: Vec::new(),
@@ -84,9 +89,13 @@ impl UiMessageEncoder {
         }
     }
 
-    /// Goes on with a message of which the page has what came before this place.
+    /// Goes on with a message of which the page has what came before this place. A place in another run says nothing of this one.
     #[must_use]
     pub fn after(mut self, cursor: &Cursor) -> Self {
+        let cursor = cursor.clone().within(self.seq);
+        if (cursor.of, cursor.seq) != (self.of, self.seq) {
+            return self;
+        }
         let known = cursor.delivered.calls.iter();
         self.calls = known.map(|(position, _)| (*position, Told::Before)).collect();
         self
@@ -263,8 +272,9 @@ impl UiMessageEncoder {
         }
         if let (Told::AwaitingApproval(attempts), false) = (told, waits) {
             let refused = call.status == ToolCallStatus::Rejected;
-            // Of what nobody decided on before the run was cancelled there is no answer.
-            if call.status != ToolCallStatus::Cancelled {
+            if call.status == ToolCallStatus::Cancelled && call.decided_at.is_none() {
+                self.take_back_questions(call, out);
+            } else {
                 let asked = format!("{}.{attempts}", call.id);
                 let mut answer = json!({
                     "type": "tool-approval-response", "approvalId": asked, "approved": !refused,
@@ -302,6 +312,20 @@ impl UiMessageEncoder {
             self.awaiting_output.insert(call.id);
         } else {
             self.awaiting_output.remove(&call.id);
+        }
+    }
+
+    /// Nobody decided on it before the run was cancelled: the step is told again without the question. The AI SDK knows no call that
+    /// ended and was asked about without an answer.
+    fn take_back_questions(&mut self, call: &ToolCall, out: &mut Vec<Value>) {
+        let asks = |chunk: &Value| {
+            let question = chunk["approvalId"].as_str().and_then(question_named);
+            question.is_some_and(|(id, _)| id == call.id)
+        };
+        if self.step.open && self.step.chunks.iter().any(asks) {
+            self.step.chunks.retain(|chunk| !asks(chunk));
+            out.push(json!({"type": "reset-step"}));
+            out.extend(self.step.chunks.iter().cloned());
         }
     }
 

@@ -1,6 +1,7 @@
 //! What pages read: the AI SDK's stream, AG-UI's, and the history tell of a run what the database holds, wherever they begin.
 
 mod decisions;
+mod places;
 
 use ai_engine::testing::{Gate, Reply};
 use ai_engine::ui::{AgUiRequest, ChatRequest, UiMessage, UiStream};

@@ -14,6 +14,7 @@ use crate::support::*;
 on_each_database!(
     cursors_at_their_extremes_are_refused_or_go_on,
     a_cursor_is_checked_before_the_first_event,
+    a_place_of_an_owner_is_checked_before_the_first_event,
     numbers_without_a_turn_cost_nothing,
     a_forged_digest_replaces_the_text_once,
     a_web_server_with_a_connected_browser_ends_and_the_browser_goes_on_elsewhere,
@@ -103,6 +104,34 @@ async fn a_cursor_is_checked_before_the_first_event<D: TestDatabase>(db: D) {
         let rest = answer.run.events(engine).resume(Some(&text)).await.unwrap();
         let rest: Vec<_> = rest.map(Result::unwrap).collect().await;
         assert_eq!(rest, all[index + 1..], "{text}");
+    }
+}
+
+async fn a_place_of_an_owner_is_checked_before_the_first_event<D: TestDatabase>(db: D) {
+    let host = Host::new(db).await;
+    let theirs = User { id: host.user.id + 1, ..host.user.clone() };
+    let (thread, deleted, others) =
+        (host.thread().await, host.thread().await, theirs.assistant_threads(&host.engine));
+    let others = others.create().await.unwrap();
+    host.user.assistant_threads(&host.engine).destroy(deleted.id).await.unwrap();
+    let events = || host.user.events(&host.engine);
+    let now = events().now().await.unwrap().to_string();
+    let now = now.split('~').next().unwrap();
+    let later = "o9999999999999".to_owned();
+    let refused =
+        ["garbage".to_owned(), later.clone(), "o-1".to_owned(), format!("{now}~t{}.7", thread.id)];
+    for text in &refused {
+        let error = events().resume(Some(text)).await.unwrap_err();
+        assert!(matches!(error, Error::Invalid { field: "cursor", .. }), "{text}: {error}");
+    }
+    let error = events().after(later.parse().unwrap()).next().await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("ahead"), "{error}");
+    // What is gone, or another owner's, is left out.
+    for id in [deleted.id, others.id] {
+        events().resume(Some(&format!("{now}~t{id}.7"))).await.unwrap();
+    }
+    for none in [None, Some(""), Some(" ")] {
+        events().resume(none).await.unwrap();
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::Utc;
 
 use super::*;
 use crate::follow::cursor::Part;
-use crate::model::{Repeatable, ToolCall, ToolCallStatus};
+use crate::model::{Messageable, Repeatable, ToolCall, ToolCallStatus};
 
 /// The only call, begun so often.
 fn call(status: ToolCallStatus, attempts: i64) -> ToolCall {
@@ -111,4 +111,56 @@ fn what_came_of_a_question_is_told_alike_whenever_a_page_comes() {
         let told = tell(&mut behind_the_call(), calls[calls.len() - 1..].to_vec());
         assert_eq!(kinds(&told).last(), Some(&last), "{told:?}");
     }
+}
+
+/// The AI SDK refuses a call that ended and was asked about without an answer.
+#[test]
+fn a_call_that_was_cancelled_leaves_no_question_without_an_answer() {
+    let waits = |attempts| ToolCall {
+        decided_at: None,
+        ..call(ToolCallStatus::AwaitingApproval, attempts)
+    };
+    let cancelled = |attempts| ToolCall { status: ToolCallStatus::Cancelled, ..waits(attempts) };
+    let approved = ToolCall { decided_at: Some(Utc::now()), ..call(ToolCallStatus::Approved, 0) };
+    for calls in [
+        vec![waits(0), cancelled(0)],
+        vec![waits(0), approved.clone(), call(ToolCallStatus::Running, 1), waits(1), cancelled(1)],
+    ] {
+        let mut encoder = UiMessageEncoder::new(&run(RunStatus::InProgress, None));
+        let told = tell(&mut encoder, calls);
+        let again = told.iter().skip_while(|chunk| chunk["type"] != "reset-step");
+        let again: Vec<Value> = again.cloned().collect();
+        assert_eq!(
+            kinds(&again),
+            ["reset-step", "tool-input-available", "tool-output-error"],
+            "{told:?}"
+        );
+    }
+    // Somebody had agreed, and that was not told.
+    let mut encoder = UiMessageEncoder::new(&run(RunStatus::InProgress, None));
+    let ended = ToolCall { status: ToolCallStatus::Cancelled, ..approved };
+    let told = tell(&mut encoder, [waits(0), ended]);
+    let answer = told.iter().find(|chunk| chunk["type"] == "tool-approval-response");
+    assert_eq!(answer.unwrap()["approved"], true);
+    assert_eq!(kinds(&told).last(), Some(&"tool-output-error"));
+}
+
+/// A page sends the place that it has; what is beside it there is another answer's.
+#[test]
+fn a_place_in_another_run_says_nothing_of_a_call() {
+    let run = run(RunStatus::InProgress, None);
+    for (of, seq) in [(run.messageable, run.seq + 1), (Messageable::Chat(7), run.seq)] {
+        let mut cursor = Cursor::at(of, seq, Part::Own);
+        Arc::make_mut(&mut cursor.delivered).calls.push((1, 1));
+        let mut encoder = UiMessageEncoder::new(&run).after(&cursor);
+        let told = tell(&mut encoder, [call(ToolCallStatus::Completed, 1)]);
+        let kinds = kinds(&told);
+        assert!(kinds.contains(&"tool-input-available"), "{kinds:?}");
+    }
+    // Of a turn that came back the place has another number.
+    let mut cursor = Cursor::at(run.messageable, run.seq + 3, Part::Back(run.seq));
+    Arc::make_mut(&mut cursor.delivered).calls.push((1, 1));
+    let mut encoder = UiMessageEncoder::new(&run).after(&cursor);
+    let told = tell(&mut encoder, [call(ToolCallStatus::Completed, 1)]);
+    assert!(!kinds(&told).contains(&"tool-input-available"), "{told:?}");
 }
