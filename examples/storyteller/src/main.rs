@@ -16,6 +16,7 @@ mod headers;
 mod hosts;
 mod live;
 mod markdown;
+mod markdown_pieces;
 mod messages;
 mod names;
 mod opened;
