@@ -15,6 +15,7 @@ mod database;
 mod headers;
 mod hosts;
 mod live;
+mod log;
 mod markdown;
 mod markdown_pieces;
 mod messages;
@@ -55,6 +56,7 @@ use crate::settings::Settings;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
+    log::start()?;
     let settings = Settings::from_env()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
     let app = App::open(settings).await?;
