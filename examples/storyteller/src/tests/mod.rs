@@ -9,6 +9,7 @@ mod publishing;
 mod questions;
 mod sessions;
 mod storytellers;
+mod streams;
 
 mod world;
 
