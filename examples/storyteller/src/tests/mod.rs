@@ -10,7 +10,6 @@ mod questions;
 mod sessions;
 mod storytellers;
 mod streams;
-
 mod world;
 
 /// Each test on SQLite, and on PostgreSQL where `AI_ENGINE_TEST_POSTGRES` has the URL of a server.
