@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, header};
 
-use super::world::World;
+use super::world::{World, percent_encoded};
 
 super::on_both! {
     a_name_signs_in_and_stays_signed_in_across_a_restart
@@ -60,8 +60,7 @@ async fn a_sign_in_leads_to_the_page_that_was_asked_for(world: World) {
         ["//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example"]
     {
         let mut browser = world.browser();
-        let encoded: String = stranger.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let page = browser.get(&format!("/sign-in?next={encoded}")).await;
+        let page = browser.get(&format!("/sign-in?next={}", percent_encoded(stranger))).await;
         assert!(page.status == 200 && !page.body.contains("evil"), "{}", page.body);
         let signed_in = browser.post("/sign-in", &[("name", "Eve"), ("next", stranger)]).await;
         assert_eq!(signed_in.location, "/threads", "{stranger}");

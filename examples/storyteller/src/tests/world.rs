@@ -111,7 +111,7 @@ impl World {
     }
 }
 
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut form, byte| {
         let _ = write!(form, "%{byte:02X}");
         form
