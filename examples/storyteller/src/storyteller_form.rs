@@ -88,7 +88,8 @@ impl StorytellerForm {
                 Ok(number) if i64::from(number) >= least => Some(number),
                 _ => {
                     let most = i32::MAX;
-                    let said = format!("A whole number from {least} to {most}, or nothing.");
+                    let said =
+                        format!("A whole number from {least} on, at most {most}, or nothing.");
                     problems.insert(field, said);
                     None
                 }

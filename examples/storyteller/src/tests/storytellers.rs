@@ -33,8 +33,8 @@ async fn an_invalid_form_keeps_what_was_written_and_says_what_is_wrong(world: Wo
     assert_eq!(again.status, 422);
     for text in [
         "Please write a name.",
-        "A whole number from 256 to 2147483647",
-        "A whole number from 16 to 2147483647",
+        "A whole number from 256 on, at most 2147483647",
+        "A whole number from 16 on, at most 2147483647",
         "Once &lt;b&gt;upon&lt;&#x2f;b&gt; a time",
         "value=\"many\"",
         "value=\"12\"",
@@ -167,8 +167,8 @@ async fn two_who_change_one_do_not_undo_each_other(world: World) {
 async fn numbers_and_texts_that_cannot_be_stored_are_refused_in_words(world: World) {
     let mut ada = world.signed_in("Ada").await;
     for (field, value, said) in [
-        ("max_prompt_tokens", "2147483648", "from 256 to 2147483647, or nothing"),
-        ("max_output_tokens", "-1", "from 16 to 2147483647, or nothing"),
+        ("max_prompt_tokens", "2147483648", "from 256 on, at most 2147483647, or nothing"),
+        ("max_output_tokens", "-1", "from 16 on, at most 2147483647, or nothing"),
         ("description", "a\0b", "invisible character"),
         ("instructions", "a\0b", "invisible character"),
     ] {
