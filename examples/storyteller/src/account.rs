@@ -3,7 +3,8 @@
 //! There are no passwords: this is where your own login goes.
 
 use axum::Form;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header::SET_COOKIE};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::Utc;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::database::transaction;
 use crate::names;
+use crate::next;
 use crate::pages::{Frame, page as render};
 use crate::problem::Problem;
 use crate::schema::{stories, storytellers, users};
@@ -24,26 +26,39 @@ use crate::users::User;
 /// Longest name, in characters.
 const MOST_CHARS: usize = 40;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(crate) struct Name {
     #[serde(default)]
     name: String,
+    /// The page to go on with.
+    #[serde(default)]
+    next: String,
 }
 
-pub(crate) async fn sign_in_page(app: State<App>, session: Session) -> Result<Response, Problem> {
-    asked_for_a_name(&app, &session, "", None)
+/// Whatever else the address says, the form is shown.
+pub(crate) async fn sign_in_page(
+    app: State<App>,
+    session: Session,
+    asked: Result<Query<Name>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let next = asked.map(|Query(asked)| asked.next).unwrap_or_default();
+    asked_for_a_name(&app, &session, &Name { name: String::new(), next }, None)
 }
 
 /// The form, with what was written into it and what is wrong about that.
 fn asked_for_a_name(
     app: &App,
     session: &Session,
-    name: &str,
+    form: &Name,
     problem: Option<&str>,
 ) -> Result<Response, Problem> {
     let frame =
         Frame { csrf: session.csrf(app), is_demo: !app.settings.has_key, ..Frame::default() };
-    let page = render(&frame, "sign_in.html", context! { name, problem, most => MOST_CHARS })?;
+    let page = render(
+        &frame,
+        "sign_in.html",
+        context! { name => form.name, next => next::own(&form.next), problem, most => MOST_CHARS },
+    )?;
     let status = if problem.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     if session.is_new {
         return Ok((status, [(SET_COOKIE, session.cookie(app)?)], page).into_response());
@@ -58,7 +73,7 @@ pub(crate) async fn sign_in(
 ) -> Result<Response, Problem> {
     let name = match names::checked(&form.name, "name", MOST_CHARS) {
         Ok(name) => name,
-        Err(problem) => return asked_for_a_name(&app, &session, &form.name, Some(&problem)),
+        Err(problem) => return asked_for_a_name(&app, &session, &form, Some(&problem)),
     };
     let id: i32 = transaction!(app.db, |conn| {
         diesel::insert_into(users::table)
@@ -68,11 +83,18 @@ pub(crate) async fn sign_in(
             .execute(conn)?;
         users::table.filter(users::name.eq(&name)).select(users::id).first(conn)?
     })?;
+    // Another user may have been signed in here.
+    app.signed_out.session(&session);
     let session = Session::begin(Some(id))?;
-    Ok(([(SET_COOKIE, session.cookie(&app)?)], Redirect::to("/threads")).into_response())
+    let next = next::own(&form.next).unwrap_or(next::HOME);
+    Ok(([(SET_COOKIE, session.cookie(&app)?)], Redirect::to(next)).into_response())
 }
 
-pub(crate) async fn sign_out(State(app): State<App>) -> Result<Response, Problem> {
+pub(crate) async fn sign_out(
+    State(app): State<App>,
+    session: Session,
+) -> Result<Response, Problem> {
+    app.signed_out.session(&session);
     let session = Session::begin(None)?;
     Ok(([(SET_COOKIE, session.cookie(&app)?)], Redirect::to("/sign-in")).into_response())
 }
@@ -98,8 +120,10 @@ pub(crate) async fn delete(
         return Err(Problem::Unusable("Tick the box if you are sure.".to_owned()));
     }
     let (user, engine) = (visit.user, app.engine.clone());
+    let id = user.id;
     forget(&app, user, engine).await?;
-    sign_out(State(app)).await
+    app.signed_out.user(id);
+    sign_out(State(app), visit.session).await
 }
 
 async fn forget(app: &App, user: User, engine: ai_engine::AiEngine) -> Result<(), Problem> {

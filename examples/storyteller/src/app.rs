@@ -14,6 +14,7 @@ use crate::pictures;
 use crate::publish::Publish;
 use crate::schema::users;
 use crate::settings::Settings;
+use crate::signed_out::SignedOut;
 use crate::signer::Signer;
 use crate::users::User;
 
@@ -23,6 +24,7 @@ pub(crate) struct App {
     pub(crate) db: Db,
     pub(crate) signer: Signer,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) signed_out: SignedOut,
     /// The demo model, where there is no other; it lives as long as this.
     _demo: Option<FakeOpenAi>,
 }
@@ -70,7 +72,14 @@ impl App {
             Some(secret) => Signer::new(secret)?,
             None => Signer::kept(&db).await?,
         };
-        Ok(Self { engine, db, signer, settings: Arc::new(settings), _demo: demo })
+        Ok(Self {
+            engine,
+            db,
+            signer,
+            settings: Arc::new(settings),
+            signed_out: SignedOut::default(),
+            _demo: demo,
+        })
     }
 }
 

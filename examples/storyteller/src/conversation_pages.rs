@@ -129,7 +129,7 @@ pub(crate) async fn turn(
 
 /// The title as it is now, which a model may have given: text for the script.
 pub(crate) async fn title(open: Opened) -> String {
-    open.conversation.title().unwrap_or_default().to_owned()
+    open.conversation.title().unwrap_or_default()
 }
 
 #[derive(Debug, Deserialize)]

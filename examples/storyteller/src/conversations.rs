@@ -7,6 +7,7 @@ use ai_engine::{
 };
 use chrono::{DateTime, Utc};
 
+use crate::names;
 use crate::problem::Problem;
 use crate::users::User;
 
@@ -105,7 +106,7 @@ impl Kind {
                 let Paged { items, next, .. } = $paged;
                 let summary = |one: $summary| Summary {
                     id: one.$row.id,
-                    title: one.$row.title,
+                    title: one.$row.title.as_deref().and_then(names::cleaned_title),
                     last_activity_at: one.$row.last_activity_at,
                     last_message: one.last_message,
                     is_active: one.active_run.is_some(),
@@ -130,8 +131,9 @@ impl Conversation {
         }
     }
 
-    pub(crate) fn title(&self) -> Option<&str> {
-        either!(self, |one| one.title.as_deref())
+    /// A model may have given it, and nobody checked that one.
+    pub(crate) fn title(&self) -> Option<String> {
+        either!(self, |one| one.title.as_deref().and_then(names::cleaned_title))
     }
 
     /// Its page.

@@ -29,6 +29,10 @@ pub(crate) async fn check(
     }
     let (parts, body) = request.into_parts();
     let bytes = to_bytes(body, MOST_BYTES).await.map_err(|_| Problem::TooLarge)?;
+    // Whoever signed out in another tab, or was away for a month, is told so, and not that the form is a stranger's.
+    if session.user_id.is_none() && parts.uri.path() != "/sign-in" {
+        return Err(Problem::NotSignedIn(None));
+    }
     let in_header = parts.headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
     let token = match in_header {
         Some(token) => Some(token.to_owned()),

@@ -1,8 +1,9 @@
 //! What happens in a conversation, as it happens. The browser is told where and what kind; all but the words as they are written it
 //! fetches as a page's piece, so nothing reaches it here that no page shows.
 
-use ai_engine::{Event, EventKind, Role, Sse, axum::LastEventId};
+use ai_engine::{Event, EventKind, Role, axum::LastEventId};
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -13,9 +14,10 @@ pub(crate) async fn events(
     app: State<App>,
     open: Opened,
     last: LastEventId,
-) -> Result<Sse, Problem> {
+) -> Result<Response, Problem> {
     let events = open.conversation.events(&app.engine).with_waiting();
-    Ok(events.resume(last.as_deref()).await?.sse().showing(shown))
+    let events = events.resume(last.as_deref()).await?.sse().showing(shown);
+    Ok(app.signed_out.limit(open.visit.session, events.into_response()))
 }
 
 fn shown(event: &Event) -> Option<Value> {

@@ -15,9 +15,12 @@ mod database;
 mod headers;
 mod hosts;
 mod live;
+mod log;
 mod markdown;
+mod markdown_pieces;
 mod messages;
 mod names;
+mod next;
 mod opened;
 mod operations;
 mod pages;
@@ -30,6 +33,7 @@ mod runs;
 mod schema;
 mod session;
 mod settings;
+mod signed_out;
 mod signer;
 mod stories;
 mod storyteller_form;
@@ -54,6 +58,7 @@ use crate::settings::Settings;
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
+    log::start()?;
     let settings = Settings::from_env()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await?;
     let app = App::open(settings).await?;

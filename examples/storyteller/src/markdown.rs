@@ -1,10 +1,14 @@
-//! Markdown to HTML that runs nothing. What a model writes is as trustworthy as what a stranger writes.
+//! Markdown to HTML that runs nothing, and that loses no words. What a model writes is as trustworthy as what a stranger writes.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use ammonia::Builder;
-use pulldown_cmark::{Event, Options, Parser, TagEnd, html::push_html};
+use pulldown_cmark::html::push_html;
+use pulldown_cmark::{Event, Options, Parser, TagEnd};
+
+use crate::markdown_pieces::{is_seen, shown, without_idle_definitions};
+use crate::names;
 
 /// No styles, no classes, no forms; pictures would call a stranger's server, so there are none either.
 static CLEAN: LazyLock<Builder<'static>> = LazyLock::new(|| {
@@ -17,7 +21,6 @@ static CLEAN: LazyLock<Builder<'static>> = LazyLock::new(|| {
             "code",
             "del",
             "em",
-            "h1",
             "h2",
             "h3",
             "h4",
@@ -42,6 +45,8 @@ static CLEAN: LazyLock<Builder<'static>> = LazyLock::new(|| {
         .add_tag_attributes("ol", ["start"])
         .url_schemes(HashSet::from(["http", "https", "mailto"]))
         .url_relative(ammonia::UrlRelative::Deny)
+        // A block of code may be wider than its page: the keyboard can move it once it has the focus.
+        .set_tag_attribute_value("pre", "tabindex", "0")
         .link_rel(Some("noopener noreferrer nofollow"));
     clean
 });
@@ -53,7 +58,7 @@ const MOST_PIECES: usize = 20_000;
 /// How much of a text a line in a list looks at, in bytes.
 const LINE: usize = 2_000;
 
-fn events(markdown: &str) -> Parser<'_> {
+pub(crate) fn events(markdown: &str) -> Parser<'_> {
     Parser::new_ext(markdown, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH)
 }
 
@@ -72,22 +77,24 @@ pub(crate) fn words(markdown: &str) -> String {
             _ => {}
         }
     }
-    words
+    if names::is_visible(&words) { words } else { beginning.to_owned() }
 }
 
-/// What Markdown makes of it, or, where that would be monstrous, the text as it was written.
+/// What Markdown makes of it, or, where that would be monstrous or nothing, the text as it was written.
 pub(crate) fn html(markdown: &str) -> String {
     if !is_moderate(markdown) {
         return as_written(markdown);
     }
-    // HTML in the text is text. What Markdown makes of it is cleaned all the same: two walls are better than one.
-    let events = events(markdown).map(|event| match event {
-        Event::Html(html) | Event::InlineHtml(html) => Event::Text(html),
-        Event::SoftBreak => Event::HardBreak,
-        event => event,
-    });
+    let Some(markdown) = without_idle_definitions(markdown) else {
+        return as_written(markdown);
+    };
+    let shown = shown(&markdown);
+    if !shown.iter().any(is_seen) {
+        return as_written(&markdown);
+    }
     let mut html = String::new();
-    push_html(&mut html, events);
+    push_html(&mut html, shown.into_iter());
+    // HTML in the text is text. What Markdown makes of it is cleaned all the same: two walls are better than one.
     CLEAN.clean(&html).to_string()
 }
 
@@ -105,7 +112,7 @@ fn is_moderate(markdown: &str) -> bool {
 }
 
 fn as_written(text: &str) -> String {
-    format!("<pre>{}</pre>", ammonia::clean_text(text))
+    format!("<pre tabindex=\"0\">{}</pre>", ammonia::clean_text(text))
 }
 
 #[cfg(test)]
@@ -116,10 +123,60 @@ mod tests {
     fn markdown_becomes_html() {
         let text = "# A *tale*\n\n```rust\nlet x = 1 < 2;\n```\n\n[on](https://example.org)";
         let html = html(text);
-        assert!(html.contains("<h1>A <em>tale</em></h1>"), "{html}");
-        assert!(html.contains("<pre><code>let x = 1 &lt; 2;\n</code></pre>"), "{html}");
+        assert!(html.contains("<h2>A <em>tale</em></h2>"), "{html}");
+        assert!(
+            html.contains("<pre tabindex=\"0\"><code>let x = 1 &lt; 2;\n</code></pre>"),
+            "{html}"
+        );
         let link = r#"<a href="https://example.org" rel="noopener noreferrer nofollow">on</a>"#;
         assert!(html.contains(link), "{html}");
+    }
+
+    #[test]
+    fn no_words_are_lost() {
+        let link = |to: &str, words: &str| {
+            format!("<a href=\"{to}\" rel=\"noopener noreferrer nofollow\">{words}</a>")
+        };
+        let cases = [
+            ("![my cat](https://e.org/cat.png)", link("https://e.org/cat.png", "my cat")),
+            ("![](https://e.org/cat.png)", link("https://e.org/cat.png", "https://e.org/cat.png")),
+            ("[](https://e.org)", link("https://e.org", "https://e.org")),
+            ("[![cat](https://e.org/c.png)](https://e.org)", link("https://e.org", "cat")),
+            ("![a ![b](https://e.org/b)](https://e.org/a)", link("https://e.org/a", "a b")),
+            ("[note]: remember-the-milk", "[note]: remember-the-milk".to_owned()),
+            ("Hello\n\n[note]: milk\n[Note]: bread", "[note]: milk<br>\n[Note]: bread".to_owned()),
+            ("[note]: milk\n\n> [other]: bread", "[other]: bread".to_owned()),
+            ("[on]\n\n[on]: https://e.org", format!("<p>{}</p>", link("https://e.org", "on"))),
+            ("```remember the milk", "remember the milk".to_owned()),
+            ("#", "#</pre>".to_owned()),
+            ("&nbsp;", "&amp;nbsp;".to_owned()),
+        ];
+        for (text, part) in cases {
+            let html = html(text);
+            // The cleaner writes a slash of a text that is as it was written by its number.
+            assert!(
+                html.replace("&#47;", "/").replace("&#32;", " ").contains(&part),
+                "{text}: {html}"
+            );
+            assert!(!html.contains("<img"), "{text}: {html}");
+            assert!(!words(text).trim().is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn html_in_a_text_keeps_its_lines() {
+        let block = html("<div>\n  <b>a</b>\n</div>\n\nAnd <b\nid=x>more</b>");
+        let lines = "<p>&lt;div&gt;<br>\n  &lt;b&gt;a&lt;/b&gt;<br>\n&lt;/div&gt;</p>";
+        assert!(block.contains(lines), "{block}");
+        assert!(block.contains("And &lt;b<br>\nid=x&gt;more"), "{block}");
+    }
+
+    #[test]
+    fn no_heading_is_above_the_pages_own() {
+        let html = html("# One\n\n##### Five\n\n###### Six\n\nSetext\n===");
+        for part in ["<h2>One</h2>", "<h6>Five</h6>", "<h6>Six</h6>", "<h2>Setext</h2>"] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
     }
 
     #[test]
@@ -156,7 +213,7 @@ mod tests {
             let (deepest, times) = measured(&text);
             assert!(deepest <= DEEPEST && times < 20, "{deepest} {times}: {}", &text[..20]);
         }
-        assert_eq!(html(&">".repeat(3_000)), format!("<pre>{}</pre>", "&gt;".repeat(3_000)));
+        assert_eq!(html(&">".repeat(3_000)), as_written(&">".repeat(3_000)));
         assert!(words(&"é".repeat(20_000)).trim().len() <= LINE);
     }
 
@@ -166,7 +223,6 @@ mod tests {
             "<script>alert(1)</script>",
             "<img src=x onerror=alert(1)>",
             "![x](x\" onerror=\"alert(1))",
-            "![a picture](https://evil.example/pixel.png)",
             "[x](javascript:alert(1))",
             "[x](JaVaScRiPt&#58;alert(1))",
             "[x](data:text/html,<script>alert(1)</script>)",

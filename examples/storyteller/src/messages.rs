@@ -16,11 +16,13 @@ use crate::pictures;
 use crate::problem::Problem;
 use crate::storyteller_form::MOST_MODEL;
 use crate::turn_pages::turn_view;
-use crate::words::{lines, shortened};
+use crate::words::{NUL, has_nul, lines};
 use crate::{names, storytellers};
 
 /// Longest question, in characters.
 pub(crate) const MOST_CHARS: usize = 20_000;
+/// Longest name of a picture that is kept, in characters.
+const MOST_PICTURE_NAME: usize = 100;
 /// Longest key, in bytes; ours have fewer.
 const MOST_KEY: usize = 100;
 
@@ -55,13 +57,15 @@ pub(crate) async fn ask(
     let mut content = Content::text(asked.text);
     let mut metadata = json!({});
     if let Some(picture) = asked.picture {
-        metadata = json!({"picture": shortened(&picture.name, 100)});
+        if let Some(name) = names::cleaned(&picture.name, MOST_PICTURE_NAME) {
+            metadata = json!({"picture": name});
+        }
         content = content.image(picture.kind, picture.bytes);
     }
     let request = match &open.conversation {
         Conversation::Thread(thread) => {
             let teller = match storytellers::find(&app, user, asked.teller).await {
-                Err(Problem::NotFound) => return Err(nobody()),
+                Err(Problem::NotFound) => return Err(nobody(asked.teller)),
                 found => found?,
             };
             teller.ai_engine_run(engine, thread, content)
@@ -87,8 +91,12 @@ pub(crate) async fn ask(
     Ok(open.back().into_response())
 }
 
-fn nobody() -> Problem {
-    Problem::Unusable("Choose a storyteller who is to answer.".to_owned())
+fn nobody(chosen: i32) -> Problem {
+    let said = match chosen {
+        0 => "Choose a storyteller who is to answer.",
+        _ => "The storyteller you chose is gone. Load the page again, and choose another one.",
+    };
+    Problem::Unusable(said.to_owned())
 }
 
 /// A form that is too large is not one that cannot be read.
@@ -115,15 +123,26 @@ async fn read(mut form: Multipart) -> Result<Asked, Problem> {
             "picture" => {
                 let name = field.file_name().unwrap_or_default().to_owned();
                 let bytes = field.bytes().await.map_err(|error| unread(&error))?;
-                asked.picture = picture(name, bytes.to_vec())?;
+                let picture = picture(name, bytes.to_vec())?;
+                if picture.is_some() && asked.picture.is_some() {
+                    return Err(Problem::Unusable("One picture at a time, please.".to_owned()));
+                }
+                asked.picture = asked.picture.or(picture);
             }
             _ => {}
         }
     }
-    if asked.text.is_empty() && asked.picture.is_none() {
+    if has_nul(&asked.text) {
+        return Err(Problem::Unusable(NUL.to_owned()));
+    }
+    let has_words = names::is_visible(&asked.text);
+    if !has_words && asked.picture.is_none() {
         return Err(Problem::Unusable("Write something first.".to_owned()));
     }
-    if asked.key.len() > MOST_KEY {
+    if !has_words {
+        asked.text.clear();
+    }
+    if asked.key.len() > MOST_KEY || has_nul(&asked.key) {
         return Err(Problem::unreadable());
     }
     let long = asked.text.chars().count();

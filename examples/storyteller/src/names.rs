@@ -24,6 +24,25 @@ pub(crate) fn title(text: &str) -> Result<String, String> {
     checked(text, "title", MOST_TITLE_CHARS)
 }
 
+/// Whether a reader sees anything of a text.
+pub(crate) fn is_visible(text: &str) -> bool {
+    text.chars().any(|c| is_seen(c) && !c.is_control() && !is_format(c))
+}
+
+/// A name that nobody checked, such as a model gives: on one line, without invisible characters, and not too long. `None`: nothing
+/// is left of it.
+pub(crate) fn cleaned(text: &str, most: usize) -> Option<String> {
+    let kept = text.chars().filter(|c| c.is_whitespace() || !(c.is_control() || is_format(*c)));
+    let kept: String = kept.collect();
+    let line = kept.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short: String = line.chars().take(most).collect();
+    is_visible(&short).then(|| short.trim_end().to_owned())
+}
+
+pub(crate) fn cleaned_title(text: &str) -> Option<String> {
+    cleaned(text, MOST_TITLE_CHARS)
+}
+
 /// Unicode's format characters and separators of lines. The two joiners are none of them here: Persian names, names in Indic
 /// scripts and many an emoji are written with them.
 const fn is_format(c: char) -> bool {
@@ -88,5 +107,21 @@ mod tests {
             assert!(said.contains("without invisible characters"), "{name:?}: {said}");
         }
         assert!(checked(&"x".repeat(41), "name", 40).unwrap_err().contains("at most 40"));
+    }
+
+    #[test]
+    fn a_name_that_nobody_checked_is_one_line_that_can_be_read() {
+        let cases = [
+            ("The\u{202e}\0 Light\nhouse\u{2028}tale", Some("The Light house tale")),
+            ("نیما\u{200c}زاده", Some("نیما\u{200c}زاده")),
+            ("\u{200b}\0", None),
+            ("\u{2066} \u{3164}", None),
+            ("123456789 0123", Some("123456789")),
+        ];
+        for (text, shown) in cases {
+            let cleaned = cleaned(text, if text.starts_with('1') { 10 } else { 120 });
+            assert_eq!(cleaned.as_deref(), shown, "{text:?}");
+        }
+        assert!(is_visible("a\u{200b}") && !is_visible("\u{200b}\0 \u{feff}"));
     }
 }

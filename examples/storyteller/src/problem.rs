@@ -7,13 +7,16 @@ use axum::http::StatusCode;
 use axum::http::header::InvalidHeaderValue;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use crate::next;
+
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Problem {
     /// There is no such page, or it is another user's: nobody can tell which.
     #[error("there is no such page")]
     NotFound,
+    /// With the page that was asked for, which is shown after the sign-in.
     #[error("nobody is signed in")]
-    NotSignedIn,
+    NotSignedIn(Option<String>),
     #[error("a request without the token of its session")]
     Forged,
     #[error("the body of a request is too large")]
@@ -48,7 +51,7 @@ impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::NotSignedIn => StatusCode::UNAUTHORIZED,
+            Self::NotSignedIn(_) => StatusCode::UNAUTHORIZED,
             Self::Forged => StatusCode::FORBIDDEN,
             Self::Changed | Self::NotLast => StatusCode::CONFLICT,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
@@ -126,8 +129,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        if matches!(self, Self::NotSignedIn) {
-            return Redirect::to("/sign-in").into_response();
+        if let Self::NotSignedIn(next) = &self {
+            return Redirect::to(&next::sign_in(next.as_deref())).into_response();
         }
         let status = self.status();
         if status.is_server_error() {

@@ -26,6 +26,7 @@ diesel::table! {
         max_prompt_tokens -> Nullable<Integer>,
         max_output_tokens -> Nullable<Integer>,
         created_at -> Timestamp,
+        version -> Integer,
     }
 }
 

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 
 use crate::app::App;
 use crate::database::read;
+use crate::next;
 use crate::pages::Frame;
 use crate::problem::Problem;
 use crate::schema::users;
@@ -25,7 +26,7 @@ fn now() -> i64 {
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     pub(crate) user_id: Option<i32>,
-    nonce: String,
+    pub(crate) nonce: String,
     /// When it ends, in seconds since 1970.
     ends: i64,
     /// The browser does not have it yet.
@@ -92,6 +93,7 @@ impl FromRequestParts<App> for Session {
 /// A user who is signed in, and what every page shows of that. Anybody else is sent to the sign-in page.
 #[derive(Debug)]
 pub(crate) struct SignedIn {
+    pub(crate) session: Session,
     pub(crate) user: User,
     pub(crate) frame: Frame,
 }
@@ -101,12 +103,13 @@ impl FromRequestParts<App> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let session = Session::from_request_parts(parts, app).await?;
-        let id = session.user_id.ok_or(Problem::NotSignedIn)?;
+        let refused = || Problem::NotSignedIn(next::asked(parts));
+        let id = session.user_id.ok_or_else(refused)?;
         let (user, first): (Option<User>, Option<i32>) = read!(app.db, |conn| {
             let user = users::table.find(id).select(User::as_select()).first(conn).optional()?;
             (user, users::table.select(diesel::dsl::min(users::id)).first(conn)?)
         })?;
-        let user = user.ok_or(Problem::NotSignedIn)?;
+        let user = user.ok_or_else(refused)?;
         let is_admin = match &app.settings.admin {
             Some(name) => *name == user.name,
             None => first == Some(user.id),
@@ -117,6 +120,6 @@ impl FromRequestParts<App> for SignedIn {
             is_demo: !app.settings.has_key,
             is_admin,
         };
-        Ok(Self { user, frame })
+        Ok(Self { session, user, frame })
     }
 }

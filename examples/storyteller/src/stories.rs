@@ -1,10 +1,11 @@
 //! Published stories.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{Html, Redirect};
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use minijinja::context;
+use serde::Deserialize;
 
 use crate::app::App;
 use crate::database::{read, transaction};
@@ -14,6 +15,9 @@ use crate::problem::Problem;
 use crate::schema::stories;
 use crate::session::SignedIn;
 use crate::words::{When, shortened};
+
+/// Stories on one page of the list.
+pub(crate) const LISTED: u8 = 30;
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = stories)]
@@ -37,16 +41,30 @@ impl Story {
     }
 }
 
-pub(crate) async fn list(app: State<App>, visit: SignedIn) -> Result<Html<String>, Problem> {
-    let owner = visit.user.id;
-    let found: Vec<Story> = read!(app.db, |conn| stories::table
-        .filter(stories::user_id.eq(owner))
+/// Where a page of older ones begins.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Older {
+    older: Option<i32>,
+}
+
+pub(crate) async fn list(
+    app: State<App>,
+    visit: SignedIn,
+    Query(Older { older }): Query<Older>,
+) -> Result<Html<String>, Problem> {
+    let (owner, before) = (visit.user.id, older.unwrap_or(i32::MAX));
+    let mut found: Vec<Story> = read!(app.db, |conn| stories::table
+        .filter(stories::user_id.eq(owner).and(stories::id.lt(before)))
         .order(stories::id.desc())
         .select(Story::as_select())
-        .limit(200)
+        // One more says that there are older ones.
+        .limit(i64::from(LISTED) + 1)
         .load(conn)?)?;
+    let has_older = found.len() > LISTED.into();
+    found.truncate(LISTED.into());
+    let older = found.last().filter(|_| has_older).map(|story| story.id);
     let stories: Vec<_> = found.iter().map(Story::view).collect();
-    page(&visit.frame, "stories.html", context! { stories })
+    page(&visit.frame, "stories.html", context! { stories, older })
 }
 
 pub(crate) async fn show(

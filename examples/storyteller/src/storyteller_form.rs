@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::names;
 use crate::storytellers::Storyteller;
-use crate::words::lines;
+use crate::words::{NUL, has_nul, lines, shortened};
 
 /// Longest texts, in characters.
 pub(crate) const MOST_NAME: usize = 60;
@@ -31,6 +31,9 @@ pub(crate) struct StorytellerForm {
     pub(crate) max_prompt_tokens: String,
     #[serde(default)]
     pub(crate) max_output_tokens: String,
+    /// Of the storyteller that the form showed first; nothing in the form of a new one.
+    #[serde(default)]
+    pub(crate) version: String,
 }
 
 /// What is wrong, by the name of the field.
@@ -46,9 +49,13 @@ impl From<&Storyteller> for StorytellerForm {
             instructions: teller.instructions.clone(),
             max_prompt_tokens: number(teller.max_prompt_tokens),
             max_output_tokens: number(teller.max_output_tokens),
+            version: teller.version.to_string(),
         }
     }
 }
+
+/// How much of a text is shown beside another one, in characters.
+const COMPARED: usize = 200;
 
 impl StorytellerForm {
     /// The storyteller that it describes, still without an id of its own.
@@ -70,6 +77,9 @@ impl StorytellerForm {
             if long > most {
                 problems.insert(field, format!("Too long: {long} characters; at most {most}."));
             }
+            if has_nul(text) {
+                problems.insert(field, NUL.to_owned());
+            }
         }
         let least = [Assistant::MIN_PROMPT_TOKENS, Assistant::MIN_COMPLETION_TOKENS];
         let mut tokens = |field, text: &str, least: i64| match text.trim() {
@@ -77,7 +87,10 @@ impl StorytellerForm {
             text => match text.parse::<i32>() {
                 Ok(number) if i64::from(number) >= least => Some(number),
                 _ => {
-                    problems.insert(field, format!("A whole number from {least} on, or nothing."));
+                    let most = i32::MAX;
+                    let said =
+                        format!("A whole number from {least} on, at most {most}, or nothing.");
+                    problems.insert(field, said);
                     None
                 }
             },
@@ -92,6 +105,8 @@ impl StorytellerForm {
             description,
             instructions,
             created_at: Utc::now().naive_utc(),
+            // Where none can be read, none fits.
+            version: self.version.parse().unwrap_or(0),
         };
         // What the engine knows beyond that.
         if problems.is_empty()
@@ -101,5 +116,24 @@ impl StorytellerForm {
             problems.insert(field, format!("This {reason}."));
         }
         if problems.is_empty() { Ok(teller) } else { Err(problems) }
+    }
+
+    /// What was saved meanwhile, by the name of the field, where it is not what this form says.
+    pub(crate) fn beside(&self, stored: &Storyteller) -> Problems {
+        let stored = Self::from(stored);
+        let fields = [
+            ("name", &self.name, &stored.name),
+            ("model", &self.model, &stored.model),
+            ("description", &self.description, &stored.description),
+            ("instructions", &self.instructions, &stored.instructions),
+            ("max_prompt_tokens", &self.max_prompt_tokens, &stored.max_prompt_tokens),
+            ("max_output_tokens", &self.max_output_tokens, &stored.max_output_tokens),
+        ];
+        let others = fields.into_iter().filter(|(_, own, now)| lines(own) != **now);
+        let said = |now: &str| match now {
+            "" => "It is empty now.".to_owned(),
+            now => format!("It is now: {}", shortened(now, COMPARED)),
+        };
+        others.map(|(field, _, now)| (field, said(now))).collect()
     }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn new(app: State<App>, visit: SignedIn) -> Result<Response, Pr
         instructions: "You tell short stories for children.".to_owned(),
         ..StorytellerForm::default()
     };
-    asked(&app, &visit, None, &form, &Problems::new())
+    asked(&app, &visit, &Asked::of(None, &form))
 }
 
 pub(crate) async fn edit(
@@ -46,27 +46,57 @@ pub(crate) async fn edit(
     Path(id): Path<i32>,
 ) -> Result<Response, Problem> {
     let storyteller = storytellers::find(&app, &visit.user, id).await?;
-    asked(&app, &visit, Some(id), &StorytellerForm::from(&storyteller), &Problems::new())
+    asked(&app, &visit, &Asked::of(Some(id), &StorytellerForm::from(&storyteller)))
 }
 
-/// The form; with problems it is shown again, with all that was written into it.
-fn asked(
-    app: &App,
-    visit: &SignedIn,
+/// The form; where it cannot be saved it is shown again, with all that was written into it.
+struct Asked<'a> {
     id: Option<i32>,
-    form: &StorytellerForm,
-    problems: &Problems,
-) -> Result<Response, Problem> {
-    let status =
-        if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    form: &'a StorytellerForm,
+    problems: Problems,
+    /// What is wrong with all of it.
+    said: Option<&'static str>,
+    status: StatusCode,
+}
+
+impl<'a> Asked<'a> {
+    fn of(id: Option<i32>, form: &'a StorytellerForm) -> Self {
+        Self { id, form, problems: Problems::new(), said: None, status: StatusCode::OK }
+    }
+
+    fn invalid(id: Option<i32>, form: &'a StorytellerForm, problems: Problems) -> Self {
+        let said = Some("Please look at the marked fields: nothing was saved.");
+        Self { problems, said, status: StatusCode::UNPROCESSABLE_ENTITY, ..Self::of(id, form) }
+    }
+
+    /// Another save came first. The next one replaces it, by somebody who saw it.
+    fn conflicting(id: i32, form: &'a StorytellerForm, problems: Problems) -> Self {
+        let said = Some(
+            "This storyteller was changed meanwhile, and nothing was saved. What you wrote is below; where it is another text \
+             now, the field says so. Save again to keep yours.",
+        );
+        Self { problems, said, status: StatusCode::CONFLICT, ..Self::of(Some(id), form) }
+    }
+
+    /// There is none any more, or it is another user's.
+    fn gone(form: &'a StorytellerForm) -> Self {
+        let said = Some(
+            "There is no such storyteller any more, and nothing was saved. What you wrote is below: save it as a new one.",
+        );
+        Self { said, status: StatusCode::NOT_FOUND, ..Self::of(None, form) }
+    }
+}
+
+fn asked(app: &App, visit: &SignedIn, shown: &Asked<'_>) -> Result<Response, Problem> {
+    let Asked { id, form, problems, said, status } = shown;
     let models = storytellers::models(app);
-    let values = context! { id, form, problems, models, most => context! {
+    let values = context! { id, form, problems, said, models, most => context! {
         name => storyteller_form::MOST_NAME,
         model => storyteller_form::MOST_MODEL,
         description => storyteller_form::MOST_DESCRIPTION,
         instructions => storyteller_form::MOST_INSTRUCTIONS,
     } };
-    Ok((status, page(&visit.frame, "storyteller_form.html", values)?).into_response())
+    Ok((*status, page(&visit.frame, "storyteller_form.html", values)?).into_response())
 }
 
 pub(crate) async fn create(
@@ -76,7 +106,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let teller = match form.checked(visit.user.id) {
         Ok(teller) => teller,
-        Err(problems) => return asked(&app, &visit, None, &form, &problems),
+        Err(problems) => return asked(&app, &visit, &Asked::invalid(None, &form, problems)),
     };
     let id: i32 = transaction!(app.db, |conn| {
         let teller: Storyteller = diesel::insert_into(table::table)
@@ -99,20 +129,49 @@ pub(crate) async fn update(
     Path(id): Path<i32>,
     Form(form): Form<StorytellerForm>,
 ) -> Result<Response, Problem> {
-    let stored = storytellers::find(&app, &visit.user, id).await?;
+    let stored = match storytellers::find(&app, &visit.user, id).await {
+        Err(Problem::NotFound) => return asked(&app, &visit, &Asked::gone(&form)),
+        stored => stored?,
+    };
     let teller = match form.checked(visit.user.id) {
         Ok(teller) => Storyteller { id, created_at: stored.created_at, ..teller },
-        Err(problems) => return asked(&app, &visit, Some(id), &form, &problems),
+        Err(problems) => return asked(&app, &visit, &Asked::invalid(Some(id), &form, problems)),
     };
-    transaction!(app.db, |conn| {
-        // Another tab may have deleted it meanwhile: then there is nothing to save an assistant for.
-        let stored = table::table.find(id).filter(table::user_id.eq(teller.user_id));
-        if diesel::update(stored).set(fields(&teller)).execute(conn)? == 0 {
-            return Err(diesel::NotFound.into());
+    match save(&app, teller).await? {
+        Saved::Yes => Ok(Redirect::to(&format!("/storytellers/{id}")).into_response()),
+        Saved::Gone => asked(&app, &visit, &Asked::gone(&form)),
+        Saved::Conflict(now) => {
+            let problems = form.beside(&now);
+            // The same form sent twice, or two hands of one mind.
+            if problems.is_empty() {
+                return Ok(Redirect::to(&format!("/storytellers/{id}")).into_response());
+            }
+            let form = StorytellerForm { version: now.version.to_string(), ..form };
+            asked(&app, &visit, &Asked::conflicting(id, &form, problems))
         }
-        teller.update_openai_assistant_in(conn)?;
-    })?;
-    Ok(Redirect::to(&format!("/storytellers/{id}")).into_response())
+    }
+}
+
+enum Saved {
+    Yes,
+    /// As it was saved meanwhile.
+    Conflict(Box<Storyteller>),
+    Gone,
+}
+
+/// Saves it, with its assistant, if it is still as the form showed it.
+async fn save(app: &App, teller: Storyteller) -> Result<Saved, Problem> {
+    Ok(transaction!(app.db, |conn| {
+        let stored = table::table.find(teller.id).filter(table::user_id.eq(teller.user_id));
+        let unchanged = stored.filter(table::version.eq(teller.version));
+        let saved = (fields(&teller), table::version.eq(table::version + 1));
+        if diesel::update(unchanged).set(saved).execute(conn)? == 1 {
+            teller.update_openai_assistant_in(conn)?;
+            return Ok(Saved::Yes);
+        }
+        let now = stored.select(Storyteller::as_select()).first(conn).optional()?;
+        now.map_or(Saved::Gone, |now| Saved::Conflict(Box::new(now)))
+    })?)
 }
 
 pub(crate) async fn delete(

@@ -25,6 +25,9 @@ pub(crate) struct Storyteller {
     pub(crate) max_output_tokens: Option<i32>,
     #[serde(skip)]
     pub(crate) created_at: NaiveDateTime,
+    /// Counts the saves.
+    #[serde(skip)]
+    pub(crate) version: i32,
 }
 
 ai_engine::record! { Storyteller { id: i32 } as "Storyteller" }

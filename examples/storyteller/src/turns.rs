@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::markdown;
+use crate::names;
 use crate::storytellers::Storyteller;
 use crate::told::Told;
 use crate::words::{When, call_line, state, status_line};
@@ -181,7 +182,8 @@ impl CallView {
             status: call.status,
             is_waiting,
             line: call_line(call.status),
-            title: arguments["title"].as_str().unwrap_or_default().to_owned(),
+            // The model chose it, as long as nobody decided.
+            title: arguments["title"].as_str().and_then(names::cleaned_title).unwrap_or_default(),
             story: story.filter(|_| is_waiting).cloned(),
         }
     }

@@ -25,6 +25,14 @@ pub(crate) fn lines(text: &str) -> String {
     text.replace("\r\n", "\n").trim().to_owned()
 }
 
+/// Whether a text has the one character that not every database can store.
+pub(crate) fn has_nul(text: &str) -> bool {
+    text.contains('\0')
+}
+
+/// What is said about it.
+pub(crate) const NUL: &str = "There is an invisible character in this text that cannot be stored (NUL). Write it again without.";
+
 /// At most so many characters, on one line.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     let mut words = text.split_whitespace();

@@ -6,8 +6,10 @@ mod chats;
 mod operations;
 mod problems;
 mod publishing;
+mod questions;
 mod sessions;
 mod storytellers;
+mod streams;
 mod world;
 
 /// Each test on SQLite, and on PostgreSQL where `AI_ENGINE_TEST_POSTGRES` has the URL of a server.

@@ -8,7 +8,17 @@ use diesel::prelude::*;
 use super::world::World;
 use crate::database::transaction;
 
-super::on_both! { workers_that_died_are_not_at_work_and_calls_are_summed }
+super::on_both! {
+    workers_that_died_are_not_at_work_and_calls_are_summed
+    an_idle_process_is_not_said_to_be_none
+}
+
+async fn an_idle_process_is_not_said_to_be_none(world: World) {
+    let mut ada = world.signed_in("Ada").await;
+    let page = ada.get("/operations").await;
+    assert!(page.data("worker").is_empty());
+    assert!(page.body.contains("nothing is being written. This process is up"), "{}", page.body);
+}
 
 async fn workers_that_died_are_not_at_work_and_calls_are_summed(world: World) {
     let (mut ada, thread) = world.with_thread("Ada").await;
@@ -36,9 +46,9 @@ async fn workers_that_died_are_not_at_work_and_calls_are_summed(world: World) {
     assert!(at_work.contains(&"alive".to_owned()), "{at_work:?}");
     assert!(!at_work.contains(&"dead".to_owned()), "{at_work:?}");
     let day = Utc::now().date_naive().to_string();
-    let row = page.body.split("<tr>").find(|row| row.contains(&format!("<td>{day}</td>")));
+    let row = page.body.split("<tr>").find(|row| row.contains(&format!(">{day}</td>")));
     let row = row.unwrap_or_else(|| panic!("{}", page.body));
-    for cell in [">gpt-6-luna<", ">2<", ">300<"] {
+    for cell in ["<td class=\"model\"><bdi>gpt-6-luna<", ">2<", ">300<"] {
         assert!(row.contains(cell), "{cell}: {row}");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::world::{Answer, Browser, World, settings};
 use crate::app::App;
-use crate::database::read;
+use crate::database::{read, transaction};
 use crate::router;
 use crate::schema::stories;
 
@@ -18,6 +18,57 @@ super::on_both! {
     what_is_shown_is_what_is_published
     a_story_of_the_same_turn_is_the_one
     another_text_than_the_one_shown_is_not_published
+    every_story_is_reached_page_by_page
+    a_title_that_a_model_suggests_can_be_read
+}
+
+async fn every_story_is_reached_page_by_page(world: World) {
+    let mut ada = world.signed_in("Ada").await;
+    let mut bob = world.signed_in("Bob").await;
+    let (all, ids) = (
+        2 * i32::from(crate::stories::LISTED) + 3,
+        [world.user("Ada").await.id, world.user("Bob").await.id],
+    );
+    transaction!(world.app.db, |conn| {
+        for number in 0..all {
+            // Bob has one between any two of Ada's.
+            for id in ids {
+                diesel::insert_into(stories::table)
+                    .values((
+                        stories::user_id.eq(id),
+                        stories::title.eq(format!("Story {number} of {id}.")),
+                        stories::text.eq("Once"),
+                        stories::teller.eq("Scheherazade"),
+                        stories::idempotency_key.eq(format!("{id} {number}")),
+                        stories::created_at.eq(chrono::Utc::now().naive_utc()),
+                    ))
+                    .execute(conn)?;
+            }
+        }
+    })
+    .unwrap();
+    for (browser, id) in [(&mut ada, ids[0]), (&mut bob, ids[1])] {
+        let (mut path, mut pages, mut found) = ("/stories".to_owned(), 0, Vec::new());
+        while pages < 4 {
+            let body = browser.get(&path).await.body;
+            pages += 1;
+            found.extend((0..all).rev().filter(|n| body.contains(&format!("Story {n} of {id}."))));
+            let Some(older) = body.split("/stories?older=").nth(1) else { break };
+            path = format!("/stories?older={}", older.split('"').next().unwrap());
+        }
+        assert_eq!(pages, 3);
+        assert_eq!(found, (0..all).rev().collect::<Vec<_>>(), "each once, the newest first");
+    }
+    assert_eq!(ada.get("/stories?older=x").await.status, 404);
+}
+
+async fn a_title_that_a_model_suggests_can_be_read(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    asked(&world, &mut ada, &thread, "Tell me one", vec![Reply::text("Once")]).await;
+    let title = format!("The \u{202e}Light\nhouse {}", "x".repeat(200));
+    let page = asked(&world, &mut ada, &thread, "Publish it", vec![calls("", &title)]).await;
+    let shown = format!("value=\"The Light house {}\"", "x".repeat(104));
+    assert!(page.body.contains(&shown), "{}", page.body);
 }
 
 /// The model calls the tool, after it said this.

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, header};
 
-use super::world::World;
+use super::world::{World, percent_encoded};
 
 super::on_both! {
     a_name_signs_in_and_stays_signed_in_across_a_restart
@@ -13,6 +13,62 @@ super::on_both! {
     a_session_ends_and_its_copy_with_it
     names_that_cannot_be_read_are_refused
     a_kept_picture_is_shown_only_to_whom_it_may_be
+    whoever_is_signed_out_is_told_so_and_not_that_the_form_is_forged
+    a_sign_in_leads_to_the_page_that_was_asked_for
+}
+
+async fn whoever_is_signed_out_is_told_so_and_not_that_the_form_is_forged(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    let mut tab = ada.clone();
+    ada.get("/account").await;
+    ada.post("/sign-out", &[]).await;
+    // Both tabs are of one browser: it has one cookie.
+    tab.cookie.clone_from(&ada.cookie);
+    let messages = format!("{thread}/messages");
+    for to in [&*messages, "/threads", "/sign-out", "/nothing"] {
+        let answer = tab.post(to, &[("text", "Hello")]).await;
+        assert_eq!((answer.status, &*answer.location), (303, "/sign-in"), "{to}");
+        tab.cookie.clone_from(&ada.cookie);
+    }
+    // Neither is a form of the sign-in page taken from anywhere, nor that of another user.
+    assert_eq!(tab.post_with("/sign-in", "nonsense", &[("name", "Eve")]).await.status, 403);
+    let mut bob = world.signed_in("Bob").await;
+    let csrf = tab.csrf.clone();
+    assert_eq!(bob.post_with(&messages, &csrf, &[]).await.status, 403);
+}
+
+async fn a_sign_in_leads_to_the_page_that_was_asked_for(world: World) {
+    let (_, thread) = world.with_thread("Ada").await;
+    let mut again = world.browser();
+    let asked = format!("{thread}?older=a%26b");
+    let to = again.get(&asked).await.location;
+    assert_eq!(
+        to,
+        format!(
+            "/sign-in?next={}",
+            asked.replace('%', "%25").replace('?', "%3F").replace('=', "%3D")
+        )
+    );
+    let page = again.get(&to).await;
+    assert!(page.body.contains("name=\"next\""), "{}", page.body);
+    let next = [("next", &*asked)];
+    let refused = again.post("/sign-in", &[&next[..], &[("name", " ")]].concat()).await;
+    assert!(refused.status == 422 && refused.body.contains("name=\"next\""), "{refused:?}");
+    let signed_in = again.post("/sign-in", &[&next[..], &[("name", "Ada")]].concat()).await;
+    assert_eq!(signed_in.location, asked);
+    for stranger in
+        ["//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example"]
+    {
+        let mut browser = world.browser();
+        let page = browser.get(&format!("/sign-in?next={}", percent_encoded(stranger))).await;
+        assert!(page.status == 200 && !page.body.contains("evil"), "{}", page.body);
+        let signed_in = browser.post("/sign-in", &[("name", "Eve"), ("next", stranger)]).await;
+        assert_eq!(signed_in.location, "/threads", "{stranger}");
+    }
+    // What changes something is not done by a sign-in.
+    let mut stranger = world.browser();
+    assert_eq!(stranger.post(&format!("{thread}/delete"), &[]).await.location, "/sign-in");
+    assert_eq!(stranger.get("/sign-in?next=/a&next=/b").await.status, 200);
 }
 
 async fn a_name_signs_in_and_stays_signed_in_across_a_restart(world: World) {
@@ -167,5 +223,6 @@ async fn a_kept_picture_is_shown_only_to_whom_it_may_be(world: World) {
     assert_eq!(ada.response(again(), Body::empty()).await.status(), 304);
     ada.get("/account").await;
     ada.post("/sign-out", &[]).await;
-    assert_eq!(ada.response(again(), Body::empty()).await.status(), 303);
+    let answer = ada.response(again(), Body::empty()).await;
+    assert_eq!(answer.status(), 303);
 }

@@ -15,6 +15,8 @@ super::on_both! {
     a_storyteller_and_its_assistant_are_one
     a_deleted_storyteller_still_signs_its_answers
     one_that_was_deleted_meanwhile_is_not_saved
+    two_who_change_one_do_not_undo_each_other
+    numbers_and_texts_that_cannot_be_stored_are_refused_in_words
 }
 
 async fn an_invalid_form_keeps_what_was_written_and_says_what_is_wrong(world: World) {
@@ -31,8 +33,8 @@ async fn an_invalid_form_keeps_what_was_written_and_says_what_is_wrong(world: Wo
     assert_eq!(again.status, 422);
     for text in [
         "Please write a name.",
-        "A whole number from 256 on",
-        "A whole number from 16 on",
+        "A whole number from 256 on, at most 2147483647",
+        "A whole number from 16 on, at most 2147483647",
         "Once &lt;b&gt;upon&lt;&#x2f;b&gt; a time",
         "value=\"many\"",
         "value=\"12\"",
@@ -67,7 +69,12 @@ async fn a_storyteller_and_its_assistant_are_one(world: World) {
     ada.get("/storytellers").await;
     let made = ada.post("/storytellers", &fields).await.location;
     assert_eq!(stored().await, (1, 1), "both of them");
-    let changed = [("name", "Dunyazad"), ("model", "gpt-6-sol"), ("max_output_tokens", "300")];
+    let changed = [
+        ("name", "Dunyazad"),
+        ("model", "gpt-6-sol"),
+        ("max_output_tokens", "300"),
+        ("version", "1"),
+    ];
     assert_eq!(ada.post(&made, &changed).await.status, 303);
     let (name, model): (Option<String>, String) = read!(world.app.db, |conn| assistants::table
         .select((assistants::name, assistants::model))
@@ -91,24 +98,83 @@ async fn a_deleted_storyteller_still_signs_its_answers(world: World) {
     assert!(page.body.contains("There is no storyteller to ask."), "{}", page.body);
 }
 
-/// The row goes between the look and the write.
+/// The row goes before the form is sent, or between the look and the write.
 async fn one_that_was_deleted_meanwhile_is_not_saved(world: World) {
     let (mut ada, _) = world.with_thread("Ada").await;
-    let ignored = match &world.app.db {
+    let gone = match &world.app.db {
         crate::database::Db::Sqlite(_) => {
-            "CREATE TRIGGER ignored BEFORE UPDATE ON storytellers BEGIN SELECT RAISE(IGNORE); END"
+            "CREATE TRIGGER gone BEFORE UPDATE ON storytellers BEGIN DELETE FROM storytellers; SELECT RAISE(IGNORE); END"
         }
         #[cfg(feature = "postgres")]
         crate::database::Db::Postgres(_) => {
-            "CREATE RULE ignored AS ON UPDATE TO storytellers DO INSTEAD NOTHING"
+            "CREATE RULE gone AS ON UPDATE TO storytellers DO INSTEAD DELETE FROM storytellers"
         }
     };
-    transaction!(world.app.db, |conn| conn.batch_execute(ignored)?).unwrap();
+    transaction!(world.app.db, |conn| conn.batch_execute(gone)?).unwrap();
     ada.get("/account").await;
-    let changed = [("name", "Dunyazad"), ("model", "gpt-6-luna")];
-    assert_eq!(ada.post("/storytellers/1", &changed).await.status, 404);
+    let changed = [("name", "Dunyazad"), ("model", "gpt-6-luna"), ("version", "1")];
+    for when in ["between", "before"] {
+        let again = ada.post("/storytellers/1", &changed).await;
+        assert_eq!(again.status, 404, "{when}");
+        for text in
+            ["no such storyteller any more", "value=\"Dunyazad\"", "action=\"/storytellers\""]
+        {
+            assert!(again.body.contains(text), "{when}: {text}: {}", again.body);
+        }
+    }
     let name: Option<String> =
         read!(world.app.db, |conn| assistants::table.select(assistants::name).first(conn)?)
             .unwrap();
     assert_eq!(name.as_deref(), Some("Scheherazade"), "its assistant is as it was");
+}
+
+async fn two_who_change_one_do_not_undo_each_other(world: World) {
+    let (mut ada, _) = world.with_thread("Ada").await;
+    let shown = "name=\"version\" value=\"1\"";
+    assert!(ada.get("/storytellers/1/edit").await.body.contains(shown));
+    let form = |name, instructions, version| {
+        [
+            ("name", name),
+            ("model", "gpt-6-luna"),
+            ("instructions", instructions),
+            ("version", version),
+        ]
+    };
+    let first = form("Dunyazad", "Tell.", "1");
+    assert_eq!(ada.post("/storytellers/1", &first).await.status, 303);
+    assert_eq!(ada.post("/storytellers/1", &first).await.status, 303, "the same once more");
+    let again = ada.post("/storytellers/1", &form("Scheherazade", "Sing.", "1")).await;
+    assert_eq!(again.status, 409);
+    for text in ["changed meanwhile", "It is now: Dunyazad", "Sing.", "value=\"Scheherazade\""] {
+        assert!(again.body.contains(text), "{text}: {}", again.body);
+    }
+    let names = async || {
+        let names: (String, Option<String>) = read!(world.app.db, |conn| (
+            storytellers::table.select(storytellers::name).first(conn)?,
+            assistants::table.select(assistants::name).first(conn)?
+        ))
+        .unwrap();
+        names
+    };
+    assert_eq!(names().await, ("Dunyazad".to_owned(), Some("Dunyazad".to_owned())));
+    // Whoever has seen the other one's may replace it; a form without a version has seen none.
+    assert!(again.body.contains("name=\"version\" value=\"2\""), "{}", again.body);
+    assert_eq!(ada.post("/storytellers/1", &form("Sindbad", "Sail.", "")).await.status, 409);
+    assert_eq!(ada.post("/storytellers/1", &form("Sindbad", "Sail.", "2")).await.status, 303);
+    assert_eq!(names().await, ("Sindbad".to_owned(), Some("Sindbad".to_owned())));
+}
+
+async fn numbers_and_texts_that_cannot_be_stored_are_refused_in_words(world: World) {
+    let mut ada = world.signed_in("Ada").await;
+    for (field, value, said) in [
+        ("max_prompt_tokens", "2147483648", "from 256 on, at most 2147483647, or nothing"),
+        ("max_output_tokens", "-1", "from 16 on, at most 2147483647, or nothing"),
+        ("description", "a\0b", "invisible character"),
+        ("instructions", "a\0b", "invisible character"),
+    ] {
+        let fields = [("name", "Scheherazade"), ("model", "gpt-6-luna"), (field, value)];
+        let again = ada.post("/storytellers", &fields).await;
+        assert_eq!(again.status, 422, "{field}");
+        assert!(again.body.contains(said), "{field}: {}", again.body);
+    }
 }

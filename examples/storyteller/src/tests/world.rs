@@ -8,12 +8,16 @@ use ai_engine::testing::FakeOpenAi;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
+use diesel::prelude::*;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 use crate::app::App;
+use crate::database::read;
 use crate::router;
+use crate::schema::users;
 use crate::settings::Settings;
+use crate::users::User;
 
 /// Of one test; its database goes with it.
 pub(super) struct World {
@@ -91,13 +95,23 @@ impl World {
         (browser, thread)
     }
 
+    /// The row of this user.
+    pub(super) async fn user(&self, name: &str) -> User {
+        let name = name.to_owned();
+        read!(self.app.db, |conn| users::table
+            .filter(users::name.eq(&name))
+            .select(User::as_select())
+            .first(conn)?)
+        .unwrap()
+    }
+
     /// Waits until this run has ended, or waits for a decision.
     pub(super) async fn until_answered(&self, run: i64) {
         let _ = self.app.engine.answer(run).await;
     }
 }
 
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut form, byte| {
         let _ = write!(form, "%{byte:02X}");
         form
@@ -194,20 +208,33 @@ impl Browser {
             Some(model) => ("model", first(model)),
             None => ("teller", first(page.body.split("<option value=\"").nth(1).unwrap())),
         };
+        let picture = picture.map(|(file, bytes)| ("picture", file, bytes));
+        let fields = [("text", text), (who, &*value), ("key", key)];
+        self.ask_with(thread, &fields, picture.as_slice()).await
+    }
+
+    /// The form with these fields and files, whatever the page has; a file: the field's name, its own, and its bytes.
+    pub(super) async fn ask_with(
+        &mut self,
+        thread: &str,
+        fields: &[(&str, &str)],
+        files: &[(&str, &str, &[u8])],
+    ) -> Answer {
+        let csrf = self.csrf.clone();
         let mut form = Vec::new();
-        for (name, value) in [("csrf", &*self.csrf), ("text", text), (who, &*value), ("key", key)] {
+        for (name, value) in [("csrf", &*csrf)].iter().chain(fields) {
             let part = format!(
                 "--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
             );
             form.extend(part.into_bytes());
         }
-        if let Some((name, bytes)) = picture {
+        for (field, file, bytes) in files {
             let part = format!(
-                "--edge\r\nContent-Disposition: form-data; name=\"picture\"; filename=\"{name}\"\r\n\
+                "--edge\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{file}\"\r\n\
                  Content-Type: image/png\r\n\r\n"
             );
             form.extend(part.into_bytes());
-            form.extend(bytes);
+            form.extend(*bytes);
             form.extend(b"\r\n");
         }
         form.extend(b"--edge--\r\n");

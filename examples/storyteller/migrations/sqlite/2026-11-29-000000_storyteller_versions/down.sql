@@ -1,0 +1,1 @@
+ALTER TABLE storytellers DROP COLUMN version;
