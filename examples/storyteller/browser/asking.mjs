@@ -100,6 +100,7 @@ export async function chatting(browser, app, model) {
   await page.getByRole('button', { name: 'Rename' }).click()
   check('a chat is renamed', await page.getByRole('heading', { name: 'About stories' }).isVisible())
   await page.getByText('Chat', { exact: true }).click()
+  await page.getByLabel('I am sure').check()
   await page.getByRole('button', { name: 'Delete this chat' }).click()
   await page.waitForURL('**/chats')
   check('and deleted', await page.getByText('No chats yet.').isVisible())

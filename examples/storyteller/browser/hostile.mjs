@@ -139,5 +139,6 @@ export async function keyboard(browser, app, model) {
     return plain.page.getByText('A fox and some grapes.').isVisible()
   })
   check('the basics work without a script', true)
+  check('and it is said how to go on', await plain.page.getByRole('link', { name: 'Load it again' }).isVisible())
   await plain.context.close()
 }
