@@ -73,7 +73,7 @@ export async function asking(browser, app, model) {
       observer.disconnect()
       again.click()
       done()
-    }).observe(document.querySelector('#turns'), { childList: true })
+    }).observe(document.querySelector('#turns'), { childList: true, subtree: true })
     document.querySelector('.turn:last-child [id^="stop-"]').click()
   }))
   await settled(page, 'stopped')
