@@ -67,6 +67,8 @@ export async function hostile(browser, app, model) {
   check('a failure is said in our words', !(await page.content()).includes('secret words'))
   model.replies.push('It works again.')
   await page.locator('.turn:last-child').getByRole('button', { name: 'Try again' }).click()
+  // Until it has taken its place, the newest turn is the one before it.
+  await until('it is there', async () => await answer(page) === 'It works again.')
   await settled(page, 'done')
   same('a retry after a failure', 'It works again.', await answer(page))
   same('nothing ran in all of that', '{"hacked":0,"elements":0,"violations":""}', JSON.stringify(await inside()))
