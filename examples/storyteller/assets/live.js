@@ -10,14 +10,12 @@ if (conversation) live(conversation)
 
 function live(page) {
   const path = page.dataset.path
-  const turns = byId('turns')
   const ask = byId('ask')
   const newest = byId('newest')
-  const encoder = new TextEncoder()
   let cursor = page.dataset.after
   let source = null
   let failures = 0
-  // In which turn a button was pressed last, and when that turn was last put in anew.
+  // In which turn a button was pressed last, and when.
   let pressed = {}
 
   const scroll = following(() => { newest.hidden = scroll.follows || scroll.isAtEnd() })
@@ -31,7 +29,6 @@ function live(page) {
 
   // --- What is said to those who do not see it
 
-  const say = words => { if (byId('state').textContent !== words) byId('state').textContent = words }
   function note(words, isOfTheConnection = false) {
     byId('note').textContent = words ?? ''
     byId('note').hidden = !words
@@ -45,81 +42,18 @@ function live(page) {
 
   // --- Turns
 
-  const turnOf = seq => byId(`turn-${seq}`)
-  const seqOf = turn => Number(turn.dataset.seq)
-  const hasText = message => message.querySelector('.text.plain')?.textContent ?? ''
-
-  // Puts in a turn as the server renders it now. Words that came already and are not stored yet are kept.
-  function put(fresh) {
-    const seq = seqOf(fresh)
-    const old = turnOf(seq)
-    improve(fresh)
-    const focused = old?.contains(document.activeElement) ? document.activeElement : null
-    const written = old ? old.querySelector('form input[name="title"]')?.value : null
-    for (const message of fresh.querySelectorAll('[data-streaming]')) {
-      const before = byId(message.id)
-      if (before?.hasAttribute('data-streaming') && Number(before.dataset.bytes) > Number(message.dataset.bytes)) {
-        message.querySelector('.text').textContent = hasText(before)
-        message.dataset.bytes = before.dataset.bytes
-      }
-    }
-    if (old) {
-      if (pressed.seq === fresh.dataset.seq) pressed.at = performance.now()
-      old.replaceWith(fresh)
-    } else {
-      const later = [...turns.children].find(turn => seqOf(turn) > seq)
-      turns.insertBefore(fresh, later ?? null)
-    }
-    const title = fresh.querySelector('form input[name="title"]')
-    if (title && written) title.value = written
-    if (focused) sameAs(focused, fresh).focus({ preventScroll: true })
-    byId('nothing').hidden = true
-    grown()
-    return fresh
-  }
-
-  // What takes the place of what had the focus. A button that is gone leaves it to its turn, and not to the question: that would
-  // open the keyboard of a phone.
-  function sameAs(focused, fresh) {
-    if (focused.id) return byId(focused.id) ?? fresh
-    return [...fresh.querySelectorAll('a')].find(link => link.href === focused.href) ?? fresh
-  }
+  const turns = byId('turns')
+  const { put, remove, refocus, begin, append, renewedAt } = showing(turns, scroll, grown)
+  const queued = () => [...turns.querySelectorAll('[data-state="queued"]')].map(seqOf)
 
   async function refresh(seq) {
     const answer = await fetch(`${path}/turns/${seq}`, { redirect: 'manual' })
-    if (answer.status === 404) { turnOf(seq)?.remove(); return null }
+    if (answer.status === 404) { remove(turnOf(seq)); return null }
     if (!answer.ok) throw new Error(`the turn cannot be read: ${answer.status}`)
     const fresh = parse(await answer.text()).querySelector('.turn')
     return fresh && put(document.adoptNode(fresh))
   }
   const refreshAloud = async seq => { const turn = await refresh(seq); if (turn) announce(turn) }
-
-  // An answer that begins: nothing of it is written yet.
-  function begin(seq, message) {
-    const turn = turnOf(seq)
-    const fresh = byId('answer').content.firstElementChild.cloneNode(true)
-    Object.assign(fresh, { id: `message-${message}` })
-    fresh.dataset.message = message
-    fresh.querySelector('bdi').textContent = turn.dataset.teller ?? ''
-    turn.insertBefore(fresh, turn.querySelector('.foot'))
-    grown()
-  }
-
-  // Appends what of a piece is not there yet. Whether it fits; if not, something before it is missing.
-  function append(message, offset, piece) {
-    const have = Number(message.dataset.bytes)
-    if (offset > have) return false
-    if (!message.hasAttribute('data-streaming')) return true
-    const bytes = encoder.encode(piece)
-    if (offset + bytes.length <= have) return true
-    const rest = new TextDecoder().decode(bytes.subarray(have - offset))
-    message.querySelector('.text').append(document.createTextNode(rest))
-    message.dataset.bytes = offset + bytes.length
-    grown()
-    return true
-  }
-
-  const queued = () => [...turns.querySelectorAll('[data-state="queued"]')].map(seqOf)
 
   // --- Events, one after the other
 
@@ -127,7 +61,7 @@ function live(page) {
     run_queued: ({ seq }) => refresh(seq),
     run_started: ({ seq }) => refreshAloud(seq),
     run_settled: async ({ seq }) => { await refreshAloud(seq); askForTitle(page) },
-    turn_superseded: ({ seq }) => { turnOf(seq)?.remove() },
+    turn_superseded: ({ seq }) => remove(turnOf(seq)),
     // Questions that wait behind the answer: those that came, and those that do not wait any more.
     waiting: async ({ seqs }) => {
       const before = queued()
@@ -197,10 +131,10 @@ function live(page) {
   }
 
   // Begins again, from the page as it is now, at growing intervals.
-  async function again() {
+  async function again(pause = Math.min(500 * 2 ** failures++, 10_000) * (0.75 + Math.random() / 2)) {
     leave()
     const mine = source = { close() {} }
-    await wait(Math.min(500 * 2 ** failures++, 10_000) * (0.75 + Math.random() / 2))
+    if (pause) await wait(pause)
     if (source !== mine) return
     try {
       const answer = await fetch(path, { redirect: 'manual' })
@@ -224,8 +158,10 @@ function live(page) {
     const there = new Map([...fresh.querySelectorAll('.turn')].map(turn => [seqOf(turn), turn]))
     const shown = [...turns.children].map(seqOf)
     const first = shown.some(seq => there.has(seq)) ? Math.min(...there.keys()) : -Infinity
-    for (const seq of shown) if (seq >= first && !there.has(seq)) turnOf(seq).remove()
+    for (const seq of shown) if (seq >= first && !there.has(seq)) remove(turnOf(seq))
     for (const turn of there.values()) put(document.adoptNode(turn))
+    refocus(turns.lastElementChild)
+    composer?.offer(fresh)
     const hasOlder = turns.children.length > there.size
     if (!hasOlder) byId('earlier').replaceWith(document.adoptNode(fresh.getElementById('earlier')))
   }
@@ -236,8 +172,17 @@ function live(page) {
     clearTimeout(hiding)
     if (document.visibilityState === 'hidden') hiding = setTimeout(leave, 3000)
     else if (!source) { failures = 0; follow() }
+    else hurry()
   }
   document.addEventListener('visibilitychange', looked)
+  addEventListener('online', () => { if (source) hurry() })
+
+  // Nobody waits for the next try of a connection that may be there again.
+  function hurry() {
+    if (page.dataset.connected) return
+    failures = 0
+    again(0)
+  }
 
   // --- Forms that leave the page where it is
 
@@ -263,6 +208,8 @@ function live(page) {
         return
       }
       note(parse(await answer.text()).querySelector('[data-problem]')?.textContent ?? 'That did not work.')
+      // Who was chosen may be the reason: so the form offers who is there now.
+      if (isQuestion && answer.status === 422) composer.offer(parse(await (await fetch(path)).text()))
     } catch {
       note('The app cannot be reached. Nothing was sent twice: try again.')
     } finally {
@@ -285,15 +232,34 @@ function live(page) {
     if (form === ask) { if (composer.isReady()) send(form); return }
     // The second click of two hits what took the place of the first one's button.
     const seq = form.closest('.turn')?.dataset.seq
-    if (seq && pressed.seq === seq && performance.now() - pressed.at < 500) return
+    if (seq && pressed.seq === seq && performance.now() - Math.max(pressed.at, renewedAt(seq)) < 500) return
     pressed = { seq, at: performance.now() }
     send(form)
   })
 
   scroll.toEnd()
   follow()
-  looked()
+  if (document.visibilityState === 'hidden') looked()
   addEventListener('pagehide', leave)
   // From the browser's memory of pages: what happened meanwhile is fetched.
   addEventListener('pageshow', event => { if (event.persisted) { failures = 0; again() } })
+}
+
+// A model gives the title, a little after the first answer.
+async function askForTitle(page) {
+  if (page.dataset.asksForTitle) return
+  page.dataset.asksForTitle = 'yes'
+  for (let tries = 0; 'untitled' in page.dataset && tries < 30; tries++) {
+    await wait(Math.min(500 * (tries + 1), 10_000))
+    const answer = await fetch(`${page.dataset.path}/title`, { redirect: 'manual' }).catch(() => null)
+    const title = answer?.ok ? await answer.text() : ''
+    if (!title) continue
+    delete page.dataset.untitled
+    byId('title').textContent = title
+    document.title = `${title} · Storyteller`
+    // Not under the fingers of somebody who writes another one.
+    const field = byId('new-title')
+    if (field.value === field.defaultValue && document.activeElement !== field) field.value = title
+  }
+  delete page.dataset.asksForTitle
 }

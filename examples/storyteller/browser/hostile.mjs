@@ -67,6 +67,8 @@ export async function hostile(browser, app, model) {
   check('a failure is said in our words', !(await page.content()).includes('secret words'))
   model.replies.push('It works again.')
   await page.locator('.turn:last-child').getByRole('button', { name: 'Try again' }).click()
+  // Until it has taken its place, the newest turn is the one before it.
+  await until('it is there', async () => await answer(page) === 'It works again.')
   await settled(page, 'done')
   same('a retry after a failure', 'It works again.', await answer(page))
   same('nothing ran in all of that', '{"hacked":0,"elements":0,"violations":""}', JSON.stringify(await inside()))
@@ -139,5 +141,6 @@ export async function keyboard(browser, app, model) {
     return plain.page.getByText('A fox and some grapes.').isVisible()
   })
   check('the basics work without a script', true)
+  check('and it is said how to go on', await plain.page.getByRole('link', { name: 'Load it again' }).isVisible())
   await plain.context.close()
 }

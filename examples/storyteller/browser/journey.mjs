@@ -14,6 +14,7 @@ export async function journey(browser, app) {
   await page.getByLabel('Longest answer').fill('3')
   await page.getByRole('button', { name: 'Save' }).click()
   check('a wrong field is named', await page.getByText('A whole number from 16 on').isVisible())
+  same('and has the focus', 'max_output_tokens', await page.evaluate(() => document.activeElement.id))
   same('what was written is kept', 'Tells what you ask for', await page.getByLabel('Description').inputValue())
   await page.getByLabel('Longest answer').fill('')
   await page.getByRole('button', { name: 'Save' }).click()
@@ -98,10 +99,13 @@ export async function published(app, { ada, page }) {
   await ada.ask('Please publish it')
   await settled(page, 'waiting')
   check('a call of the tool waits for the user', await page.getByRole('button', { name: 'Publish', exact: true }).isVisible())
+  await page.getByText('Read it').click()
+  check('the whole of what it would publish can be read', (await page.locator('.told .text').innerText()).endsWith('pencil.'))
   await app.kill()
   await app.start()
   await until('the page is back', () => page.locator('#conversation').getAttribute('data-connected'))
-  await page.getByLabel('as', { exact: true }).fill('The Comet')
+  check('and stays open', await page.locator('.told .text').isVisible())
+  await page.getByLabel('Title of the story', { exact: true }).fill('The Comet')
   await page.getByRole('button', { name: 'Publish', exact: true }).click()
   await settled(page, 'done')
   check('approved after a restart', await page.locator('.call', { hasText: 'published a story' }).isVisible())
@@ -124,12 +128,21 @@ export async function otherUsers(browser, app, { ada, page }) {
   check('no page complained', ada.complaints.length === 0, ada.complaints.join('\n'))
 }
 
+// Nothing is deleted by one slip of a finger.
+async function surely(page, what, button) {
+  const url = page.url()
+  await button.click()
+  check(`${what} is not deleted without its tick`, page.url() === url && await page.getByLabel('I am sure').evaluate(box => box.validity.valueMissing))
+  await page.getByLabel('I am sure').check()
+  await button.click()
+}
+
 export async function goodbye({ page }) {
   await page.goto('/storytellers/1/edit')
   await page.getByLabel('Name', { exact: true }).fill('Dunyazad')
   await page.getByRole('button', { name: 'Save' }).click()
   check('a storyteller is renamed', await page.getByRole('heading', { name: 'Dunyazad' }).isVisible())
-  await page.getByRole('button', { name: 'Delete' }).click()
+  await surely(page, 'a storyteller', page.getByRole('button', { name: 'Delete' }))
   await page.waitForURL('**/storytellers')
   await page.goto('/threads')
   await page.locator('a.link').first().click()
@@ -139,7 +152,7 @@ export async function goodbye({ page }) {
   await page.getByRole('button', { name: 'Rename' }).click()
   check('a thread is renamed', await page.getByRole('heading', { name: 'Comets' }).isVisible())
   await page.getByText('Thread', { exact: true }).click()
-  await page.getByRole('button', { name: 'Delete this thread' }).click()
+  await surely(page, 'a thread', page.getByRole('button', { name: 'Delete this thread' }))
   await page.waitForURL('**/threads')
   same('a thread is deleted', 0, await page.getByText('Comets').count())
   await page.goto('/account')

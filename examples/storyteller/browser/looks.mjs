@@ -5,7 +5,7 @@ import { Visitor, settled } from './visitor.mjs'
 export async function looks(browser, app, model) {
   const moe = await Visitor.come(browser, app.url, 'M'.repeat(40))
   const page = moe.page
-  await moe.hire('W'.repeat(60), { Model: 'm'.repeat(100) })
+  await moe.hire('W'.repeat(60), { Model: 'm'.repeat(100), Description: 'd'.repeat(300) })
   const teller = page.url()
   const thread = await moe.startThread()
   model.replies.push('شتاء طويل')
@@ -56,5 +56,41 @@ export async function looks(browser, app, model) {
     const wide = await page.evaluate(() => document.scrollingElement.scrollWidth - innerWidth)
     check(`long names fit a phone: ${url.replace(app.url, '')}`, wide <= 0, `${wide} too wide`)
   }
+  await small(moe, thread, model)
   await moe.context.close()
+}
+
+// A phone, a small one, and a window that shows all four times as large.
+async function small({ page, ask }, thread, model) {
+  const lines = selector => page.evaluate(selector => [...document.querySelectorAll(selector)].map(one => {
+    const range = document.createRange()
+    range.selectNodeContents(one)
+    return new Set([...range.getClientRects()].map(rect => Math.round(rect.bottom))).size
+  }).join(), selector)
+  model.replies.push(`| Character | Occupation | Birthplace | Adventures | Conclusion |\n|---|---|---|---|---|\n| Scheherazade | storyteller | Samarkand | intelligent | married |\n\n${'A sentence of a long story. '.repeat(80)}`)
+  await page.goto(thread)
+  await ask.call({ page }, 'A table')
+  await settled(page, 'done')
+  same('a table on a phone keeps its words whole', '1,1,1,1,1', await lines('.text td'))
+
+  for (const width of [390, 320]) {
+    await page.setViewportSize({ width, height: 568 })
+    await page.goto('/storytellers')
+    const cut = await page.evaluate(() => [...document.querySelectorAll('.top nav a')].filter(link => {
+      const [one, nav] = [link, link.parentElement].map(element => element.getBoundingClientRect())
+      return !link.matches('.me') && (one.right > nav.right + 1 || one.bottom > nav.bottom + 1)
+    }).map(link => link.textContent).join())
+    same(`every page can be seen in the navigation at ${width} pixels`, '', cut)
+    same(`a heading is not broken within its word at ${width} pixels`, '1', await lines('h1'))
+  }
+
+  await page.setViewportSize({ width: 320, height: 256 })
+  await page.goto(thread)
+  const free = await page.evaluate(() => {
+    const text = [...document.querySelectorAll('.message.assistant .text')].at(-1).getBoundingClientRect()
+    scrollTo(0, scrollY + (text.top + text.bottom) / 2 - innerHeight / 2)
+    const rows = Array.from({ length: innerHeight }, (_, y) => Boolean(document.elementFromPoint(innerWidth / 2, y)?.closest('.message')))
+    return rows.filter(Boolean).length / innerHeight
+  })
+  check('shown four times as large, the window is there for the text', free > 0.95, `${Math.round(free * 100)} %`)
 }

@@ -9,6 +9,8 @@ import { hostile, keyboard } from './hostile.mjs'
 import { scrolling } from './scroll.mjs'
 import { asking, chatting } from './asking.mjs'
 import { long, several } from './several.mjs'
+import { focused, illustrated, staying } from './place.mjs'
+import { attaching, drafting, returning, touching } from './drafts.mjs'
 import { looks } from './looks.mjs'
 import { pictures } from './pictures.mjs'
 
@@ -57,6 +59,13 @@ try {
   await part('a hostile model', () => hostile(browser, scripted, model))
   await part('the keyboard', () => keyboard(browser, scripted, model))
   await part('scrolling', () => scrolling(browser, scripted, model))
+  await part('a reader who stays', () => staying(browser, scripted, model))
+  await part('a thread with pictures', () => illustrated(browser, scripted, model))
+  await part('the focus', () => focused(browser, scripted, model))
+  await part('pictures and storytellers of a question', () => attaching(browser, scripted, model))
+  await part('drafts', () => drafting(browser, scripted, model))
+  await part('other keyboards', () => touching(browser, scripted))
+  await part('coming back', () => returning(browser, scripted))
   await part('asking', () => asking(browser, scripted, model))
   await part('chatting', () => chatting(browser, scripted, model))
   await part('several tabs', () => several(browser, scripted, model))

@@ -4,7 +4,8 @@ import { once } from 'node:events'
 
 export class Model {
   constructor() {
-    // What it answers next, in order: a text, an HTTP status, or { publish: TITLE } to call the tool.
+    // What it answers next, in order: a text, an HTTP status, { publish: TITLE } to call the tool, or { text, until: PROMISE }, whose
+    // end waits for that.
     this.replies = []
     this.pace = 15
     this.title = 'A title <b>of it</b>'
@@ -47,11 +48,12 @@ export class Model {
       response.end('data: [DONE]\n\n')
       return
     }
-    for (const word of reply.match(/\S+\s*/g)) {
+    for (const word of (reply.text ?? reply).match(/\S+\s*/g)) {
       if (response.destroyed) return
       send({ delta: { role: 'assistant', content: word }, finish_reason: null })
       await new Promise(done => setTimeout(done, this.pace))
     }
+    await reply.until
     send({ delta: {}, finish_reason: 'stop' })
     response.end('data: [DONE]\n\n')
   }

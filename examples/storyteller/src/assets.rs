@@ -9,6 +9,9 @@ use crate::problem::Problem;
 pub(crate) async fn show(Path(name): Path<String>) -> Result<Response, Problem> {
     let (kind, text) = match &*name {
         "app.js" => ("text/javascript; charset=utf-8", include_str!("../assets/app.js")),
+        "composer.js" => ("text/javascript; charset=utf-8", include_str!("../assets/composer.js")),
+        "place.js" => ("text/javascript; charset=utf-8", include_str!("../assets/place.js")),
+        "turns.js" => ("text/javascript; charset=utf-8", include_str!("../assets/turns.js")),
         "live.js" => ("text/javascript; charset=utf-8", include_str!("../assets/live.js")),
         "app.css" => ("text/css; charset=utf-8", include_str!("../assets/app.css")),
         "icon.svg" => ("image/svg+xml", include_str!("../assets/icon.svg")),

@@ -2,7 +2,7 @@
 //! so what is shown is what is published.
 
 use ai_engine::{AiEngine, AssistantThread, Message, MessageStatus, Page, Result, Turn};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::markdown;
 use crate::words::shortened;
@@ -19,7 +19,8 @@ pub(crate) struct Told {
     pub(crate) message: i64,
     /// Its first words, for the card.
     beginning: String,
-    #[serde(skip)]
+    /// The whole of it; pages have it as HTML, as it may be further up than they go.
+    #[serde(rename = "html", serialize_with = "rendered")]
     pub(crate) text: String,
     pub(crate) teller: String,
 }
@@ -55,6 +56,10 @@ impl Told {
             teller: teller.unwrap_or_else(|| "Storyteller".to_owned()),
         }
     }
+}
+
+fn rendered<S: Serializer>(text: &str, to: S) -> std::result::Result<S::Ok, S::Error> {
+    to.serialize_str(&markdown::html(text))
 }
 
 /// The last finished answer of a turn before this place.

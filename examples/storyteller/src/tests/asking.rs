@@ -117,7 +117,7 @@ async fn hostile_output_runs_nothing(world: World) {
         let page = ada.get(path).await.body;
         let scripts: Vec<&str> = page.split("<script").skip(1).collect();
         for script in scripts {
-            let ours = ["app.js", "live.js"]
+            let ours = ["app.js", "place.js", "composer.js", "turns.js", "live.js"]
                 .map(|name| format!(" src=\"/assets/{name}\" defer></script>"));
             assert!(ours.iter().any(|ours| script.starts_with(ours)), "{page}");
         }

@@ -185,7 +185,7 @@ async fn what_is_shown_is_what_is_published(world: World) {
     asked(&world, ada, &thread, "Tell me one", vec![Reply::text(story)]).await;
     let page = asked(&world, ada, &thread, "Publish it", vec![calls("", "First")]).await;
     assert!(
-        page.body.contains("Once upon a time there was a lighthouse. <a href"),
+        page.body.contains("Once upon a time there was a lighthouse.<details"),
         "{}",
         page.body
     );
