@@ -64,7 +64,7 @@ mod tests {
             "/\n/evil.example",
             "\t//evil.example",
             " //evil.example",
-            "/thr\u{e9}ads",
+            "/\u{e9}t\u{e9}",
             "/a\0",
             "/a\r\nset-cookie: x=y",
             "javascript:alert(1)",
