@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::keyed::{KEY, new_key};
+use super::persist::persist;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::{Result, with_causes};
 use crate::failpoint::Write;
 use crate::model::Service;
 use crate::provider::{self, CallError, Own};
-use crate::store::outbox::{self, RemoteKind};
+use crate::store::outbox::{self, MadeOwn, RemoteKind};
 
 /// What is noted of one call.
 #[derive(Debug)]
@@ -41,10 +42,9 @@ pub(super) async fn begin(core: &Core, remote: &Remote) -> Result<Option<Arc<dyn
 impl Noted {
     async fn note(&self, write: Write, kind: RemoteKind, id: &str) -> Result<()> {
         let (at, id) = (self.service.clone(), id.to_owned());
-        let noted = move |session: &mut dyn crate::store::session::Session| {
-            outbox::note_own(session, kind, &id, &at)
-        };
-        self.core.store().write(write, noted).await
+        let noted =
+            persist(&self.core, write, move |session| outbox::note_own(session, kind, &id, &at));
+        noted.await
     }
 }
 
@@ -68,12 +68,11 @@ impl Own for Noted {
 
     async fn end(&self, deleted: bool) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let made: Vec<String> = thread.into_iter().chain([self.key.clone()]).collect();
+        let made = MadeOwn { thread, key: self.key.clone() };
         let at = self.service.clone();
-        let ended = self
-            .core
-            .store()
-            .write(Write::OwnEnd, move |session| outbox::end_own(session, &made, &at, deleted));
+        let ended = persist(&self.core, Write::OwnEnd, move |session| {
+            outbox::end_own(session, &made, &at, deleted)
+        });
         if let Err(error) = ended.await {
             // It is found when it must be of no use any more.
             tracing::debug!(error = with_causes(&error), "what a call made stays noted");

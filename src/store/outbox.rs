@@ -111,27 +111,55 @@ pub(crate) fn note_own(
     remote_id: &str,
     at: &Service,
 ) -> Result<()> {
+    // An earlier try may have been committed without our hearing of it.
+    if any_of(session, remote_id, at)? {
+        return Ok(());
+    }
     let due = clock::now_ms(session)?.saturating_add(OWN_MS);
     insert_due(session, kind, remote_id, at, due)
+}
+
+/// What a call made for itself.
+#[derive(Debug)]
+pub(crate) struct MadeOwn {
+    /// It may not be noted yet.
+    pub(crate) thread: Option<String>,
+    /// The key of its assistant.
+    pub(crate) key: String,
 }
 
 /// A call is over: what it made for itself is deleted, or is to be deleted now.
 pub(crate) fn end_own(
     session: &mut dyn Session,
-    made: &[String],
+    made: &MadeOwn,
     at: &Service,
     deleted: bool,
 ) -> Result<()> {
+    let ids = made.thread.iter().chain([&made.key]);
     let rows = deletions::ai_engine_remote_deletions
         .filter(deletions::endpoint.eq(&*at.endpoint))
         .filter(deletions::protocol.eq(&*at.protocol))
-        .filter(deletions::remote_id.eq_any(made));
+        .filter(deletions::remote_id.eq_any(ids));
     if deleted {
         on!(session, |conn| diesel::delete(rows).execute(conn))?;
-    } else {
-        on!(session, |conn| update(rows).set(deletions::next_attempt_at.eq(0)).execute(conn))?;
+        return Ok(());
     }
-    Ok(())
+    on!(session, |conn| update(rows).set(deletions::next_attempt_at.eq(0)).execute(conn))?;
+    match &made.thread {
+        Some(thread) if !any_of(session, thread, at)? => {
+            insert(session, RemoteKind::Conversation, thread, at)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether something with this id is to be deleted there.
+fn any_of(session: &mut dyn Session, remote_id: &str, at: &Service) -> Result<bool> {
+    let noted = deletions::ai_engine_remote_deletions
+        .filter(deletions::endpoint.eq(&*at.endpoint))
+        .filter(deletions::protocol.eq(&*at.protocol))
+        .filter(deletions::remote_id.eq(remote_id));
+    Ok(on!(session, |conn| diesel::select(diesel::dsl::exists(noted)).get_result(conn))?)
 }
 
 pub(super) fn note_assistant(

@@ -1,6 +1,7 @@
 //! The Assistants API: the thread at the provider is the conversation, a run there is a call, and nothing is left behind.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ai_engine::openai::Protocol;
 use ai_engine::testing::{FakeOpenAi, Gate, Reply};
@@ -23,6 +24,7 @@ on_each_database!(
     a_picture_that_has_no_form_there_is_told_once,
     what_a_dead_process_left_is_found_also_while_the_list_changes,
     an_assistant_whose_creation_was_not_answered_is_found,
+    a_thread_that_could_not_be_noted_is_deleted_all_the_same,
     a_chat_leaves_nothing_there,
     a_server_that_does_not_stream_is_followed,
 );
@@ -305,6 +307,36 @@ async fn an_assistant_whose_creation_was_not_answered_is_found<D: TestDatabase>(
     assert_eq!(ended(&host, &asked).await.status, RunStatus::Failed);
     until_deleted(&host.db).await;
     assert_eq!(host.fake.assistant_ids(), Vec::<String>::new());
+}
+
+async fn a_thread_that_could_not_be_noted_is_deleted_all_the_same<D: TestDatabase>(db: D) {
+    let host = start(db).await;
+    // The note is tried for as long as a lease holds.
+    let engine = engine(&host.db, &host.fake, &host.hub, |builder| {
+        builder.openai(client(&host.fake)).lease(Duration::from_secs(1))
+    });
+    let host = Host { engine, ..host };
+    let chat = host.user.chats(&host.engine).create().await.unwrap();
+    refuse(&host.db, "remote_deletions", "INSERT", "NEW.kind = 'conversation'");
+    let (server, db, seen) = (host.fake.clone(), host.db.clone(), AtomicBool::new(false));
+    host.fake.on_request(move |request| {
+        if request.method == "DELETE" && !seen.swap(true, Ordering::SeqCst) {
+            // The provider does not delete it now, and the database takes notes again.
+            let path = request.path.trim_start_matches("/v1").to_owned();
+            let refusal = json!({"error": {"message": "no", "type": "invalid_request_error"}});
+            server.intercept("DELETE", &path, Reply::status(400, refusal));
+            let name = "refuse_remote_deletions_INSERT";
+            db.execute(&if db.url().starts_with("postgres") {
+                format!("DROP TRIGGER {name} ON ai_engine_remote_deletions")
+            } else {
+                format!("DROP TRIGGER {name}")
+            });
+        }
+    });
+    let asked = chat.run(&host.engine, "test-model", "Tell me").submit().await.unwrap();
+    assert_eq!(ended(&host, &asked).await.status, RunStatus::Failed);
+    until(|| host.fake.thread_ids().is_empty()).await;
+    until_deleted(&host.db).await;
 }
 
 async fn a_chat_leaves_nothing_there<D: TestDatabase>(db: D) {
