@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::hearing::Owed;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::{Error, Result};
@@ -89,8 +90,8 @@ pub(crate) struct Log {
     /// Set once the run is claimed.
     pub(crate) claim: Option<Claim>,
     pub(crate) claimed_at: Option<Instant>,
-    /// Who had the run before, and may owe its hooks something.
-    pub(super) owed_by: Option<String>,
+    /// What its hooks have not heard of what was stored before.
+    pub(super) owed: Owed,
     /// When the first text of the run arrived, and how long after its request went out.
     pub(crate) first_word: Option<(Instant, Duration)>,
     /// The call that is being made.

@@ -25,6 +25,11 @@ impl Hearings {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is being called here of the hooks of this run, although nobody drives it.
+    pub(super) fn of(&self, run: i64) -> Option<watch::Receiver<bool>> {
+        self.lock().get(&run).cloned()
+    }
+
     /// Whether hooks of this run are being called here, although nobody drives it.
     pub(crate) fn any_of(&self, run: i64) -> bool {
         self.lock().contains_key(&run)
@@ -46,8 +51,9 @@ impl Hearings {
 }
 
 /// What the hooks of a run are owed when it is taken up, of what is stored.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum Owed {
+    #[default]
     Nothing,
     /// This process is calling them.
     Here(watch::Receiver<bool>),
@@ -56,15 +62,13 @@ pub(super) enum Owed {
 }
 
 impl Owed {
-    /// `by`: the process that had the run last, if it may owe them something.
-    pub(super) fn of(core: &Core, run: i64, by: Option<&str>) -> Self {
-        match by {
-            None => Self::Nothing,
-            Some(by) if by == core.worker() => {
-                let here = core.registry().hearings.lock().get(&run).cloned();
-                here.map_or(Self::Perhaps, Self::Here)
-            }
-            Some(_) => Self::Perhaps,
+    /// `by`: the process that had the run last, if it may owe them something. `here`: what this process was calling of them before it
+    /// asked that.
+    pub(super) fn of(core: &Core, by: Option<&str>, here: Option<watch::Receiver<bool>>) -> Self {
+        match (by, here) {
+            (None, _) => Self::Nothing,
+            (Some(by), Some(here)) if by == core.worker() => Self::Here(here),
+            (Some(_), _) => Self::Perhaps,
         }
     }
 

@@ -70,6 +70,7 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
     let asked = Instant::now();
     // Before its first call there was nothing to hear of.
     let goes_on = flight.transcript.look(|seen| seen.run.attempts > 0);
+    let hearing = core.registry().hearings.of(id);
     let claimed = persist(core, Write::Claim, move |session| {
         let owed_by = if goes_on { owed::by(session, id)? } else { None };
         let row = match runs::claim(session, id, &worker)? {
@@ -95,7 +96,7 @@ pub(crate) async fn claim(core: &Core, flight: &Flight) -> Result<Locking<RunRow
     flight.log(|log| {
         log.claim = Some(Claim { run_id: row.id, token: row.fencing_token });
         log.claimed_at = Some(Instant::now());
-        log.owed_by = owed_by;
+        log.owed = Owed::of(core, owed_by.as_deref(), hearing);
         log.containers.extend(containers);
     });
     // A place is one more than a slot.
@@ -190,8 +191,7 @@ async fn to_its_end(core: &Core, flight: &Arc<Flight>, row: RunRow) -> Result<Dr
     core.writer().start(core);
     // Before anything goes on: what happens while the owner is loaded is for its hooks as well.
     let heard = deliver::heard(&flight.transcript);
-    let owed_by = flight.log(|log| log.owed_by.take());
-    let owed = Owed::of(core, flight.id(), owed_by.as_deref());
+    let owed = flight.log(|log| std::mem::take(&mut log.owed));
     let transcript = Arc::clone(&flight.transcript);
     let hooks = Guarded::spawn(deliver::deliver(core.clone(), transcript, heard, owed));
     let mut answering = Box::pin(answer(core, flight, row).fuse());
