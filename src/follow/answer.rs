@@ -33,6 +33,10 @@ impl Core {
                 self.driven_here(run).await;
                 return answer_of(ended, said);
             }
+            // Only now: a shutdown waits for the runs that are driven here, and ends as soon as the last one has.
+            if *self.closed().borrow() {
+                return Err(Error::ShuttingDown);
+            }
             if std::mem::replace(&mut followed, true) {
                 // It was decided on since; those who follow it have not looked yet.
                 self.hubs().nudge();
@@ -42,9 +46,6 @@ impl Core {
             let mut events = RunEvents::of(self, ended).until_it_waits();
             while let Some(event) = events.next().await {
                 event?;
-            }
-            if *self.closed().borrow() {
-                return Err(Error::ShuttingDown);
             }
         }
     }

@@ -98,14 +98,16 @@ pub(crate) fn waiting(
 pub(crate) fn queue_again(session: &mut dyn Session, row: &RunRow) -> Result<Option<RunRow>> {
     let before = RunStatus::before(RunStatus::Queued);
     let open = runs::ai_engine_runs.find(row.id).filter(status_of(&before));
-    let died = (row.status == RunStatus::InProgress).then_some(owed::UNHEARD);
+    // One that waited is still owned by who owes its hooks something. Before its first call there was nothing to hear of.
+    let owner =
+        (row.status == RunStatus::InProgress).then(|| (row.attempts > 0).then_some(owed::UNHEARD));
     let submission = row.submission.as_ref();
     let provider = submission.and_then(|known| known.provider.as_ref());
     let model = submission.and_then(|known| known.model.as_ref());
     let queued: Option<RunRow> = on!(session, |conn| update(open)
         .set((
             runs::status.eq(RunStatus::Queued),
-            died.map(|died| runs::lease_owner.eq(died)),
+            owner.map(|owner| runs::lease_owner.eq(owner)),
             runs::fencing_token.eq(runs::fencing_token + 1),
             runs::started_at.eq(None::<chrono::NaiveDateTime>),
             runs::provider.eq(provider),
