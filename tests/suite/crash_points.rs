@@ -34,7 +34,10 @@ on_each_database!(
     a_crash_leaves_a_picture_with_its_question_or_neither,
     a_crash_over_other_protocols_leaves_a_picture_with_its_question_or_neither,
     a_crash_around_calls_of_tools_is_made_good,
-    a_crash_around_calls_of_tools_over_other_protocols_is_made_good,
+    a_crash_around_decisions_on_calls_of_tools_is_made_good,
+    a_crash_around_calls_of_tools_in_a_conversation_is_made_good,
+    a_crash_around_calls_of_tools_over_chat_completions_is_made_good,
+    a_crash_around_calls_of_tools_over_assistants_is_made_good,
 );
 
 type Case = (&'static str, Scene, Left);
@@ -327,18 +330,33 @@ async fn a_crash_over_other_protocols_leaves_a_picture_with_its_question_or_neit
     }
 }
 
-async fn a_crash_around_calls_of_tools_is_made_good<D: TestDatabase>(db: D) {
-    for case in tools::TOOLS {
-        tools::survive(&Way::Local.host(db.another()).await, case).await;
+async fn around_tools<D: TestDatabase>(db: D, way: Way, which: fn(&tools::Deed) -> bool) {
+    for case in tools::TOOLS.iter().filter(|case| which(&case.1)) {
+        tools::survive(&way.host(db.another()).await, case).await;
     }
 }
 
-async fn a_crash_around_calls_of_tools_over_other_protocols_is_made_good<D: TestDatabase>(db: D) {
-    // Of what is done in the database alone no provider knows.
-    let cases = tools::TOOLS.iter().filter(|case| matches!(case.1, tools::Deed::Ask(_)));
-    for (case, way) in
-        cases.flat_map(|case| [Way::Conversing, CHAT, ASSISTANTS].map(|way| (case, way)))
-    {
-        tools::survive(&way.host(db.another()).await, case).await;
-    }
+/// Of what is done in the database alone no provider knows.
+const fn asks(deed: &tools::Deed) -> bool {
+    matches!(deed, tools::Deed::Ask(_))
+}
+
+async fn a_crash_around_calls_of_tools_is_made_good<D: TestDatabase>(db: D) {
+    around_tools(db, Way::Local, asks).await;
+}
+
+async fn a_crash_around_decisions_on_calls_of_tools_is_made_good<D: TestDatabase>(db: D) {
+    around_tools(db, Way::Local, |deed| !asks(deed)).await;
+}
+
+async fn a_crash_around_calls_of_tools_in_a_conversation_is_made_good<D: TestDatabase>(db: D) {
+    around_tools(db, Way::Conversing, asks).await;
+}
+
+async fn a_crash_around_calls_of_tools_over_chat_completions_is_made_good<D: TestDatabase>(db: D) {
+    around_tools(db, CHAT, asks).await;
+}
+
+async fn a_crash_around_calls_of_tools_over_assistants_is_made_good<D: TestDatabase>(db: D) {
+    around_tools(db, ASSISTANTS, asks).await;
 }
