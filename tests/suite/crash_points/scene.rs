@@ -199,7 +199,7 @@ pub async fn play<D: TestDatabase>(host: &Host<D>, scene: Scene, point: &str) ->
             }
             gate.open();
         }
-        assert_died(&mut child, point);
+        assert_died(host, &mut child, point);
     }
     if point == "cancel_request.committing" {
         gate.open();
@@ -274,13 +274,15 @@ fn start<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &s
 }
 
 fn dies<D: TestDatabase>(host: &Host<D>, scene: Scene, stage: &Stage, point: &str) {
-    assert_died(&mut start(host, scene, stage, point), point);
+    assert_died(host, &mut start(host, scene, stage, point), point);
 }
 
-pub fn assert_died(child: &mut Process, point: &str) {
+pub fn assert_died<D: TestDatabase>(host: &Host<D>, child: &mut Process, point: &str) {
     const SIGABRT: i32 = 6;
     let ended = child.ended();
     assert_eq!(ended.signal(), Some(SIGABRT), "{point} was not reached: {ended}");
+    // PostgreSQL takes a moment to see that, and the locks are held until then.
+    assert!(host.db.with(|conn| conn.nobody_is_in_a_transaction()), "{point}: still locked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -130,6 +130,9 @@ async fn wait<D: TestDatabase>(stage: &Stage<'_, D>, engine: &AiEngine) {
     let request = stage.host.teller.ai_engine_run(engine, &stage.thread, QUESTION);
     let run = request.definition(uses_effects).await.unwrap().run;
     assert_eq!(run.status, RunStatus::RequiresAction);
+    // It looks after the run for a moment longer, and is not to take it up when the child has had it go on.
+    until_heard(&stage.host.db).await;
+    engine.shutdown(Duration::from_secs(10)).await.unwrap();
 }
 
 fn dies<D: TestDatabase>(stage: &Stage<'_, D>, deed: &str, point: &str) {
@@ -142,7 +145,7 @@ fn dies<D: TestDatabase>(stage: &Stage<'_, D>, deed: &str, point: &str) {
         ("CHILD_EFFECTS", stage.path.to_str().unwrap()),
     ];
     let test = "crash_points::tools::the_process_that_dies";
-    assert_died(&mut Process::start(stage.host, test, &settings), point);
+    assert_died(stage.host, &mut Process::start(stage.host, test, &settings), point);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
