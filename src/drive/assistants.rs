@@ -18,8 +18,6 @@ use crate::store::remote_assistants::{self as rows, Claim, Claimed, Theirs};
 
 /// Longest time one try may take: well before another process may make its own.
 const ONE_TRY: Duration = Duration::from_millis(TRY_MS.unsigned_abs() * 3 / 4);
-/// Longest time that a run waits.
-const RUN_WAITS: Duration = Duration::from_secs(10);
 /// Before the first look whether another process is done; each further one comes later.
 const LOOK: Duration = Duration::from_millis(50);
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
@@ -119,14 +117,14 @@ pub(crate) async fn ready(
     if let Some(there) = in_step_now(&found) {
         return Ok(Some(there));
     }
-    match tokio::time::timeout(RUN_WAITS, in_step(core, id, Hurry::WhenDue)).await {
-        Ok(Ok(())) => Ok(read(core, id).await?.as_ref().and_then(in_step_now)),
-        Ok(Err(error)) => {
+    match flight.patience.wait_for(in_step(core, id, Hurry::WhenDue)).await {
+        Some(Ok(())) => Ok(read(core, id).await?.as_ref().and_then(in_step_now)),
+        Some(Err(error)) => {
             let error = error.brief();
             tracing::warn!(assistant = id, error, "a run goes on without the provider's assistant");
             Ok(None)
         }
-        Err(_) => Ok(None),
+        None => Ok(None),
     }
 }
 
@@ -169,9 +167,9 @@ pub(crate) async fn is_there_again(core: &Core, remote: &Remote, flight: &Flight
             }
         }
     };
-    match tokio::time::timeout(RUN_WAITS, renewing).await {
-        Ok(Ok(is_there)) => is_there,
-        Ok(Err(error)) => {
+    match flight.patience.wait_for(renewing).await {
+        Some(Ok(is_there)) => is_there,
+        Some(Err(error)) => {
             let error: Error = error;
             tracing::warn!(
                 assistant = id,
@@ -180,7 +178,7 @@ pub(crate) async fn is_there_again(core: &Core, remote: &Remote, flight: &Flight
             );
             false
         }
-        Err(_) => false,
+        None => false,
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::hearing::Owed;
+use super::patience::Patience;
 use crate::engine::core::Core;
 use crate::engine::remotes::Remote;
 use crate::error::{Error, Result};
@@ -80,6 +81,8 @@ pub(crate) struct Flight {
     /// The place in the turn of the first output of the call that is being made. We count the places, since each call
     /// counts its own from 0.
     first_slot: AtomicI64,
+    /// For the provider's own assistant, where another process has it.
+    pub(super) patience: Patience,
     stop: watch::Sender<Option<Stop>>,
     released: watch::Sender<bool>,
 }
@@ -142,6 +145,7 @@ impl Flight {
             log: Mutex::default(),
             committed: AtomicUsize::new(0),
             first_slot: AtomicI64::new(0),
+            patience: Patience::default(),
             stop: watch::Sender::new(None),
             released: watch::Sender::new(false),
         }

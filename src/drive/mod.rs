@@ -26,6 +26,7 @@ pub(crate) mod output;
 mod output_parts;
 mod own;
 mod parts;
+mod patience;
 pub(crate) mod persist;
 pub(crate) mod reconcile;
 pub(crate) mod registry;
