@@ -1,16 +1,17 @@
 //! Branches: a turn taken again, another end, another path, a fork. What is listed and what the model is sent is the current path,
 //! whoever keeps the history; what left it is kept.
 
+mod ends;
 mod forks;
 mod parts;
 mod races;
 mod random;
 mod readers;
+mod retries;
 
 use ai_engine::testing::{FakeOpenAi, Gate, Reply};
 use ai_engine::{
-    AssistantDefinition, AssistantThread, Busy, Error, Message, Page, Role, Run, RunStatus,
-    prelude::*,
+    AssistantDefinition, AssistantThread, Busy, Error, Message, Page, Run, prelude::*,
 };
 use serde_json::{Value, json};
 
@@ -20,19 +21,7 @@ on_each_database!(
     a_run_regenerated_takes_the_place_of_its_turn_and_of_what_followed,
     a_question_edited_in_the_middle_is_asked_after_what_came_before_it,
     a_path_that_was_left_can_be_chosen_and_left_again,
-    a_run_that_failed_is_retried_and_keeps_its_conversation,
-    a_run_that_was_cancelled_or_broke_off_is_retried,
-    a_retry_asks_the_assistant_as_it_was_mended,
-    a_retry_off_the_path_is_a_sibling_there,
-    what_comes_after_a_message_leaves_the_path,
-    the_end_of_a_turn_can_be_cut_and_chosen_again,
-    an_end_that_was_cut_off_is_back_where_the_next_turn_followed_on_it,
-    a_message_without_a_run_follows_the_path,
     no_branch_is_taken_while_a_run_is_active,
-    an_interruption_makes_room_for_a_turn_taken_again,
-    a_turn_taken_again_with_a_known_key_is_taken_once,
-    a_known_key_cancels_nothing_also_after_its_run,
-    what_is_refused_interrupts_nothing,
     no_path_that_is_taken_is_an_activity,
     what_is_no_question_or_not_here_is_refused,
     a_branch_in_the_hosts_transaction_is_rolled_back_with_it,
@@ -197,191 +186,6 @@ async fn a_path_that_was_left_can_be_chosen_and_left_again<D: TestDatabase>(db: 
     }
 }
 
-async fn a_run_that_failed_is_retried_and_keeps_its_conversation<D: TestDatabase>(db: D) {
-    for host in in_each_mode(db).await {
-        let thread = host.thread().await;
-        ask(&host, &thread, "q1", "a1").await;
-        let refused = json!({"error": {"message": "no", "type": "invalid_request_error"}});
-        host.fake.reply(Reply::status(401, refused));
-        let failed = host.teller.ai_engine_run(&host.engine, &thread, "q2").await.unwrap_err();
-        let Error::RunFailed { run_id, .. } = failed else { panic!("{failed}") };
-        let failed = host.user.find_run(&host.engine, run_id).await.unwrap();
-        let kept = host.fake.conversation_ids();
-        host.fake.reply(Reply::text("a2"));
-        let answer = failed.retry(&host.engine).await.unwrap();
-        assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q2", "a2"]);
-        assert_eq!(read_by_the_model(&host, &thread).await, ["q1", "a1", "q2"]);
-        assert_eq!(host.fake.conversation_ids(), kept, "nothing of what left was ever there");
-        assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_remote_deletions"), 0);
-        let refused = answer.run.retry(&host.engine).submit().await.unwrap_err();
-        assert!(matches!(&refused, Error::Answered { run_id, .. } if *run_id == answer.run.id));
-        assert!(refused.to_string().contains("regenerate"), "{refused}");
-    }
-}
-
-async fn a_run_that_was_cancelled_or_broke_off_is_retried<D: TestDatabase>(db: D) {
-    for host in in_each_mode(db).await {
-        let thread = host.thread().await;
-        ask(&host, &thread, "q1", "a1").await;
-        let gate = Gate::new();
-        host.fake.reply(Reply::deltas(["Once ", "upon"]).hold_at(5, gate.clone()));
-        let run = host.teller.ai_engine_run(&host.engine, &thread, "q2").submit().await.unwrap();
-        host.hub.until_text("Once ").await;
-        let cancelled = run.cancel(&host.engine).await.unwrap();
-        assert_eq!(cancelled.status, RunStatus::Cancelled);
-        host.fake.reply(Reply::deltas(["Twice ", "upon"]).disconnect_at(6));
-        let broken = cancelled.retry(&host.engine).await.unwrap();
-        assert_eq!(
-            (broken.run.status, broken.text().as_str()),
-            (RunStatus::Incomplete, "Twice upon")
-        );
-        host.fake.reply(Reply::text("a2"));
-        let run = broken.run.retry(&host.engine).submit().await.unwrap();
-        host.engine.answer(run.id).await.unwrap();
-        assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q2", "a2"]);
-        assert_eq!(read_by_the_model(&host, &thread).await, ["q1", "a1", "q2"]);
-        assert_eq!(siblings(&host, 1), 3);
-        one_conversation(&host).await;
-    }
-}
-
-async fn a_retry_asks_the_assistant_as_it_was_mended<D: TestDatabase>(db: D) {
-    let host = Host::new(db).await;
-    let thread = host.thread().await;
-    let run = ask(&host, &thread, "q1", "a1").await;
-    let mut mended = host.teller.clone();
-    "better-model".clone_into(&mut mended.model);
-    mended.update_openai_assistant(&host.engine).await.unwrap();
-    let again = run.regenerate(&host.engine).await.unwrap().run;
-    assert_eq!((again.model.as_str(), again.assistant_id), ("better-model", run.assistant_id));
-    // Without the assistant it asks as the run did.
-    host.teller.delete_openai_assistant(&host.engine).await.unwrap();
-    let again = run.regenerate(&host.engine).await.unwrap().run;
-    assert_eq!((again.model.as_str(), again.assistant_id), ("test-model", None));
-}
-
-async fn a_retry_off_the_path_is_a_sibling_there<D: TestDatabase>(db: D) {
-    for host in in_each_mode(db).await {
-        let thread = host.thread().await;
-        let [first, _, third] = three(&host, &thread).await;
-        host.fake.reply(Reply::text("b1"));
-        first.regenerate(&host.engine).await.unwrap();
-        ask(&host, &thread, "q5", "a5").await;
-        host.fake.reply(Reply::text("b3"));
-        third.regenerate(&host.engine).await.unwrap();
-        assert_eq!(read_by_the_model(&host, &thread).await, ["q1", "a1", "q2", "a2", "q3"]);
-        assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q2", "a2", "q3", "b3"]);
-        assert_eq!((siblings(&host, 0), siblings(&host, 2)), (2, 2));
-        one_conversation(&host).await;
-    }
-}
-
-async fn what_comes_after_a_message_leaves_the_path<D: TestDatabase>(db: D) {
-    for host in in_each_mode(db).await {
-        let thread = host.thread().await;
-        let [_, _, third] = three(&host, &thread).await;
-        let said = messages(&host, &thread).await;
-        thread.truncate_after(&host.engine, &said[1]).await.unwrap();
-        assert_eq!(listed(&host, &thread).await, ["q1", "a1"]);
-        ask(&host, &thread, "q4", "a4").await;
-        assert_eq!(read_by_the_model(&host, &thread).await, ["q1", "a1", "q4"]);
-        assert_eq!(siblings(&host, 1), 2, "it follows on the turn that it was asked on");
-        // And back, and cut where a message off the path is the last.
-        thread.choose(&host.engine, &third).await.unwrap();
-        assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q2", "a2", "q3", "a3"]);
-        let answer = host.db.with(|conn| conn.messages()).pop().unwrap();
-        assert_eq!((answer.content.as_str(), answer.superseded), ("a4", true));
-        thread.truncate_after(&host.engine, &answer).await.unwrap();
-        assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q4", "a4"]);
-        // A page from before one that left begins where that was.
-        let before = thread.messages(&host.engine).list(Page::before(said[4].id, 2)).await.unwrap();
-        assert_eq!(before.iter().map(|said| &*said.content).collect::<Vec<_>>(), ["q1", "a1"]);
-        ask(&host, &thread, "q6", "a6").await;
-        assert_eq!(read_by_the_model(&host, &thread).await, ["q1", "a1", "q4", "a4", "q6"]);
-        one_conversation(&host).await;
-    }
-}
-
-fn message(id: &str, text: &str) -> Value {
-    let part = json!({"type": "output_text", "text": text, "annotations": []});
-    json!({"type": "message", "id": id, "role": "assistant", "status": "completed", "content": [part]})
-}
-
-async fn the_end_of_a_turn_can_be_cut_and_chosen_again<D: TestDatabase>(db: D) {
-    for host in in_each_mode(db).await {
-        let thread = host.thread().await;
-        let call = json!({"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}", "status": "completed"});
-        host.fake.reply(Reply::text("a1").item(message("msg_first", "first")).item(call));
-        let run = host.teller.ai_engine_run(&host.engine, &thread, "q1").await.unwrap().run;
-        let said = messages(&host, &thread).await;
-        let texts = |said: &[Message]| said.iter().map(|m| m.content.clone()).collect::<Vec<_>>();
-        assert_eq!(texts(&said), ["q1", "first", "a1"]);
-        thread.truncate_after(&host.engine, &said[1]).await.unwrap();
-        assert_eq!(listed(&host, &thread).await, ["q1", "first"]);
-        let cut = ask(&host, &thread, "q2", "a2").await;
-        let whole = read_by_the_model(&host, &thread).await;
-        let first = "first\n\n[This answer breaks off here.]";
-        assert_eq!(whole, ["q1", first, "q2"], "the call went with what came after it");
-        let fork = thread.fork_at(&host.engine, &said[0]).await.unwrap();
-        ask(&host, &fork, "f2", "g2").await;
-        assert_eq!(read_by_the_model(&host, &fork).await, ["q1", first, "f2"]);
-        host.user.assistant_threads(&host.engine).destroy(fork.id).await.unwrap();
-        thread.choose(&host.engine, &run).await.unwrap();
-        assert_eq!(
-            listed(&host, &thread).await,
-            ["q1", "first", "a1"],
-            "whole, and not what was asked since"
-        );
-        thread.choose(&host.engine, &cut).await.unwrap();
-        assert_eq!(messages(&host, &thread).await.last().unwrap().content, "a2");
-        ask(&host, &thread, "q3", "a3").await;
-        one_conversation(&host).await;
-    }
-}
-
-async fn an_end_that_was_cut_off_is_back_where_the_next_turn_followed_on_it<D: TestDatabase>(
-    db: D,
-) {
-    for host in in_each_mode(db).await {
-        let thread = host.thread().await;
-        let [_, second, third] = three(&host, &thread).await;
-        let said = messages(&host, &thread).await;
-        thread.truncate_after(&host.engine, &said[2]).await.unwrap();
-        assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q2"]);
-        host.fake.reply(Reply::text("b3"));
-        let again = third.regenerate(&host.engine).await.unwrap().run;
-        assert_eq!(read_by_the_model(&host, &thread).await, ["q1", "a1", "q2", "a2", "q3"]);
-        assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q2", "a2", "q3", "b3"]);
-        // Also when the path is chosen, and not where the next turn followed on what was left.
-        thread.truncate_after(&host.engine, &said[2]).await.unwrap();
-        let cut = ask(&host, &thread, "q4", "a4").await;
-        thread.choose(&host.engine, &again).await.unwrap();
-        assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q2", "a2", "q3", "b3"]);
-        thread.choose(&host.engine, &second).await.unwrap();
-        thread.choose(&host.engine, &cut).await.unwrap();
-        ask(&host, &thread, "q5", "a5").await;
-        assert_eq!(messages(&host, &thread).await.last().unwrap().content, "a5");
-        one_conversation(&host).await;
-    }
-}
-
-async fn a_message_without_a_run_follows_the_path<D: TestDatabase>(db: D) {
-    let host = Host::new(db).await;
-    let thread = host.thread().await;
-    three(&host, &thread).await;
-    let said = messages(&host, &thread).await;
-    thread.truncate_after(&host.engine, &said[1]).await.unwrap();
-    let note = thread.messages(&host.engine).create(Role::User, "note").await.unwrap();
-    assert_eq!(listed(&host, &thread).await, ["q1", "a1", "note"]);
-    assert_eq!(siblings(&host, 1), 2);
-    ask(&host, &thread, "q2", "a2").await;
-    assert_eq!(sent(&host.fake), ["q1", "a1", "note\n\nq2"]);
-    let refused = thread.edit(&host.engine, &note, "other").submit().await.unwrap_err();
-    assert!(matches!(refused, Error::Invalid { field: "message", .. }), "{refused}");
-    thread.truncate_after(&host.engine, &note).await.unwrap();
-    assert_eq!(listed(&host, &thread).await, ["q1", "a1", "note"]);
-}
-
 async fn no_branch_is_taken_while_a_run_is_active<D: TestDatabase>(db: D) {
     let host = Host::new(db).await;
     let thread = host.thread().await;
@@ -407,88 +211,6 @@ async fn no_branch_is_taken_while_a_run_is_active<D: TestDatabase>(db: D) {
     gate.open();
     assert_eq!(host.engine.answer(active.id).await.unwrap().text(), "a2");
     assert_eq!(listed(&host, &thread).await, ["q1", "a1", "q2", "a2"]);
-}
-
-async fn an_interruption_makes_room_for_a_turn_taken_again<D: TestDatabase>(db: D) {
-    for host in in_each_mode(db).await {
-        let thread = host.thread().await;
-        let run = ask(&host, &thread, "q1", "a1").await;
-        let gate = Gate::new();
-        host.fake.reply_to("q2", Reply::deltas(["Once ", "upon"]).hold_at(5, gate.clone()));
-        // One that another process drives, and one in line.
-        let other = engine(&host.db, &host.fake, &host.hub, |builder| {
-            let mode = if host.conversing { "conversation" } else { "local" };
-            builder.history(mode.parse().unwrap())
-        });
-        let driven = host.teller.ai_engine_run(&other, &thread, "q2").submit().await.unwrap();
-        host.hub.until_text("Once ").await;
-        let in_line = host.teller.ai_engine_run(&other, &thread, "q3").when_busy(Busy::Queue);
-        let in_line = in_line.submit().await.unwrap();
-        host.fake.reply_to("q1", Reply::text("b1"));
-        let again = run.regenerate(&host.engine).when_busy(Busy::Interrupt).await.unwrap();
-        assert_eq!(again.text(), "b1");
-        assert_eq!(listed(&host, &thread).await, ["q1", "b1"]);
-        assert_eq!(read_by_the_model(&host, &thread).await, ["q1"]);
-        for stopped in [driven, in_line] {
-            let stopped = host.engine.find_run(stopped.id).await.unwrap();
-            assert_eq!(stopped.status, RunStatus::Cancelled);
-        }
-    }
-}
-
-async fn a_turn_taken_again_with_a_known_key_is_taken_once<D: TestDatabase>(db: D) {
-    let host = Host::new(db).await;
-    let thread = host.thread().await;
-    let run = ask(&host, &thread, "q1", "a1").await;
-    let gate = Gate::new();
-    host.fake.reply(Reply::text("b1").hold_at(0, gate.clone()));
-    let again = |busy| run.regenerate(&host.engine).idempotency_key("once").when_busy(busy);
-    let first = again(Busy::Reject).submit().await.unwrap();
-    gate.reached().await;
-    // Nor does the second request cancel the run of the first.
-    for busy in [Busy::Reject, Busy::Interrupt] {
-        assert_eq!(again(busy).submit().await.unwrap().id, first.id);
-    }
-    gate.open();
-    assert_eq!(again(Busy::Interrupt).await.unwrap().text(), "b1");
-    assert_eq!(listed(&host, &thread).await, ["q1", "b1"]);
-    assert_eq!(host.db.number("SELECT count(*) FROM ai_engine_runs"), 2);
-}
-
-/// The answer to the first request was lost, and the conversation went on before it was made again.
-async fn a_known_key_cancels_nothing_also_after_its_run<D: TestDatabase>(db: D) {
-    let host = Host::new(db).await;
-    let thread = host.thread().await;
-    let run = ask(&host, &thread, "q1", "a1").await;
-    let again = || {
-        let request = run.regenerate(&host.engine).idempotency_key("once");
-        request.when_busy(Busy::Interrupt)
-    };
-    host.fake.reply(Reply::text("b1"));
-    let first = again().await.unwrap().run;
-    let gate = Gate::new();
-    host.fake.reply(Reply::text("a2").hold_at(0, gate.clone()));
-    let next = host.teller.ai_engine_run(&host.engine, &thread, "q2").submit().await.unwrap();
-    gate.reached().await;
-    assert_eq!(again().submit().await.unwrap().id, first.id);
-    gate.open();
-    assert_eq!(host.engine.answer(next.id).await.unwrap().text(), "a2");
-    assert_eq!(listed(&host, &thread).await, ["q1", "b1", "q2", "a2"]);
-}
-
-async fn what_is_refused_interrupts_nothing<D: TestDatabase>(db: D) {
-    let host = Host::new(db).await;
-    let thread = host.thread().await;
-    let run = ask(&host, &thread, "q1", "a1").await;
-    let gate = Gate::new();
-    host.fake.reply(Reply::text("a2").hold_at(0, gate.clone()));
-    let next = host.teller.ai_engine_run(&host.engine, &thread, "q2").submit().await.unwrap();
-    gate.reached().await;
-    let retry = run.retry(&host.engine).when_busy(Busy::Interrupt);
-    let refused = retry.submit().await.unwrap_err();
-    assert!(matches!(refused, Error::Answered { .. }), "{refused}");
-    gate.open();
-    assert_eq!(host.engine.answer(next.id).await.unwrap().text(), "a2");
 }
 
 /// An activity is a turn that begins.
