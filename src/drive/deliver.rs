@@ -24,10 +24,16 @@ pub(crate) fn heard(transcript: &Transcript) -> Delivered {
             while seen.after(&mut delivered).is_some() {}
             let step = seen.calls.iter().map(|call| call.step).max();
             let last = seen.calls.iter().filter(|call| Some(call.step) == step);
-            delivered.forget_calls(last.filter(|call| call.has_waited()).map(|call| call.position));
+            let undelivered = last.filter(|call| call.has_waited() && !was_carried_out_since(call));
+            delivered.forget_calls(undelivered.map(|call| call.position));
         }
     });
     delivered
+}
+
+/// Whether the process that drove the run carried this call out behind its decision: its hooks heard how that ended.
+fn was_carried_out_since(call: &ToolCall) -> bool {
+    call.status.is_terminal() && call.decided_at.is_some() && call.started_at > call.decided_at
 }
 
 /// What the hooks of a run have heard.
@@ -267,6 +273,23 @@ mod tests {
             seen.take(Run::sample(RunStatus::InProgress), Vec::new(), vec![call]);
         });
         assert_eq!(tell(&transcript, &mut heard(&transcript)), [""; 0]);
+    }
+
+    /// It was agreed to and carried out while the run was still driven: what is owed of it was told there.
+    #[test]
+    fn a_call_carried_out_before_the_run_waited_is_not_told_again() {
+        let transcript = Transcript::new(Run::sample(RunStatus::InProgress));
+        transcript.update(|seen| {
+            seen.resumed = true;
+            let ended = ToolCall::sample(1, ToolCallStatus::Completed);
+            let (asked, second) = (ended.created_at, std::time::Duration::from_secs(1));
+            let begun = Some(asked + 2 * second);
+            let ended = ToolCall { decided_at: Some(asked + second), started_at: begun, ..ended };
+            let refused = ToolCall::sample(3, ToolCallStatus::Rejected);
+            let refused = ToolCall { decided_at: Some(asked + second), ..refused };
+            seen.take(Run::sample(RunStatus::InProgress), Vec::new(), vec![ended, refused]);
+        });
+        assert_eq!(tell(&transcript, &mut heard(&transcript)), ["call rejected"]);
     }
 
     /// What a process owed them that died.

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::flight::{Flight, Halt};
 use super::persist::{STORE_RETRY, persist};
 use crate::engine::core::Core;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::failpoint::Write;
 use crate::store::news::{self, News};
 use crate::store::runs::{self, Fence};
@@ -52,4 +54,20 @@ pub(super) async fn fenced<T: Send + 'static>(
             Err(fence) => return Err(fence.into()),
         }
     }
+}
+
+/// Stores something and shows it to readers: both, whoever stops waiting for it. A transaction that has begun commits all the same, so a
+/// run that is to stop first waits for what is stored of it ([`Flight::begin_storing`]), and then ends behind that.
+pub(super) async fn whole<T: Send + 'static>(
+    flight: &Flight,
+    work: impl Future<Output = std::result::Result<T, Halt>> + Send + 'static,
+) -> std::result::Result<T, Halt> {
+    let storing = flight.begin_storing().await;
+    let work = async move {
+        let done = work.await;
+        drop(storing);
+        done
+    };
+    let done = tokio::spawn(work.in_current_span()).await;
+    done.map_err(|error| Error::Panicked(error.to_string()))?
 }

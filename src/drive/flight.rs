@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch};
 use tokio::time::Instant;
 
 use super::hearing::Owed;
@@ -83,6 +83,8 @@ pub(crate) struct Flight {
     first_slot: AtomicI64,
     /// For the provider's own assistant, where another process has it.
     pub(super) patience: Patience,
+    /// Held while something is stored and shown that a stop does not undo.
+    storing: Arc<AsyncMutex<()>>,
     stop: watch::Sender<Option<Stop>>,
     released: watch::Sender<bool>,
 }
@@ -146,6 +148,7 @@ impl Flight {
             committed: AtomicUsize::new(0),
             first_slot: AtomicI64::new(0),
             patience: Patience::default(),
+            storing: Arc::default(),
             stop: watch::Sender::new(None),
             released: watch::Sender::new(false),
         }
@@ -238,6 +241,11 @@ impl Flight {
     pub(crate) fn has_output_of_call(&self) -> bool {
         let first = self.first_slot();
         self.transcript.look(|seen| seen.has_output_from(first))
+    }
+
+    /// Nothing else of the run is stored like this until the guard is dropped.
+    pub(super) async fn begin_storing(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.storing).lock_owned().await
     }
 
     /// A step is stored, and more are to come: the next call begins behind it.

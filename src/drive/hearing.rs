@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::deliver::Heard;
+use super::flight::Flight;
 use super::persist::persist;
 use super::steps::Driving;
 use crate::engine::core::Core;
@@ -16,18 +17,29 @@ use crate::model::RunStatus;
 use crate::store::owed;
 use crate::task::Guarded;
 
-/// The runs that wait while this process still calls their hooks; each says when all were called.
+/// The runs that wait while this process still calls their hooks.
 #[derive(Debug, Default)]
-pub(crate) struct Hearings(Mutex<HashMap<i64, watch::Receiver<bool>>>);
+pub(crate) struct Hearings {
+    runs: Mutex<HashMap<i64, Hearing>>,
+    /// How many there are.
+    count: watch::Sender<usize>,
+}
+
+#[derive(Debug)]
+struct Hearing {
+    /// Whether all of them were called.
+    called: watch::Receiver<bool>,
+    flight: Arc<Flight>,
+}
 
 impl Hearings {
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, watch::Receiver<bool>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, Hearing>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is being called here of the hooks of this run, although nobody drives it.
     pub(super) fn of(&self, run: i64) -> Option<watch::Receiver<bool>> {
-        self.lock().get(&run).cloned()
+        self.lock().get(&run).map(|hearing| hearing.called.clone())
     }
 
     /// Whether hooks of this run are being called here, although nobody drives it.
@@ -35,18 +47,55 @@ impl Hearings {
         self.lock().contains_key(&run)
     }
 
-    fn begin(&self, run: i64) -> watch::Sender<bool> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Waits until this process calls none.
+    pub(crate) async fn emptied(&self) {
+        let mut count = self.count.subscribe();
+        if count.wait_for(|count| *count == 0).await.is_err() {
+            // The sender lives in `self`, which we borrow.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Gives up those that are being called: whoever goes on with their runs calls them once more.
+    pub(crate) fn release(&self) {
+        for hearing in self.lock().values() {
+            hearing.flight.release();
+        }
+    }
+
+    fn begin(&self, flight: &Arc<Flight>) -> watch::Sender<bool> {
         let called = watch::Sender::new(false);
-        self.lock().insert(run, called.subscribe());
+        let mut runs = self.lock();
+        let hearing = Hearing { called: called.subscribe(), flight: Arc::clone(flight) };
+        runs.insert(flight.id(), hearing);
+        self.count.send_replace(runs.len());
         called
     }
 
     /// Another one of the same run may have begun since.
     fn end(&self, run: i64, called: &watch::Sender<bool>) {
-        let mut all = self.lock();
-        if all.get(&run).is_some_and(|known| known.same_channel(&called.subscribe())) {
-            all.remove(&run);
+        let mut runs = self.lock();
+        if runs.get(&run).is_some_and(|known| known.called.same_channel(&called.subscribe())) {
+            runs.remove(&run);
         }
+        self.count.send_replace(runs.len());
+    }
+}
+
+/// The hooks of one run that are being called: in whatever way that ends, also with the runtime, it is over then.
+struct Calling {
+    core: Core,
+    run: i64,
+    called: watch::Sender<bool>,
+}
+
+impl Drop for Calling {
+    fn drop(&mut self) {
+        self.core.registry().hearings.end(self.run, &self.called);
     }
 }
 
@@ -86,7 +135,8 @@ impl Owed {
 pub(super) fn hear_out(driving: Driving, mut hooks: Guarded<Heard>) {
     let (core, run) = (driving.core().clone(), driving.flight().id());
     // Before anybody else can drive it.
-    let called = core.registry().hearings.begin(run);
+    let called = core.registry().hearings.begin(driving.flight());
+    let calling = Calling { core: core.clone(), run, called };
     tokio::spawn(async move {
         let flight = Arc::clone(driving.flight());
         let claim = flight.log(|log| log.claim);
@@ -99,7 +149,7 @@ pub(super) fn hear_out(driving: Driving, mut hooks: Guarded<Heard>) {
         drop(hooks);
         let is_heard = matches!(heard, Some(Heard::SoFar | Heard::All));
         if is_heard {
-            called.send_replace(true);
+            calling.called.send_replace(true);
         }
         let (worker, mut has_ended) = (core.worker().to_owned(), false);
         if let (Some(claim), Some(_)) = (claim, heard) {
@@ -115,7 +165,7 @@ pub(super) fn hear_out(driving: Driving, mut hooks: Guarded<Heard>) {
                 }
             }
         }
-        core.registry().hearings.end(run, &called);
+        drop(calling);
         // It was cancelled meanwhile: its last hooks are behind these.
         if has_ended {
             core.announce_later(run);

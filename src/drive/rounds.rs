@@ -1,5 +1,7 @@
 //! A run is a loop of steps: the model is called; what it asked for is carried out, and it is called again with what came of that.
 
+use std::sync::Arc;
+
 use super::asked;
 use super::budget;
 use super::fallback;
@@ -23,7 +25,7 @@ pub(crate) enum Answered {
 /// Makes steps until there is an answer, or somebody has to decide.
 pub(crate) async fn answer(
     core: &Core,
-    flight: &Flight,
+    flight: &Arc<Flight>,
     definition: &AssistantDefinition,
     row: &RunRow,
 ) -> Result<Answered, Stop> {
@@ -40,7 +42,7 @@ pub(crate) async fn answer(
 
 async fn rounds(
     core: &Core,
-    flight: &Flight,
+    flight: &Arc<Flight>,
     definition: &AssistantDefinition,
     row: &RunRow,
 ) -> Result<Answered, Halt> {

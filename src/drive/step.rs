@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::asked::Asked;
-use super::fenced::{Cancel, fenced};
+use super::fenced::{Cancel, fenced, whole};
 use super::flight::{Flight, Halt};
 use super::outcome::Outcome;
 use super::persist::persistently;
@@ -26,16 +26,24 @@ pub(super) async fn done(core: &Core, flight: &Flight) -> Result<i64> {
 /// Stores a step and what it asks for.
 pub(super) async fn settle(
     core: &Core,
-    flight: &Flight,
+    flight: &Arc<Flight>,
     outcome: Outcome,
     asked: Asked,
 ) -> std::result::Result<(), Halt> {
     persistently(core, || core.writer().release(core, flight)).await?;
-    let run = flight.id();
     let end = StepEnd::of(flight, outcome.ended.as_ref(), outcome.sent)?.with_open_calls();
-    let plan = Arc::new((end, asked));
+    let storing = store(core.clone(), Arc::clone(flight), Arc::new((end, asked)));
+    whole(flight, storing).await
+}
+
+async fn store(
+    core: Core,
+    flight: Arc<Flight>,
+    plan: Arc<(StepEnd, Asked)>,
+) -> std::result::Result<(), Halt> {
+    let run = flight.id();
     let noted = Arc::clone(&plan);
-    let (rows, calls) = fenced(core, flight, Write::Step, Cancel::IsLeft, move |session| {
+    let (rows, calls) = fenced(&core, &flight, Write::Step, Cancel::IsLeft, move |session| {
         let (end, asked) = &*noted;
         // It may have been committed without our hearing of it.
         if tool_calls::last_step(session, run)? >= asked.step {

@@ -228,8 +228,13 @@ async fn to_its_end(core: &Core, flight: &Arc<Flight>, row: RunRow) -> Result<Dr
             }
         }
     };
+    let ending = async {
+        // Behind what is being stored of it.
+        drop(flight.begin_storing().await);
+        settle::settle(core, flight, outcome).await
+    };
     let settled = tokio::select! {
-        settled = settle::settle(core, flight, outcome) => settled,
+        settled = ending => settled,
         () = flight.released() => return give_up(core, hooks).await,
     };
     match settled {
@@ -294,7 +299,11 @@ fn unstorable(flight: &Flight) -> Outcome {
     Outcome::broken(Reason::Database, refusal, false, RemoteState::Unknown)
 }
 
-async fn answer(core: &Core, flight: &Flight, row: RunRow) -> std::result::Result<Answered, Stop> {
+async fn answer(
+    core: &Core,
+    flight: &Arc<Flight>,
+    row: RunRow,
+) -> std::result::Result<Answered, Stop> {
     let definition = match row.definition.read() {
         Ok(definition) => definition,
         Err(error) => {

@@ -1,11 +1,12 @@
 //! Carrying out what the model asked for: begun once it is noted, told the model once its output is stored.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::fenced::{Cancel, fenced};
+use super::fenced::{Cancel, fenced, whole};
 use super::flight::{Flight, Halt};
 use super::left;
 use super::persist::persistently;
@@ -31,7 +32,7 @@ pub(super) enum Done {
 /// Carries out what is open of the run.
 pub(super) async fn carry_out(
     core: &Core,
-    flight: &Flight,
+    flight: &Arc<Flight>,
     definition: &AssistantDefinition,
 ) -> std::result::Result<Done, Halt> {
     loop {
@@ -112,29 +113,28 @@ fn made_already(session: &mut dyn Session, call: &ToolCall) -> Result<Option<Too
 /// Carries them out side by side; each output is stored when it is there.
 async fn run_all(
     core: &Core,
-    flight: &Flight,
+    flight: &Arc<Flight>,
     begun: Vec<ToolCall>,
 ) -> std::result::Result<(), Halt> {
     let mut running: FuturesUnordered<_> =
         begun.into_iter().map(|call| tool_run::run(core, flight, call)).collect();
     while let Some((call, status, with)) = running.next().await {
         failpoint::point!("tool.returned");
-        store(core, flight, &call, status, with).await?;
+        let storing = store(core.clone(), Arc::clone(flight), call.id, (status, with));
+        whole(flight, storing).await?;
     }
     Ok(())
 }
 
 /// Stores an output, behind the fence: a process that lost the run tells nobody anything.
 async fn store(
-    core: &Core,
-    flight: &Flight,
-    call: &ToolCall,
-    status: ToolCallStatus,
-    with: Move,
+    core: Core,
+    flight: Arc<Flight>,
+    id: i64,
+    (status, with): (ToolCallStatus, Move),
 ) -> std::result::Result<(), Halt> {
-    let id = call.id;
     // Also when the run is to stop: it was done.
-    let ended = fenced(core, flight, Write::ToolOutput, Cancel::IsLeft, move |session| {
+    let ended = fenced(&core, &flight, Write::ToolOutput, Cancel::IsLeft, move |session| {
         tool_calls::end(session, id, status, &with)
     })
     .await?;

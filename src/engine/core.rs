@@ -230,7 +230,8 @@ impl Core {
 
     /// Whether this process holds nothing for which it needs a lease.
     pub(crate) fn holds_nothing(&self) -> bool {
-        self.inner.registry.is_empty() && self.inner.announcements.is_empty()
+        let registry = &self.inner.registry;
+        registry.is_empty() && registry.hearings.is_empty() && self.inner.announcements.is_empty()
     }
 
     /// How owners of this type are loaded.

@@ -197,11 +197,13 @@ impl RunEvents {
     pub async fn resume(self, last_event_id: Option<&str>) -> Result<Self> {
         let (id, of) = (self.run.id, self.run.messageable);
         let cursor = checked(&self.core, of, last_event_id).await?;
-        self.core.store().read(move |session| runs::require(session, id)).await?;
-        Ok(match cursor {
-            Some(cursor) => self.after(cursor),
-            None => self,
-        })
+        let run = self.core.store().read(move |session| runs::require(session, id)).await?;
+        let Some(cursor) = cursor else { return Ok(self) };
+        // Behind the whole of a run that goes on there is no place yet.
+        if !run.status.is_terminal() && cursor.clone().within(run.seq).wanted().seq > run.seq {
+            return Err(cursor.is_ahead());
+        }
+        Ok(self.after(cursor))
     }
 
     /// The next event; `None` after the run's end, or when the engine is shut down.

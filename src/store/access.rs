@@ -27,9 +27,12 @@ impl Access {
     pub(super) const fn of(write: Write) -> Self {
         match write {
             Write::Heartbeat => Self::Heartbeat,
-            Write::FirstWords | Write::Words | Write::RecoverSettle | Write::RecoverRetry => {
-                Self::Prompt
-            }
+            Write::FirstWords
+            | Write::Words
+            | Write::RecoverSettle
+            | Write::RecoverRetry
+            | Write::Expire
+            | Write::Adopt => Self::Prompt,
             _ => Self::Write,
         }
     }

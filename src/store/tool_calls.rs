@@ -288,17 +288,24 @@ pub(crate) fn overdue(session: &mut dyn Session) -> Result<Vec<i64>> {
     Ok(on!(session, |conn| overdue.load(conn))?)
 }
 
-/// The runs of some that wait for an output of the host's by these names.
-pub(crate) fn awaiting_output_of(session: &mut dyn Session, names: &[&str]) -> Result<Vec<i64>> {
+/// Runs of these providers that wait for an output of the host's by these names; what is more is found by the next look.
+pub(crate) fn awaiting_output_of(
+    session: &mut dyn Session,
+    names: &[&str],
+    providers: &[String],
+) -> Result<Vec<i64>> {
     Ok(on!(session, |conn| calls::ai_engine_tool_calls
         .inner_join(runs::ai_engine_runs)
         .filter(calls::finished_at.is_null())
         .filter(calls::status.eq(ToolCallStatus::AwaitingOutput))
         .filter(calls::name.eq_any(names))
-        // A process of an earlier version ends a run and leaves its calls.
-        .filter(runs::finished_at.is_null())
+        // Whoever drives one still looks at its calls.
+        .filter(runs::status.eq(RunStatus::RequiresAction))
+        // What is not for this process must not hide what is.
+        .filter(runs::provider.is_null().or(runs::provider.eq_any(providers).assume_not_null()))
         .select(calls::run_id)
         .distinct()
+        .order(calls::run_id)
         .limit(queue::PAGE)
         .load(conn))?)
 }

@@ -371,6 +371,8 @@ fn first_of(session: &mut dyn Session, core: &Core, of: Messageable) -> Result<L
         }
         RunStatus::Queued => Look::Waiting(Box::new(row), owner),
         status if status.is_terminal() => Look::Nothing,
+        // For somebody's decision, which may take days: nothing is locked for a look at it.
+        RunStatus::RequiresAction => Look::Elsewhere(row.seq),
         _ if queue::is_abandoned(session, &row, core.worker())? => Look::Abandoned(id, row.seq),
         _ => Look::Elsewhere(row.seq),
     })

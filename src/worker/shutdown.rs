@@ -29,14 +29,20 @@ impl Core {
             // Submits under way end first: their runs are driven, too.
             drop(self.submitting().write().await);
             self.registry().emptied().await;
+            self.registry().hearings.emptied().await;
         });
         if ended.await.is_err() {
             for flight in self.registry().all() {
                 flight.release();
             }
+            self.registry().hearings.release();
             // Half of the rest is for the leases.
             let last_words = give_up + (end - give_up) / 2;
-            if timeout_at(last_words, self.registry().emptied()).await.is_err() {
+            let over = async {
+                self.registry().emptied().await;
+                self.registry().hearings.emptied().await;
+            };
+            if timeout_at(last_words, over).await.is_err() {
                 tracing::warn!(
                     "runs could not be given up in time; their leases end by themselves"
                 );

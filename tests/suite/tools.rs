@@ -9,8 +9,11 @@ mod heard;
 mod left;
 #[cfg(feature = "postgres")]
 mod lost_commits;
+mod meanwhile;
 mod odd;
 mod order;
+#[cfg(feature = "postgres")]
+mod stopped;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use ai_engine::Role;
+use ai_engine::testing::Gate;
+use ai_engine::{Error, Role};
 
 use super::*;
 
 on_each_database!(
     a_place_behind_the_run_is_told_its_end,
+    there_is_no_place_behind_a_run_that_goes_on,
     a_place_before_the_run_is_its_beginning,
     a_call_is_cancelled_while_a_page_is_asked,
     a_long_history_is_told_whole_and_in_its_order,
@@ -31,6 +33,21 @@ async fn a_place_behind_the_run_is_told_its_end<D: TestDatabase>(db: D) {
         let told = tokio::time::timeout(minute, read(events().await.ag_ui("page", "run"))).await;
         assert_eq!(kinds(&told.unwrap()), ["RUN_STARTED", "RUN_FINISHED"], "{place}");
     }
+}
+
+/// A page that says otherwise would have us look for its run's end all the time.
+async fn there_is_no_place_behind_a_run_that_goes_on<D: TestDatabase>(db: D) {
+    let (host, thread) = start(db).await;
+    let gate = Gate::new();
+    host.fake.reply(Reply::text("Once.").hold_at(0, gate.clone()));
+    let run = ask(&host, &thread).await;
+    gate.reached().await;
+    let place = format!("t{}.{}", thread.id, run.seq);
+    let refused = run.events(&host.engine).resume(Some(&place)).await;
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+    gate.open();
+    host.engine.answer(run.id).await.unwrap();
+    run.events(&host.engine).resume(Some(&place)).await.unwrap();
 }
 
 /// The place may be one of an answer that waited before.

@@ -10,6 +10,8 @@ on_each_database!(
     what_a_dead_process_owed_the_hooks_is_delivered_when_the_run_goes_on,
     hooks_from_before_a_decision_end_before_those_behind_it_begin,
     the_last_hooks_of_a_run_cancelled_while_it_waits_come_behind_the_others,
+    a_shutdown_waits_for_the_hooks_of_a_run_that_waits,
+    hooks_that_a_shutdown_gave_up_are_called_when_the_run_goes_on,
 );
 
 /// The statuses of what was heard, but of text that was on its way.
@@ -123,4 +125,41 @@ async fn the_last_hooks_of_a_run_cancelled_while_it_waits_come_behind_the_others
         assert_eq!(told.iter().filter(|word| *word == "run cancelled").count(), 1, "{told:?}");
         assert_eq!(told.last().map(String::as_str), Some("run cancelled"));
     }
+}
+
+/// Nobody else would tell whom it waits for.
+async fn a_shutdown_waits_for_the_hooks_of_a_run_that_waits<D: TestDatabase>(db: D) {
+    let (host, _) = start(db).await;
+    let (let_go, _) = hold(&host);
+    waiting(&host, &host.thread().await).await;
+    let engine = host.engine.clone();
+    let ending = tokio::spawn(async move { engine.shutdown(Duration::from_mins(1)).await });
+    let is_closing = async || {
+        let asked = host.user.chats(&host.engine).create().await.unwrap();
+        let request = asked.run(&host.engine, "test-model", "Are you there?");
+        matches!(request.submit().await, Err(Error::ShuttingDown))
+    };
+    while !is_closing().await {}
+    let_go.add_permits(1_000);
+    ending.await.unwrap().unwrap();
+    assert!(story(&host).contains(&"call awaiting_approval".to_owned()), "{:?}", story(&host));
+    let owed = "SELECT count(*) FROM ai_engine_runs WHERE lease_owner IS NOT NULL";
+    assert_eq!(host.db.number(owed), 0);
+}
+
+async fn hooks_that_a_shutdown_gave_up_are_called_when_the_run_goes_on<D: TestDatabase>(db: D) {
+    let (host, done) = start(db).await;
+    let (_let_go, _) = hold(&host);
+    let call = waiting(&host, &host.thread().await).await;
+    host.engine.shutdown(Duration::ZERO).await.unwrap();
+    host.hub.behave(Manner::Listen);
+    host.hub.forget();
+    host.fake.reply(Reply::text("It is open."));
+    let after = tooled(&host, &done);
+    after.approve(call.id).await.unwrap();
+    after.answer(call.run_id).await.unwrap();
+    until_announced(&host.db).await;
+    let settled = host.hub.settled();
+    let texts: Vec<&str> = settled.iter().map(|message| &*message.content).collect();
+    assert_eq!(texts, ["Let me see.", "It is open."]);
 }
