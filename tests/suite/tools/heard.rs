@@ -140,6 +140,12 @@ async fn a_shutdown_waits_for_the_hooks_of_a_run_that_waits<D: TestDatabase>(db:
         matches!(request.submit().await, Err(Error::ShuttingDown))
     };
     while !is_closing().await {}
+    // Time enough for one that does not wait.
+    for _ in 0..100 {
+        host.db.number("SELECT 1");
+        tokio::task::yield_now().await;
+    }
+    assert!(!ending.is_finished(), "nobody has heard of it");
     let_go.add_permits(1_000);
     ending.await.unwrap().unwrap();
     assert!(story(&host).contains(&"call awaiting_approval".to_owned()), "{:?}", story(&host));
