@@ -69,7 +69,7 @@ impl AiEngine {
     }
 
     /// Ends the engine's work in good order. From now on it takes no new run ([`Error::ShuttingDown`](crate::Error::ShuttingDown)).
-    /// It lets the runs that it drives end, and gives up those that have not ended shortly before the `deadline` (a quarter of it
+    /// It lets the runs that it drives end, and the hooks of those that wait for somebody be called, and gives up those that have not ended shortly before the `deadline` (a quarter of it
     /// before, at most 2 s): their texts are stored and their leases ended, so that another process recovers them without waiting.
     /// Then the streams of [`Events`](crate::Events) end, so that a web server that waits for its responses can end as well.
     ///
