@@ -69,8 +69,9 @@ impl AiEngine {
     }
 
     /// Ends the engine's work in good order. From now on it takes no new run ([`Error::ShuttingDown`](crate::Error::ShuttingDown)).
-    /// It lets the runs that it drives end, and the hooks of those that wait for somebody be called, and gives up those that have not ended shortly before the `deadline` (a quarter of it
-    /// before, at most 2 s): their texts are stored and their leases ended, so that another process recovers them without waiting.
+    /// It lets the runs that it drives end, and the hooks of those that wait for somebody be called. It gives up what has not ended
+    /// shortly before the `deadline` (a quarter of it before, at most 2 s): texts are stored and leases ended, so that another process
+    /// recovers the runs without waiting, and calls those hooks when they go on.
     /// Then the streams of [`Events`](crate::Events) end, so that a web server that waits for its responses can end as well.
     ///
     /// It returns by the deadline even when the database is away, a hook hangs, or a transaction of the host holds a lock. A
