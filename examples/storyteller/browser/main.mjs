@@ -11,6 +11,7 @@ import { asking, chatting } from './asking.mjs'
 import { long, several } from './several.mjs'
 import { focused, illustrated, staying } from './place.mjs'
 import { attaching, drafting, returning, touching } from './drafts.mjs'
+import { deciding } from './forms.mjs'
 import { looks } from './looks.mjs'
 import { pictures } from './pictures.mjs'
 
@@ -67,6 +68,7 @@ try {
   await part('other keyboards', () => touching(browser, scripted))
   await part('coming back', () => returning(browser, scripted))
   await part('asking', () => asking(browser, scripted, model))
+  await part('two stories of one answer', () => deciding(browser, scripted, model))
   await part('chatting', () => chatting(browser, scripted, model))
   await part('several tabs', () => several(browser, scripted, model))
   await part('a long thread', () => long(browser, scripted, model))
