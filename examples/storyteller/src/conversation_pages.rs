@@ -21,15 +21,22 @@ use crate::{markdown, messages, names, pictures, storytellers};
 /// Conversations on one page of the list.
 const LISTED: u32 = 30;
 
-/// Where a page of older ones begins.
+/// What the address of a page says.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Older {
+    /// Where a page of older ones begins.
     older: Option<String>,
+    /// Who is to answer first in a thread that is new: a text, as no error is to come of one that is no number.
+    teller: Option<String>,
 }
 
 impl Older {
     fn token(&self) -> Result<Option<PageToken>, Problem> {
         Ok(self.older.as_deref().map(str::parse).transpose()?)
+    }
+
+    fn teller(&self) -> Option<i32> {
+        self.teller.as_deref()?.parse().ok()
     }
 }
 
@@ -75,13 +82,21 @@ pub(crate) async fn list(
     Ok(page(&visit.frame, "conversations.html", values)?.into_response())
 }
 
+/// From the page of a storyteller: who is to answer in it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct New {
+    teller: Option<i32>,
+}
+
 pub(crate) async fn create(
     app: State<App>,
     visit: SignedIn,
     Extension(kind): Extension<Kind>,
+    Form(form): Form<New>,
 ) -> Result<Redirect, Problem> {
     let id = kind.create(&app.engine, &visit.user).await?;
-    Ok(Redirect::to(&format!("{}/{id}", kind.path())))
+    let teller = form.teller.map(|teller| format!("?teller={teller}")).unwrap_or_default();
+    Ok(Redirect::to(&format!("{}/{id}{teller}", kind.path())))
 }
 
 pub(crate) async fn show(
@@ -94,6 +109,7 @@ pub(crate) async fn show(
     let turns = Turns::read(&app.engine, conversation, token).await?;
     // Who answered last answers next, unless another one is chosen.
     let last_teller = turns.items.iter().rev().find_map(|turn| turn.teller_id);
+    let last_teller = last_teller.or_else(|| older.teller());
     let last_model = turns.items.iter().rev().find_map(|turn| turn.model());
     let model = last_model.unwrap_or(&app.settings.model);
     let values = context! {
