@@ -51,6 +51,19 @@ document.addEventListener('keydown', event => {
   menu.querySelector('summary').focus()
 })
 
+// The second click of two sends nothing twice. What a script took over is none of this: it is heard here last. A form that was
+// sent for nothing, as where its user stopped the browser, can be sent again soon.
+addEventListener('submit', event => {
+  const form = event.target
+  if (event.defaultPrevented) return
+  if (form.dataset.sent) { event.preventDefault(); return }
+  form.dataset.sent = 'yes'
+  setTimeout(() => delete form.dataset.sent, 2000)
+})
+addEventListener('pageshow', () => {
+  for (const form of document.querySelectorAll('form[data-sent]')) delete form.dataset.sent
+})
+
 // Drafts are a tab's own, and go when its user signs out.
 const DRAFT = 'draft '
 function forgetDrafts() {

@@ -30,3 +30,39 @@ export async function deciding(browser, app, model) {
   check('no page complained', una.complaints.length === 0, una.complaints.join('\n'))
   await una.context.close()
 }
+
+// A double click, as of those who learnt that everything needs one.
+export async function doubled(browser, app) {
+  const dot = await Visitor.come(browser, app.url, 'Dot')
+  const { page } = dot
+  const sent = []
+  let release
+  await page.exposeFunction('clicked', () => release())
+  // The answer to the first click waits for the second one.
+  const twice = async (id, to) => {
+    const held = new Promise(done => { release = done })
+    await page.route('**', async route => {
+      if (route.request().method() === 'POST') { sent.push(id); await held }
+      await route.continue().catch(() => {})
+    })
+    await page.evaluate(id => {
+      const button = document.getElementById(id)
+      button.click()
+      setTimeout(() => { button.click(); clicked() }, 100)
+    }, id)
+    await page.waitForURL(to)
+    await page.unroute('**')
+  }
+  await page.goto('/storytellers/new')
+  await page.getByLabel('Name', { exact: true }).fill('Tolstoy')
+  await twice('save', /storytellers\/\d+$/)
+  await page.goto('/threads')
+  await twice('begin', /threads\/\d+$/)
+  await page.getByText('Thread', { exact: true }).click()
+  await page.getByLabel('I am sure').check()
+  await twice('delete-conversation', '**/threads')
+  same('a double click sends a form once', 'save,begin,delete-conversation', sent.join())
+  check('and so nothing is there twice', await page.getByText('No threads yet.').isVisible())
+  check('no page complained', dot.complaints.length === 0, dot.complaints.join('\n'))
+  await dot.context.close()
+}

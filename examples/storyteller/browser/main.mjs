@@ -7,11 +7,11 @@ import { Model } from './model.mjs'
 import { goodbye, journey, killed, otherUsers, published } from './journey.mjs'
 import { hostile, keyboard } from './hostile.mjs'
 import { scrolling } from './scroll.mjs'
-import { asking, chatting } from './asking.mjs'
+import { asking, chatting, titled } from './asking.mjs'
 import { long, several } from './several.mjs'
 import { focused, illustrated, staying } from './place.mjs'
 import { attaching, drafting, returning, touching } from './drafts.mjs'
-import { deciding } from './forms.mjs'
+import { deciding, doubled } from './forms.mjs'
 import { looks } from './looks.mjs'
 import { pictures } from './pictures.mjs'
 
@@ -69,6 +69,8 @@ try {
   await part('coming back', () => returning(browser, scripted))
   await part('asking', () => asking(browser, scripted, model))
   await part('two stories of one answer', () => deciding(browser, scripted, model))
+  await part('a double click', () => doubled(browser, scripted))
+  await part('a late title', () => titled(browser, scripted, model))
   await part('chatting', () => chatting(browser, scripted, model))
   await part('several tabs', () => several(browser, scripted, model))
   await part('a long thread', () => long(browser, scripted, model))
