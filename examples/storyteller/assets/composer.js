@@ -8,7 +8,7 @@ function composing(form, note, grown) {
   const text = byId('text')
   const picture = byId('picture')
   const teller = byId('teller')
-  const draft = DRAFT + location.pathname
+  const draft = DRAFT + byId('conversation').dataset.path
   let tried = null
 
   const question = () => ({ text: text.value, teller: teller.value, picture: picture.files[0] })
@@ -87,7 +87,7 @@ function composing(form, note, grown) {
 
   function keepDraft() {
     if (!text.value) sessionStorage.removeItem(draft)
-    else try { sessionStorage.setItem(draft, text.value) } catch { /* What is too large for the browser's memory is not kept. */ }
+    else keep(draft, text.value)
   }
 
   text.addEventListener('input', () => { keepDraft(); grow() })

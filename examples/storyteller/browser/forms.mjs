@@ -66,3 +66,65 @@ export async function doubled(browser, app) {
   check('no page complained', dot.complaints.length === 0, dot.complaints.join('\n'))
   await dot.context.close()
 }
+
+const signIn = async (page, name) => {
+  await page.getByLabel('Your name').fill(name)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+}
+
+// The same user signs in again in another tab: the session is another one, and so is the token of its forms.
+export async function renewed(browser, app) {
+  const rae = await Visitor.come(browser, app.url, 'Rae')
+  const { page } = rae
+  await page.goto('/storytellers/new')
+  const token = () => page.locator('input[name="csrf"]').first().inputValue()
+  const before = await token()
+  await page.getByLabel('Name', { exact: true }).fill('Tolstoy')
+  const tab = await rae.tab()
+  await tab.goto('/sign-in')
+  await signIn(tab, 'Rae')
+  await tab.waitForURL('**/threads')
+  await until('the tab has heard of it', async () => await token() !== before)
+  await page.getByRole('button', { name: 'Save' }).click()
+  await page.waitForURL(/storytellers\/\d+$/)
+  check('a form outlives another sign-in of its user', await page.getByRole('heading', { name: 'Tolstoy' }).isVisible())
+  check('no page complained', rae.complaints.length === 0, rae.complaints.join('\n'))
+  await rae.context.close()
+}
+
+// A session ends by itself while a form is being written.
+export async function ended(browser, app) {
+  const eli = await Visitor.come(browser, app.url, 'Eli')
+  const { page } = eli
+  await eli.hire('Tolstoy')
+  const edit = `${page.url()}/edit`
+  const instructions = page.getByLabel('Instructions')
+  const save = () => page.getByRole('button', { name: 'Save' }).click()
+  await page.goto(edit)
+  await instructions.fill('Long instructions.')
+  await eli.context.clearCookies()
+  await save()
+  await page.waitForURL(/sign-in/)
+  await signIn(page, 'Eli')
+  await page.waitForURL(edit)
+  same('a form outlives the end of its session', 'Long instructions.', await instructions.inputValue())
+  await save()
+  await page.waitForURL(/storytellers\/\d+$/)
+  check('and can be saved', await page.getByText('Long instructions.').isVisible())
+  await page.goto(edit)
+  await instructions.fill('Others.')
+  await page.reload()
+  same('what was saved is not kept', 'Long instructions.', await instructions.inputValue())
+
+  await page.goto('/storytellers/new')
+  await instructions.fill('Secret instructions.')
+  await page.getByLabel('Name', { exact: true }).fill('Dostoevsky')
+  await eli.context.clearCookies()
+  await save()
+  await page.waitForURL(/sign-in/)
+  await signIn(page, 'Eva')
+  await page.waitForURL('**/storytellers/new')
+  same('another user does not find it', '', await page.getByLabel('Name', { exact: true }).inputValue())
+  check('no page complained', eli.complaints.length === 0, eli.complaints.join('\n'))
+  await eli.context.close()
+}

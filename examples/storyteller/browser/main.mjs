@@ -11,7 +11,7 @@ import { asking, chatting, titled } from './asking.mjs'
 import { long, several } from './several.mjs'
 import { focused, illustrated, staying } from './place.mjs'
 import { attaching, drafting, returning, touching } from './drafts.mjs'
-import { deciding, doubled } from './forms.mjs'
+import { deciding, doubled, ended, renewed } from './forms.mjs'
 import { looks } from './looks.mjs'
 import { pictures } from './pictures.mjs'
 
@@ -70,6 +70,8 @@ try {
   await part('asking', () => asking(browser, scripted, model))
   await part('two stories of one answer', () => deciding(browser, scripted, model))
   await part('a double click', () => doubled(browser, scripted))
+  await part('another sign-in', () => renewed(browser, scripted))
+  await part('the end of a session', () => ended(browser, scripted))
   await part('a late title', () => titled(browser, scripted, model))
   await part('chatting', () => chatting(browser, scripted, model))
   await part('several tabs', () => several(browser, scripted, model))

@@ -31,7 +31,7 @@ pub(crate) async fn check(
     let bytes = to_bytes(body, MOST_BYTES).await.map_err(|_| Problem::TooLarge)?;
     // Whoever signed out in another tab, or was away for a month, is told so, and not that the form is a stranger's.
     if session.user_id.is_none() && parts.uri.path() != "/sign-in" {
-        return Err(Problem::NotSignedIn(None));
+        return Err(Problem::NotSignedIn(crate::next::of_form(&parts.headers)));
     }
     let in_header = parts.headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
     let token = match in_header {
