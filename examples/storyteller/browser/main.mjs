@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { App } from './app.mjs'
+import { App, stuck } from './app.mjs'
 import { Model } from './model.mjs'
 import { goodbye, journey, killed, otherUsers, published } from './journey.mjs'
 import { hostile, keyboard } from './hostile.mjs'
@@ -54,7 +54,7 @@ try {
     await published(demo, path)
     await otherUsers(browser, demo, path)
     await goodbye(path)
-    await demo.kill('SIGTERM')
+    await stuck(demo)
   })
   const scripted = await app('scripted', await model.start())
   await part('a hostile model', () => hostile(browser, scripted, model))
