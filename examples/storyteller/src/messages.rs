@@ -64,7 +64,7 @@ pub(crate) async fn ask(
         Ok(run) => run,
         // The script keeps what was written, and says what is wrong with it.
         Err(problem) if is_live || !problem.is_of_what_was_sent() => return Err(problem),
-        Err(problem) => return Ok(refused(&app, &open, asked, &problem).await?),
+        Err(problem) => return refused(&app, &open, asked, &problem).await,
     };
     // The script shows it at once.
     if is_live {
