@@ -2,12 +2,13 @@
 // page has to be left because nobody is signed in any more. `note` says what is wrong, `grown` is told when the form grows.
 'use strict'
 
+const isTouched = matchMedia('(hover: none) and (pointer: coarse)')
+
 function composing(form, note, grown) {
   const text = byId('text')
   const picture = byId('picture')
   const teller = byId('teller')
-  const draft = DRAFT + location.pathname
-  const isTouched = matchMedia('(hover: none) and (pointer: coarse)')
+  const draft = DRAFT + byId('conversation').dataset.path
   let tried = null
 
   const question = () => ({ text: text.value, teller: teller.value, picture: picture.files[0] })
@@ -86,7 +87,7 @@ function composing(form, note, grown) {
 
   function keepDraft() {
     if (!text.value) sessionStorage.removeItem(draft)
-    else try { sessionStorage.setItem(draft, text.value) } catch { /* What is too large for the browser's memory is not kept. */ }
+    else keep(draft, text.value)
   }
 
   text.addEventListener('input', () => { keepDraft(); grow() })
@@ -106,7 +107,9 @@ function composing(form, note, grown) {
     anew()
     keepDraft()
     grow()
-    text.focus()
+    // Whoever went on to something else meanwhile stays there.
+    const at = document.activeElement
+    if (!at || at === document.body || form.contains(at)) text.focus()
   }
 
   // Who can be asked, as a page of now says. Whoever was chosen and is gone stays chosen no more, and is named.

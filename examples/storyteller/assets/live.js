@@ -19,7 +19,14 @@ function live(page) {
   let pressed = {}
 
   const scroll = following(() => { newest.hidden = scroll.follows || scroll.isAtEnd() })
-  newest.addEventListener('click', () => { scroll.follows = true; scroll.toEnd(); newest.hidden = true })
+  newest.addEventListener('click', () => {
+    scroll.follows = true
+    scroll.toEnd()
+    // The focus does not leave with the button; on a phone it would open the keyboard.
+    const next = isTouched.matches ? turns.lastElementChild : byId('text')
+    next?.focus({ preventScroll: true })
+    newest.hidden = true
+  })
   function grown() {
     if (scroll.follows) scroll.toEnd()
     else newest.hidden = scroll.isAtEnd()
@@ -29,11 +36,14 @@ function live(page) {
 
   // --- What is said to those who do not see it
 
-  function note(words, isOfTheConnection = false) {
-    byId('note').textContent = words ?? ''
-    byId('note').hidden = !words
-    byId('note').classList.toggle('lost', isOfTheConnection)
+  function note(words = '', isOfTheConnection = false) {
+    const place = byId('note')
+    // What is there and put in anew would be read aloud once more.
+    if (place.textContent !== words) place.textContent = words
+    place.hidden = !words
+    place.classList.toggle('lost', isOfTheConnection)
   }
+  const lost = () => note('The connection is lost. Trying again…', true)
   function announce(turn) {
     const line = turn.querySelector('.state')?.textContent.trim()
     const teller = turn.dataset.teller ?? 'The storyteller'
@@ -44,14 +54,19 @@ function live(page) {
 
   const turns = byId('turns')
   const { put, remove, refocus, begin, append, renewedAt } = showing(turns, scroll, grown)
+  // The end of an answer that this page was not told of: its title may still be to come.
+  function awaitTitle() { if (turns.querySelector('[data-state="done"], [data-state="broken"]')) askForTitle(page) }
   const queued = () => [...turns.querySelectorAll('[data-state="queued"]')].map(seqOf)
 
+  // An answer that comes when another stream has taken over is older than the page, and left out: that stream tells what it told.
   async function refresh(seq) {
+    const stream = source
     const answer = await fetch(`${path}/turns/${seq}`, { redirect: 'manual' })
+    if (stream !== source) return null
     if (answer.status === 404) { remove(turnOf(seq)); return null }
     if (!answer.ok) throw new Error(`the turn cannot be read: ${answer.status}`)
     const fresh = parse(await answer.text()).querySelector('.turn')
-    return fresh && put(document.adoptNode(fresh))
+    return stream === source && fresh ? put(document.adoptNode(fresh)) : null
   }
   const refreshAloud = async seq => { const turn = await refresh(seq); if (turn) announce(turn) }
 
@@ -78,14 +93,15 @@ function live(page) {
       else begin(seq, message)
     },
     message_appended: async ({ message, offset, text }) => {
-      for (let tries = 0; tries < 20; tries++) {
+      const stream = source
+      for (let tries = 0; tries < 20 && stream === source; tries++) {
         const place = byId(`message-${message}`)
         // A message that is not here is of a turn that has left the page.
         if (!place || append(place, offset, text)) return
         await refresh(place.closest('.turn').dataset.seq)
         await wait(100)
       }
-      throw new Error('words are missing')
+      if (stream === source) throw new Error('words are missing')
     },
     message_replaced: ({ seq }) => refresh(seq),
     message_settled: ({ seq }) => refresh(seq)
@@ -107,6 +123,7 @@ function live(page) {
     for (const [name, handler] of Object.entries(handlers)) {
       stream.addEventListener(name, event => next(async () => {
         await handler(JSON.parse(event.data))
+        if (stream !== source) return
         cursor = event.lastEventId
         failures = 0
       }))
@@ -117,10 +134,17 @@ function live(page) {
       // The stream tells what waits now, and nothing of what stopped waiting while it was away.
       next(async () => { for (const seq of queued()) await refresh(seq) })
     })
+    let late
     stream.addEventListener('error', () => {
       delete page.dataset.connected
+      if (stream !== source) return
       // The browser comes back by itself, unless the answer was none: a restart, a sign-out, a conversation that is gone.
-      if (stream === source && stream.readyState === EventSource.CLOSED) again()
+      if (stream.readyState === EventSource.CLOSED) again()
+      // Where nothing answers it tries on and on, and the page would look as if words were to come.
+      else late ??= setTimeout(() => {
+        late = null
+        if (stream === source && !page.dataset.connected) lost()
+      }, 3000)
     })
   }
 
@@ -148,7 +172,7 @@ function live(page) {
     } catch (error) {
       console.warn(error)
       if (source !== mine) return
-      note('The connection is lost. Trying again…', true)
+      lost()
       again()
     }
   }
@@ -164,6 +188,7 @@ function live(page) {
     composer?.offer(fresh)
     const hasOlder = turns.children.length > there.size
     if (!hasOlder) byId('earlier').replaceWith(document.adoptNode(fresh.getElementById('earlier')))
+    awaitTitle()
   }
 
   // A browser has six connections to a host, for all its tabs: one that nobody looks at gives its own back, and catches up later.
@@ -239,6 +264,7 @@ function live(page) {
 
   scroll.toEnd()
   follow()
+  awaitTitle()
   if (document.visibilityState === 'hidden') looked()
   addEventListener('pagehide', leave)
   // From the browser's memory of pages: what happened meanwhile is fetched.

@@ -30,10 +30,12 @@ function showing(turns, scroll, grown) {
     return turn
   }
 
+  const titles = 'form input[name="title"]'
+
   // What of a turn did not change stays as it is: with its pictures, and with what is selected or written in it.
   function renew(old, fresh) {
     const focused = old.contains(document.activeElement) ? document.activeElement : null
-    const written = old.querySelector('form input[name="title"]')?.value
+    const written = new Map([...old.querySelectorAll(titles)].map(title => [title.id, title.value]))
     for (const open of old.querySelectorAll('details[open]')) fresh.querySelector(`#${open.id}`)?.setAttribute('open', '')
     for (const name of old.getAttributeNames()) if (!fresh.hasAttribute(name)) old.removeAttribute(name)
     for (const name of fresh.getAttributeNames()) old.setAttribute(name, fresh.getAttribute(name))
@@ -45,8 +47,7 @@ function showing(turns, scroll, grown) {
       if (same) { leave(same); at = same.nextElementSibling } else old.insertBefore(piece, at)
     }
     leave(null)
-    const title = old.querySelector('form input[name="title"]')
-    if (title && written !== undefined) title.value = written
+    for (const title of old.querySelectorAll(titles)) if (written.has(title.id)) title.value = written.get(title.id)
     if (focused && !focused.isConnected) sameAs(focused, old).focus({ preventScroll: true })
   }
 

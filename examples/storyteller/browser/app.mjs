@@ -1,7 +1,9 @@
 // The app as a process: started, killed, started again on the same database.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { connect } from 'node:net'
 import { join } from 'node:path'
+import { check } from './check.mjs'
 
 export class App {
   constructor(program, folder, environment = {}) {
@@ -31,4 +33,20 @@ export class App {
     this.process.kill(signal)
     await ended
   }
+}
+
+// It ends when it is asked to, although somebody's upload does not go on.
+export async function stuck(app) {
+  const { port, host } = new URL(app.url)
+  const upload = connect(Number(port), '127.0.0.1')
+  upload.on('error', () => {})
+  // The server has begun to read when it answers the first of two requests.
+  upload.write(`GET /sign-in HTTP/1.1\r\nHost: ${host}\r\n\r\nPOST /threads HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 1000\r\n\r\nx`)
+  await once(upload, 'data')
+  let limit
+  const never = new Promise(done => { limit = setTimeout(done, 20_000, false) })
+  const ended = await Promise.race([app.kill('SIGTERM').then(() => true), never])
+  clearTimeout(limit)
+  upload.destroy()
+  check('an upload that does not go on keeps no program from ending', ended)
 }

@@ -15,8 +15,14 @@ export async function asking(browser, app, model) {
   await page.getByText('Thread', { exact: true }).click()
   await page.getByLabel('Title').fill('Of my own')
   model.replies.push('The first answer.', 'The second answer.', 'The third answer.')
-  // The question arrives, its answer does not.
-  await page.route('**/messages', async route => { await route.fetch(); await route.abort() }, { times: 1 })
+  // The question arrives, its answer does not. The route stays: what the page asks for while one is taken away may get no answer.
+  let isLost = true
+  await page.route('**/messages', async route => {
+    if (!isLost) return route.fallback()
+    isLost = false
+    await route.fetch()
+    await route.abort()
+  })
   await ira.ask('A question')
   await until('it is said', () => note.isVisible())
   await ira.ask('The same question in other words')
@@ -25,6 +31,14 @@ export async function asking(browser, app, model) {
   same('other words are another question', 'The second answer.', await answer(page))
   await until('a title', async () => await page.locator('#title').textContent() === model.title)
   same('a title that is being written is left alone', 'Of my own', await page.getByLabel('Title').inputValue())
+
+  const renewed = await page.evaluate(() => {
+    const seen = new MutationObserver(() => {})
+    seen.observe(document.querySelector('#note'), { childList: true })
+    for (let time = 0; time < 2; time++) document.querySelector('#ask').requestSubmit()
+    return seen.takeRecords().length
+  })
+  same('the same words are not read aloud twice', 1, renewed)
 
   // While one is on its way: no second one, and nothing that is written is taken away.
   let arrived
@@ -39,10 +53,12 @@ export async function asking(browser, app, model) {
   await text.fill('A third question, and more')
   await page.keyboard.press('Enter')
   await until('it is said', async () => /on its way/.test(await note.textContent()))
+  await page.locator('.menu summary').focus()
   arrived()
   await settled(page, 'done')
   await until('all are there', async () => await turns() === 3)
   same('what was written meanwhile stays', 'A third question, and more', await text.inputValue())
+  check('and whoever went elsewhere is not brought back', await page.evaluate(() => document.activeElement.matches('summary')))
 
   await text.fill('x'.repeat(18_500))
   check('near its limit a question is counted', await page.getByText('18,500 of 20,000 characters').isVisible())
@@ -82,6 +98,28 @@ export async function asking(browser, app, model) {
   same('and does nothing else', 'stopped', await state(page))
   check('no page complained', ira.complaints.length === 0, ira.complaints.join('\n'))
   await ira.context.close()
+}
+
+// A model takes its time for the title, and the page is loaded meanwhile.
+export async function titled(browser, app, model) {
+  const tia = await Visitor.come(browser, app.url, 'Tia')
+  const { page } = tia
+  await tia.hire('Tolstoy')
+  await tia.startThread()
+  const { title } = model
+  let name
+  model.title = new Promise(done => { name = done })
+  model.replies.push('The first answer.')
+  await tia.ask('A question')
+  await settled(page, 'done')
+  await page.reload()
+  same('there is no title yet', 'Untitled', await page.locator('#title').textContent())
+  name('A late title')
+  await until('a title', async () => await page.locator('#title').textContent() === 'A late title')
+  check('a title that comes after the page is shown', (await page.title()).startsWith('A late title'))
+  model.title = title
+  check('no page complained', tia.complaints.length === 0, tia.complaints.join('\n'))
+  await tia.context.close()
 }
 
 export async function chatting(browser, app, model) {

@@ -86,8 +86,16 @@ export async function drafting(browser, app, model) {
   await page.goto(thread)
   same('a draft outlives the end of a session', 'Another draft', await text.inputValue())
 
-  // Two tabs: what one of them ends, the other leaves.
+  // Another tab meets the end of the session first: nobody has signed out.
   const tab = await dan.tab()
+  await dan.context.clearCookies()
+  await tab.goto('/threads')
+  await page.waitForURL(/sign-in/)
+  await dan.signIn('Dan')
+  await page.goto(thread)
+  same('and so it does in another tab', 'Another draft', await text.inputValue())
+
+  // Two tabs: what one of them ends, the other leaves.
   await tab.goto('/sign-in')
   await tab.goto('/account')
   same('a look at the page for signing in ends nothing', thread, page.url())

@@ -112,7 +112,7 @@ export async function keyboard(browser, app, model) {
   await page.waitForURL(/storytellers\/\d+$/)
   await to('Start a thread')
   await press('Enter')
-  await page.waitForURL(/threads\/\d+$/)
+  await page.waitForURL(/threads\/\d+\?teller=\d+$/)
   await to('Your question')
   model.replies.push('Sing, o goddess, of the anger of Achilles, and let it be a long song of many words.')
   await page.keyboard.type('Sing')

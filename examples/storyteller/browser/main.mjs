@@ -2,15 +2,16 @@
 import { mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { App } from './app.mjs'
+import { App, stuck } from './app.mjs'
 import { Model } from './model.mjs'
 import { goodbye, journey, killed, otherUsers, published } from './journey.mjs'
 import { hostile, keyboard } from './hostile.mjs'
 import { scrolling } from './scroll.mjs'
-import { asking, chatting } from './asking.mjs'
+import { asking, chatting, titled } from './asking.mjs'
 import { long, several } from './several.mjs'
 import { focused, illustrated, staying } from './place.mjs'
 import { attaching, drafting, returning, touching } from './drafts.mjs'
+import { deciding, doubled, ended, renewed } from './forms.mjs'
 import { looks } from './looks.mjs'
 import { pictures } from './pictures.mjs'
 
@@ -53,7 +54,7 @@ try {
     await published(demo, path)
     await otherUsers(browser, demo, path)
     await goodbye(path)
-    await demo.kill('SIGTERM')
+    await stuck(demo)
   })
   const scripted = await app('scripted', await model.start())
   await part('a hostile model', () => hostile(browser, scripted, model))
@@ -67,6 +68,11 @@ try {
   await part('other keyboards', () => touching(browser, scripted))
   await part('coming back', () => returning(browser, scripted))
   await part('asking', () => asking(browser, scripted, model))
+  await part('two stories of one answer', () => deciding(browser, scripted, model))
+  await part('a double click', () => doubled(browser, scripted))
+  await part('another sign-in', () => renewed(browser, scripted))
+  await part('the end of a session', () => ended(browser, scripted))
+  await part('a late title', () => titled(browser, scripted, model))
   await part('chatting', () => chatting(browser, scripted, model))
   await part('several tabs', () => several(browser, scripted, model))
   await part('a long thread', () => long(browser, scripted, model))

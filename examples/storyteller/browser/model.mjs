@@ -4,8 +4,8 @@ import { once } from 'node:events'
 
 export class Model {
   constructor() {
-    // What it answers next, in order: a text, an HTTP status, { publish: TITLE } to call the tool, or { text, until: PROMISE }, whose
-    // end waits for that.
+    // What it answers next, in order: a text, an HTTP status, { publish: TITLES } to call the tool for each of them, or
+    // { text, until: PROMISE }, whose end waits for that. The title that it gives a conversation may be a promise, too.
     this.replies = []
     this.pace = 15
     this.title = 'A title <b>of it</b>'
@@ -27,7 +27,7 @@ export class Model {
     for await (const piece of request) body += piece
     const asked = JSON.parse(body)
     const isTitle = body.includes('The title of this conversation:')
-    const reply = isTitle ? this.title : this.replies.shift() ?? 'Nothing more.'
+    const reply = isTitle ? await this.title : this.replies.shift() ?? 'Nothing more.'
     if (typeof reply === 'number') {
       response.writeHead(reply, { 'content-type': 'application/json' })
       response.end(JSON.stringify({ error: { message: 'secret words of the provider', code: 'invalid_request_error' } }))
@@ -42,8 +42,9 @@ export class Model {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     const send = choice => response.write(`data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', model: 'scripted', choices: [{ index: 0, ...choice }] })}\n\n`)
     if (reply.publish) {
-      const called = { name: 'publish', arguments: JSON.stringify({ title: reply.publish }) }
-      send({ delta: { role: 'assistant', tool_calls: [{ index: 0, id: 'call_1', type: 'function', function: called }] }, finish_reason: null })
+      const calls = reply.publish.map((title, index) => (
+        { index, id: `call_${index + 1}`, type: 'function', function: { name: 'publish', arguments: JSON.stringify({ title }) } }))
+      send({ delta: { role: 'assistant', tool_calls: calls }, finish_reason: null })
       send({ delta: {}, finish_reason: 'tool_calls' })
       response.end('data: [DONE]\n\n')
       return

@@ -48,7 +48,7 @@ export async function pictures(browser, app, model, folder) {
   await ada.ask('Tell me a story about a lighthouse')
   await settled(page, 'done')
   await shoot(ada, folder, [['reading', thread, 'top']])
-  model.replies.push({ publish: 'The Keeper of the Lamp' }, 'It is in your stories now.')
+  model.replies.push({ publish: ['The Keeper of the Lamp'] }, 'It is in your stories now.')
   await ada.ask('Please publish it')
   await settled(page, 'waiting')
   await shoot(ada, folder, [['approval', thread, 'end']])

@@ -21,6 +21,7 @@ export async function scrolling(browser, app, model) {
   check('it lets go when the reader scrolls up', (await place()).top === top)
   await page.getByRole('button', { name: 'Newest' }).click()
   await until('it is at the end', async () => (await place()).rest < 100)
+  check('the focus is on the question, and not lost with the button', await page.evaluate(() => document.activeElement.id === 'text'))
   await page.evaluate(() => document.activeElement.blur())
   await page.keyboard.press('ArrowUp')
   await until('it has moved', async () => (await place()).rest > 2)

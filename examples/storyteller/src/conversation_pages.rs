@@ -21,15 +21,22 @@ use crate::{markdown, messages, names, pictures, storytellers};
 /// Conversations on one page of the list.
 const LISTED: u32 = 30;
 
-/// Where a page of older ones begins.
+/// What the address of a page says.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Older {
+    /// Where a page of older ones begins.
     older: Option<String>,
+    /// Who is to answer first in a thread that is new: a text, as no error is to come of one that is no number.
+    teller: Option<String>,
 }
 
 impl Older {
     fn token(&self) -> Result<Option<PageToken>, Problem> {
         Ok(self.older.as_deref().map(str::parse).transpose()?)
+    }
+
+    fn teller(&self) -> Option<i32> {
+        self.teller.as_deref()?.parse().ok()
     }
 }
 
@@ -75,27 +82,55 @@ pub(crate) async fn list(
     Ok(page(&visit.frame, "conversations.html", values)?.into_response())
 }
 
+/// From the page of a storyteller: who is to answer in it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct New {
+    teller: Option<i32>,
+}
+
 pub(crate) async fn create(
     app: State<App>,
     visit: SignedIn,
     Extension(kind): Extension<Kind>,
+    Form(form): Form<New>,
 ) -> Result<Redirect, Problem> {
     let id = kind.create(&app.engine, &visit.user).await?;
-    Ok(Redirect::to(&format!("{}/{id}", kind.path())))
+    let teller = form.teller.map(|teller| format!("?teller={teller}")).unwrap_or_default();
+    Ok(Redirect::to(&format!("{}/{id}{teller}", kind.path())))
 }
 
 pub(crate) async fn show(
     app: State<App>,
     open: Opened,
     Query(older): Query<Older>,
-) -> Result<Response, Problem> {
+) -> Result<Html<String>, Problem> {
+    shown(&app, &open, older.token()?, Written::default(), older.teller()).await
+}
+
+/// What is in the form of a question: something where one was refused.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) text: String,
+    pub(crate) teller: Option<i32>,
+    pub(crate) model: Option<String>,
+    /// What is wrong with it.
+    pub(crate) said: Option<String>,
+}
+
+/// `first`: who is to answer where nobody has answered yet.
+pub(crate) async fn shown(
+    app: &App,
+    open: &Opened,
+    token: Option<PageToken>,
+    written: Written,
+    first: Option<i32>,
+) -> Result<Html<String>, Problem> {
     let (visit, conversation) = (&open.visit, &open.conversation);
-    let token = older.token()?;
     let turns = Turns::read(&app.engine, conversation, token).await?;
     // Who answered last answers next, unless another one is chosen.
     let last_teller = turns.items.iter().rev().find_map(|turn| turn.teller_id);
     let last_model = turns.items.iter().rev().find_map(|turn| turn.model());
-    let model = last_model.unwrap_or(&app.settings.model);
+    let model = written.model.as_deref().or(last_model).unwrap_or(&app.settings.model);
     let values = context! {
         kind => kind_view(conversation.kind()),
         path => conversation.path(),
@@ -104,16 +139,18 @@ pub(crate) async fn show(
         older => turns.older,
         after => turns.after,
         is_live => token.is_none(),
-        storytellers => storytellers::of(&app, &visit.user).await?,
-        last_teller,
+        storytellers => storytellers::of(app, &visit.user).await?,
+        teller => written.teller.or(last_teller).or(first),
         model,
-        models => storytellers::models(&app),
+        models => storytellers::models(app),
+        text => written.text,
+        said => written.said,
         key => random()?,
         most_chars => messages::MOST_CHARS,
         most_megabytes => pictures::MOST_BYTES / 1_000_000,
         kinds => pictures::KINDS.join(","),
     };
-    Ok(page(&visit.frame, "conversation.html", values)?.into_response())
+    page(&visit.frame, "conversation.html", values)
 }
 
 /// One turn as it is now, for the script.

@@ -2,7 +2,7 @@
 //! which is the first one of a form with files. One wall for all handlers, so that none can forget it.
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -31,7 +31,7 @@ pub(crate) async fn check(
     let bytes = to_bytes(body, MOST_BYTES).await.map_err(|_| Problem::TooLarge)?;
     // Whoever signed out in another tab, or was away for a month, is told so, and not that the form is a stranger's.
     if session.user_id.is_none() && parts.uri.path() != "/sign-in" {
-        return Err(Problem::NotSignedIn(None));
+        return Err(Problem::NotSignedIn(crate::next::of_form(&parts.headers)));
     }
     let in_header = parts.headers.get("x-csrf-token").and_then(|value| value.to_str().ok());
     let token = match in_header {
@@ -67,5 +67,8 @@ async fn in_form(kind: Option<&header::HeaderValue>, bytes: &Bytes) -> Option<St
 
 fn form(kind: &header::HeaderValue, bytes: &Bytes) -> Option<Request> {
     let request = Request::post("/").header(header::CONTENT_TYPE, kind);
-    request.body(Body::from(bytes.clone())).ok()
+    let mut request = request.body(Body::from(bytes.clone())).ok()?;
+    // What is too large was refused before; the framework's own limit is a smaller one.
+    DefaultBodyLimit::disable().apply(&mut request);
+    Some(request)
 }

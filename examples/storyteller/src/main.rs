@@ -52,9 +52,13 @@ use std::time::Duration;
 
 use ai_engine::BoxError;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::settings::Settings;
+
+/// How long the last requests may take when the engine has ended.
+const REQUESTS_END: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
@@ -65,6 +69,24 @@ async fn main() -> Result<(), BoxError> {
     app.engine.start().await?;
     println!("http://{}", listener.local_addr()?);
     // Streams of events end with the engine, so the server can end, too.
-    let ended = app.engine.shutdown_on_signal(Duration::from_secs(10));
-    Ok(axum::serve(listener, router::of(app)).with_graceful_shutdown(ended).await?)
+    let (tell, told) = oneshot::channel();
+    let shutdown = app.engine.shutdown_on_signal(Duration::from_secs(10));
+    let ended = async {
+        shutdown.await;
+        // Nobody waits for it any more where the server has ended by itself.
+        let _ = tell.send(());
+    };
+    let served = axum::serve(listener, router::of(app)).with_graceful_shutdown(ended);
+    // An upload that does not go on, or a browser that reads nothing, keeps no process from ending.
+    let late = async {
+        match told.await {
+            Ok(()) => tokio::time::sleep(REQUESTS_END).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        ended = served => ended?,
+        () = late => tracing::warn!("requests were not at their end, and are broken off"),
+    }
+    Ok(())
 }

@@ -1,14 +1,15 @@
 //! Asking: a question, perhaps with a picture, to the storyteller that was chosen, or in a chat to a model.
 
-use ai_engine::{Busy, Content, prelude::*};
+use ai_engine::{Busy, Content, Run, prelude::*};
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{Multipart, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use minijinja::context;
 use serde_json::json;
 
 use crate::app::App;
+use crate::conversation_pages::{self, Written};
 use crate::conversations::Conversation;
 use crate::opened::Opened;
 use crate::pages::bare;
@@ -46,17 +47,64 @@ struct Picture {
     bytes: Vec<u8>,
 }
 
+/// The address of a question that was refused shows its conversation when it is visited.
+pub(crate) async fn back(open: Opened) -> Redirect {
+    open.back()
+}
+
 pub(crate) async fn ask(
     app: State<App>,
     open: Opened,
     headers: HeaderMap,
     form: Multipart,
 ) -> Result<Response, Problem> {
-    let asked = read(form).await?;
+    let is_live = headers.contains_key("x-live");
+    let mut asked = Asked::default();
+    let run = match submit(&app, &open, &mut asked, form).await {
+        Ok(run) => run,
+        // The script keeps what was written, and says what is wrong with it.
+        Err(problem) if is_live || !problem.is_of_what_was_sent() => return Err(problem),
+        Err(problem) => return refused(&app, &open, asked, &problem).await,
+    };
+    // The script shows it at once.
+    if is_live {
+        let turn = open.conversation.turn(&app.engine, run.seq).await?;
+        let turn = turn_view(&app.engine, &open.conversation, &turn).await?;
+        let frame = &open.visit.frame;
+        return Ok(bare("turn.html", context! { turn, frame })?.into_response());
+    }
+    Ok(open.back().into_response())
+}
+
+/// Its conversation once more, with all but the picture in the form again: no browser gives a file back.
+async fn refused(
+    app: &App,
+    open: &Opened,
+    asked: Asked,
+    problem: &Problem,
+) -> Result<Response, Problem> {
+    let written = Written {
+        text: asked.text.replace('\0', ""),
+        teller: Some(asked.teller).filter(|teller| *teller != 0),
+        model: Some(asked.model).filter(|model| names::is_visible(model)),
+        said: Some(problem.said().text),
+    };
+    let page = conversation_pages::shown(app, open, None, written, None).await?;
+    Ok((problem.status(), page).into_response())
+}
+
+/// `asked` is what was read of the form, whatever is wrong with it.
+async fn submit(
+    app: &App,
+    open: &Opened,
+    asked: &mut Asked,
+    form: Multipart,
+) -> Result<Run, Problem> {
+    read(asked, form).await?;
     let (user, engine) = (&open.visit.user, &app.engine);
-    let mut content = Content::text(asked.text);
+    let mut content = Content::text(&asked.text);
     let mut metadata = json!({});
-    if let Some(picture) = asked.picture {
+    if let Some(picture) = asked.picture.take() {
         if let Some(name) = names::cleaned(&picture.name, MOST_PICTURE_NAME) {
             metadata = json!({"picture": name});
         }
@@ -64,7 +112,7 @@ pub(crate) async fn ask(
     }
     let request = match &open.conversation {
         Conversation::Thread(thread) => {
-            let teller = match storytellers::find(&app, user, asked.teller).await {
+            let teller = match storytellers::find(app, user, asked.teller).await {
                 Err(Problem::NotFound) => return Err(nobody(asked.teller)),
                 found => found?,
             };
@@ -78,17 +126,9 @@ pub(crate) async fn ask(
     // While an answer runs the question waits for its turn, and the page says so.
     let mut request = request.author(&user.name).message_metadata(metadata).when_busy(Busy::Queue);
     if !asked.key.is_empty() {
-        request = request.idempotency_key(asked.key);
+        request = request.idempotency_key(&*asked.key);
     }
-    let run = request.submit().await?;
-    // The script shows it at once.
-    if headers.contains_key("x-live") {
-        let turn = open.conversation.turn(engine, run.seq).await?;
-        let turn = turn_view(engine, &open.conversation, &turn).await?;
-        let frame = &open.visit.frame;
-        return Ok(bare("turn.html", context! { turn, frame })?.into_response());
-    }
-    Ok(open.back().into_response())
+    Ok(request.submit().await?)
 }
 
 fn nobody(chosen: i32) -> Problem {
@@ -111,8 +151,7 @@ async fn text(field: Field<'_>) -> Result<String, Problem> {
     field.text().await.map_err(|error| unread(&error))
 }
 
-async fn read(mut form: Multipart) -> Result<Asked, Problem> {
-    let mut asked = Asked::default();
+async fn read(asked: &mut Asked, mut form: Multipart) -> Result<(), Problem> {
     while let Some(field) = form.next_field().await.map_err(|error| unread(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
         match &*name {
@@ -127,7 +166,7 @@ async fn read(mut form: Multipart) -> Result<Asked, Problem> {
                 if picture.is_some() && asked.picture.is_some() {
                     return Err(Problem::Unusable("One picture at a time, please.".to_owned()));
                 }
-                asked.picture = asked.picture.or(picture);
+                asked.picture = asked.picture.take().or(picture);
             }
             _ => {}
         }
@@ -150,7 +189,7 @@ async fn read(mut form: Multipart) -> Result<Asked, Problem> {
         let said = format!("A question has {MOST_CHARS} characters at most; this one has {long}.");
         return Err(Problem::Unusable(said));
     }
-    Ok(asked)
+    Ok(())
 }
 
 /// Browsers send an empty file where none was chosen.

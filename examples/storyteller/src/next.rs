@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use axum::http::Method;
+use axum::http::header::{HOST, REFERER};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Uri};
 
 /// Where it leads to by itself.
 pub(crate) const HOME: &str = "/threads";
@@ -15,6 +16,13 @@ const MOST_BYTES: usize = 1_000;
 pub(crate) fn asked(parts: &Parts) -> Option<String> {
     let path = parts.uri.path_and_query()?.as_str();
     (parts.method == Method::GET).then(|| own(path).map(str::to_owned))?
+}
+
+/// The page whose form was sent, by what the browser says of it. It is only shown: what was sent is not done again.
+pub(crate) fn of_form(headers: &HeaderMap) -> Option<String> {
+    let page: Uri = headers.get(REFERER)?.to_str().ok()?.parse().ok()?;
+    let is_ours = page.authority()?.as_str() == headers.get(HOST)?;
+    is_ours.then(|| own(page.path_and_query()?.as_str()).map(str::to_owned))?
 }
 
 /// The sign-in page, which leads on to this one.

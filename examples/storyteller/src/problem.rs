@@ -48,6 +48,12 @@ impl Problem {
         )
     }
 
+    /// Whether another try may be written where this one was.
+    pub(crate) fn is_of_what_was_sent(&self) -> bool {
+        let status = self.status();
+        status.is_client_error() && status != StatusCode::NOT_FOUND
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,

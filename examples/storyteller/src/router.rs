@@ -57,7 +57,7 @@ fn conversations(kind: Kind) -> Router<App> {
         .route(&at("/{id}/title"), get(conversation_pages::title))
         .route(&at("/{id}/turns/{seq}"), get(conversation_pages::turn))
         .route(&at("/{id}/events"), get(live::events))
-        .route(&at("/{id}/messages"), post(messages::ask))
+        .route(&at("/{id}/messages"), get(messages::back).post(messages::ask))
         .route(&at("/{id}/pictures/{part}"), get(pictures::show))
         .route(&at("/{id}/runs/{run}/stop"), post(runs::stop))
         .route(&at("/{id}/runs/{run}/retry"), post(runs::retry))

@@ -46,6 +46,7 @@ async fn workers_that_died_are_not_at_work_and_calls_are_summed(world: World) {
     assert!(at_work.contains(&"alive".to_owned()), "{at_work:?}");
     assert!(!at_work.contains(&"dead".to_owned()), "{at_work:?}");
     let day = Utc::now().date_naive().to_string();
+    assert!(page.body.contains("Of the conversations that are still there."), "{}", page.body);
     let row = page.body.split("<tr>").find(|row| row.contains(&format!(">{day}</td>")));
     let row = row.unwrap_or_else(|| panic!("{}", page.body));
     for cell in ["<td class=\"model\"><bdi>gpt-6-luna<", ">2<", ">300<"] {

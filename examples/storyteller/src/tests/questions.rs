@@ -2,6 +2,8 @@
 
 use ai_engine::prelude::*;
 use ai_engine::testing::Reply;
+use axum::body::to_bytes;
+use axum::http::{Request, header};
 
 use super::world::World;
 
@@ -9,6 +11,7 @@ super::on_both! {
     a_second_picture_is_refused
     a_question_without_anything_to_see_is_none
     a_chosen_storyteller_that_is_gone_is_said_to_be
+    a_question_that_is_refused_is_in_its_form_again
     a_question_is_never_an_empty_bubble
     a_title_of_a_models_is_one_line_that_can_be_read
 }
@@ -56,6 +59,49 @@ async fn a_chosen_storyteller_that_is_gone_is_said_to_be(world: World) {
         assert_eq!(refused.status, 422);
         assert!(refused.problem().contains(said), "{}", refused.body);
     }
+}
+
+async fn a_question_that_is_refused_is_in_its_form_again(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    let fields = [("name", "Zarathustra"), ("model", "gpt-6-luna")];
+    ada.post("/storytellers", &fields).await;
+    let text = "<b>Look</b>\r\nat this";
+    let long = "x".repeat(crate::messages::MOST_CHARS + 1);
+    let large = [PNG, &vec![0; crate::pictures::MOST_BYTES]].concat();
+    let none: &[u8] = b"<svg/>";
+    for (status, text, shown, teller, picture, said) in [
+        (422, text, "&lt;b&gt;Look&lt;&#x2f;b&gt;\nat this", "2", none, "none of the pictures"),
+        (413, text, "&lt;b&gt;Look&lt;&#x2f;b&gt;\nat this", "2", &large, "too large"),
+        (422, text, "&lt;b&gt;Look&lt;&#x2f;b&gt;\nat this", "77", b"", "chose is gone"),
+        (422, "a\0b", "ab", "2", b"", "invisible character"),
+        (422, &long, &long, "2", b"", "characters at most"),
+    ] {
+        let fields = [("text", text), ("teller", teller)];
+        let again = ada.ask_with(&thread, &fields, &[("picture", "x.png", picture)]).await;
+        assert_eq!(again.status, status, "{said}");
+        assert!(again.problem().contains(said), "{said}: {}", again.problem());
+        assert!(again.body.contains(&format!("\n{shown}</textarea>")), "{said}");
+        let is_chosen = again.body.contains("<option value=\"2\" selected>");
+        assert_eq!(is_chosen, teller == "2", "{said}");
+    }
+    assert_eq!(ada.get(&format!("{thread}/messages")).await.location, thread);
+    let chat = ada.post("/chats", &[]).await.location;
+    let again = ada.ask_with(&chat, &[("text", "Hello"), ("model", " ")], &[]).await;
+    assert_eq!((again.status, again.problem()), (422, "Please write a model."));
+    assert!(again.body.contains("\nHello</textarea>"), "{}", again.body);
+    assert!(again.body.contains("name=\"model\" value=\"gpt-6-luna\""), "{}", again.body);
+    // The script keeps the form itself, and wants the words alone.
+    let request = Request::post(format!("{chat}/messages"))
+        .header("x-live", "1")
+        .header("x-csrf-token", &ada.csrf)
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=edge");
+    let body =
+        "--edge\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\nHello\r\n--edge--\r\n";
+    let response = ada.response(request, body.into()).await;
+    assert_eq!(response.status(), 422);
+    let page = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let page = String::from_utf8_lossy(&page);
+    assert!(page.contains("data-problem>Please write a model.") && !page.contains("<textarea"));
 }
 
 async fn a_question_is_never_an_empty_bubble(world: World) {

@@ -15,6 +15,29 @@ super::on_both! {
     a_kept_picture_is_shown_only_to_whom_it_may_be
     whoever_is_signed_out_is_told_so_and_not_that_the_form_is_forged
     a_sign_in_leads_to_the_page_that_was_asked_for
+    a_form_whose_session_has_ended_leads_back_to_its_page
+}
+
+async fn a_form_whose_session_has_ended_leads_back_to_its_page(world: World) {
+    let mut stranger = world.browser();
+    for (page, to) in [
+        (
+            "http://localhost:3000/storytellers/1/edit?a=b",
+            "/sign-in?next=/storytellers/1/edit%3Fa%3Db",
+        ),
+        ("http://localhost:3000//evil.example", "/sign-in"),
+        ("http://evil.example/storytellers/1/edit", "/sign-in"),
+        ("http://localhost:3000@evil.example/", "/sign-in"),
+        ("/storytellers/1/edit", "/sign-in"),
+        ("nonsense", "/sign-in"),
+    ] {
+        let request = Request::post("/storytellers/1").header(header::REFERER, page);
+        let answer = stranger.response(request, Body::empty()).await;
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["location"]),
+            (303, &to.parse().unwrap())
+        );
+    }
 }
 
 async fn whoever_is_signed_out_is_told_so_and_not_that_the_form_is_forged(world: World) {

@@ -17,6 +17,8 @@ super::on_both! {
     one_that_was_deleted_meanwhile_is_not_saved
     two_who_change_one_do_not_undo_each_other
     numbers_and_texts_that_cannot_be_stored_are_refused_in_words
+    instructions_that_are_far_too_long_are_kept_and_said_to_be
+    a_thread_begun_with_a_storyteller_is_answered_by_it
 }
 
 async fn an_invalid_form_keeps_what_was_written_and_says_what_is_wrong(world: World) {
@@ -177,4 +179,38 @@ async fn numbers_and_texts_that_cannot_be_stored_are_refused_in_words(world: Wor
         assert_eq!(again.status, 422, "{field}");
         assert!(again.body.contains(said), "{field}: {}", again.body);
     }
+}
+
+async fn instructions_that_are_far_too_long_are_kept_and_said_to_be(world: World) {
+    let mut ada = world.signed_in("Ada").await;
+    // More than the framework reads of a form by itself.
+    let long = "x".repeat(1_000_000);
+    let fields = [("name", "Scheherazade"), ("model", "gpt-6-luna"), ("instructions", &*long)];
+    let again = ada.post("/storytellers", &fields).await;
+    assert_eq!(again.status, 422);
+    assert!(again.body.contains("Too long: 1000000 characters; at most 10000."));
+    assert!(again.body.contains(&long));
+}
+
+async fn a_thread_begun_with_a_storyteller_is_answered_by_it(world: World) {
+    let (mut ada, thread) = world.with_thread("Ada").await;
+    let fields = [("name", "Zarathustra"), ("model", "gpt-6-luna")];
+    let teller = ada.post("/storytellers", &fields).await.location;
+    let id = teller.rsplit('/').next().unwrap();
+    let page = ada.get(&teller).await;
+    let field = format!("name=\"teller\" value=\"{id}\"");
+    assert!(page.body.contains(&field), "{}", page.body);
+    let to = ada.post("/threads", &[("teller", id)]).await.location;
+    assert!(to.ends_with(&format!("?teller={id}")), "{to}");
+    let chosen = format!("<option value=\"{id}\" selected>");
+    assert!(ada.get(&to).await.body.contains(&chosen), "not the first of the alphabet");
+    for teller in ["77", "x", "", "99999999999"] {
+        let page = ada.get(&format!("{thread}?teller={teller}")).await;
+        assert!(page.status == 200 && !page.body.contains("selected"), "{}", page.body);
+    }
+    // Whoever has answered is who answers, whatever the address says.
+    ada.ask_with(&thread, &[("text", "Tell me one"), ("teller", "1")], &[]).await;
+    let page = ada.get(&format!("{thread}?teller={id}")).await;
+    assert!(page.body.contains("<option value=\"1\" selected>"), "{}", page.body);
+    world.until_answered(page.run()).await;
 }
