@@ -43,11 +43,14 @@ export async function asking(browser, app, model) {
   // While one is on its way: no second one, and nothing that is written is taken away.
   let arrived
   const held = new Promise(done => { arrived = done })
+  let isHeld = true
   await page.route('**/messages', async route => {
+    if (!isHeld) return route.fallback()
+    isHeld = false
     const response = await route.fetch()
     await held
     await route.fulfill({ response })
-  }, { times: 1 })
+  })
   await text.fill('A third question')
   await page.keyboard.press('Enter')
   await text.fill('A third question, and more')
