@@ -26,6 +26,7 @@ use ai_engine::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::support::*;
 
@@ -99,6 +100,20 @@ impl Tool for Open {
             13 => Approval::Refused("that door is none".to_owned()),
             _ => Approval::Needed,
         }
+    }
+}
+
+/// Takes until somebody says so.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Hold {}
+
+impl Tool for Hold {
+    const NAME: &'static str = "hold";
+    type Output = String;
+
+    async fn call(self, cx: &ToolContext<'_>) -> Result<String, ToolError> {
+        cx.state::<Arc<Notify>>()?.notified().await;
+        Ok("held".to_owned())
     }
 }
 

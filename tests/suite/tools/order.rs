@@ -1,7 +1,5 @@
 //! G15: what is not to run side by side keeps the order of the model, whoever waits; and what others decide meanwhile is seen.
 
-use tokio::sync::Notify;
-
 use super::*;
 
 on_each_database!(
@@ -39,20 +37,6 @@ impl Tool for Publish {
     async fn call(self, cx: &ToolContext<'_>) -> Result<String, ToolError> {
         cx.state::<Done>()?.0.lock().unwrap().push("publish".to_owned());
         Ok("shown".to_owned())
-    }
-}
-
-/// Takes until somebody says so.
-#[derive(Debug, Deserialize, JsonSchema)]
-struct Hold {}
-
-impl Tool for Hold {
-    const NAME: &'static str = "hold";
-    type Output = String;
-
-    async fn call(self, cx: &ToolContext<'_>) -> Result<String, ToolError> {
-        cx.state::<Arc<Notify>>()?.notified().await;
-        Ok("held".to_owned())
     }
 }
 

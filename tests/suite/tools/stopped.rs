@@ -4,23 +4,8 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use ai_engine::{AiEngine, EventKind, Run, RunEvents};
-use tokio::sync::Notify;
 
 use super::*;
-
-/// Takes until somebody says so.
-#[derive(Debug, Deserialize, JsonSchema)]
-struct Hold {}
-
-impl Tool for Hold {
-    const NAME: &'static str = "hold";
-    type Output = String;
-
-    async fn call(self, cx: &ToolContext<'_>) -> Result<String, ToolError> {
-        cx.state::<Arc<Notify>>()?.notified().await;
-        Ok("held".to_owned())
-    }
-}
 
 /// A host whose model asks for that tool, and what lets it end.
 async fn holding(db: Postgres) -> (Host<Postgres>, Arc<Notify>) {
