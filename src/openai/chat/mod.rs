@@ -64,6 +64,8 @@ impl<'c> ChatCompletions<'c> {
 }
 
 #[cfg(test)]
+mod reader_end_tests;
+#[cfg(test)]
 mod reader_tests;
 #[cfg(test)]
 mod tests;
